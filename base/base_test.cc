@@ -1,0 +1,171 @@
+// The small parts of base that need no file of their own.
+#include <cerrno>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/keyed_mutex.h"
+#include "base/status.h"
+#include "base/strings.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "base/undo.h"
+#include "base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(StatusTest, AnnotateKeepsCodeAndErrno) {
+  const Status status = Annotate(Errno(EACCES, "open \"/x\""), "read config");
+  EXPECT_THAT(status, StatusIs(StatusCode::kPermissionDenied,
+                               "read config: open \"/x\": Permission denied"));
+  EXPECT_EQ(ErrnoOf(status), EACCES);
+  EXPECT_EQ(ErrnoOf(OkStatus()), 0);
+  EXPECT_OK(Annotate(OkStatus(), "nothing"));
+}
+
+TEST(UniqueFdTest, ClosesAndMoves) {
+  TempDir dir;
+  const int raw = dup(dir.fd());
+  {
+    UniqueFd a(raw);
+    UniqueFd b(std::move(a));
+    EXPECT_FALSE(a.valid());
+    EXPECT_EQ(b.get(), raw);
+  }
+  EXPECT_EQ(close(raw), -1);
+}
+
+TEST(UndoTest, RunsLastFirstUnlessCommitted) {
+  std::vector<int> order;
+  {
+    Undo undo;
+    undo.Add([&] { order.push_back(1); });
+    undo.Add([&] { order.push_back(2); });
+  }
+  EXPECT_THAT(order, ElementsAre(2, 1));
+  {
+    Undo undo;
+    undo.Add([&] { order.push_back(3); });
+    undo.Commit();
+  }
+  EXPECT_THAT(order, ElementsAre(2, 1));
+}
+
+TEST(KeyedMutexTest, ExcludesTheSameKeyOnly) {
+  KeyedMutex mutex;
+  int shared = 0;
+  KeyedMutex::Lock other(mutex, "b");
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 1000; ++n) {
+        KeyedMutex::Lock lock(mutex, "a");
+        ++shared;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(shared, 4000);
+}
+
+TEST(ClockTest, FormatsWithAllNineDigits) {
+  EXPECT_EQ(FormatRfc3339(0), "1970-01-01T00:00:00.000000000Z");
+  EXPECT_EQ(FormatRfc3339(1'700'000'000'000'000'042),
+            "2023-11-14T22:13:20.000000042Z");
+  EXPECT_EQ(FormatRfc3339(-1), "1969-12-31T23:59:59.999999999Z");
+}
+
+TEST(ContextTest, CancelReachesChildrenButNotTheParent) {
+  const Context parent = Context::Background("r1").WithCancel();
+  const Context child = parent.WithCancel();
+  child.Cancel();
+  EXPECT_TRUE(child.cancelled());
+  EXPECT_OK(parent.Check());
+  const Context late = parent.WithCancel();
+  parent.Cancel();
+  EXPECT_THAT(late.Check(), StatusIs(StatusCode::kCancelled));
+  EXPECT_TRUE(parent.WithCancel().cancelled());
+}
+
+TEST(ContextTest, TheEarlierDeadlineWins) {
+  const Context context = Context::Background().WithTimeout(Duration::zero());
+  EXPECT_THAT(context.WithTimeout(std::chrono::hours(1)).Check(),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(context.Remaining(std::chrono::hours(1)), Duration::zero());
+}
+
+TEST(StringsTest, SplitJoinTrim) {
+  EXPECT_THAT(Split("a,,b", ','), ElementsAre("a", "", "b"));
+  EXPECT_THAT(Split("", ','), IsEmpty());
+  EXPECT_EQ(Join({"a", "b"}, "::"), "a::b");
+  EXPECT_EQ(Trim(" \t x y\n"), "x y");
+}
+
+TEST(StringsTest, NumbersAreWholeAndInRange) {
+  EXPECT_EQ(ParseInt("-9223372036854775808"), INT64_MIN);
+  EXPECT_EQ(ParseInt("9223372036854775808"), std::nullopt);
+  EXPECT_EQ(ParseUint("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(ParseUint("12 "), std::nullopt);
+  EXPECT_EQ(ParseUint(""), std::nullopt);
+}
+
+TEST(StringsTest, QuotedShowsControlCharacters) {
+  EXPECT_EQ(Quoted("a\"\n"), "\"a\\\"\\x0a\"");
+}
+
+TEST(DigestTest, KnownValueAndBadForms) {
+  EXPECT_EQ(Digest::Of("").str(),
+            "sha256:"
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_THAT(Digest::Parse(Digest::Of("x").str()),
+              IsOkAndHolds(Digest::Of("x")));
+  EXPECT_FALSE(Digest::Parse("sha256:../../etc").ok());
+  EXPECT_FALSE(Digest::Parse("md5:00").ok());
+  Sha256 hash;
+  hash.Update("ab");
+  EXPECT_EQ(hash.Value(), Digest::Of("ab"));
+  hash.Update("c");
+  EXPECT_EQ(hash.Value(), Digest::Of("abc"));
+}
+
+TEST(JsonTest, RefusesWhatIsNotOneValue) {
+  EXPECT_OK(ParseJson("{}", "x"));
+  EXPECT_THAT(ParseJson("{", "config.json"),
+              StatusIs(StatusCode::kInvalidArgument, "config.json is not JSON"));
+  EXPECT_FALSE(ParseJson("", "x").ok());
+  EXPECT_FALSE(ParseJson(std::string(100'000, '['), "x").ok());
+}
+
+TEST(JsonReaderTest, IntegersAreExactAndTypesAreChecked) {
+  const Json json = *ParseJson(
+      R"({"max":18446744073709551615,"s":"t","list":["a"],"f":1.5})", "x");
+  JsonReader reader(json, "root");
+  uint64_t max = 0;
+  std::vector<std::string> list;
+  std::optional<int64_t> missing;
+  reader.Get("max", max);
+  reader.Get("list", list);
+  reader.Get("none", missing);
+  ASSERT_OK(reader.status());
+  EXPECT_EQ(max, UINT64_MAX);
+  EXPECT_THAT(list, ElementsAre("a"));
+  EXPECT_EQ(missing, std::nullopt);
+  int64_t wrong = 0;
+  reader.Get("max", wrong);
+  EXPECT_THAT(reader.status(), StatusIs(StatusCode::kInvalidArgument,
+                                        "root.max is out of range"));
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,111 @@
+#include "base/context.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/unique_fd.h"
+
+namespace berth {
+
+// A node of a tree: cancelling one cancels all below it.
+class Context::Cancellation {
+ public:
+  Cancellation() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+  bool cancelled() const { return cancelled_.load(); }
+  int fd() const { return event_.get(); }
+
+  void Cancel() {
+    std::vector<std::weak_ptr<Cancellation>> children;
+    {
+      MutexLock lock(mutex_);
+      if (cancelled_.exchange(true)) return;
+      children.swap(children_);
+    }
+    eventfd_write(event_.get(), 1);
+    for (const std::weak_ptr<Cancellation>& weak : children) {
+      if (const std::shared_ptr<Cancellation> child = weak.lock()) {
+        child->Cancel();
+      }
+    }
+  }
+
+  void Adopt(const std::shared_ptr<Cancellation>& child) {
+    {
+      MutexLock lock(mutex_);
+      if (!cancelled_.load()) {
+        std::erase_if(children_, [](const std::weak_ptr<Cancellation>& weak) {
+          return weak.expired();
+        });
+        children_.push_back(child);
+        return;
+      }
+    }
+    child->Cancel();
+  }
+
+ private:
+  const UniqueFd event_;
+  std::atomic<bool> cancelled_ = false;
+  Mutex mutex_;
+  std::vector<std::weak_ptr<Cancellation>> children_ GUARDED_BY(mutex_);
+};
+
+Context::Context(std::string request_id) : request_id_(std::move(request_id)) {}
+
+Context Context::Background(std::string request_id) {
+  return Context(std::move(request_id));
+}
+
+Context Context::WithTimeout(Duration timeout) const {
+  return WithDeadline(std::chrono::steady_clock::now() +
+                      std::chrono::duration_cast<SteadyTime::duration>(timeout));
+}
+
+Context Context::WithDeadline(SteadyTime deadline) const {
+  Context narrower = *this;
+  if (!deadline_.has_value() || deadline < *deadline_) {
+    narrower.deadline_ = deadline;
+  }
+  return narrower;
+}
+
+Context Context::WithCancel() const {
+  Context child = *this;
+  child.cancellation_ = std::make_shared<Cancellation>();
+  if (cancellation_ != nullptr) cancellation_->Adopt(child.cancellation_);
+  return child;
+}
+
+Duration Context::Remaining(Duration limit) const {
+  if (!deadline_.has_value()) return limit;
+  const Duration left = *deadline_ - std::chrono::steady_clock::now();
+  return std::clamp(left, Duration::zero(), limit);
+}
+
+Status Context::Check() const {
+  if (cancelled()) return Cancelled("the caller has gone away");
+  if (deadline_.has_value() && std::chrono::steady_clock::now() >= *deadline_) {
+    return DeadlineExceeded("the request ran out of time");
+  }
+  return OkStatus();
+}
+
+void Context::Cancel() const {
+  if (cancellation_ != nullptr) cancellation_->Cancel();
+}
+
+bool Context::cancelled() const {
+  return cancellation_ != nullptr && cancellation_->cancelled();
+}
+
+int Context::cancel_fd() const {
+  return cancellation_ == nullptr ? -1 : cancellation_->fd();
+}
+
+}  // namespace berth
