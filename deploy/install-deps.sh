@@ -1,0 +1,74 @@
+#!/bin/sh
+# The one list of Debian packages that berth needs, for Debian 12 and 13.
+#
+#   install-deps.sh build          to compile berth
+#   install-deps.sh run            to compile and run it (quickstart)
+#   install-deps.sh test           to compile, run and test it, peers included
+#   install-deps.sh --list GROUP   print the names and do nothing
+#
+# Installs what is missing and is quick when nothing is. Needs root.
+set -eu
+
+BUILD="
+bazel-bootstrap g++ git python3 protobuf-compiler protobuf-compiler-grpc
+libabsl-dev libarchive-dev libboost-dev libcap-dev libcurl4-openssl-dev
+libgflags-dev libgmock-dev libgoogle-glog-dev libgrpc++-dev libgtest-dev
+libisal-dev liblzma-dev libnl-3-dev libnl-route-3-dev libprotobuf-dev
+libseccomp-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libunwind-dev
+libzstd-dev nlohmann-json3-dev zlib1g-dev
+"
+
+RUN="
+busybox-static ca-certificates containernetworking-plugins iproute2 iptables
+"
+
+# Peers are installed so that the suites can run on them first; their services
+# are never started (see policy_rc_d below).
+TEST="
+attr clang clang-format containerd crun curl docker-registry docker.io
+golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
+strace umoci util-linux
+"
+
+names() {
+  case "$1" in
+    build) echo $BUILD ;;
+    run) echo $BUILD $RUN ;;
+    test) echo $BUILD $RUN $TEST ;;
+    *) echo "usage: install-deps.sh [--list] build|run|test" >&2; exit 2 ;;
+  esac
+}
+
+missing() {
+  for name in $(names "$1"); do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) || true
+    [ "$status" = installed ] || echo "$name"
+  done
+}
+
+# Debian starts a service when its package is installed. berth wants the
+# programs only, so starting is forbidden while this script runs.
+policy_rc_d() {
+  policy=/usr/sbin/policy-rc.d
+  [ -e "$policy" ] && return
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+}
+
+if [ "${1:-}" = --list ]; then
+  names "${2:-run}" | tr ' ' '\n'
+  exit 0
+fi
+group=${1:-run}
+wanted=$(missing "$group")
+[ -n "$wanted" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+  echo "install-deps.sh: run as root to install:" $wanted >&2
+  exit 1
+fi
+policy_rc_d
+export DEBIAN_FRONTEND=noninteractive
+echo "installing:" $wanted
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends $wanted >/dev/null

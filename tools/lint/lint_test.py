@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""The checks must find what they are for: each runs on a tree that breaks it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+BUILD = """
+cc_library(name = "a", hdrs = ["a.h"], deps = ["//y:b"])
+"""
+
+
+def run(check, tree):
+    with tempfile.TemporaryDirectory() as root:
+        for path, text in tree.items():
+            full = os.path.join(root, path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            with open(full, "w") as f:
+                f.write(text)
+        done = subprocess.run(
+            [sys.executable, os.path.join(HERE, check), root],
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout
+
+
+class Includes(unittest.TestCase):
+    tree = {
+        "x/BUILD.bazel": BUILD,
+        "x/a.h": '#include "y/b.h"\n',
+        "y/BUILD.bazel": 'cc_library(name = "b", hdrs = ["b.h"])\n'
+        'cc_library(name = "c", hdrs = ["c.h"])\n',
+        "y/b.h": "",
+        "y/c.h": "",
+    }
+
+    def test_accepts_a_declared_dependency(self):
+        self.assertEqual(run("includes.py", self.tree)[0], 0)
+
+    def test_finds_an_undeclared_dependency(self):
+        tree = dict(self.tree, **{"x/a.h": '#include "y/c.h"\n'})
+        code, text = run("includes.py", tree)
+        self.assertEqual(code, 1)
+        self.assertIn('x/a.h: "y/c.h" is in no dep of //x:a', text)
+
+    def test_finds_a_library_outside_its_folder(self):
+        tree = dict(self.tree, **{"x/a.h": "#include <sqlite3.h>\n"})
+        code, text = run("includes.py", tree)
+        self.assertEqual(code, 1)
+        self.assertIn("does not belong here", text)
+
+    def test_finds_a_file_of_no_target(self):
+        code, text = run("includes.py", dict(self.tree, **{"x/z.cc": ""}))
+        self.assertEqual(code, 1)
+        self.assertIn("x/z.cc: in no BUILD.bazel target", text)
+
+    def test_an_empty_tree_is_no_success(self):
+        self.assertEqual(run("includes.py", {"x/README": ""})[0], 1)
+
+
+class Sizes(unittest.TestCase):
+    def function(self, lines):
+        return "int f(int a,\n      int b) {\n" + "  a++;\n" * lines + "}\n"
+
+    def test_accepts_the_limits(self):
+        self.assertEqual(run("sizes.py", {"x/a.cc": self.function(67)})[0], 0)
+
+    def test_finds_a_long_function(self):
+        code, text = run("sizes.py", {"x/a.cc": self.function(68)})
+        self.assertEqual(code, 1)
+        self.assertIn("x/a.cc:1: a function of 71 lines", text)
+
+    def test_finds_a_long_header(self):
+        code, _ = run("sizes.py", {"x/a.h": "//\n" * 301})
+        self.assertEqual(code, 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
