@@ -1,0 +1,76 @@
+// All that sandbox/ sees of images: the root file system of a container.
+#ifndef IMAGE_ROOTFS_PROVIDER_H_
+#define IMAGE_ROOTFS_PROVIDER_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/state/v1/image.pb.h"
+#include "base/status.h"
+
+namespace berth::image {
+
+// One mount(2), as a value: the form that the task API carries (its
+// types.Mount has the same four fields).
+struct Mount {
+  std::string type;    // "overlay", "bind"
+  std::string source;  // "overlay", or the directory of a bind
+  std::string target;  // relative to the root file system; empty: the root
+  std::vector<std::string> options;
+
+  bool operator==(const Mount&) const = default;
+};
+
+struct DiskUsage {
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+};
+
+// A container's root file system, ready to be mounted, and what the image says
+// about running it.
+struct Rootfs {
+  std::string image_id;  // "sha256:<hex>"
+  std::vector<Mount> mounts;
+  state::v1::ImageConfig config;
+};
+
+// A seam: ImageService, and a fake in the tests of sandbox/.
+//
+// `key` names the root file system and is the caller's choice: a container id.
+// It outlives this process, and the image: removing an image that is in use
+// takes its names away, not its layers.
+//
+// Thread-safe.
+class RootfsProvider {
+ public:
+  virtual ~RootfsProvider() = default;
+
+  // A writable root file system made from an image. Asked again with the same
+  // key: the same one. `image_id` is a full id, with or without "sha256:".
+  // NOT_FOUND: no such image; ALREADY_EXISTS: the key belongs to another image.
+  virtual StatusOr<Rootfs> Acquire(std::string_view image_id,
+                                   const std::string& key) = 0;
+  // The same without a writable layer: an image mounted as a volume.
+  virtual StatusOr<Rootfs> AcquireReadOnly(std::string_view image_id,
+                                           const std::string& key) = 0;
+
+  // A regular file of the root file system, as a process in it would see it
+  // (links lead nowhere outside), whether it is mounted or not: /etc/passwd
+  // and /etc/group. NOT_FOUND: no such file or key; RESOURCE_EXHAUSTED: longer
+  // than `limit` bytes; FAILED_PRECONDITION: not a regular file.
+  virtual StatusOr<std::string> ReadFile(const std::string& key,
+                                         std::string_view path,
+                                         uint64_t limit) = 0;
+
+  // What the container wrote itself.
+  virtual StatusOr<DiskUsage> Usage(const std::string& key) = 0;
+
+  // Deletes it. OK if there is none.
+  virtual Status Release(const std::string& key) = 0;
+};
+
+}  // namespace berth::image
+
+#endif  // IMAGE_ROOTFS_PROVIDER_H_
