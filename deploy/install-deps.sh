@@ -19,7 +19,7 @@ libzstd-dev nlohmann-json3-dev zlib1g-dev
 "
 
 RUN="
-busybox-static ca-certificates containernetworking-plugins iproute2 iptables
+busybox-static ca-certificates protobuf-compiler python3-grpcio python3-protobuf containernetworking-plugins iproute2 iptables
 "
 
 # Peers are installed so that the suites can run on them first; their services

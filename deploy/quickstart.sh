@@ -1,0 +1,201 @@
+#!/bin/sh
+# From a bare Debian 12 or 13 to a running pod:
+#
+#   sudo ./deploy/quickstart.sh          install, build, start berthd, run a pod
+#   sudo ./deploy/quickstart.sh --stop   take all of it down again
+#
+# Everything it makes is below three folders ($ROOT, $STATE, $LOGS) and behind
+# one bridge ($BRIDGE), apart from any other runtime on the machine.
+set -eu
+
+SOURCE=$(cd "$(dirname "$0")/.." && pwd)
+ROOT=${BERTH_ROOT:-/var/lib/berth-quickstart}
+STATE=${BERTH_STATE:-/run/berth-quickstart}
+LOGS=/var/log/berth-quickstart
+BRIDGE=berthq0
+SUBNET=${BERTH_SUBNET:-10.191.0.0/24}
+IMAGE=${BERTH_IMAGE:-busybox}
+SOCKET=$STATE/berthd.sock
+DOCKER_SOCKET=$STATE/docker.sock
+PROTO=$SOURCE/api/cri/v1/api.proto
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
+
+# The pid of our berthd; fails if it does not run.
+daemon_pid() {
+  pid=$(cat "$STATE/berthd.pid" 2>/dev/null) || return 1
+  [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$ROOT/bin/berthd" ] || return 1
+  echo "$pid"
+}
+
+install_packages() {
+  "$SOURCE/deploy/install-deps.sh" run
+}
+
+build() {
+  cd "$SOURCE"
+  say "building (a first build takes some minutes; progress below)"
+  bazel build --show_progress_rate_limit=5 \
+    //daemon:berthd //shim:berth-shim //oci/cli:berth-oci
+  # Bazel's server would wait for the next build for a quarter of an hour.
+  bazel shutdown
+  mkdir -p "$ROOT/bin"
+  for program in daemon/berthd shim/berth-shim oci/cli/berth-oci; do
+    target=$ROOT/bin/$(basename "$program")
+    cmp -s "bazel-bin/$program" "$target" && continue
+    install -m 755 "bazel-bin/$program" "$target.new"
+    mv "$target.new" "$target"
+  done
+}
+
+# What --stop puts back as it was.
+remember_host() {
+  [ -e "$ROOT/host/chains" ] && return
+  mkdir -p "$ROOT/host"
+  cat /proc/sys/net/ipv4/ip_forward >"$ROOT/host/ip_forward"
+  chains >"$ROOT/host/chains"
+}
+
+# "TABLE CHAIN" of every chain that CNI plugins make.
+chains() {
+  for table in nat filter; do
+    iptables -t "$table" -S 2>/dev/null |
+      sed -n "s/^-N \(CNI-[^ ]*\)\$/$table \1/p"
+  done
+}
+
+write_configuration() {
+  cat >"$ROOT/berth.conf" <<EOF
+# Written by quickstart.sh; "berthd config default" prints all there is.
+cri_socket: "$SOCKET"
+docker_socket: "$DOCKER_SOCKET"
+shim: "$ROOT/bin/berth-shim"
+cgroup_parent: "/berth-quickstart"
+network {
+  conf_dir: "$ROOT/cni"
+  bridge: "$BRIDGE"
+  subnet: "$SUBNET"
+}
+registry { config_dir: "/etc/containerd/certs.d" }
+EOF
+}
+
+start_daemon() {
+  if pid=$(daemon_pid); then
+    say "berthd runs already (pid $pid)"
+    return
+  fi
+  mkdir -p "$STATE" "$LOGS"
+  remember_host
+  write_configuration
+  setsid "$ROOT/bin/berthd" --config "$ROOT/berth.conf" --root "$ROOT" \
+    --state "$STATE" >>"$LOGS/berthd.log" 2>&1 </dev/null &
+  echo $! >"$STATE/berthd.pid"
+  tries=0
+  until [ -S "$SOCKET" ]; do
+    daemon_pid >/dev/null || { tail -n 20 "$LOGS/berthd.log" >&2; fail "berthd ended"; }
+    tries=$((tries + 1))
+    [ "$tries" -lt 200 ] || fail "berthd did not open $SOCKET in 10 s"
+    sleep 0.05
+  done
+  say "berthd started (pid $(cat "$STATE/berthd.pid"), log $LOGS/berthd.log)"
+}
+
+run_pod() {
+  say "" && say "a pod through $SOCKET:"
+  "$SOURCE/deploy/first_pod.py" "$SOCKET" "$PROTO" --image "$1" --logs "$LOGS/first-light"
+}
+
+first_pod() {
+  run_pod "$IMAGE" && return
+  [ "$IMAGE" = busybox ] || fail "the pod did not run"
+  say "" && say "no registry can be reached: making the image from Debian's busybox"
+  "$SOURCE/deploy/busybox_image.py" "$STATE/busybox.tar" busybox:latest
+  "$ROOT/bin/berthd" image import --state "$STATE" "$STATE/busybox.tar"
+  rm -f "$STATE/busybox.tar"
+  run_pod busybox || fail "the pod did not run"
+}
+
+next_steps() {
+  cat <<EOF
+
+what next:
+  crictl -r unix://$SOCKET pods
+  crictl -r unix://$SOCKET ps -a
+  docker -H unix://$DOCKER_SOCKET ps -a
+  docker -H unix://$DOCKER_SOCKET run -it --rm busybox sh
+  sudo $SOURCE/deploy/quickstart.sh --stop
+EOF
+}
+
+# One line an address family and table would be silent about: a chain that is
+# still referenced is kept, and said.
+remove_chains() {
+  chains | while read -r table chain; do
+    grep -qx "$table $chain" "$ROOT/host/chains" && continue
+    iptables -t "$table" -S | grep -e "-j $chain\$" | sed 's/^-A/-D/' |
+      while read -r rule; do eval "iptables -t $table $rule"; done
+    iptables -t "$table" -F "$chain"
+  done
+  chains | while read -r table chain; do
+    grep -qx "$table $chain" "$ROOT/host/chains" && continue
+    iptables -t "$table" -X "$chain" || say "chain $chain of $table is in use: kept"
+  done
+}
+
+remove_cgroups() {
+  for top in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ -d "$top/berth-quickstart" ] || continue
+    find "$top/berth-quickstart" -depth -type d -exec rmdir {} \;
+  done
+}
+
+stop() {
+  if pid=$(daemon_pid); then
+    "$SOURCE/deploy/first_pod.py" "$SOCKET" "$PROTO" --remove
+    [ ! -S "$DOCKER_SOCKET" ] || remove_docker_containers
+    kill "$pid"
+    while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null; do
+      sleep 0.05
+    done
+  fi
+  ip link delete "$BRIDGE" 2>/dev/null || true
+  if [ -e "$ROOT/host/chains" ]; then
+    remove_chains
+    cat "$ROOT/host/ip_forward" >/proc/sys/net/ipv4/ip_forward
+  fi
+  remove_cgroups
+  rm -rf "$STATE" "$ROOT" "$LOGS"
+  say "stopped; $STATE, $ROOT and $LOGS are gone"
+}
+
+# Over the API, since a docker CLI may not be installed.
+remove_docker_containers() {
+  /usr/bin/python3 - "$DOCKER_SOCKET" <<'EOF'
+import http.client, json, socket, sys
+
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(sys.argv[1])
+
+def ask(verb, path):
+    door = Unix("localhost")
+    door.request(verb, path)
+    answer = door.getresponse()
+    return answer.status, answer.read()
+
+status, body = ask("GET", "/containers/json?all=1")
+for container in json.loads(body) if status == 200 else []:
+    if not container["Names"][0].startswith("/k8s_"):
+        ask("DELETE", "/containers/" + container["Id"] + "?force=1&v=1")
+EOF
+}
+
+[ "$(id -u)" = 0 ] || fail "must run as root: sudo $0 $*"
+case "${1:-}" in
+  --stop) stop ;;
+  "") install_packages; build; start_daemon; first_pod; next_steps ;;
+  *) fail "usage: quickstart.sh [--stop]" ;;
+esac
