@@ -1,0 +1,53 @@
+// Which cgroup hierarchies this machine has, and where we are in each.
+#ifndef OCI_CGROUP_CGROUP_HOST_H_
+#define OCI_CGROUP_CGROUP_HOST_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace berth::oci {
+
+enum class CgroupVersion { kV1, kV2 };
+
+// One mounted hierarchy.
+struct CgroupHierarchy {
+  std::string mount_point;  // "/sys/fs/cgroup/memory"
+  // {"cpu", "cpuacct"}; {"name=systemd"} for one without controllers; for v2
+  // what its root offers in cgroup.controllers.
+  std::vector<std::string> controllers;
+  bool v2 = false;
+  // The calling process's cgroup, as a path below mount_point: "/" or "/a/b".
+  std::string own_path;
+};
+
+// A snapshot of /proc/self/mountinfo and /proc/self/cgroup, taken once per
+// program: hierarchies do not come and go on a running node. A value;
+// thread-compatible.
+struct CgroupHost {
+  // A hybrid machine (v1 controllers beside a v2 tree) counts as v1; its v2
+  // tree is among the hierarchies.
+  CgroupVersion version = CgroupVersion::kV1;
+  std::vector<CgroupHierarchy> hierarchies;
+
+  // `proc` is "/proc/self", or a folder with `mountinfo` and `cgroup` in it.
+  // FAILED_PRECONDITION if no hierarchy is mounted.
+  static StatusOr<CgroupHost> Detect(const std::string& proc = "/proc/self");
+
+  // The hierarchy that holds a controller; null if none does.
+  const CgroupHierarchy* Find(std::string_view controller) const;
+};
+
+// The path of a container below the root of every hierarchy, from
+// `linux.cgroupsPath`: absolute as it is, relative below the root as runc
+// does, "/<id>" if empty; cleaned, so that ".." cannot climb out.
+// UNIMPLEMENTED for the systemd form "slice:prefix:name"; INVALID_ARGUMENT for
+// the root itself.
+StatusOr<std::string> CgroupPath(const std::string& cgroups_path,
+                                 const std::string& id);
+
+}  // namespace berth::oci
+
+#endif  // OCI_CGROUP_CGROUP_HOST_H_

@@ -1,0 +1,34 @@
+// Resources as the file writes that set them. Pure.
+#ifndef OCI_CGROUP_LIMITS_H_
+#define OCI_CGROUP_LIMITS_H_
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "oci/spec/resources.h"
+
+namespace berth::oci {
+
+struct LimitWrite {
+  std::string controller;  // "memory": which hierarchy (v1), or must be on (v2)
+  std::string file;        // "memory.limit_in_bytes"
+  std::string value;
+  // Where another file, or nothing, will do: ENOENT is not an error.
+  bool optional = false;
+
+  bool operator==(const LimitWrite&) const = default;
+};
+
+// In the order in which they must be made. INVALID_ARGUMENT for what cannot
+// be said in this version ("unified" on v1, realtime on v2). Device rules are
+// not among them.
+StatusOr<std::vector<LimitWrite>> LimitsV1(const Resources& resources);
+StatusOr<std::vector<LimitWrite>> LimitsV2(const Resources& resources);
+
+// cpu.weight for cpu.shares, so that 1024 shares are weight 100.
+uint64_t CpuWeight(uint64_t shares);
+
+}  // namespace berth::oci
+
+#endif  // OCI_CGROUP_LIMITS_H_

@@ -1,0 +1,71 @@
+// What a cgroup has used: one form for v1 and v2.
+#ifndef OCI_CGROUP_STATS_H_
+#define OCI_CGROUP_STATS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace berth::oci {
+
+// Limits that are "no limit" read as this value.
+inline constexpr uint64_t kNoLimit = UINT64_MAX;
+
+struct CpuStats {
+  uint64_t total_ns = 0;
+  uint64_t user_ns = 0;
+  uint64_t kernel_ns = 0;
+  std::vector<uint64_t> per_cpu_ns;  // v1 only
+  uint64_t periods = 0;
+  uint64_t throttled_periods = 0;
+  uint64_t throttled_ns = 0;
+};
+
+struct MemoryStats {
+  uint64_t usage = 0;  // bytes, page cache included
+  uint64_t max_usage = 0;
+  uint64_t limit = kNoLimit;
+  uint64_t failures = 0;  // v1: failcnt; v2: memory.events "max"
+  uint64_t rss = 0;       // anonymous
+  uint64_t cache = 0;
+  uint64_t inactive_file = 0;
+  uint64_t swap = 0;        // bytes in swap
+  uint64_t swap_limit = 0;  // v1: memory and swap together
+  uint64_t page_faults = 0;
+  uint64_t major_page_faults = 0;
+  uint64_t oom_kills = 0;
+  std::map<std::string, uint64_t> raw;  // memory.stat as it is
+
+  // Usage less what can be dropped at once: what kubelet evicts by.
+  uint64_t working_set() const {
+    return usage > inactive_file ? usage - inactive_file : 0;
+  }
+};
+
+struct BlockIoEntry {
+  uint64_t major = 0;
+  uint64_t minor = 0;
+  std::string op;  // "Read", "Write"
+  uint64_t value = 0;
+};
+
+struct HugepageStats {
+  uint64_t usage = 0;
+  uint64_t max_usage = 0;
+  uint64_t failures = 0;
+};
+
+struct CgroupStats {
+  CpuStats cpu;
+  MemoryStats memory;
+  uint64_t pids = 0;
+  uint64_t pids_limit = kNoLimit;
+  std::vector<BlockIoEntry> io_bytes;
+  std::vector<BlockIoEntry> io_operations;
+  std::map<std::string, HugepageStats> hugepages;  // by page size, "2MB"
+};
+
+}  // namespace berth::oci
+
+#endif  // OCI_CGROUP_STATS_H_
