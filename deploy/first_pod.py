@@ -5,19 +5,21 @@ The whole life that kubelet would drive, in the order in which it drives it:
 pull, RunPodSandbox, CreateContainer, StartContainer, status, log. Used by
 quickstart.sh; works with any CRI runtime.
 
-usage: first_pod.py SOCKET PROTO [--image REF] [--remove]
+usage: first_pod.py SOCKET PROTOS [--image REF] [--remove]
   SOCKET    path of the runtime's Unix socket
-  PROTO     api/cri/v1/api.proto
+  PROTOS    the folder api/cri/v1
   --remove  remove all pods of this runtime instead, with their containers
 """
 
 import argparse
-import importlib.util
+import glob
+import importlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
+import types
 
 import grpc
 
@@ -28,20 +30,24 @@ ip -4 -o addr show eth0
 """
 
 
-def messages(proto):
-    """The generated Python messages of the CRI."""
+def messages(folder):
+    """What the .proto files of api/cri/v1 declare, as one namespace."""
+    cri = types.SimpleNamespace(services=[])
+    folder = os.path.abspath(folder)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
+    files = sorted(glob.glob(os.path.join(folder, "*.proto")))
     with tempfile.TemporaryDirectory() as out:
-        folder, name = os.path.split(os.path.abspath(proto))
         subprocess.run(
-            ["protoc", "-I", folder, "--python_out", out, name], check=True
+            ["protoc", "-I", root, "--python_out", out, *files], check=True
         )
-        stem = name[: -len(".proto")] + "_pb2"
-        spec = importlib.util.spec_from_file_location(
-            stem, os.path.join(out, stem + ".py")
-        )
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        sys.path.insert(0, out)
+        for file in files:
+            stem = os.path.basename(file)[: -len(".proto")]
+            module = importlib.import_module(f"api.cri.v1.{stem}_pb2")
+            vars(cri).update(vars(module))
+            cri.services += module.DESCRIPTOR.services_by_name.values()
+        sys.path.remove(out)
+    return cri
 
 
 class Runtime:
@@ -54,7 +60,7 @@ class Runtime:
         )
 
     def call(self, verb, request, timeout=60):
-        for service in self.cri.DESCRIPTOR.services_by_name.values():
+        for service in self.cri.services:
             method = service.methods_by_name.get(verb)
             if method is None:
                 continue
@@ -163,12 +169,12 @@ def finished(runtime, container_id):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("socket")
-    parser.add_argument("proto")
+    parser.add_argument("protos")
     parser.add_argument("--image", default="busybox")
     parser.add_argument("--logs", default="/var/log/pods/first-light")
     parser.add_argument("--remove", action="store_true")
     args = parser.parse_args()
-    runtime = Runtime(args.socket, messages(args.proto))
+    runtime = Runtime(args.socket, messages(args.protos))
     if args.remove:
         remove_all(runtime)
         return 0

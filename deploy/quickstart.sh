@@ -17,7 +17,7 @@ SUBNET=${BERTH_SUBNET:-10.191.0.0/24}
 IMAGE=${BERTH_IMAGE:-busybox}
 SOCKET=$STATE/berthd.sock
 DOCKER_SOCKET=$STATE/docker.sock
-PROTO=$SOURCE/api/cri/v1/api.proto
+PROTOS=$SOURCE/api/cri/v1
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
@@ -104,7 +104,7 @@ start_daemon() {
 
 run_pod() {
   say "" && say "a pod through $SOCKET:"
-  "$SOURCE/deploy/first_pod.py" "$SOCKET" "$PROTO" --image "$1" --logs "$LOGS/first-light"
+  "$SOURCE/deploy/first_pod.py" "$SOCKET" "$PROTOS" --image "$1" --logs "$LOGS/first-light"
 }
 
 first_pod() {
@@ -153,7 +153,7 @@ remove_cgroups() {
 
 stop() {
   if pid=$(daemon_pid); then
-    "$SOURCE/deploy/first_pod.py" "$SOCKET" "$PROTO" --remove
+    "$SOURCE/deploy/first_pod.py" "$SOCKET" "$PROTOS" --remove
     [ ! -S "$DOCKER_SOCKET" ] || remove_docker_containers
     kill "$pid"
     while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null; do
