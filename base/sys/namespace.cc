@@ -1,0 +1,68 @@
+#include "base/sys/namespace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+#include "base/strings.h"
+
+namespace berth {
+
+StatusOr<UniqueFd> OpenNamespace(const std::string& path, int type) {
+  // O_NONBLOCK: a fifo planted there must not hold us up.
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return Errno(errno, "open namespace " + Quoted(path));
+  // Only the files of nsfs know this request (ioctl_ns(2)).
+  const int actual = ioctl(fd.get(), NS_GET_NSTYPE);
+  if (actual != type) {
+    return InvalidArgument("namespace " + Quoted(path) + ": not of type " +
+                           NamespaceProcName(type));
+  }
+  return fd;
+}
+
+Status EnterNamespace(int fd, int types) {
+  if (setns(fd, types) != 0) return Errno(errno, "setns");
+  return OkStatus();
+}
+
+Status UnshareNamespaces(int types) {
+  if (unshare(types) != 0) return Errno(errno, "unshare");
+  return OkStatus();
+}
+
+Status PinNamespace(const std::string& source, const std::string& path) {
+  const UniqueFd file(
+      open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444));
+  if (!file.valid()) return Errno(errno, "create " + Quoted(path));
+  if (mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return Errno(errno, "bind namespace on " + Quoted(path));
+  }
+  return OkStatus();
+}
+
+const char* NamespaceProcName(int type) {
+  switch (type) {
+    case CLONE_NEWNS:
+      return "mnt";
+    case CLONE_NEWPID:
+      return "pid";
+    case CLONE_NEWNET:
+      return "net";
+    case CLONE_NEWIPC:
+      return "ipc";
+    case CLONE_NEWUTS:
+      return "uts";
+    case CLONE_NEWUSER:
+      return "user";
+    case CLONE_NEWCGROUP:
+      return "cgroup";
+    default:
+      return "unknown";
+  }
+}
+
+}  // namespace berth
