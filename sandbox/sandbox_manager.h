@@ -1,0 +1,68 @@
+#ifndef SANDBOX_SANDBOX_MANAGER_H_
+#define SANDBOX_SANDBOX_MANAGER_H_
+
+#include <memory>
+#include <string>
+
+#include "api/state/v1/state.pb.h"
+#include "base/context.h"
+#include "base/status.h"
+#include "sandbox/ids.h"
+#include "sandbox/inventory.h"
+
+namespace berth::sandbox {
+
+class World;
+
+// Makes, ends and forgets sandboxes: the lifecycle verbs. Asking is
+// Inventory's part; what happens is told by EventBus.
+//
+// A verb holds the sandbox's lock from first line to last; Stop and Remove
+// take the locks of its containers below it. Every verb but Create may be
+// repeated: it finishes what the last try left. An unknown id is success for
+// Stop and Remove and NOT_FOUND for the others.
+//
+// Thread-safe. Everything it needs is in World, which must outlive it.
+class SandboxManager {
+ public:
+  explicit SandboxManager(World& world);
+  ~SandboxManager();
+  SandboxManager(const SandboxManager&) = delete;
+  SandboxManager& operator=(const SandboxManager&) = delete;
+
+  // Validates, reserves the name and records; nothing runs yet. A second
+  // Create with the metadata of a sandbox that is being created or started
+  // returns that one's id, so that a client's retry joins its first try;
+  // ALREADY_EXISTS for one that is READY or later. INVALID_ARGUMENT and
+  // UNIMPLEMENTED name the field.
+  StatusOr<SandboxId> Create(const Context& ctx, const SandboxConfig& config);
+
+  // CREATED (STANDALONE: also STOPPED) -> READY. Started already: OK. On
+  // failure everything is released; a POD's record and name are gone too,
+  // unless releasing failed: then it stays, STOPPED, for Stop and Remove.
+  Status Start(const Context& ctx, const SandboxId& id);
+
+  // Records new limits of the pod as a whole (informative for us: the pod's
+  // cgroup belongs to the caller).
+  Status Update(const Context& ctx, const SandboxId& id,
+                const state::v1::Resources& overhead,
+                const state::v1::Resources& resources);
+
+  // Kills every container and releases all resources. A resource that cannot
+  // be released fails the verb, and the sandbox stays STOPPING.
+  Status Stop(const Context& ctx, const SandboxId& id);
+
+  // Stop, then all containers, files, record and name.
+  Status Remove(const Context& ctx, const SandboxId& id);
+
+  // Replaces SandboxConfig.door_notes.
+  Status SetDoorNotes(const Context& ctx, const SandboxId& id,
+                      const std::string& notes);
+
+ private:
+  World& world_;
+};
+
+}  // namespace berth::sandbox
+
+#endif  // SANDBOX_SANDBOX_MANAGER_H_
