@@ -1,0 +1,200 @@
+#include "base/http/http_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "base/testing/scripted_server.h"
+#include "base/testing/status_matchers.h"
+
+namespace berth {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+HttpRequest Get(const std::string& url) {
+  HttpRequest request;
+  request.url = url;
+  return request;
+}
+
+TEST(HttpClientTest, ReturnsAnyStatusWithHeadersAndBody) {
+  ScriptedServer server([](const std::string&) {
+    return HttpReply(404, "nothing", {"X-Thing: a", "x-thing: b"});
+  });
+  const HttpClient client("test/1");
+  ASSERT_OK_AND_ASSIGN(
+      const HttpResponse response,
+      client.Fetch(Context::Background(), Get(server.Url("/a"))));
+  EXPECT_EQ(response.status, 404);
+  EXPECT_EQ(response.body, "nothing");
+  EXPECT_EQ(response.Header("x-thing"), "a");
+  EXPECT_EQ(response.HeaderAll("x-thing").size(), 2u);
+  EXPECT_EQ(RequestHeader(server.requests()[0], "User-Agent"), "test/1");
+}
+
+TEST(HttpClientTest, KeepsAuthorizationOnTheSameServerOnly) {
+  ScriptedServer other(
+      [](const std::string&) { return HttpReply(200, "blob"); });
+  ScriptedServer first([&](const std::string& request) {
+    if (request.find("GET /start") == 0) {
+      return HttpReply(302, "", {"Location: /second"});
+    }
+    return HttpReply(307, "", {"Location: " + other.Url("/third")});
+  });
+  const HttpClient client("test");
+  HttpRequest request = Get(first.Url("/start"));
+  request.headers = {{"authorization", "Basic c2VjcmV0"},
+                     {"Cookie", "c=1"},
+                     {"Accept", "x/y"}};
+  ASSERT_OK_AND_ASSIGN(const HttpResponse response,
+                       client.Fetch(Context::Background(), request));
+  EXPECT_EQ(response.body, "blob");
+  EXPECT_NE(RequestHeader(first.requests()[1], "Authorization"), "");
+  const std::string last = other.requests()[0];
+  EXPECT_EQ(RequestHeader(last, "Authorization"), "");
+  EXPECT_EQ(RequestHeader(last, "Cookie"), "");
+  EXPECT_EQ(RequestHeader(last, "Accept"), "x/y");
+}
+
+TEST(HttpClientTest, RefusesRedirectsToFilesLinkLocalAddressesAndLoops) {
+  std::string location;
+  ScriptedServer server([&](const std::string&) {
+    return HttpReply(302, "", {"Location: " + location});
+  });
+  const HttpClient client("test");
+  for (const char* target :
+       {"file:///etc/passwd", "http://169.254.169.254/latest", "/again",
+        "gopher://127.0.0.1/", "http://[fe80::1]/", ""}) {
+    location = target;
+    EXPECT_THAT(
+        client.Fetch(Context::Background(), Get(server.Url("/a"))).status(),
+        StatusIs(StatusCode::kInvalidArgument))
+        << target;
+  }
+}
+
+TEST(HttpClientTest, StopsAtTheLimitOfABody) {
+  ScriptedServer server([](const std::string&) {
+    return HttpReply(200, std::string(1000, 'x'));
+  });
+  const HttpClient client("test");
+  HttpRequest request = Get(server.Url("/"));
+  request.max_body = 999;
+  EXPECT_THAT(client.Fetch(Context::Background(), request).status(),
+              StatusIs(StatusCode::kResourceExhausted));
+  request.max_body = 1000;
+  EXPECT_OK(client.Fetch(Context::Background(), request));
+}
+
+TEST(HttpClientTest, ReportsABodyThatEndsEarly) {
+  ScriptedServer server([](const std::string&) {
+    return std::string("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+  });
+  const HttpClient client("test");
+  std::string got;
+  const Status status =
+      client
+          .Download(Context::Background(), Get(server.Url("/")),
+                    [&](const HttpResponse&, std::string_view bytes) {
+                      got += bytes;
+                      return OkStatus();
+                    })
+          .status();
+  EXPECT_THAT(status, StatusIs(StatusCode::kUnavailable));
+  EXPECT_EQ(got, "half");
+}
+
+TEST(HttpClientTest, GivesTheSinkOnlyGoodBodiesAndItsErrorBack) {
+  int code = 500;
+  ScriptedServer server(
+      [&](const std::string&) { return HttpReply(code, "text"); });
+  const HttpClient client("test");
+  int calls = 0;
+  const BodySink sink = [&](const HttpResponse&, std::string_view) {
+    ++calls;
+    return DataLoss("not what we want");
+  };
+  ASSERT_OK_AND_ASSIGN(
+      const HttpResponse response,
+      client.Download(Context::Background(), Get(server.Url("/")), sink));
+  EXPECT_EQ(response.body, "text");
+  EXPECT_EQ(calls, 0);
+  code = 200;
+  EXPECT_THAT(client.Download(Context::Background(), Get(server.Url("/")), sink)
+                  .status(),
+              StatusIs(StatusCode::kDataLoss));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(HttpClientTest, EndsAtOnceWhenCancelled) {
+  const Context ctx = Context::Background().WithCancel();
+  ScriptedServer server([&](const std::string&) {
+    // The client is waiting for this answer when it is cancelled.
+    ctx.Cancel();
+    return std::string("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+  });
+  const HttpClient client("test");
+  EXPECT_THAT(client.Fetch(ctx, Get(server.Url("/"))).status(),
+              StatusIs(StatusCode::kCancelled));
+}
+
+TEST(HttpClientTest, EndsAtTheDeadlineAndWhenNothingArrives) {
+  ScriptedServer quiet([](const std::string&) {
+    std::this_thread::sleep_for(milliseconds(400));
+    return std::string("HTTP/1.1 200 OK\r\n\r\n");
+  });
+  const HttpClient client("test");
+  const Context ctx = Context::Background().WithTimeout(milliseconds(50));
+  EXPECT_THAT(client.Fetch(ctx, Get(quiet.Url("/"))).status(),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  HttpRequest request = Get(quiet.Url("/"));
+  request.stall_timeout = milliseconds(50);
+  EXPECT_THAT(client.Fetch(Context::Background(), request).status(),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("no data")));
+}
+
+TEST(HttpClientTest, CallsAServerThatIsNotThereUnavailable) {
+  uint16_t port = 0;
+  {
+    ScriptedServer gone([](const std::string&) { return std::string(); });
+    port = gone.port();
+  }
+  const HttpClient client("test");
+  const Status status =
+      client
+          .Fetch(Context::Background(),
+                 Get("http://127.0.0.1:" + std::to_string(port) +
+                     "/v2/?token=secret"))
+          .status();
+  EXPECT_THAT(status, StatusIs(StatusCode::kUnavailable, HasSubstr("/v2/")));
+  EXPECT_THAT(Message(status), Not(HasSubstr("secret")));
+}
+
+TEST(HttpClientTest, RefusesHeadersThatSmuggleOthers) {
+  const HttpClient client("test");
+  HttpRequest request = Get("http://127.0.0.1:1/");
+  request.headers = {{"A", "b\r\nAuthorization: Basic x"}};
+  EXPECT_THAT(client.Fetch(Context::Background(), request).status(),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(UrlTest, KnowsDefaultPortsAndHidesSecrets) {
+  ASSERT_OK_AND_ASSIGN(const Url a,
+                       Url::Parse("HTTPS://user:pw@Example.COM/p?q=s#f"));
+  ASSERT_OK_AND_ASSIGN(const Url b, Url::Parse("https://example.com:443/"));
+  EXPECT_TRUE(a.SameServer(b));
+  EXPECT_EQ(a.Printable(), "https://example.com/p");
+  EXPECT_THAT(Url::Parse("ftp://x/"), StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(Url::Parse("no scheme"), StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_EQ(Url::Parse("http://[::1]:5/x")->host, "::1");
+  EXPECT_EQ(*ResolveUrl("http://h:1/a/b?c", "../d?e=f"), "http://h:1/d?e=f");
+  EXPECT_EQ(UrlEncode("a b/ü:"), "a%20b%2F%C3%BC%3A");
+}
+
+}  // namespace
+}  // namespace berth
