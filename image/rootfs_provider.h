@@ -9,19 +9,9 @@
 
 #include "api/state/v1/image.pb.h"
 #include "base/status.h"
+#include "base/sys/mount.h"
 
 namespace berth::image {
-
-// One mount(2), as a value: the form that the task API carries (its
-// types.Mount has the same four fields).
-struct Mount {
-  std::string type;    // "overlay", "bind"
-  std::string source;  // "overlay", or the directory of a bind
-  std::string target;  // relative to the root file system; empty: the root
-  std::vector<std::string> options;
-
-  bool operator==(const Mount&) const = default;
-};
 
 struct DiskUsage {
   uint64_t bytes = 0;
@@ -32,6 +22,7 @@ struct DiskUsage {
 // about running it.
 struct Rootfs {
   std::string image_id;  // "sha256:<hex>"
+  // In this order; a target is relative to the root, and empty for the root.
   std::vector<Mount> mounts;
   state::v1::ImageConfig config;
 };
