@@ -1,0 +1,93 @@
+#ifndef CNI_NETWORK_H_
+#define CNI_NETWORK_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/context.h"
+#include "base/status.h"
+
+namespace berth::cni {
+
+struct PortMapping {
+  int32_t host_port = 0;  // 0: not published, skipped
+  int32_t container_port = 0;
+  std::string protocol = "tcp";  // tcp, udp, sctp
+  std::string host_ip;           // "" all addresses
+};
+
+// Bits per second and bits.
+struct Bandwidth {
+  uint64_t ingress_rate = 0;  // 0: not limited
+  uint64_t ingress_burst = 0;
+  uint64_t egress_rate = 0;
+  uint64_t egress_burst = 0;
+};
+
+struct Dns {
+  std::vector<std::string> servers;
+  std::vector<std::string> searches;
+  std::vector<std::string> options;
+};
+
+// Who is attached and what it asks for: the same value for Attach, Check and
+// Detach of one sandbox.
+struct Attachment {
+  std::string sandbox_id;  // CNI_CONTAINERID
+  std::string netns;       // path of the pinned namespace; "" when it is gone
+  // K8S_POD_*; all empty for what is not a pod.
+  std::string pod_namespace;
+  std::string pod_name;
+  std::string pod_uid;
+  // Passed on only to plugins that declare the capability.
+  std::vector<PortMapping> port_mappings;
+  std::optional<Bandwidth> bandwidth;
+  std::optional<Dns> dns;
+  std::string cgroup_path;
+  std::map<std::string, std::string> annotations;
+};
+
+struct Address {
+  std::string ip;  // "10.88.0.2", "fd00::2"
+  int prefix_length = 0;
+  std::string gateway;  // "" if none
+};
+
+// What the plugins gave the sandbox's interface.
+struct NetworkResult {
+  std::string network;    // name of the configuration list
+  std::string interface;  // inside the sandbox
+  std::string mac;
+  // The first is the sandbox's address; no two are the same.
+  std::vector<Address> addresses;
+  Dns dns;
+};
+
+// Gives sandboxes a network, by the one plan that this node has.
+// Implementations: CniNetwork, and fakes in tests. Thread-safe.
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  // OK, or UNAVAILABLE and why no sandbox can be attached now.
+  virtual Status Ready() const = 0;
+
+  // Brings loopback up in the namespace and gives it an interface. All or
+  // nothing: what a failed Attach did is taken back before it returns.
+  virtual StatusOr<NetworkResult> Attach(const Context& ctx,
+                                         const Attachment& to) = 0;
+
+  // OK if the sandbox still has what Attach gave it.
+  virtual Status Check(const Context& ctx, const Attachment& to) = 0;
+
+  // Idempotent: OK for what was never attached, and when the namespace is
+  // gone (then addresses and port mappings are still given back).
+  virtual Status Detach(const Context& ctx, const Attachment& from) = 0;
+};
+
+}  // namespace berth::cni
+
+#endif  // CNI_NETWORK_H_
