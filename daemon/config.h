@@ -1,0 +1,41 @@
+#ifndef DAEMON_CONFIG_H_
+#define DAEMON_CONFIG_H_
+
+#include <string>
+#include <vector>
+
+#include "api/config/v1/config.pb.h"
+#include "base/status.h"
+
+namespace berth::daemon {
+
+using config::v1::Config;
+
+inline constexpr char kDefaultConfigFile[] = "/etc/berth/berth.conf";
+
+// The configuration in `text`; INVALID_ARGUMENT lists everything that cannot
+// be read, as "NAME:LINE:COLUMN: what".
+StatusOr<Config> ParseConfig(const std::string& text, const std::string& name);
+
+// The file, and over it those of FILE.d/*.conf in the order of their names.
+// NOT_FOUND if there is no such file; a missing folder is an empty one.
+StatusOr<Config> LoadConfig(const std::string& file);
+
+// What is wrong with the values, a line each that names the setting.
+std::vector<std::string> CheckConfig(const Config& config);
+
+// All settings with their defaults and manual, in the form that ParseConfig
+// reads: made from config.proto itself, which is part of the program.
+std::string DefaultConfigText();
+
+// ---- Values that depend on others, or on a list being empty ----
+
+std::string CriSocket(const Config& config);
+std::vector<std::string> PluginFolders(const Config& config);
+std::vector<std::string> CdiFolders(const Config& config);
+// "berth-shim" beside this program unless configured.
+std::string ShimPath(const Config& config);
+
+}  // namespace berth::daemon
+
+#endif  // DAEMON_CONFIG_H_

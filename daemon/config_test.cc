@@ -1,0 +1,128 @@
+#include "daemon/config.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+
+namespace berth::daemon {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Equal in value: a field that is set to its default equals one that is not.
+bool SameValues(const Config& a, const Config& b) {
+  google::protobuf::util::MessageDifferencer differencer;
+  differencer.set_message_field_comparison(
+      google::protobuf::util::MessageDifferencer::EQUIVALENT);
+  return differencer.Compare(a, b);
+}
+
+TEST(ParseConfigTest, ReadsTextForm) {
+  const StatusOr<Config> config = ParseConfig(
+      "root: \"/r\"  # a comment\n"
+      "network { bridge: \"b0\" bin_dirs: \"/p\" }\n"
+      "runtime_handlers { name: \"kata\" shim: \"io.containerd.kata.v2\" }\n",
+      "f");
+  ASSERT_OK(config);
+  EXPECT_EQ(config->root(), "/r");
+  EXPECT_EQ(config->state(), "/run/berth");
+  EXPECT_EQ(config->network().bridge(), "b0");
+  EXPECT_THAT(PluginFolders(*config), ElementsAre("/p"));
+  EXPECT_EQ(config->runtime_handlers(0).name(), "kata");
+}
+
+TEST(ParseConfigTest, SaysWhereItCannotBeRead) {
+  const Status status =
+      ParseConfig("root: \"/r\"\nrooot: \"/x\"\n", "berth.conf").status();
+  EXPECT_THAT(status, StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(Message(status), HasSubstr("berth.conf:2:"));
+  EXPECT_THAT(Message(status), HasSubstr("rooot"));
+  EXPECT_THAT(ParseConfig("runtime_handlers { }", "f").status(),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(LoadConfigTest, MergesTheFolderInOrderOfNames) {
+  TempDir dir;
+  dir.Write("berth.conf",
+            "root: \"/one\"\nlog { level: ERROR }\nimages { pinned: \"a\" }");
+  dir.MakeDirectory("berth.conf.d");
+  dir.Write("berth.conf.d/20.conf", "root: \"/three\"");
+  dir.Write("berth.conf.d/10.conf",
+            "root: \"/two\"\nlog { queries: false }\nimages { pinned: \"b\" }");
+  dir.Write("berth.conf.d/30.conf.bak", "not a configuration");
+  const StatusOr<Config> config = LoadConfig(dir.Path("berth.conf"));
+  ASSERT_OK(config);
+  EXPECT_EQ(config->root(), "/three");
+  EXPECT_EQ(config->log().level(), config::v1::Log::ERROR);
+  EXPECT_FALSE(config->log().queries());
+  EXPECT_THAT(config->images().pinned(), ElementsAre("a", "b"));
+}
+
+TEST(LoadConfigTest, NamesTheFileThatIsWrong) {
+  TempDir dir;
+  EXPECT_THAT(LoadConfig(dir.Path("none.conf")).status(),
+              StatusIs(StatusCode::kNotFound));
+  dir.Write("berth.conf", "");
+  dir.MakeDirectory("berth.conf.d");
+  dir.Write("berth.conf.d/10.conf", "root: 7");
+  EXPECT_THAT(Message(LoadConfig(dir.Path("berth.conf")).status()),
+              HasSubstr("berth.conf.d/10.conf:1:"));
+}
+
+TEST(CheckConfigTest, FindsNothingWrongWithTheDefaults) {
+  EXPECT_THAT(CheckConfig(Config()), IsEmpty());
+}
+
+TEST(CheckConfigTest, NamesEverySettingThatIsWrong) {
+  Config config;
+  config.set_root("var/lib");
+  config.set_cgroup_parent("/");
+  config.set_cri_socket("/" + std::string(120, 's'));
+  config.mutable_network()->set_bridge("a-name-that-is-too-long");
+  config.mutable_network()->set_subnet("10.0.0.0");
+  config.mutable_limits()->set_log_line(1);
+  config.add_runtime_handlers()->set_name("x");
+  config.add_runtime_handlers()->set_name("x");
+  const std::vector<std::string> wrong = CheckConfig(config);
+  for (const char* setting :
+       {"root:", "cgroup_parent:", "cri_socket:", "network.bridge:",
+        "network.subnet:", "limits.log_line:", "runtime_handlers \"x\":"}) {
+    EXPECT_THAT(wrong, Contains(testing::StartsWith(setting)));
+  }
+  EXPECT_EQ(wrong.size(), 7u);
+}
+
+TEST(DefaultConfigTextTest, IsAConfigurationThatChangesNothing) {
+  const std::string text = DefaultConfigText();
+  const StatusOr<Config> config = ParseConfig(text, "default");
+  ASSERT_OK(config) << text;
+  EXPECT_TRUE(SameValues(*config, Config())) << text;
+}
+
+TEST(DefaultConfigTextTest, ShowsEverySettingWithItsManual) {
+  const std::string text = DefaultConfigText();
+  EXPECT_THAT(text, HasSubstr("\nroot: \"/var/lib/berth\"\n"));
+  EXPECT_THAT(text, HasSubstr("# What outlives a reboot"));
+  EXPECT_THAT(text, HasSubstr("\n  bridge: \"berth0\"\n"));
+  EXPECT_THAT(text, HasSubstr("\n  level: INFO\n"));
+  EXPECT_THAT(text, HasSubstr("#   WARNING\n"));
+  EXPECT_THAT(text, HasSubstr("# runtime_handlers {\n"));
+}
+
+TEST(ConfigValuesTest, FollowFromOthers) {
+  Config config;
+  config.set_state("/s");
+  EXPECT_EQ(CriSocket(config), "/s/berthd.sock");
+  EXPECT_THAT(PluginFolders(config),
+              ElementsAre("/opt/cni/bin", "/usr/lib/cni"));
+  EXPECT_THAT(ShimPath(config), testing::EndsWith("/berth-shim"));
+}
+
+}  // namespace
+}  // namespace berth::daemon
