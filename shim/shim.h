@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/status.h"
+#include "base/sys/mount.h"
 
 namespace berth::shim {
 
@@ -39,18 +40,12 @@ struct Stdio {
   bool terminal = false;
 };
 
-// One step of building the root filesystem, mount(8) style; done in order on
-// <bundle>/rootfs, and undone when the task is deleted.
-struct RootfsMount {
-  std::string type;
-  std::string source;
-  std::vector<std::string> options;
-};
-
 struct CreateTask {
   std::string id;      // the container's
   std::string bundle;  // absolute; holds config.json, and rootfs/ if used
-  std::vector<RootfsMount> rootfs;
+  // Done in order on <bundle>/rootfs (their own targets are ignored), undone
+  // when the task is deleted.
+  std::vector<Mount> rootfs;
   Stdio stdio;
 };
 

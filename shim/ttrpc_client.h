@@ -1,0 +1,80 @@
+#ifndef SHIM_TTRPC_CLIENT_H_
+#define SHIM_TTRPC_CLIENT_H_
+
+#include <google/protobuf/message_lite.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/context.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+
+namespace berth::shim {
+
+// The calling side of one ttrpc connection. Calls of many threads share it; a
+// slow one holds nobody up. When the connection is lost every call, waiting or
+// new, is UNAVAILABLE. One thread of its own reads.
+//
+// Thread-safe; destroy it when no call is under way.
+class TtrpcClient {
+ public:
+  // `name_space` goes with every call.
+  static StatusOr<std::unique_ptr<TtrpcClient>> Connect(const std::string& path,
+                                                        std::string name_space);
+  ~TtrpcClient();
+  TtrpcClient(const TtrpcClient&) = delete;
+  TtrpcClient& operator=(const TtrpcClient&) = delete;
+
+  // Sends a message and waits for the answer's payload.
+  StatusOr<std::string> Call(const Context& ctx, const std::string& service,
+                             const std::string& method,
+                             const std::string& payload);
+
+  template <typename Response>
+  StatusOr<Response> Call(const Context& ctx, const std::string& service,
+                          const std::string& method,
+                          const google::protobuf::MessageLite& request) {
+    ASSIGN_OR_RETURN(const std::string payload,
+                     Call(ctx, service, method, request.SerializeAsString()));
+    Response response;
+    if (!response.ParseFromString(payload)) {
+      return DataLoss(method + ": the shim's answer cannot be parsed");
+    }
+    return response;
+  }
+
+ private:
+  // A caller's place to wait: `done` becomes readable with the answer.
+  struct Waiter {
+    UniqueFd done;
+    StatusOr<std::string> answer{std::string()};
+  };
+
+  TtrpcClient(UniqueFd socket, std::string name_space);
+  StatusOr<uint32_t> Register(const std::shared_ptr<Waiter>& waiter)
+      EXCLUDES(mutex_);
+  void Forget(uint32_t stream) EXCLUDES(mutex_);
+  Status Send(const Context& ctx, const std::string& frame)
+      EXCLUDES(write_mutex_);
+  void Read();
+  void Deliver(uint32_t stream, StatusOr<std::string> answer) EXCLUDES(mutex_);
+  void Lose(const Status& why) EXCLUDES(mutex_);
+
+  const UniqueFd socket_;
+  const std::string name_space_;
+  Mutex write_mutex_;  // one frame at a time; taken before mutex_
+  Mutex mutex_;
+  Status lost_ GUARDED_BY(mutex_);
+  uint32_t next_stream_ GUARDED_BY(mutex_) = 1;
+  std::map<uint32_t, std::shared_ptr<Waiter>> waiters_ GUARDED_BY(mutex_);
+  std::thread reader_;
+};
+
+}  // namespace berth::shim
+
+#endif  // SHIM_TTRPC_CLIENT_H_
