@@ -23,10 +23,8 @@ Status WriteAll(int fd, const std::string& name, std::string_view bytes) {
   return OkStatus();
 }
 
-}  // namespace
-
-Status WriteFileAtomically(int dir, const std::string& name,
-                           std::string_view contents, mode_t mode) {
+Status Replace(int dir, const std::string& name, std::string_view contents,
+               mode_t mode, bool flush) {
   const std::string temp = "." + name + ".tmp";
   // A crash may have left the last attempt's file behind; O_EXCL below then
   // proves that what we write to is ours and no link planted in its place.
@@ -42,20 +40,21 @@ Status WriteFileAtomically(int dir, const std::string& name,
     return Errno(errno, "change the mode of " + Quoted(temp));
   }
   RETURN_IF_ERROR(WriteAll(file.get(), temp, contents));
-  if (fsync(file.get()) != 0) return Errno(errno, "flush " + Quoted(temp));
+  if (flush && fsync(file.get()) != 0)
+    return Errno(errno, "flush " + Quoted(temp));
   if (renameat(dir, temp.c_str(), dir, name.c_str()) != 0) {
     return Errno(errno, "rename " + Quoted(temp) + " to " + Quoted(name));
   }
   undo.Commit();
   // The new name is durable only once its directory is.
-  if (fsync(dir) != 0) {
+  if (flush && fsync(dir) != 0) {
     return Errno(errno, "flush the directory of " + Quoted(name));
   }
   return OkStatus();
 }
 
-Status WriteFileAtomically(const std::string& path, std::string_view contents,
-                           mode_t mode) {
+Status Replace(const std::string& path, std::string_view contents, mode_t mode,
+               bool flush) {
   const size_t slash = path.rfind('/');
   const std::string parent =
       slash == std::string::npos ? "." : path.substr(0, slash + 1);
@@ -63,7 +62,24 @@ Status WriteFileAtomically(const std::string& path, std::string_view contents,
       slash == std::string::npos ? path : path.substr(slash + 1);
   UniqueFd dir(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir.valid()) return Errno(errno, "open directory " + Quoted(parent));
-  return WriteFileAtomically(dir.get(), name, contents, mode);
+  return Replace(dir.get(), name, contents, mode, flush);
+}
+
+}  // namespace
+
+Status WriteFileAtomically(int dir, const std::string& name,
+                           std::string_view contents, mode_t mode) {
+  return Replace(dir, name, contents, mode, /*flush=*/true);
+}
+
+Status WriteFileAtomically(const std::string& path, std::string_view contents,
+                           mode_t mode) {
+  return Replace(path, contents, mode, /*flush=*/true);
+}
+
+Status ReplaceFile(const std::string& path, std::string_view contents,
+                   mode_t mode) {
+  return Replace(path, contents, mode, /*flush=*/false);
 }
 
 }  // namespace berth

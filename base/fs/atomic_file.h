@@ -23,6 +23,11 @@ Status WriteFileAtomically(int dir, const std::string& name,
 Status WriteFileAtomically(const std::string& path, std::string_view contents,
                            mode_t mode);
 
+// The same without flushing anything: whole after a crash of this process, but
+// perhaps empty or old after a power cut. For what a new boot does without.
+Status ReplaceFile(const std::string& path, std::string_view contents,
+                   mode_t mode);
+
 }  // namespace berth
 
 #endif  // BASE_FS_ATOMIC_FILE_H_

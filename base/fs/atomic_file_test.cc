@@ -48,5 +48,13 @@ TEST(WriteFileAtomicallyTest, TakesAPathAndKeepsTheModeAskedFor) {
               StatusIs(StatusCode::kNotFound));
 }
 
+TEST(ReplaceFileTest, ReplacesContents) {
+  TempDir dir;
+  ASSERT_OK(ReplaceFile(dir.Path("a"), "old", 0600));
+  ASSERT_OK(ReplaceFile(dir.Path("a"), "new", 0600));
+  EXPECT_EQ(dir.Read("a"), "new");
+  EXPECT_THAT(dir.Names(), ElementsAre("a"));
+}
+
 }  // namespace
 }  // namespace berth

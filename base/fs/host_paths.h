@@ -11,8 +11,9 @@ namespace berth {
 // several daemons run side by side when `root` and `state` differ.
 //
 //   root    /var/lib/berth  meta.db · content/ · snapshots/ · containers/<id>/
+//                           cni/ · volumes/
 //   state   /run/berth      sandboxes/<id>/{netns,ipcns,utsns,shim.sock,shm}
-//                           containers/<id>/ · oci/<id>/ · cni/
+//                           containers/<id>/ · oci/<id>/
 //
 // `state` is expected to be empty after a boot. A value, no trailing slashes.
 struct HostPaths {
@@ -47,8 +48,9 @@ struct HostPaths {
   }
   // state.json of each container, as the OCI runtime library keeps it.
   std::string OciDirectory() const { return state + "/oci"; }
-  // Results of plugins, for DEL and CHECK.
-  std::string CniDirectory() const { return state + "/cni"; }
+  // What plugins were asked and gave, for DEL and CHECK. It outlives a boot, as
+  // the addresses that IPAM plugins handed out do.
+  std::string CniDirectory() const { return root + "/cni"; }
 };
 
 }  // namespace berth

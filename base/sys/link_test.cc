@@ -1,0 +1,64 @@
+#include "base/sys/link.h"
+
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/sys/file.h"
+#include "base/testing/status_matchers.h"
+#include "base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+class SetLinkUpTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    std::thread maker([&] {
+      ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+      auto opened = OpenFile("/proc/thread-self/ns/net", 0 /* O_RDONLY */);
+      ASSERT_OK(opened);
+      netns_ = *std::move(opened);
+    });
+    maker.join();
+  }
+
+  bool IsUp(const char* name) {
+    bool up = false;
+    std::thread visitor([&] {
+      ASSERT_EQ(setns(netns_.get(), CLONE_NEWNET), 0);
+      UniqueFd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      ifreq request = {};
+      strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
+      ASSERT_EQ(ioctl(control.get(), SIOCGIFFLAGS, &request), 0);
+      up = (request.ifr_flags & IFF_UP) != 0;
+    });
+    visitor.join();
+    return up;
+  }
+
+  UniqueFd netns_;
+};
+
+TEST_F(SetLinkUpTest, BringsLoopbackUpInAnotherNamespace) {
+  EXPECT_FALSE(IsUp("lo"));
+  EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
+  EXPECT_TRUE(IsUp("lo"));
+  EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
+}
+
+TEST_F(SetLinkUpTest, NamesALinkThatIsNotThere) {
+  EXPECT_THAT(SetLinkUp(netns_.get(), "none0"),
+              StatusIs(StatusCode::kNotFound, testing::HasSubstr("none0")));
+  EXPECT_THAT(SetLinkUp(netns_.get(), "a-name-beyond-fifteen"),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,271 @@
+#include "cni/cni_network.h"
+
+#include <fcntl.h>
+#include <glog/logging.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/fs/atomic_file.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/sys/link.h"
+#include "base/sys/namespace.h"
+#include "base/unique_fd.h"
+#include "cni/plugin_config.h"
+#include "cni/result.h"
+
+namespace berth::cni {
+namespace {
+
+constexpr uint64_t kMaxSavedBytes = 8 << 20;
+// For taking back a failed ADD, whose own context may have run out.
+constexpr Duration kCleanUpLimit = std::chrono::seconds(60);
+
+// Ids become file names and plugin arguments (CNI specification 1.1.0,
+// section 2, CNI_CONTAINERID).
+Status CheckId(const std::string& id) {
+  bool good = !id.empty() && id.size() <= 200 && isalnum(id.front()) != 0;
+  for (const char c : id) {
+    good = good && (isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
+                    c == '.' || c == '-');
+  }
+  return good ? OkStatus()
+              : InvalidArgument("sandbox id " + Quoted(id) +
+                                " is no id for a network");
+}
+
+}  // namespace
+
+struct CniNetwork::Plan {
+  std::string sandbox_id;
+  std::string netns;
+  std::string interface;
+  std::string args;
+  Json capabilities;  // everything that plugins may be told, by capability
+  ConfigList list;
+  Json result;  // of ADD; null while it runs
+};
+
+CniNetwork::CniNetwork(CniOptions options)
+    : options_(std::move(options)),
+      invoker_(options_.plugin_folders, options_.plugin_time_limit),
+      folder_(std::make_unique<ConfigFolder>(options_.config_directory)) {}
+
+std::string CniNetwork::FileOf(const std::string& sandbox_id) const {
+  return options_.result_directory + "/" + sandbox_id + ".json";
+}
+
+StatusOr<CniNetwork::Plan> CniNetwork::NewPlan(const Attachment& to) const {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
+                   folder_->Current());
+  Plan plan;
+  plan.sandbox_id = to.sandbox_id;
+  plan.netns = to.netns;
+  plan.interface = options_.interface;
+  plan.args = ArgsOf(to);
+  plan.capabilities = CapabilitiesOf(to);
+  plan.list = *list;
+  return plan;
+}
+
+Status CniNetwork::Save(const Plan& plan) const {
+  RETURN_IF_ERROR(MakeDirectories(options_.result_directory, 0700));
+  const Json saved = {
+      {"netns", plan.netns},    {"interface", plan.interface},
+      {"args", plan.args},      {"capabilities", plan.capabilities},
+      {"file", plan.list.file}, {"list", plan.list.text},
+      {"result", plan.result}};
+  // Not flushed: after a power cut the namespace is gone, and Detach can do
+  // without.
+  return ReplaceFile(FileOf(plan.sandbox_id), DumpJson(saved), 0600);
+}
+
+// NOT_FOUND if nothing was ever attached.
+StatusOr<CniNetwork::Plan> CniNetwork::SavedPlan(const Attachment& of) const {
+  const std::string file = FileOf(of.sandbox_id);
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxSavedBytes));
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
+  Plan plan;
+  plan.sandbox_id = of.sandbox_id;
+  std::string list_file;
+  std::string list;
+  JsonReader reader(json, file);
+  reader.Get("netns", plan.netns);
+  reader.Get("interface", plan.interface);
+  reader.Get("args", plan.args);
+  reader.Get("file", list_file);
+  reader.Get("list", list);
+  RETURN_IF_ERROR(reader.status());
+  if (const Json* found = reader.Find("capabilities")) {
+    plan.capabilities = *found;
+  }
+  if (const Json* found = reader.Find("result")) plan.result = *found;
+  ASSIGN_OR_RETURN(plan.list, ParseConfigList(list, list_file));
+  return plan;
+}
+
+Status CniNetwork::Forget(const std::string& sandbox_id) const {
+  const std::string file = FileOf(sandbox_id);
+  if (unlink(file.c_str()) != 0 && errno != ENOENT) {
+    return Errno(errno, "remove " + Quoted(file));
+  }
+  return OkStatus();
+}
+
+StatusOr<std::set<std::string>> CniNetwork::Attached() const {
+  std::set<std::string> ids;
+  const StatusOr<UniqueFd> dir =
+      OpenFile(options_.result_directory, O_RDONLY | O_DIRECTORY);
+  if (IsNotFound(dir.status())) return ids;
+  RETURN_IF_ERROR(dir.status());
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(dir->get()));
+  for (const std::string& name : names) {
+    if (name.front() == '.' || !EndsWith(name, ".json")) continue;
+    ids.insert(name.substr(0, name.size() - 5));
+  }
+  return ids;
+}
+
+StatusOr<Json> CniNetwork::RunOne(const Context& ctx, const Plan& plan,
+                                  size_t index, const char* command,
+                                  const Json& previous) const {
+  const Json& plugin = plan.list.plugins[index];
+  Invocation invocation;
+  invocation.command = command;
+  invocation.plugin = plugin["type"].get<std::string>();
+  invocation.container_id = plan.sandbox_id;
+  invocation.netns = plan.netns;
+  invocation.interface = plan.interface;
+  invocation.args = plan.args;
+  invocation.config =
+      PluginConfig(plan.list, plugin, plan.capabilities, previous);
+  return invoker_.Run(ctx, invocation);
+}
+
+StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
+  Json result;
+  for (size_t i = 0; i < plan.list.plugins.size(); ++i) {
+    if (!HasWork(plan.list.plugins[i], plan.capabilities)) continue;
+    ASSIGN_OR_RETURN(Json answer, RunOne(ctx, plan, i, "ADD", result));
+    if (answer.is_null()) {
+      return Internal("network plugin " +
+                      Quoted(plan.list.plugins[i]["type"].get<std::string>()) +
+                      ": ADD: it gave no result");
+    }
+    result = std::move(answer);
+    // For the clean-up, should the next one fail.
+    plan.result = result;
+  }
+  if (result.is_null()) {
+    return FailedPrecondition("network " + Quoted(plan.list.name) +
+                              " has no plugin that gives a result");
+  }
+  return result;
+}
+
+// All of them, last first, whatever happens; the first error is returned.
+Status CniNetwork::DeleteAll(const Context& ctx, const Plan& plan) const {
+  Status first = OkStatus();
+  for (size_t i = plan.list.plugins.size(); i > 0; --i) {
+    if (!HasWork(plan.list.plugins[i - 1], plan.capabilities)) continue;
+    const Json previous =
+        VersionAtLeast(plan.list.cni_version, "0.4.0") ? plan.result : Json();
+    const Status status = RunOne(ctx, plan, i - 1, "DEL", previous).status();
+    if (first.ok()) {
+      first = status;
+    } else if (!status.ok()) {
+      LOG(WARNING) << "after another failure: " << Message(status);
+    }
+  }
+  return first;
+}
+
+Status CniNetwork::Ready() const {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
+                   folder_->Current());
+  for (const Json& plugin : list->plugins) {
+    const Status found = invoker_.Find(plugin["type"].get<std::string>());
+    if (!found.ok()) return Unavailable(Message(found));
+  }
+  return OkStatus();
+}
+
+StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
+                                           const Attachment& to) {
+  RETURN_IF_ERROR(CheckId(to.sandbox_id));
+  KeyedMutex::Lock lock(verbs_, to.sandbox_id);
+  ASSIGN_OR_RETURN(Plan plan, NewPlan(to));
+  ASSIGN_OR_RETURN(const UniqueFd netns, OpenNamespace(to.netns, CLONE_NEWNET));
+  RETURN_IF_ERROR(SetLinkUp(netns.get(), "lo"));
+  RETURN_IF_ERROR(Save(plan));
+
+  StatusOr<Json> added = AddAll(ctx, plan);
+  StatusOr<NetworkResult> result =
+      added.ok() ? ParseResult(*added, plan.interface) : added.status();
+  if (result.ok()) {
+    const Status saved = Save(plan);
+    if (saved.ok()) {
+      result->network = plan.list.name;
+      return result;
+    }
+    result = saved;
+  }
+  const Context clean_up =
+      Context::Background(ctx.request_id()).WithTimeout(kCleanUpLimit);
+  const Status undone = DeleteAll(clean_up, plan);
+  // Kept if that failed, so that a later Detach tries again.
+  const Status forgotten = undone.ok() ? Forget(to.sandbox_id) : undone;
+  if (!forgotten.ok()) {
+    LOG(WARNING) << "take back a failed attachment of sandbox " << to.sandbox_id
+                 << ": " << Message(forgotten);
+  }
+  return Annotate(result.status(),
+                  "attach to network " + Quoted(plan.list.name));
+}
+
+Status CniNetwork::Check(const Context& ctx, const Attachment& to) {
+  RETURN_IF_ERROR(CheckId(to.sandbox_id));
+  KeyedMutex::Lock lock(verbs_, to.sandbox_id);
+  ASSIGN_OR_RETURN_AS(const Plan plan, SavedPlan(to), "check the network");
+  if (plan.result.is_null()) {
+    return FailedPrecondition("sandbox " + to.sandbox_id +
+                              " is not attached to a network");
+  }
+  // CHECK came with 0.4.0.
+  if (plan.list.disable_check ||
+      !VersionAtLeast(plan.list.cni_version, "0.4.0")) {
+    return OkStatus();
+  }
+  for (size_t i = 0; i < plan.list.plugins.size(); ++i) {
+    if (!HasWork(plan.list.plugins[i], plan.capabilities)) continue;
+    RETURN_IF_ERROR(RunOne(ctx, plan, i, "CHECK", plan.result).status());
+  }
+  return OkStatus();
+}
+
+Status CniNetwork::Detach(const Context& ctx, const Attachment& from) {
+  RETURN_IF_ERROR(CheckId(from.sandbox_id));
+  KeyedMutex::Lock lock(verbs_, from.sandbox_id);
+  StatusOr<Plan> plan = SavedPlan(from);
+  if (IsNotFound(plan.status())) return OkStatus();
+  if (!plan.ok()) {
+    // A damaged file must not keep a sandbox from being removed: today's
+    // configuration is the best guess at yesterday's.
+    LOG(WARNING) << "detach sandbox " << from.sandbox_id << ": "
+                 << Message(plan.status());
+    plan = NewPlan(from);
+    if (!plan.ok()) return Forget(from.sandbox_id);
+  }
+  // A namespace that is gone is passed as none; plugins then give back what is
+  // kept elsewhere (CNI specification 1.1.0, section 2, DEL).
+  if (!OpenNamespace(plan->netns, CLONE_NEWNET).ok()) plan->netns.clear();
+  RETURN_IF_ERROR_AS(DeleteAll(ctx, *plan),
+                     "detach from network " + Quoted(plan->list.name));
+  return Forget(from.sandbox_id);
+}
+
+}  // namespace berth::cni

@@ -1,0 +1,262 @@
+// The network against plugins that obey, fail, hang and print garbage.
+#include "cni/cni_network.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "base/context.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "base/sys/namespace.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "cni/network.h"
+
+namespace berth::cni {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr char kAnswer[] =
+    R"({"cniVersion":"1.0.0","interfaces":[{"name":"eth0","mac":"aa","sandbox":"/x"}],)"
+    R"("ips":[{"address":"10.0.0.5/24","interface":0}]})";
+
+class CniNetworkTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    dir_.MakeDirectory("net.d");
+    dir_.MakeDirectory("bin");
+    std::thread maker([&] {
+      ASSERT_OK(UnshareNamespaces(CLONE_NEWNET));
+      ASSERT_OK(PinNamespace("/proc/thread-self/ns/net", dir_.Path("netns")));
+    });
+    maker.join();
+    pod_.sandbox_id = "sandbox1";
+    pod_.netns = dir_.Path("netns");
+    pod_.pod_name = "web";
+  }
+  void TearDown() override { umount2(dir_.Path("netns").c_str(), MNT_DETACH); }
+
+  // A plugin that writes down its call, then does as told.
+  void Plugin(const std::string& name, const std::string& script) {
+    dir_.Write("bin/" + name,
+               "#!/bin/sh\nin=$(cat)\necho \"$CNI_COMMAND " + name + "\" >> " +
+                   dir_.Path("calls") + "\necho \"$in\" > " +
+                   dir_.Path("input." + name + ".") + "$CNI_COMMAND\nenv > " +
+                   dir_.Path("env." + name + ".") + "$CNI_COMMAND\n" + script);
+    chmod(dir_.Path("bin/" + name).c_str(), 0755);
+  }
+  void GoodPlugin(const std::string& name) {
+    Plugin(name,
+           std::string("[ $CNI_COMMAND != ADD ] || echo '") + kAnswer + "'\n");
+  }
+  void Network(const std::vector<std::string>& types,
+               const std::string& version = "1.0.0") {
+    Json plugins = Json::array();
+    for (const std::string& type : types) plugins.push_back({{"type", type}});
+    const Json list = {
+        {"cniVersion", version}, {"name", "testnet"}, {"plugins", plugins}};
+    dir_.Write("net.d/10.conflist", list.dump());
+  }
+  CniOptions Options() {
+    CniOptions options;
+    options.config_directory = dir_.Path("net.d");
+    options.plugin_folders = {dir_.Path("none"), dir_.Path("bin")};
+    options.result_directory = dir_.Path("results");
+    options.plugin_time_limit = std::chrono::milliseconds(500);
+    return options;
+  }
+  std::string Calls() { return dir_.Exists("calls") ? dir_.Read("calls") : ""; }
+  Json Input(const std::string& name) {
+    return Json::parse(dir_.Read("input." + name));
+  }
+
+  TempDir dir_;
+  const Context ctx_ = Context::Background();
+  Attachment pod_;
+};
+
+TEST_F(CniNetworkTest, RunsTheChainAndTakesItBack) {
+  GoodPlugin("one");
+  GoodPlugin("two");
+  Network({"one", "two"});
+  CniNetwork network(Options());
+  ASSERT_OK(network.Ready());
+  ASSERT_OK_AND_ASSIGN(const NetworkResult result, network.Attach(ctx_, pod_));
+  EXPECT_EQ(result.network, "testnet");
+  EXPECT_EQ(result.interface, "eth0");
+  ASSERT_THAT(result.addresses, SizeIs(1));
+  EXPECT_EQ(result.addresses[0].ip, "10.0.0.5");
+  EXPECT_FALSE(Input("one.ADD").contains("prevResult"));
+  EXPECT_EQ(Input("two.ADD")["prevResult"], Json::parse(kAnswer));
+  EXPECT_EQ(Input("two.ADD")["name"], "testnet");
+  const std::string env = dir_.Read("env.one.ADD");
+  EXPECT_THAT(env, HasSubstr("CNI_CONTAINERID=sandbox1\n"));
+  EXPECT_THAT(env, HasSubstr("CNI_NETNS=" + pod_.netns + "\n"));
+  EXPECT_THAT(env, HasSubstr("CNI_IFNAME=eth0\n"));
+  EXPECT_THAT(env, HasSubstr("K8S_POD_NAME=web;"));
+  EXPECT_THAT(env, HasSubstr("CNI_PATH=" + dir_.Path("none") + ":" +
+                             dir_.Path("bin") + "\n"));
+
+  ASSERT_OK(network.Check(ctx_, pod_));
+  EXPECT_EQ(Input("one.CHECK")["prevResult"], Json::parse(kAnswer));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
+
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Input("one.DEL")["prevResult"], Json::parse(kAnswer));
+  EXPECT_EQ(Calls(),
+            "ADD one\nADD two\nCHECK one\nCHECK two\nDEL two\nDEL one\n");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+  // Once more: nothing left to do.
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_THAT(dir_.Names("results"), IsEmpty());
+}
+
+TEST_F(CniNetworkTest, TakesAFailedAddBackLastFirst) {
+  GoodPlugin("one");
+  Plugin("two",
+         "[ $CNI_COMMAND != ADD ] || { echo '{\"code\": 11, \"msg\": \"no"
+         " address\", \"details\": \"all taken\"}'; exit 1; }\n");
+  GoodPlugin("three");
+  Network({"one", "two", "three"});
+  CniNetwork network(Options());
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kUnavailable,
+                       HasSubstr("network plugin \"two\": ADD: no address: all "
+                                 "taken")));
+  EXPECT_EQ(Calls(), "ADD one\nADD two\nDEL three\nDEL two\nDEL one\n");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, KeepsTheRecordWhenTheCleanUpFails) {
+  Plugin("one", "echo broken >&2; [ -e " + dir_.Path("well") + " ]\n");
+  Network({"one"});
+  CniNetwork network(Options());
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kInternal, HasSubstr("\"broken\"")));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
+  EXPECT_THAT(network.Detach(ctx_, pod_), StatusIs(StatusCode::kInternal));
+  dir_.Write("well", "");
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, ReportsGarbage) {
+  Plugin("one", "[ $CNI_COMMAND != ADD ] || echo 'hello <world>'\n");
+  Network({"one"});
+  CniNetwork network(Options());
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kInternal, HasSubstr("hello <world>")));
+  Plugin("one", "true\n");
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kInternal, HasSubstr("no result")));
+  Plugin("one", "[ $CNI_COMMAND != ADD ] || echo '{\"ips\": [{}]}'\n");
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("address")));
+  Plugin("one", "[ $CNI_COMMAND != ADD ] || exec cat /dev/zero\n");
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kResourceExhausted));
+  Plugin("one", "[ $CNI_COMMAND != ADD ] || kill -SEGV $$\n");
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kInternal, HasSubstr("signal 11")));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, StopsAPluginThatHangs) {
+  Plugin("one", "[ $CNI_COMMAND != ADD ] || sleep 600\n");
+  Network({"one"});
+  CniNetwork network(Options());
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kDeadlineExceeded, HasSubstr("\"one\"")));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, DetachesByTheListThatAttachUsed) {
+  GoodPlugin("one");
+  GoodPlugin("other");
+  Network({"one"});
+  ASSERT_OK(CniNetwork(Options()).Attach(ctx_, pod_));
+  Network({"other"});
+  // A new object: as after a restart.
+  ASSERT_OK(CniNetwork(Options()).Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
+}
+
+TEST_F(CniNetworkTest, DetachesWhenTheNamespaceIsGone) {
+  GoodPlugin("one");
+  Network({"one"});
+  CniNetwork network(Options());
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  umount2(pod_.netns.c_str(), MNT_DETACH);
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_THAT(dir_.Read("env.one.DEL"), HasSubstr("CNI_NETNS=\n"));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, DetachesWithADamagedRecord) {
+  GoodPlugin("one");
+  Network({"one"});
+  CniNetwork network(Options());
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  dir_.Write("results/sandbox1.json", "");
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, SpeaksTheOldVersionWithoutCheck) {
+  GoodPlugin("one");
+  Network({"one"}, "0.3.1");
+  CniNetwork network(Options());
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  ASSERT_OK(network.Check(ctx_, pod_));
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
+  EXPECT_EQ(Input("one.ADD")["cniVersion"], "0.3.1");
+  EXPECT_FALSE(Input("one.DEL").contains("prevResult"));
+}
+
+TEST_F(CniNetworkTest, IsNotReadyWithoutConfigurationOrPlugin) {
+  CniNetwork network(Options());
+  EXPECT_THAT(network.Ready(), StatusIs(StatusCode::kUnavailable));
+  EXPECT_THAT(network.Attach(ctx_, pod_), StatusIs(StatusCode::kUnavailable));
+  Network({"absent"});
+  EXPECT_THAT(network.Ready(),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("\"absent\"")));
+}
+
+TEST_F(CniNetworkTest, RefusesBadIdsAndNamespaces) {
+  GoodPlugin("one");
+  Network({"one"});
+  CniNetwork network(Options());
+  for (const char* id : {"", "../x", ".x", "a/b", "a b"}) {
+    Attachment bad = pod_;
+    bad.sandbox_id = id;
+    EXPECT_THAT(network.Attach(ctx_, bad),
+                StatusIs(StatusCode::kInvalidArgument));
+    EXPECT_THAT(network.Detach(ctx_, bad),
+                StatusIs(StatusCode::kInvalidArgument));
+  }
+  Attachment lost = pod_;
+  lost.netns = dir_.Path("nowhere");
+  EXPECT_THAT(network.Attach(ctx_, lost), Not(IsOk()));
+  EXPECT_EQ(Calls(), "");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+}  // namespace
+}  // namespace berth::cni

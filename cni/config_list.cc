@@ -1,0 +1,218 @@
+#include "cni/config_list.h"
+
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "base/fs/atomic_file.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+
+namespace berth::cni {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = 1 << 20;
+constexpr size_t kMaxPlugins = 32;
+constexpr char kOldest[] = "0.3.0";
+constexpr char kNewest[] = "1.1.0";
+
+std::array<uint64_t, 3> Numbers(std::string_view version) {
+  std::array<uint64_t, 3> numbers = {};
+  const std::vector<std::string> parts = Split(version, '.');
+  for (size_t i = 0; i < parts.size() && i < numbers.size(); ++i) {
+    numbers[i] = ParseUint(parts[i]).value_or(0);
+  }
+  return numbers;
+}
+
+bool Spoken(std::string_view version) {
+  return VersionAtLeast(version, kOldest) && VersionAtLeast(kNewest, version);
+}
+
+// Of a list that offers several versions (since 1.1.0) the highest that we
+// speak, else its only one.
+Status ChooseVersion(JsonReader& reader, ConfigList& list) {
+  std::vector<std::string> offered;
+  reader.Get("cniVersions", offered);
+  reader.Get("cniVersion", list.cni_version);
+  RETURN_IF_ERROR(reader.status());
+  if (!list.cni_version.empty()) offered.push_back(list.cni_version);
+  std::string best;
+  for (const std::string& version : offered) {
+    if (Spoken(version) && (best.empty() || VersionAtLeast(version, best))) {
+      best = version;
+    }
+  }
+  if (best.empty()) {
+    return InvalidArgument(
+        reader.PathOf("cniVersion") + ": " +
+        (offered.empty() ? "missing" : Quoted(Join(offered, ", "))) +
+        ", this program speaks " + kOldest + " to " + kNewest);
+  }
+  list.cni_version = best;
+  return OkStatus();
+}
+
+Status CheckPlugin(const Json& plugin, const std::string& path) {
+  JsonReader reader(plugin, path);
+  std::string type;
+  reader.Get("type", type);
+  RETURN_IF_ERROR(reader.status());
+  // It becomes a file name below the plugin folders.
+  if (type.empty() || type.find('/') != std::string::npos || type == "." ||
+      type == "..") {
+    return InvalidArgument(path + ".type: " + Quoted(type) +
+                           " is no name of a plugin");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+bool VersionAtLeast(std::string_view version, std::string_view least) {
+  return Numbers(version) >= Numbers(least);
+}
+
+StatusOr<ConfigList> ParseConfigList(std::string_view text,
+                                     const std::string& file) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
+  ConfigList list;
+  list.file = file;
+  list.text = std::string(text);
+  JsonReader reader(json, file);
+  reader.Get("name", list.name);
+  reader.Get("disableCheck", list.disable_check);
+  RETURN_IF_ERROR(reader.status());
+  if (list.name.empty()) return InvalidArgument(file + ".name: missing");
+  RETURN_IF_ERROR(ChooseVersion(reader, list));
+
+  if (!reader.Has("plugins")) {
+    RETURN_IF_ERROR(CheckPlugin(json, file));
+    list.plugins.push_back(json);
+    return list;
+  }
+  const Json::array_t& plugins = reader.Array("plugins");
+  RETURN_IF_ERROR(reader.status());
+  if (plugins.empty() || plugins.size() > kMaxPlugins) {
+    return InvalidArgument(file + ".plugins: must have 1 to " +
+                           std::to_string(kMaxPlugins) + " elements");
+  }
+  for (const Json& plugin : plugins) {
+    RETURN_IF_ERROR(CheckPlugin(
+        plugin,
+        file + ".plugins[" + std::to_string(list.plugins.size()) + "]"));
+    list.plugins.push_back(plugin);
+  }
+  return list;
+}
+
+namespace {
+
+// Sorted. NOT_FOUND if there is no such directory.
+StatusOr<std::vector<std::string>> ConfigFiles(const std::string& directory) {
+  ASSIGN_OR_RETURN(const UniqueFd dir,
+                   OpenFile(directory, O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(dir.get()));
+  std::vector<std::string> files;
+  for (const std::string& name : names) {
+    // What begins with a dot is a file on its way to its name.
+    if (name.front() == '.') continue;
+    if (EndsWith(name, ".conflist") || EndsWith(name, ".conf") ||
+        EndsWith(name, ".json")) {
+      files.push_back(directory + "/" + name);
+    }
+  }
+  return files;
+}
+
+}  // namespace
+
+StatusOr<bool> WriteDefaultConfig(const std::string& directory,
+                                  const DefaultNetwork& network) {
+  RETURN_IF_ERROR(MakeDirectories(directory, 0755));
+  ASSIGN_OR_RETURN(const std::vector<std::string> files,
+                   ConfigFiles(directory));
+  if (!files.empty()) return false;
+
+  Json ipam = {
+      {"type", "host-local"},
+      {"ranges", Json::array({Json::array({{{"subnet", network.subnet}}})})},
+      {"routes", Json::array({{{"dst", "0.0.0.0/0"}}})}};
+  if (!network.address_directory.empty()) {
+    ipam["dataDir"] = network.address_directory;
+  }
+  const Json list = {
+      {"cniVersion", "1.0.0"},
+      {"name", network.name},
+      {"plugins", Json::array({{{"type", "bridge"},
+                                {"bridge", network.bridge},
+                                {"isGateway", true},
+                                {"ipMasq", true},
+                                {"hairpinMode", true},
+                                {"ipam", ipam}},
+                               {{"type", "portmap"},
+                                {"capabilities", {{"portMappings", true}}}}})}};
+  RETURN_IF_ERROR(WriteFileAtomically(directory + "/10-berth.conflist",
+                                      list.dump(2) + "\n", 0644));
+  return true;
+}
+
+ConfigFolder::ConfigFolder(std::string directory)
+    : directory_(std::move(directory)),
+      inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
+      current_(Unavailable("no network configuration has been read")) {}
+
+// True at the first call, and whenever nobody would tell us of a change.
+bool ConfigFolder::Changed() {
+  alignas(inotify_event) char events[4096];
+  bool changed = !watching_;
+  ssize_t n;
+  while (watching_ && (n = read(inotify_.get(), events, sizeof(events))) > 0) {
+    changed = true;
+    for (ssize_t at = 0; at < n;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(events + at);
+      if ((event->mask & (IN_IGNORED | IN_MOVE_SELF)) != 0) watching_ = false;
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+  }
+  if (!watching_ && inotify_.valid()) {
+    watching_ = inotify_add_watch(inotify_.get(), directory_.c_str(),
+                                  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
+                                      IN_CREATE | IN_DELETE | IN_DELETE_SELF |
+                                      IN_MOVE_SELF) >= 0;
+  }
+  return changed;
+}
+
+StatusOr<std::shared_ptr<const ConfigList>> ConfigFolder::Load() const {
+  const StatusOr<std::vector<std::string>> files = ConfigFiles(directory_);
+  std::string why;
+  if (!files.ok()) {
+    why = Message(files.status());
+  } else {
+    for (const std::string& file : *files) {
+      const StatusOr<std::string> text = ReadFile(file, kMaxConfigBytes);
+      StatusOr<ConfigList> list =
+          text.ok() ? ParseConfigList(*text, file) : text.status();
+      if (list.ok()) {
+        return std::make_shared<const ConfigList>(*std::move(list));
+      }
+      if (why.empty()) why = Message(list.status());
+    }
+  }
+  return Unavailable("no valid network configuration in " + Quoted(directory_) +
+                     (why.empty() ? "" : ": " + why));
+}
+
+StatusOr<std::shared_ptr<const ConfigList>> ConfigFolder::Current() {
+  MutexLock lock(mutex_);
+  if (Changed()) current_ = Load();
+  return current_;
+}
+
+}  // namespace berth::cni

@@ -1,0 +1,209 @@
+// bridge, host-local and portmap of Debian's containernetworking-plugins, in a
+// network namespace that stands for the host.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/context.h"
+#include "base/io/subprocess.h"
+#include "base/status.h"
+#include "base/sys/namespace.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
+#include "cni/cni_network.h"
+#include "cni/config_list.h"
+#include "cni/network.h"
+
+namespace berth::cni {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr char kPlugins[] = "/usr/lib/cni";
+
+std::string Output(const std::string& script) {
+  Command command;
+  command.program = "/bin/sh";
+  command.args = {"-c", script};
+  command.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+  const auto result = RunCommand(Context::Background(), command);
+  EXPECT_OK(result);
+  return result.ok() ? result->output + result->errors : "";
+}
+
+sockaddr_in AddressOf(const std::string& ip, uint16_t port) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  inet_pton(AF_INET, ip.c_str(), &address.sin_addr);
+  return address;
+}
+
+class RealPluginsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    if (access("/usr/lib/cni/bridge", X_OK) != 0) {
+      GTEST_SKIP() << "needs the package containernetworking-plugins";
+    }
+    // This process is still one thread: all that it starts is in there too.
+    ASSERT_OK(UnshareNamespaces(CLONE_NEWNET | CLONE_NEWNS));
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount("sysfs", "/sys", "sysfs", 0, nullptr), 0);
+    Output("ip link set lo up");
+
+    DefaultNetwork network;
+    network.name = "testnet";
+    network.bridge = "testbr0";
+    network.subnet = "10.199.0.0/24";
+    network.address_directory = dir_.Path("addresses");
+    ASSERT_OK(WriteDefaultConfig(dir_.Path("net.d"), network));
+    CniOptions options;
+    options.config_directory = dir_.Path("net.d");
+    options.plugin_folders = {kPlugins};
+    options.result_directory = dir_.Path("results");
+    network_ = std::make_unique<CniNetwork>(options);
+    ASSERT_OK(network_->Ready());
+  }
+  void TearDown() override {
+    for (const std::string& path : pinned_) umount2(path.c_str(), MNT_DETACH);
+  }
+
+  Attachment NewSandbox(const std::string& id) {
+    Attachment sandbox;
+    sandbox.sandbox_id = id;
+    sandbox.netns = dir_.Path(id + ".netns");
+    std::thread maker([&] {
+      ASSERT_OK(UnshareNamespaces(CLONE_NEWNET));
+      ASSERT_OK(PinNamespace("/proc/thread-self/ns/net", sandbox.netns));
+    });
+    maker.join();
+    pinned_.push_back(sandbox.netns);
+    return sandbox;
+  }
+
+  static void In(const Attachment& sandbox,
+                 const std::function<void()>& action) {
+    std::thread visitor([&] {
+      auto netns = OpenNamespace(sandbox.netns, CLONE_NEWNET);
+      ASSERT_OK(netns);
+      ASSERT_OK(EnterNamespace(netns->get(), CLONE_NEWNET));
+      action();
+    });
+    visitor.join();
+  }
+
+  // The leases that host-local keeps.
+  std::vector<std::string> Leases() {
+    std::vector<std::string> leases;
+    for (const std::string& name : dir_.Names("addresses/testnet")) {
+      if (name.rfind("10.", 0) == 0) leases.push_back(name);
+    }
+    return leases;
+  }
+
+  TempDir dir_;
+  const Context ctx_ = Context::Background();
+  std::unique_ptr<CniNetwork> network_;
+  std::vector<std::string> pinned_;
+};
+
+TEST_F(RealPluginsTest, GivesAnAddressAndTakesItBack) {
+  const Attachment sandbox = NewSandbox("s1");
+  ASSERT_OK_AND_ASSIGN(const NetworkResult result,
+                       network_->Attach(ctx_, sandbox));
+  ASSERT_THAT(result.addresses, SizeIs(1));
+  EXPECT_THAT(result.addresses[0].ip, HasSubstr("10.199.0."));
+  EXPECT_EQ(result.addresses[0].gateway, "10.199.0.1");
+  EXPECT_THAT(result.mac, SizeIs(17));
+  In(sandbox, [&] {
+    EXPECT_THAT(Output("ip -o addr"), HasSubstr(result.addresses[0].ip));
+    EXPECT_THAT(Output("ip -o link show lo"), HasSubstr(",UP"));
+  });
+  EXPECT_OK(network_->Check(ctx_, sandbox));
+  EXPECT_THAT(Leases(), SizeIs(1));
+
+  In(sandbox, [&] { Output("ip addr flush dev eth0"); });
+  EXPECT_THAT(network_->Check(ctx_, sandbox), Not(IsOk()));
+
+  ASSERT_OK(network_->Detach(ctx_, sandbox));
+  EXPECT_THAT(Leases(), IsEmpty());
+  In(sandbox,
+     [&] { EXPECT_THAT(Output("ip -o link"), Not(HasSubstr("eth0"))); });
+  ASSERT_OK(network_->Detach(ctx_, sandbox));
+}
+
+TEST_F(RealPluginsTest, PublishesAPort) {
+  Attachment sandbox = NewSandbox("s1");
+  sandbox.port_mappings = {{18080, 80, "tcp", ""}};
+  ASSERT_OK(network_->Attach(ctx_, sandbox));
+  EXPECT_THAT(Output("iptables -t nat -S"), HasSubstr("18080"));
+
+  UniqueFd listener;
+  In(sandbox, [&] {
+    listener.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in address = AddressOf("0.0.0.0", 80);
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
+                   sizeof(address)),
+              0);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+  });
+  UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval limit = {5, 0};
+  setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+  const sockaddr_in address = AddressOf("10.199.0.1", 18080);
+  EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address),
+                    sizeof(address)),
+            0);
+
+  ASSERT_OK(network_->Detach(ctx_, sandbox));
+  EXPECT_THAT(Output("iptables -t nat -S"), Not(HasSubstr("18080")));
+}
+
+TEST_F(RealPluginsTest, GivesTheAddressBackWhenTheNamespaceIsGone) {
+  Attachment sandbox = NewSandbox("s1");
+  sandbox.port_mappings = {{18080, 80, "tcp", ""}};
+  ASSERT_OK(network_->Attach(ctx_, sandbox));
+  EXPECT_THAT(Leases(), SizeIs(1));
+  umount2(sandbox.netns.c_str(), MNT_DETACH);
+  ASSERT_OK(network_->Detach(ctx_, sandbox));
+  EXPECT_THAT(Leases(), IsEmpty());
+  EXPECT_THAT(Output("iptables -t nat -S"), Not(HasSubstr("18080")));
+}
+
+TEST_F(RealPluginsTest, ReportsThatTheAddressesAreUsedUp) {
+  DefaultNetwork small;
+  small.name = "testnet";
+  small.bridge = "testbr1";
+  small.subnet = "10.198.0.0/30";  // one address beside the gateway
+  small.address_directory = dir_.Path("addresses");
+  unlink(dir_.Path("net.d/10-berth.conflist").c_str());
+  ASSERT_THAT(WriteDefaultConfig(dir_.Path("net.d"), small),
+              IsOkAndHolds(true));
+  const Attachment first = NewSandbox("s1");
+  const Attachment second = NewSandbox("s2");
+  ASSERT_OK(network_->Attach(ctx_, first));
+  EXPECT_THAT(network_->Attach(ctx_, second).status().message(),
+              HasSubstr("no IP addresses available"));
+  In(second,
+     [&] { EXPECT_THAT(Output("ip -o link"), Not(HasSubstr("eth0"))); });
+  ASSERT_OK(network_->Detach(ctx_, first));
+  ASSERT_OK(network_->Attach(ctx_, second));
+  ASSERT_OK(network_->Detach(ctx_, second));
+}
+
+}  // namespace
+}  // namespace berth::cni
