@@ -1,11 +1,11 @@
 // The small parts of base that need no file of their own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <cerrno>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "base/clock.h"
 #include "base/context.h"
@@ -141,8 +141,9 @@ TEST(DigestTest, KnownValueAndBadForms) {
 
 TEST(JsonTest, RefusesWhatIsNotOneValue) {
   EXPECT_OK(ParseJson("{}", "x"));
-  EXPECT_THAT(ParseJson("{", "config.json"),
-              StatusIs(StatusCode::kInvalidArgument, "config.json is not JSON"));
+  EXPECT_THAT(
+      ParseJson("{", "config.json"),
+      StatusIs(StatusCode::kInvalidArgument, "config.json is not JSON"));
   EXPECT_FALSE(ParseJson("", "x").ok());
   EXPECT_FALSE(ParseJson(std::string(100'000, '['), "x").ok());
 }

@@ -24,11 +24,10 @@ std::string FormatRfc3339(UnixNanos time) {
   tm utc{};
   gmtime_r(&seconds, &utc);
   char text[64];
-  const int n = snprintf(text, sizeof(text),
-                         "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ",
-                         utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                         utc.tm_hour, utc.tm_min, utc.tm_sec,
-                         static_cast<int>(nanos));
+  const int n =
+      snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ",
+               utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+               utc.tm_min, utc.tm_sec, static_cast<int>(nanos));
   return std::string(text, static_cast<size_t>(n));
 }
 

@@ -63,8 +63,9 @@ Context Context::Background(std::string request_id) {
 }
 
 Context Context::WithTimeout(Duration timeout) const {
-  return WithDeadline(std::chrono::steady_clock::now() +
-                      std::chrono::duration_cast<SteadyTime::duration>(timeout));
+  return WithDeadline(
+      std::chrono::steady_clock::now() +
+      std::chrono::duration_cast<SteadyTime::duration>(timeout));
 }
 
 Context Context::WithDeadline(SteadyTime deadline) const {

@@ -63,8 +63,9 @@ Digest Sha256::Value() const {
       EVP_DigestFinal_ex(copy.context, bytes, &size) != 1) {
     abort();
   }
-  return Digest(std::string(kPrefix) +
-                HexEncode(std::string_view(reinterpret_cast<char*>(bytes), size)));
+  return Digest(
+      std::string(kPrefix) +
+      HexEncode(std::string_view(reinterpret_cast<char*>(bytes), size)));
 }
 
 }  // namespace berth

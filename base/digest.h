@@ -19,8 +19,8 @@ class Digest {
   // Of bytes in memory.
   static Digest Of(std::string_view bytes);
 
-  const std::string& str() const { return text_; }     // with "sha256:"
-  std::string hex() const;                             // the digits alone
+  const std::string& str() const { return text_; }  // with "sha256:"
+  std::string hex() const;                          // the digits alone
   bool empty() const { return text_.empty(); }
   auto operator<=>(const Digest&) const = default;
 

@@ -1,8 +1,8 @@
 #include "base/failpoint.h"
 
-#include <csignal>
-
 #include <gtest/gtest.h>
+
+#include <csignal>
 
 #include "base/testing/status_matchers.h"
 

@@ -99,8 +99,7 @@ void JsonReader::Signed(const char* member, int64_t low, int64_t high,
   target = value;
 }
 
-void JsonReader::Unsigned(const char* member, uint64_t high,
-                          uint64_t& target) {
+void JsonReader::Unsigned(const char* member, uint64_t high, uint64_t& target) {
   const Json* const found = Find(member);
   if (found == nullptr) return;
   if (!found->is_number_unsigned()) {

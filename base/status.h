@@ -64,18 +64,17 @@ inline Status IgnoreNotFound(const Status& s) {
 #define BERTH_CONCAT(a, b) BERTH_CONCAT_INNER(a, b)
 
 // Returns from the function if `expr` is an error.
-#define RETURN_IF_ERROR(expr)                        \
-  do {                                               \
-    ::berth::Status berth_status = (expr);           \
-    if (!berth_status.ok()) return berth_status;     \
+#define RETURN_IF_ERROR(expr)                    \
+  do {                                           \
+    ::berth::Status berth_status = (expr);       \
+    if (!berth_status.ok()) return berth_status; \
   } while (false)
 
 // The same, with context: RETURN_IF_ERROR_AS(Mount(m), "mount " + m.target).
-#define RETURN_IF_ERROR_AS(expr, doing)              \
-  do {                                               \
-    ::berth::Status berth_status = (expr);           \
-    if (!berth_status.ok())                          \
-      return ::berth::Annotate(berth_status, doing); \
+#define RETURN_IF_ERROR_AS(expr, doing)                                    \
+  do {                                                                     \
+    ::berth::Status berth_status = (expr);                                 \
+    if (!berth_status.ok()) return ::berth::Annotate(berth_status, doing); \
   } while (false)
 
 // ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path));
@@ -89,9 +88,9 @@ inline Status IgnoreNotFound(const Status& s) {
 // ASSIGN_OR_RETURN_AS(UniqueFd fd, OpenFile(path), "read configuration");
 #define ASSIGN_OR_RETURN_AS(lhs, expr, doing) \
   ASSIGN_OR_RETURN_AS_INNER(BERTH_CONCAT(berth_or_, __LINE__), lhs, expr, doing)
-#define ASSIGN_OR_RETURN_AS_INNER(var, lhs, expr, doing)           \
-  auto var = (expr);                                               \
-  if (!var.ok()) return ::berth::Annotate(var.status(), doing);    \
+#define ASSIGN_OR_RETURN_AS_INNER(var, lhs, expr, doing)        \
+  auto var = (expr);                                            \
+  if (!var.ok()) return ::berth::Annotate(var.status(), doing); \
   lhs = *std::move(var)
 
 #endif  // BASE_STATUS_H_

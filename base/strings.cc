@@ -53,7 +53,8 @@ bool EndsWith(std::string_view text, std::string_view suffix) {
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(tolower(static_cast<unsigned char>(c)));
+  for (char& c : lower)
+    c = static_cast<char>(tolower(static_cast<unsigned char>(c)));
   return lower;
 }
 

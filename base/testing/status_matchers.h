@@ -3,10 +3,10 @@
 #ifndef BASE_TESTING_STATUS_MATCHERS_H_
 #define BASE_TESTING_STATUS_MATCHERS_H_
 
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "base/status.h"
 
@@ -49,7 +49,7 @@ MATCHER_P2(StatusIs, code, message, "has the given code and message") {
 #define EXPECT_OK(expr) EXPECT_THAT((expr), ::berth::IsOk())
 
 // ASSERT_OK_AND_ASSIGN(UniqueFd fd, Open(path));
-#define ASSERT_OK_AND_ASSIGN(lhs, expr)                             \
+#define ASSERT_OK_AND_ASSIGN(lhs, expr) \
   ASSERT_OK_AND_ASSIGN_INNER(BERTH_CONCAT(berth_or_, __LINE__), lhs, expr)
 #define ASSERT_OK_AND_ASSIGN_INNER(var, lhs, expr) \
   auto var = (expr);                               \
