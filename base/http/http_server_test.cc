@@ -1,0 +1,259 @@
+#include "base/http/http_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class Client {
+ public:
+  explicit Client(const std::string& path)
+      : socket_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    const timeval limit = {10, 0};
+    setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    EXPECT_EQ(connect(socket_.get(), reinterpret_cast<sockaddr*>(&address),
+                      sizeof(address)),
+              0);
+  }
+  void Send(const std::string& bytes) {
+    EXPECT_EQ(send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void CloseWrite() { shutdown(socket_.get(), SHUT_WR); }
+  void Close() { socket_.reset(); }
+  // Until `end` has come, or the connection ended.
+  std::string ReceiveUntil(const std::string& end) {
+    std::string all;
+    char buffer[4096];
+    while (end.empty() || all.find(end) == std::string::npos) {
+      const ssize_t n = recv(socket_.get(), buffer, sizeof(buffer), 0);
+      if (n <= 0) break;
+      all.append(buffer, static_cast<size_t>(n));
+    }
+    return all;
+  }
+  std::string ReceiveAll() { return ReceiveUntil(""); }
+
+ private:
+  UniqueFd socket_;
+};
+
+class HttpServerTest : public ::testing::Test {
+ protected:
+  void Serve(HttpServer::Handler handler) {
+    HttpServerOptions options;
+    options.max_header_bytes = 8192;
+    server_ = std::make_unique<HttpServer>(std::move(handler), options);
+    ASSERT_OK(server_->Listen(dir_.Path("s"), 0660));
+  }
+  TempDir dir_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+void Echo(const Context&, HttpExchange& exchange) {
+  const ServerRequest& request = exchange.request();
+  const StatusOr<std::string> body = exchange.ReadBody(100000);
+  if (!body.ok()) {
+    (void)exchange.Respond(413, "", "");
+    return;
+  }
+  exchange.AddHeader("X-Test", "1");
+  (void)exchange.Respond(200, "text/plain",
+                         request.method + " " + request.path + " " +
+                             request.Query("a") + " " +
+                             request.Header("x-head") + " " + *body + "\n");
+}
+
+TEST_F(HttpServerTest, AnswersSeveralRequestsOfAConnection) {
+  Serve(Echo);
+  Client client(dir_.Path("s"));
+  client.Send(
+      "GET /x%20y?a=b%2Bc+d&e HTTP/1.1\r\nHost: h\r\nX-Head: v\r\n\r\n");
+  const std::string first = client.ReceiveUntil("\n\r\n");
+  EXPECT_THAT(first, StartsWith("HTTP/1.1 200 OK\r\n"));
+  client.Send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel");
+  client.Send("lo");
+  EXPECT_THAT(client.ReceiveUntil("hello\n"), HasSubstr("POST /p   hello\n"));
+  client.Send(
+      "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+      "Connection: close\r\n\r\n3\r\nabc\r\n");
+  client.Send("2\r\nde\r\n0\r\n\r\n");
+  EXPECT_THAT(client.ReceiveAll(),
+              ::testing::AllOf(HasSubstr("X-Test: 1\r\n"),
+                               HasSubstr("Connection: close\r\n"),
+                               EndsWith("POST /c   abcde\n")));
+  struct stat info;
+  ASSERT_EQ(stat(dir_.Path("s").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0660u);
+}
+
+TEST_F(HttpServerTest, SendsOnlyTheHeadForHead) {
+  Serve(Echo);
+  Client client(dir_.Path("s"));
+  client.Send("HEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(client.ReceiveAll(),
+              ::testing::AllOf(HasSubstr("Content-Length: 10\r\n"),
+                               EndsWith("\r\n\r\n")));
+}
+
+TEST_F(HttpServerTest, RefusesWhatIsNotHttp) {
+  Serve(Echo);
+  for (const std::string& bad :
+       {std::string("hello\r\n\r\n"), std::string("GET x HTTP/1.1\r\n\r\n"),
+        std::string("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        std::string(64, '\0') + "\r\n\r\n"}) {
+    Client client(dir_.Path("s"));
+    client.Send(bad);
+    EXPECT_THAT(client.ReceiveAll(), StartsWith("HTTP/1.1 400 ")) << bad;
+  }
+  Client client(dir_.Path("s"));
+  client.Send("GET / HTTP/1.1\r\nX: " + std::string(20000, 'x') + "\r\n\r\n");
+  EXPECT_THAT(client.ReceiveAll(), StartsWith("HTTP/1.1 431 "));
+  Client chunk(dir_.Path("s"));
+  chunk.Send(
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n");
+  EXPECT_THAT(chunk.ReceiveAll(), Not(HasSubstr("200 OK")));
+}
+
+TEST_F(HttpServerTest, BoundsABody) {
+  Serve(Echo);
+  Client client(dir_.Path("s"));
+  client.Send("POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" +
+              std::string(150000, 'x'));
+  EXPECT_THAT(client.ReceiveUntil("\r\n\r\n"), HasSubstr(" 413 "));
+}
+
+TEST_F(HttpServerTest, AsksForTheBodyThatTheClientHoldsBack) {
+  Serve(Echo);
+  Client client(dir_.Path("s"));
+  client.Send(
+      "POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: "
+      "100-continue\r\n\r\n");
+  EXPECT_EQ(client.ReceiveUntil("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.Send("ok");
+  EXPECT_THAT(client.ReceiveUntil("ok\n"), HasSubstr("200 OK"));
+}
+
+TEST_F(HttpServerTest, StreamsInChunks) {
+  Serve([](const Context&, HttpExchange& exchange) {
+    ASSERT_OK(exchange.BeginStream(200, "application/json"));
+    ASSERT_OK(exchange.Write("{}\n"));
+    ASSERT_OK(exchange.Write("[]\n"));
+  });
+  Client client(dir_.Path("s"));
+  client.Send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(client.ReceiveAll(),
+              EndsWith("\r\n\r\n3\r\n{}\n\r\n3\r\n[]\n\r\n0\r\n\r\n"));
+}
+
+TEST_F(HttpServerTest, UpgradesAndKeepsWhatWasSentAhead) {
+  Serve([](const Context& ctx, HttpExchange& exchange) {
+    auto upgraded = exchange.Upgrade("application/x-stream");
+    ASSERT_OK(upgraded);
+    std::string all;
+    while (true) {
+      auto piece = upgraded->Read(ctx, 1000);
+      ASSERT_OK(piece);
+      if (piece->empty()) break;
+      all += *piece;
+    }
+    ASSERT_OK(upgraded->Write(ctx, "got " + all));
+  });
+  Client client(dir_.Path("s"));
+  client.Send(
+      "POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+      "Content-Length: 0\r\n\r\nearly ");
+  EXPECT_THAT(client.ReceiveUntil("\r\n\r\n"),
+              ::testing::AllOf(StartsWith("HTTP/1.1 101 UPGRADED\r\n"),
+                               HasSubstr("Upgrade: tcp\r\n")));
+  client.Send("late");
+  client.CloseWrite();
+  EXPECT_EQ(client.ReceiveAll(), "got early late");
+}
+
+TEST_F(HttpServerTest, CancelsTheContextWhenTheClientLeaves) {
+  std::atomic<bool> cancelled = false;
+  Serve([&](const Context& ctx, HttpExchange& exchange) {
+    ASSERT_OK(exchange.BeginStream(200, "text/plain"));
+    ASSERT_OK(exchange.Write("ready"));
+    // Nothing is ever readable here: only the end wakes it.
+    UniqueFd quiet(dup(ctx.cancel_fd()));
+    while (ctx.Check().ok()) (void)AwaitReadable(ctx, quiet.get());
+    cancelled = true;
+  });
+  Client client(dir_.Path("s"));
+  client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  client.ReceiveUntil("ready");
+  client.Close();
+  for (int i = 0; i < 1000 && !cancelled; ++i) usleep(10000);
+  EXPECT_TRUE(cancelled);
+}
+
+TEST_F(HttpServerTest, ShutsDownWithHandlersAndIdleConnections) {
+  Serve([](const Context& ctx, HttpExchange& exchange) {
+    ASSERT_OK(exchange.BeginStream(200, "text/plain"));
+    ASSERT_OK(exchange.Write("ready"));
+    UniqueFd quiet(dup(ctx.cancel_fd()));
+    (void)AwaitReadable(ctx, quiet.get());
+  });
+  Client busy(dir_.Path("s"));
+  Client idle(dir_.Path("s"));
+  busy.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  busy.ReceiveUntil("ready");
+  server_->Shutdown();
+  EXPECT_FALSE(dir_.Exists("s"));
+  EXPECT_EQ(idle.ReceiveAll(), "");
+}
+
+TEST_F(HttpServerTest, ReplacesADeadSocketAndNotALiveOne) {
+  Serve(Echo);
+  HttpServer second(Echo);
+  EXPECT_THAT(second.Listen(dir_.Path("s"), 0660),
+              StatusIs(StatusCode::kAlreadyExists));
+  dir_.Write("dead", "");
+  HttpServer third(Echo);
+  EXPECT_OK(third.Listen(dir_.Path("dead"), 0660));
+  EXPECT_THAT(third.Listen(dir_.Path(std::string(200, 'x')), 0660),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST_F(HttpServerTest, ServesManyAtOnce) {
+  Serve(Echo);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 16; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        Client client(dir_.Path("s"));
+        client.Send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        EXPECT_THAT(client.ReceiveAll(), HasSubstr("200 OK"));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,43 @@
+#ifndef BASE_HTTP_REQUEST_PARSER_H_
+#define BASE_HTTP_REQUEST_PARSER_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "base/http/http_server.h"
+#include "base/status.h"
+
+namespace berth {
+
+// One HTTP/1.1 request, from bytes that the caller receives into a buffer of
+// its own: Boost.Beast behind a wall, as it takes long to compile. Both calls
+// remove from the front of the buffer what they used. Single-threaded.
+class RequestParser {
+ public:
+  explicit RequestParser(size_t max_header_bytes);
+  ~RequestParser();
+
+  // True when the head is complete, false if more bytes are needed.
+  // INVALID_ARGUMENT, or RESOURCE_EXHAUSTED if it is too long.
+  StatusOr<bool> TakeHead(std::string& buffer);
+  // The next bytes of the body; none if more have to be received, or when
+  // `done`. Only after the head.
+  StatusOr<std::string> TakeBody(std::string& buffer, size_t limit);
+
+  const ServerRequest& request() const { return request_; }
+  bool done() const;  // the body has ended
+  bool keep_alive() const;
+  bool expects_continue() const;
+
+ private:
+  struct State;
+  Status ReadHead();
+
+  const std::unique_ptr<State> state_;
+  ServerRequest request_;
+};
+
+}  // namespace berth
+
+#endif  // BASE_HTTP_REQUEST_PARSER_H_
