@@ -26,8 +26,9 @@ class OomWatch {
   // when the cgroup is removed.
   virtual int fd() const = 0;
   virtual uint32_t events() const = 0;
-  // Call when the fd has fired: processes killed since the last call. 0 after
-  // a false alarm; NOT_FOUND once the cgroup is gone: stop watching.
+  // Processes killed since the last call. On v1 the fd fires just before the
+  // kill: so call it when the fd has fired, and again when a process has
+  // exited. NOT_FOUND once the cgroup is gone: stop watching.
   virtual StatusOr<uint64_t> Read() = 0;
 };
 
@@ -40,8 +41,8 @@ class OomWatch {
 // single-threaded, calls EnterSelf(). Enter(pid) is for all else.
 //
 // On v1 only the hierarchies that are needed are joined: devices, memory,
-// cpu, cpuacct, pids, name=systemd; others (cpuset, blkio, hugetlb, freezer)
-// when a limit or Freeze first asks for them.
+// cpu, cpuacct, pids, and systemd's where our own process is in one; others
+// (cpuset, blkio, hugetlb, freezer) when a limit or Freeze first asks for them.
 //
 // Single-threaded. Source: cgroups(7), kernel Documentation/admin-guide
 // cgroup-v1/ and cgroup-v2.rst.
@@ -61,8 +62,8 @@ class Cgroup {
   // The calling process, which must have one thread. Makes no allocation that
   // a child of clone3 could not make. On v2: as Enter(0).
   virtual Status EnterSelf() = 0;
-  // For CLONE_INTO_CGROUP: an O_PATH-like directory fd, owned by this object,
-  // valid after Create or Load. -1 on v1.
+  // For CLONE_INTO_CGROUP: a directory fd, opened at the first call and owned
+  // by this object. -1 on v1, and where there is no such cgroup.
   virtual int birth_fd() = 0;
 
   // Returns when all processes have stopped, or run again. NOT_FOUND if there

@@ -13,26 +13,31 @@
 
 namespace berth::oci {
 
-// The rules of a container: those of its resources, then one for each node of
-// linux.devices, then what every container may use: mknod of anything, null,
-// zero, full, random, urandom, tty, ptmx, pseudo terminals. Never empty.
+// The rules of a container: those of its resources, then what every container
+// may use: mknod of anything; null, zero, full, random, urandom, tty, ptmx,
+// pseudo terminals, tun. Never empty.
 std::vector<DeviceRule> ContainerDeviceRules(const Linux& linux);
 
 // spec.linux.resources with the rules above: what Cgroup::Create takes.
 Resources ContainerResources(const Linux& linux);
 
-// One write each, in order, to devices.deny and devices.allow (v1), starting
-// with "a" denied.
+// One write each, in order, to devices.deny or devices.allow (v1). The first
+// sets what holds by default, the rest are the exceptions from it.
 struct DeviceLine {
   bool allow = false;
   std::string line;  // "c 1:3 rwm"
 
   bool operator==(const DeviceLine&) const = default;
 };
-std::vector<DeviceLine> DeviceLines(const std::vector<DeviceRule>& rules);
 
-// A BPF_PROG_TYPE_CGROUP_DEVICE program with the same verdicts: the last rule
-// that covers an access decides; with none, it is denied.
+// UNIMPLEMENTED for an exception from an exception (all of major 1, but not
+// 1:3), which v1 cannot hold and would silently let through.
+StatusOr<std::vector<DeviceLine>> DeviceLines(
+    const std::vector<DeviceRule>& rules);
+
+// A BPF_PROG_TYPE_CGROUP_DEVICE program: for each of read, write and mknod
+// that is asked for, the last rule that covers it decides; without one it is
+// denied.
 std::vector<bpf_insn> DeviceProgram(const std::vector<DeviceRule>& rules);
 
 // Loads the program and puts it in the place of those that are attached to

@@ -14,8 +14,14 @@ struct LimitWrite {
   std::string controller;  // "memory": which hierarchy (v1), or must be on (v2)
   std::string file;        // "memory.limit_in_bytes"
   std::string value;
-  // Where another file, or nothing, will do: ENOENT is not an error.
+  // Nothing is lost where the kernel has no such file.
   bool optional = false;
+  // What to write where the kernel has no such file but this one.
+  std::string other_file = {};
+  std::string other_value = {};
+  // Two files check each other, and which must go first depends on what is in
+  // them: on EINVAL write the next one, then this again.
+  bool swap_on_einval = false;
 
   bool operator==(const LimitWrite&) const = default;
 };

@@ -1,0 +1,174 @@
+#include "oci/cgroup/cgroup_host.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/strings.h"
+#include "base/sys/file.h"
+
+namespace berth::oci {
+namespace {
+
+// A node with thousands of mounts has a mountinfo of some hundred KiB.
+constexpr uint64_t kMaxProcFile = 16 << 20;
+
+// The names are escaped: "\040" is a space (proc_pid_mountinfo(5)).
+std::string Unescape(const std::string& text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool octal = text[i] == '\\' && i + 3 < text.size() &&
+                       text.find_first_not_of("01234567", i + 1) > i + 3;
+    if (octal) {
+      plain += static_cast<char>((text[i + 1] - '0') * 64 +
+                                 (text[i + 2] - '0') * 8 + text[i + 3] - '0');
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
+// A line of mountinfo, if it is a hierarchy's: own_path holds its root.
+std::optional<CgroupHierarchy> HierarchyOf(const std::string& line) {
+  // Few lines are worth taking apart.
+  const size_t dash = line.find(" - cgroup");
+  if (dash == std::string::npos) return std::nullopt;
+  const std::vector<std::string> mount = Split(line.substr(0, dash), ' ');
+  const std::vector<std::string> source = Split(line.substr(dash + 3), ' ');
+  if (mount.size() < 6 || source.size() < 3) return std::nullopt;
+
+  CgroupHierarchy hierarchy;
+  hierarchy.own_path = Unescape(mount[3]);
+  hierarchy.mount_point = Unescape(mount[4]);
+  if (source[0] == "cgroup2") {
+    hierarchy.v2 = true;
+    return hierarchy;
+  }
+  if (source[0] != "cgroup") return std::nullopt;
+  for (const std::string& option : Split(source[2], ',')) {
+    // The others are flags: rw, xattr, clone_children, release_agent=...
+    if (option == "rw" || option == "ro" || option == "xattr" ||
+        option == "noprefix" || option == "clone_children" ||
+        StartsWith(option, "release_agent=")) {
+      continue;
+    }
+    hierarchy.controllers.push_back(option);
+  }
+  return hierarchy;
+}
+
+// "4:memory:/a" -> our path in the hierarchy that holds `controller`.
+std::string OwnPath(const std::vector<std::string>& lines,
+                    const CgroupHierarchy& hierarchy) {
+  for (const std::string& line : lines) {
+    const size_t first = line.find(':');
+    if (first == std::string::npos) continue;
+    const size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string names = line.substr(first + 1, second - first - 1);
+    const bool ours =
+        hierarchy.v2
+            ? names.empty()
+            : std::any_of(hierarchy.controllers.begin(),
+                          hierarchy.controllers.end(), [&](const auto& name) {
+                            const auto listed = Split(names, ',');
+                            return std::find(listed.begin(), listed.end(),
+                                             name) != listed.end();
+                          });
+    if (ours) return line.substr(second + 1);
+  }
+  return "/";
+}
+
+// `path` is relative to the hierarchy's root, of which the mount may show a
+// part only (a container's view without a cgroup namespace).
+std::string BelowMount(const std::string& root, const std::string& path) {
+  if (root == "/" || root.empty()) return path;
+  if (path == root) return "/";
+  if (StartsWith(path, root + "/")) return path.substr(root.size());
+  return path;
+}
+
+}  // namespace
+
+StatusOr<CgroupHost> CgroupHost::Detect(const std::string& proc) {
+  ASSIGN_OR_RETURN(const std::string mounts,
+                   ReadFile(proc + "/mountinfo", kMaxProcFile));
+  ASSIGN_OR_RETURN(const std::string own,
+                   ReadFile(proc + "/cgroup", kMaxProcFile));
+  const std::vector<std::string> own_lines = Split(own, '\n');
+  CgroupHost host;
+  bool any_v1_controller = false;
+  for (const std::string& line : Split(mounts, '\n')) {
+    auto hierarchy = HierarchyOf(line);
+    if (!hierarchy.has_value()) continue;
+    const bool seen = std::any_of(
+        host.hierarchies.begin(), host.hierarchies.end(), [&](const auto& h) {
+          return h.v2 == hierarchy->v2 &&
+                 h.controllers == hierarchy->controllers;
+        });
+    if (seen) continue;
+    hierarchy->own_path =
+        BelowMount(hierarchy->own_path, OwnPath(own_lines, *hierarchy));
+    for (const std::string& name : hierarchy->controllers) {
+      any_v1_controller |= !StartsWith(name, "name=");
+    }
+    host.hierarchies.push_back(*std::move(hierarchy));
+  }
+  if (host.hierarchies.empty()) {
+    return FailedPrecondition("no cgroup hierarchy is mounted");
+  }
+  host.version = any_v1_controller ? CgroupVersion::kV1 : CgroupVersion::kV2;
+  for (CgroupHierarchy& hierarchy : host.hierarchies) {
+    if (!hierarchy.v2) continue;
+    const auto offered =
+        ReadFile(hierarchy.mount_point + "/cgroup.controllers", kMaxProcFile);
+    if (offered.ok()) {
+      hierarchy.controllers = Split(std::string(Trim(*offered)), ' ');
+    }
+  }
+  return host;
+}
+
+const CgroupHierarchy* CgroupHost::Find(std::string_view controller) const {
+  for (const CgroupHierarchy& hierarchy : hierarchies) {
+    if (hierarchy.v2 != (version == CgroupVersion::kV2)) continue;
+    const auto& names = hierarchy.controllers;
+    if (std::find(names.begin(), names.end(), controller) != names.end()) {
+      return &hierarchy;
+    }
+  }
+  return nullptr;
+}
+
+StatusOr<std::string> CgroupPath(const std::string& cgroups_path,
+                                 const std::string& id) {
+  const std::string& wanted = cgroups_path.empty() ? id : cgroups_path;
+  if (wanted.find('\0') != std::string::npos) {
+    return InvalidArgument("linux.cgroupsPath holds a NUL character");
+  }
+  const bool systemd_form =
+      wanted.find('/') == std::string::npos && Split(wanted, ':').size() == 3;
+  if (systemd_form) {
+    return Unimplemented("linux.cgroupsPath " + Quoted(wanted) +
+                         ": the systemd cgroup driver is not supported");
+  }
+  std::vector<std::string> kept;
+  for (std::string& part : Split(wanted, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      kept.push_back(std::move(part));
+    } else if (!kept.empty()) {
+      kept.pop_back();
+    }
+  }
+  if (kept.empty()) {
+    return InvalidArgument("linux.cgroupsPath " + Quoted(wanted) +
+                           " is the root cgroup");
+  }
+  return "/" + Join(kept, "/");
+}
+
+}  // namespace berth::oci
