@@ -1,0 +1,175 @@
+// berthd: the daemon, and its few commands.
+#include <gflags/gflags.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/strings.h"
+#include "daemon/admin.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/logging.h"
+#include "daemon/notify.h"
+#include "daemon/version.h"
+
+DEFINE_string(config, "", "configuration file");
+DEFINE_string(root, "", "folder for what outlives a reboot");
+DEFINE_string(state, "", "folder for what does not");
+
+namespace berth::daemon {
+namespace {
+
+constexpr char kHelp[] =
+    R"(berthd - runs pods and containers for Kubernetes (CRI)
+
+usage:
+  berthd [--config FILE] [--root DIR] [--state DIR]
+      Serve until SIGTERM. Pods go on without the daemon; a later start finds
+      them again.
+  berthd config default
+      Print every setting with its default and manual: a file to start from.
+  berthd config check FILE
+      Say what is wrong with a configuration; exit status 1 if anything is.
+  berthd image import [--config FILE] [--state DIR] ARCHIVE
+      Have the running daemon load images from an archive (an OCI layout as a
+      tar file, or what `docker save` writes).
+  berthd --version
+
+flags:
+  --config FILE  Configuration; the files in FILE.d/*.conf are merged over it.
+                 Default: /etc/berth/berth.conf, which may be missing.
+  --root DIR     Images, records, container directories (/var/lib/berth).
+  --state DIR    Sockets, pinned namespaces, bundles (/run/berth).
+
+files and signals:
+  DIR/berthd.sock  the CRI socket, in the state folder unless cri_socket says
+                   otherwise: kubelet --container-runtime-endpoint=unix://...
+  SIGTERM, SIGINT  finish the requests at work and end; pods stay as they are
+  SIGHUP           open the log file anew
+  NOTIFY_SOCKET    told READY=1 and STOPPING=1 (systemd, Type=notify)
+)";
+
+int Fail(const std::string& message) {
+  std::cerr << "berthd: " << message << "\n";
+  return 1;
+}
+
+int Usage(const std::string& message) {
+  std::cerr << "berthd: " << message << "\n"
+            << "Try `berthd --help`.\n";
+  return 2;
+}
+
+// The file that was named, or the usual one if it is there; the flags win.
+StatusOr<Config> ReadConfiguration() {
+  const std::string file =
+      FLAGS_config.empty() ? kDefaultConfigFile : FLAGS_config;
+  StatusOr<Config> config = LoadConfig(file);
+  if (IsNotFound(config.status()) && FLAGS_config.empty()) config = Config();
+  if (!config.ok()) return config.status();
+  if (!FLAGS_root.empty()) config->set_root(FLAGS_root);
+  if (!FLAGS_state.empty()) config->set_state(FLAGS_state);
+  const std::vector<std::string> wrong = CheckConfig(*config);
+  if (!wrong.empty()) {
+    return InvalidArgument(file + ":\n  " + Join(wrong, "\n  "));
+  }
+  return config;
+}
+
+int CheckCommand(const std::string& file) {
+  const StatusOr<Config> config = LoadConfig(file);
+  if (!config.ok()) return Fail(Message(config.status()));
+  const std::vector<std::string> wrong = CheckConfig(*config);
+  for (const std::string& line : wrong) std::cerr << line << "\n";
+  if (!wrong.empty()) return 1;
+  std::cout << file << ": ok\n";
+  return 0;
+}
+
+int ImportCommand(const std::string& archive) {
+  const StatusOr<Config> config = ReadConfiguration();
+  if (!config.ok()) return Fail(Message(config.status()));
+  const StatusOr<std::vector<std::string>> names =
+      ImportImages(CriSocket(*config), archive);
+  if (!names.ok()) return Fail(Message(names.status()));
+  for (const std::string& name : *names) std::cout << name << "\n";
+  return 0;
+}
+
+sigset_t OurSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+// Returns when the daemon has been asked to end.
+void WaitForEnd(const Config& config) {
+  const sigset_t set = OurSignals();
+  for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
+    if (sigwait(&set, &signal) != 0) return;
+    if (signal == SIGHUP) OpenLog(config.log());
+  }
+}
+
+int Serve() {
+  const StatusOr<Config> config = ReadConfiguration();
+  if (!config.ok()) return Fail(Message(config.status()));
+  // Before there are threads, so that all of them leave these to WaitForEnd.
+  const sigset_t set = OurSignals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  umask(022);
+  const Status log = OpenLog(config->log());
+  if (!log.ok()) return Fail(Message(log));
+
+  StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(*config);
+  if (!daemon.ok()) return Fail(Message(daemon.status()));
+  NotifyManager("READY=1");
+  WaitForEnd(*config);
+  NotifyManager("STOPPING=1");
+  (*daemon)->Stop();
+  return 0;
+}
+
+int Run(const std::vector<std::string>& words) {
+  if (words.empty()) return Serve();
+  const std::string verb = words[0] + (words.size() > 1 ? " " + words[1] : "");
+  if (verb == "config default" && words.size() == 2) {
+    std::cout << DefaultConfigText();
+    return 0;
+  }
+  if (verb == "config check") {
+    return words.size() == 3 ? CheckCommand(words[2])
+                             : Usage("config check: name one file");
+  }
+  if (verb == "image import") {
+    return words.size() == 3 ? ImportCommand(words[2])
+                             : Usage("image import: name one archive");
+  }
+  return Usage("there is no command " + Quoted(Join(words, " ")));
+}
+
+}  // namespace
+}  // namespace berth::daemon
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--help" || word == "-h" || word == "help") {
+      std::cout << berth::daemon::kHelp;
+      return 0;
+    }
+    if (word == "--version") {
+      std::cout << "berthd " << berth::daemon::kVersion << "\n";
+      return 0;
+    }
+  }
+  gflags::ParseCommandLineFlags(&argc, &argv, true);
+  berth::daemon::SetUpLog(argv[0]);
+  return berth::daemon::Run({argv + 1, argv + argc});
+}
