@@ -168,6 +168,12 @@ StatusOr<UniqueFd> RootedPath::Open(std::string_view path, int flags) const {
                     RESOLVE_IN_ROOT);
 }
 
+StatusOr<UniqueFd> RootedPath::OpenNoLinks(std::string_view path,
+                                           int flags) const {
+  return OpenInRoot(fd(), path.empty() ? "/" : std::string(path), flags,
+                    RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+}
+
 StatusOr<RootedPath::Place> RootedPath::ResolveParent(
     std::string_view path) const {
   Walk walk(fd(), path);

@@ -32,6 +32,9 @@ class RootedPath {
   // open(2) within the root. For O_CREAT and O_NOFOLLOW see ResolveParent.
   StatusOr<UniqueFd> Open(std::string_view path, int flags) const;
 
+  // The same where nothing on the way, nor the last name, may be a link.
+  StatusOr<UniqueFd> OpenNoLinks(std::string_view path, int flags) const;
+
   // A place in a directory: for mknodat, symlinkat and their like, which do
   // not follow `name`.
   struct Place {

@@ -205,6 +205,10 @@ Status PivotRoot(int new_root) {
   // The old root lands on top of the new one, where "." then leads to it
   // (pivot_root(2), "pivot_root(".", ".")").
   if (syscall(SYS_pivot_root, ".", ".") != 0) return Errno(errno, "pivot_root");
+  // What is unmounted here must not be unmounted on the host as well.
+  if (mount(nullptr, ".", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
+    return Errno(errno, "make the old root a slave");
+  }
   if (umount2(".", MNT_DETACH) != 0) return Errno(errno, "detach the old root");
   if (chdir("/") != 0) return Errno(errno, "chdir to the new root");
   return OkStatus();

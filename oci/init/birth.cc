@@ -1,0 +1,278 @@
+#include "oci/init/birth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "base/strings.h"
+#include "base/sys/namespace.h"
+#include "base/sys/process.h"
+#include "base/undo.h"
+#include "oci/container/hooks.h"
+#include "oci/init/exec_process.h"
+#include "oci/init/id_map.h"
+#include "oci/init/init_process.h"
+#include "oci/init/namespace_plan.h"
+#include "oci/init/privileges.h"
+#include "oci/init/terminal.h"
+
+namespace berth::oci {
+namespace {
+
+// What the parent does on behalf of a child.
+struct Parent {
+  const ProcessSpec* process = nullptr;
+  const Spec* spec = nullptr;  // of an init
+  const ProcessIo& io;
+  bool user_namespace = false;
+  HookState hook_state;
+};
+
+// Born in `fd`'s pid namespace; the caller's own is put back at the end.
+class PidNamespaceForChildren {
+ public:
+  static StatusOr<PidNamespaceForChildren> Set(int fd, int type) {
+    PidNamespaceForChildren result;
+    if (fd < 0) return result;
+    ASSIGN_OR_RETURN(result.own_,
+                     OpenNamespace("/proc/self/ns/pid", CLONE_NEWPID));
+    RETURN_IF_ERROR_AS(EnterNamespace(fd, type), "join pid namespace");
+    return result;
+  }
+  void Restore() {
+    if (own_.valid()) (void)setns(own_.get(), CLONE_NEWPID);
+    own_.reset();
+  }
+
+ private:
+  UniqueFd own_;
+};
+
+void Reap(pid_t pid) { (void)TEMP_FAILURE_RETRY(waitpid(pid, nullptr, 0)); }
+
+// In the new process: nothing of what follows is a success.
+[[noreturn]] void Die(const Handshake& channel, const Status& why) {
+  (void)channel.SendError(why).ok();
+  _exit(1);
+}
+
+// By the parent: without CAP_SYS_RESOURCE the score only goes up, and no lower
+// than our own.
+Status SetOomScore(pid_t pid, int score, std::vector<std::string>& warnings) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return Errno(errno, "open " + path);
+  const std::string text = std::to_string(score);
+  if (write(fd.get(), text.data(), text.size()) > 0) return OkStatus();
+  if (errno != EACCES && errno != EPERM) {
+    return Errno(errno, "set process.oomScoreAdj " + text);
+  }
+  warnings.push_back("process.oomScoreAdj " + text +
+                     " is below what this host allows: left as it is");
+  return OkStatus();
+}
+
+Status MapIds(pid_t pid, const Spec& spec) {
+  return WriteIdMaps(pid, spec.linux.uid_mappings, spec.linux.gid_mappings);
+}
+
+Status RunRuntimeHooks(const Parent& parent, pid_t pid) {
+  const std::string state = parent.hook_state("creating", pid);
+  RETURN_IF_ERROR(RunHooks("prestart", parent.spec->hooks.prestart, state));
+  return RunHooks("createRuntime", parent.spec->hooks.create_runtime, state);
+}
+
+Status TakeConsole(const Parent& parent, UniqueFd master, Born& born) {
+  if (parent.io.console_socket.empty()) {
+    born.console = std::move(master);
+    return OkStatus();
+  }
+  return SendMaster(parent.io.console_socket, master.get());
+}
+
+// Answers one message; true when the child is ready.
+StatusOr<bool> Answer(const Parent& parent, HandshakeMessage message,
+                      Born& born) {
+  switch (message.type) {
+    case MessageType::kMapIds:
+      RETURN_IF_ERROR(MapIds(born.pid, *parent.spec));
+      RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
+      return false;
+    case MessageType::kRunHooks:
+      RETURN_IF_ERROR(RunRuntimeHooks(parent, born.pid));
+      RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
+      return false;
+    case MessageType::kConsole:
+      RETURN_IF_ERROR(TakeConsole(parent, std::move(message.fd), born));
+      return false;
+    case MessageType::kWarning:
+      born.warnings.push_back(message.text);
+      return false;
+    case MessageType::kReady:
+      return true;
+    case MessageType::kError:
+      return DecodeStatus(message.text);
+    case MessageType::kEnd:
+      return Internal("the container's process died while it was set up");
+    default:
+      return Internal("unexpected message from the container's process");
+  }
+}
+
+Status Accompany(const Parent& parent, Born& born) {
+  if (parent.process != nullptr && parent.process->oom_score_adj) {
+    RETURN_IF_ERROR(
+        SetOomScore(born.pid, *parent.process->oom_score_adj, born.warnings));
+  }
+  for (bool ready = false; !ready;) {
+    ASSIGN_OR_RETURN(HandshakeMessage message, born.channel.Receive());
+    ASSIGN_OR_RETURN(ready, Answer(parent, std::move(message), born));
+  }
+  if (parent.process != nullptr && parent.user_namespace) {
+    RETURN_IF_ERROR(
+        SetRlimits(born.pid, parent.process->rlimits, born.warnings));
+  }
+  return OkStatus();
+}
+
+// To ready, or dead.
+Status Raise(const Parent& parent, Born& born) {
+  const Status status = Accompany(parent, born);
+  if (status.ok()) return status;
+  (void)SignalProcess(born.pidfd.get(), SIGKILL).ok();
+  if (!parent.io.sibling) Reap(born.pid);
+  return status;
+}
+
+// The process between, for a user namespace that is there already: gives up
+// the host's rights, then makes the init, as a child of its own parent.
+[[noreturn]] void RunMiddle(const InitRequest& request,
+                            const NamespacePlan& plan, const Handshake& channel,
+                            bool in_cgroup) {
+  const auto bear = [&]() -> Status {
+    if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+    RETURN_IF_ERROR_AS(EnterNamespace(plan.user.get(), CLONE_NEWUSER),
+                       "join user namespace");
+    ASSIGN_OR_RETURN(
+        const ClonedProcess child,
+        CloneProcess({.namespaces = plan.at_birth, .sibling = true}));
+    if (child.pid == 0) {
+      Die(channel, RunInit(request, plan, channel, true));
+    }
+    return channel.Send(MessageType::kBorn, std::to_string(child.pid),
+                        child.pidfd.get());
+  };
+  const Status status = bear();
+  if (!status.ok()) Die(channel, status);
+  _exit(0);
+}
+
+StatusOr<Born> AwaitMiddle(const InitRequest& request, pid_t middle,
+                           Handshake channel) {
+  auto received = channel.Receive();
+  if (!request.io.sibling) Reap(middle);
+  ASSIGN_OR_RETURN(HandshakeMessage message, std::move(received));
+  if (message.type == MessageType::kError) return DecodeStatus(message.text);
+  const auto pid = ParseInt(message.text);
+  if (message.type != MessageType::kBorn || !pid) {
+    return Internal("the process that joins the user namespace died");
+  }
+  Born born;
+  born.pid = static_cast<pid_t>(*pid);
+  born.pidfd = std::move(message.fd);
+  born.channel = std::move(channel);
+  return born;
+}
+
+StatusOr<Born> CloneInit(const InitRequest& request,
+                         const NamespacePlan& plan) {
+  ASSIGN_OR_RETURN(auto ends, Handshake::Pair());
+  ASSIGN_OR_RETURN(auto pid_namespace,
+                   PidNamespaceForChildren::Set(plan.pid.get(), CLONE_NEWPID));
+  const bool middle = plan.user.valid();
+  const int birth_fd = request.cgroup.birth_fd();
+  auto cloned = CloneProcess({.namespaces = middle ? 0 : plan.at_birth,
+                              .cgroup = birth_fd,
+                              .sibling = request.io.sibling});
+  if (cloned.ok() && cloned->pid == 0) {
+    ends.first.Close();
+    signal(SIGPIPE, SIG_IGN);
+    if (middle) RunMiddle(request, plan, ends.second, birth_fd >= 0);
+    Die(ends.second, RunInit(request, plan, ends.second, birth_fd >= 0));
+  }
+  pid_namespace.Restore();
+  RETURN_IF_ERROR(cloned.status());
+  ends.second.Close();
+  if (middle) return AwaitMiddle(request, cloned->pid, std::move(ends.first));
+  Born born;
+  born.pid = cloned->pid;
+  born.pidfd = std::move(cloned->pidfd);
+  born.channel = std::move(ends.first);
+  return born;
+}
+
+// The parent writes to a child that may be dead.
+class IgnorePipeSignal {
+ public:
+  IgnorePipeSignal() : before_(signal(SIGPIPE, SIG_IGN)) {}
+  ~IgnorePipeSignal() { signal(SIGPIPE, before_); }
+
+ private:
+  const sighandler_t before_;
+};
+
+}  // namespace
+
+StatusOr<Born> BearInit(const InitRequest& request) {
+  const IgnorePipeSignal ignore;
+  ASSIGN_OR_RETURN(const NamespacePlan plan,
+                   PlanNamespaces(request.spec.linux));
+  ASSIGN_OR_RETURN(Born born, CloneInit(request, plan));
+  const ProcessSpec* process =
+      request.spec.process ? &*request.spec.process : nullptr;
+  RETURN_IF_ERROR(Raise(
+      {process, &request.spec, request.io, plan.has_user(), request.hook_state},
+      born));
+  return born;
+}
+
+StatusOr<Born> BearExec(const ExecRequest& request) {
+  const IgnorePipeSignal ignore;
+  ASSIGN_OR_RETURN(auto ends, Handshake::Pair());
+  ASSIGN_OR_RETURN(
+      auto pid_namespace,
+      PidNamespaceForChildren::Set(
+          request.namespaces & CLONE_NEWPID ? request.init_pidfd : -1,
+          CLONE_NEWPID));
+  const int birth_fd = request.cgroup.birth_fd();
+  auto cloned =
+      CloneProcess({.cgroup = birth_fd, .sibling = request.io.sibling});
+  if (cloned.ok() && cloned->pid == 0) {
+    ends.first.Close();
+    signal(SIGPIPE, SIG_IGN);
+    Die(ends.second, RunExec(request, ends.second, birth_fd >= 0));
+  }
+  pid_namespace.Restore();
+  RETURN_IF_ERROR(cloned.status());
+  ends.second.Close();
+  Born born;
+  born.pid = cloned->pid;
+  born.pidfd = std::move(cloned->pidfd);
+  born.channel = std::move(ends.first);
+  RETURN_IF_ERROR(Raise(
+      {&request.process, nullptr, request.io, request.user_namespace, nullptr},
+      born));
+  RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
+  // The end of file is the execve.
+  ASSIGN_OR_RETURN(const HandshakeMessage message, born.channel.Receive());
+  if (message.type == MessageType::kEnd) return born;
+  if (!request.io.sibling) Reap(born.pid);
+  return DecodeStatus(message.text);
+}
+
+}  // namespace berth::oci

@@ -1,0 +1,83 @@
+// How a process of a container comes into the world.
+#ifndef OCI_INIT_BIRTH_H_
+#define OCI_INIT_BIRTH_H_
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "oci/cgroup/cgroup.h"
+#include "oci/init/handshake.h"
+#include "oci/init/mount_plan.h"
+#include "oci/init/process_io.h"
+#include "oci/init/seccomp.h"
+#include "oci/spec/spec.h"
+
+namespace berth::oci {
+
+// The state JSON for a hook that sees the init under this pid.
+using HookState = std::function<std::string(const char* status, pid_t pid)>;
+
+// Everything that the init is made from; all of it outlives the birth.
+struct InitRequest {
+  std::string id;
+  const Spec& spec;
+  const MountPlan& mounts;
+  std::string rootfs;  // absolute
+  const ProcessIo& io;
+  const SeccompFilter* filter = nullptr;
+  Cgroup& cgroup;
+  bool no_pivot = false;
+  // Two fifos, open for reading and writing. A byte in `start` lets it go;
+  // `result` tells how that went: "x", then the end of file at execve, or the
+  // text of an error.
+  int start = -1;
+  int result = -1;
+  HookState hook_state;
+};
+
+struct Born {
+  pid_t pid = 0;
+  UniqueFd pidfd;
+  Handshake channel;  // send kGo when its state is on disk
+  UniqueFd console;
+  std::vector<std::string> warnings;
+};
+
+// The order of events, one process (two with a user namespace by path):
+//
+//   runtime   open namespaces; clone3 with the new ones
+//   init      into its cgroup; (ids mapped); join namespaces
+//             root opened, sources opened; host name, sysctls, loopback
+//             mounts, devices, links; terminal
+//   runtime   prestart and createRuntime hooks
+//   init      createContainer hooks; pivot; read-only and masked paths
+//             limits, no_new_privs, seccomp, directory, ids, capabilities
+//             program looked up: ready
+//             ... waits for start; startContainer hooks; execve
+//
+// On error the process is dead and (unless io.sibling) reaped.
+StatusOr<Born> BearInit(const InitRequest& request);
+
+struct ExecRequest {
+  std::string id;
+  const ProcessSpec& process;
+  const ProcessIo& io;
+  const SeccompFilter* filter = nullptr;
+  Cgroup& cgroup;
+  int init_pidfd = -1;  // whose namespaces are joined
+  int namespaces = 0;   // CLONE_NEW* flags, all that the init has
+  bool user_namespace = false;
+};
+
+// One more process in the namespaces of an init; returns when it has been
+// exec'd.
+StatusOr<Born> BearExec(const ExecRequest& request);
+
+}  // namespace berth::oci
+
+#endif  // OCI_INIT_BIRTH_H_

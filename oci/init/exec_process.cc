@@ -1,0 +1,65 @@
+#include "oci/init/exec_process.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs/rooted_path.h"
+#include "base/sys/namespace.h"
+#include "oci/init/privileges.h"
+#include "oci/init/process_setup.h"
+#include "oci/init/terminal.h"
+
+namespace berth::oci {
+namespace {
+
+Status JoinContainer(const ExecRequest& request, bool in_cgroup) {
+  umask(0);
+  RETURN_IF_ERROR(TakeStdio(request.io));
+  if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+  RETURN_IF_ERROR_AS(
+      EnterNamespace(request.init_pidfd, request.namespaces & ~CLONE_NEWPID),
+      "join the container's namespaces");
+  if (!request.user_namespace) return OkStatus();
+  if (setresgid(0, 0, 0) != 0) return Errno(errno, "setgid 0 in the namespace");
+  if (setresuid(0, 0, 0) != 0) return Errno(errno, "setuid 0 in the namespace");
+  return OkStatus();
+}
+
+Status MakeTerminal(const ExecRequest& request, const RootedPath& root,
+                    const Handshake& channel) {
+  ASSIGN_OR_RETURN(const Terminal terminal,
+                   OpenTerminal(root, request.process.console_size,
+                                request.process.user.uid));
+  RETURN_IF_ERROR(
+      channel.Send(MessageType::kConsole, "", terminal.master.get()));
+  return UseTerminal(terminal.slave.get());
+}
+
+}  // namespace
+
+Status RunExec(const ExecRequest& request, const Handshake& channel,
+               bool in_cgroup) {
+  // Of the host's /proc: setns takes it out of sight.
+  ASSIGN_OR_RETURN(const UniqueFd label, OpenExecLabel(request.process));
+  RETURN_IF_ERROR(JoinContainer(request, in_cgroup));
+  if (!request.io.no_new_keyring) {
+    RETURN_IF_ERROR(JoinSessionKeyring("_ses." + request.id));
+  }
+  ASSIGN_OR_RETURN(const RootedPath root, RootedPath::Open("/"));
+  if (request.process.terminal) {
+    RETURN_IF_ERROR(MakeTerminal(request, root, channel));
+  }
+  GiveStdioTo(request.process.user.uid);
+  (void)root.MakeDirectories(request.process.cwd, 0755).ok();
+  ASSIGN_OR_RETURN(const Program program,
+                   PrepareProcess(request.process, root, request.filter,
+                                  request.user_namespace, channel));
+  RETURN_IF_ERROR(channel.Send(MessageType::kReady));
+  RETURN_IF_ERROR(channel.WaitForGo());
+  return RunProgram(request.process, program, request.filter, label,
+                    request.io.preserve_fds);
+}
+
+}  // namespace berth::oci

@@ -1,0 +1,30 @@
+// Who is who in a user namespace. Source: user_namespaces(7).
+#ifndef OCI_INIT_ID_MAP_H_
+#define OCI_INIT_ID_MAP_H_
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "oci/spec/spec.h"
+
+namespace berth::oci {
+
+// The text of /proc/PID/uid_map: "container host size" a line. Pure.
+std::string IdMapText(const std::vector<IdMapping>& mappings);
+
+// The host's id of a container's; nothing if it is not mapped. With no
+// mappings at all the id is its own. Pure.
+std::optional<uint32_t> ToHostId(const std::vector<IdMapping>& mappings,
+                                 uint32_t container_id);
+
+// Writes both maps of a process in a new user namespace that has none yet.
+Status WriteIdMaps(pid_t pid, const std::vector<IdMapping>& uids,
+                   const std::vector<IdMapping>& gids);
+
+}  // namespace berth::oci
+
+#endif  // OCI_INIT_ID_MAP_H_

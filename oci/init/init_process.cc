@@ -1,0 +1,224 @@
+#include "oci/init/init_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/personality.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/sys/namespace.h"
+#include "oci/container/hooks.h"
+#include "oci/init/privileges.h"
+#include "oci/init/process_setup.h"
+#include "oci/init/rootfs.h"
+#include "oci/init/terminal.h"
+
+namespace berth::oci {
+namespace {
+
+Status EnterNamespaces(const NamespacePlan& plan) {
+  for (const NamespacePlan::Join& join : plan.joins) {
+    RETURN_IF_ERROR_AS(
+        EnterNamespace(join.fd.get(), join.type),
+        std::string("join namespace ") + NamespaceProcName(join.type));
+  }
+  if (plan.new_cgroup) {
+    RETURN_IF_ERROR_AS(UnshareNamespaces(CLONE_NEWCGROUP),
+                       "new cgroup namespace");
+  }
+  return OkStatus();
+}
+
+// From here on files that we make belong to the container's root.
+Status BecomeNamespaceRoot() {
+  if (setresgid(0, 0, 0) != 0) return Errno(errno, "setgid 0 in the namespace");
+  if (setresuid(0, 0, 0) != 0) return Errno(errno, "setuid 0 in the namespace");
+  return OkStatus();
+}
+
+Status RaiseLoopback() {
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return Errno(errno, "socket");
+  struct ifreq request = {};
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
+  request.ifr_flags = IFF_UP;
+  if (ioctl(fd.get(), SIOCSIFFLAGS, &request) != 0) {
+    return Errno(errno, "set lo up");
+  }
+  return OkStatus();
+}
+
+Status SetNames(const Spec& spec) {
+  if (!spec.hostname.empty() &&
+      sethostname(spec.hostname.data(), spec.hostname.size()) != 0) {
+    return Errno(errno, "set hostname " + Quoted(spec.hostname));
+  }
+  if (!spec.domainname.empty() &&
+      setdomainname(spec.domainname.data(), spec.domainname.size()) != 0) {
+    return Errno(errno, "set domainname " + Quoted(spec.domainname));
+  }
+  return OkStatus();
+}
+
+// The first separator decides which of the two is the directory's.
+std::string SysctlPath(std::string name) {
+  const size_t first = name.find_first_of("./");
+  if (first == std::string::npos || name[first] == '/') return name;
+  for (char& c : name) c = c == '.' ? '/' : c == '/' ? '.' : c;
+  return name;
+}
+
+// Through the host's own /proc, which no mount of the container has touched
+// yet (CVE-2025-52881); one write to one file (CVE-2022-0811).
+Status SetSysctls(const std::map<std::string, std::string>& sysctls) {
+  if (sysctls.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const RootedPath proc, RootedPath::Open("/proc/sys"));
+  struct statfs fs;
+  if (fstatfs(proc.fd(), &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC) {
+    return FailedPrecondition("/proc/sys is not a procfs");
+  }
+  for (const auto& [name, value] : sysctls) {
+    const std::string doing = "set linux.sysctl " + Quoted(name);
+    ASSIGN_OR_RETURN_AS(const UniqueFd fd,
+                        proc.OpenNoLinks(SysctlPath(name), O_WRONLY), doing);
+    if (write(fd.get(), value.data(), value.size()) !=
+        static_cast<ssize_t>(value.size())) {
+      return Errno(errno, doing);
+    }
+  }
+  return OkStatus();
+}
+
+Status SetPersonality(const std::string& name) {
+  if (name.empty()) return OkStatus();
+  const unsigned long domain = name == "LINUX32" ? PER_LINUX32 : PER_LINUX;
+  if (personality(domain) < 0) return Errno(errno, "set personality");
+  return OkStatus();
+}
+
+Status MakeTerminal(const InitRequest& request, Rootfs& rootfs,
+                    const Handshake& channel, UniqueFd& slave) {
+  ASSIGN_OR_RETURN(
+      Terminal terminal,
+      OpenTerminal(rootfs.root(), request.spec.process->console_size,
+                   request.spec.process->user.uid));
+  RETURN_IF_ERROR(rootfs.AttachConsole(terminal.slave.get()));
+  RETURN_IF_ERROR(
+      channel.Send(MessageType::kConsole, "", terminal.master.get()));
+  slave = std::move(terminal.slave);
+  return OkStatus();
+}
+
+Status RunCreationHooks(const InitRequest& request, const Rootfs& rootfs,
+                        const Handshake& channel) {
+  const Hooks& hooks = request.spec.hooks;
+  if (!hooks.prestart.empty() || !hooks.create_runtime.empty()) {
+    RETURN_IF_ERROR(channel.Send(MessageType::kRunHooks));
+    RETURN_IF_ERROR(channel.WaitForGo());
+  }
+  if (hooks.create_container.empty()) return OkStatus();
+  if (fchdir(rootfs.root().fd()) != 0) return Errno(errno, "fchdir");
+  return RunHooks("createContainer", hooks.create_container,
+                  request.hook_state("creating", getpid()));
+}
+
+// Blocks in the one call that no filter forbids.
+Status WaitForStart(int start) {
+  char byte;
+  const ssize_t n = TEMP_FAILURE_RETRY(read(start, &byte, 1));
+  if (n != 1) return Errno(n < 0 ? errno : EPIPE, "wait for start");
+  return OkStatus();
+}
+
+// After kReady: the one that hears of errors is who says start.
+Status StartAndRun(const InitRequest& request, const Program& program,
+                   const UniqueFd& label) {
+  RETURN_IF_ERROR(WaitForStart(request.start));
+  RETURN_IF_ERROR(RunHooks("startContainer", request.spec.hooks.start_container,
+                           request.hook_state("created", getpid())));
+  // Its presence tells an execve from a death.
+  if (write(request.result, "x", 1) != 1) return Errno(errno, "answer start");
+  return RunProgram(*request.spec.process, program, request.filter, label,
+                    request.io.preserve_fds);
+}
+
+Status BuildRoot(const InitRequest& request, Rootfs& rootfs,
+                 const Handshake& channel) {
+  RETURN_IF_ERROR(rootfs.Build());
+  const bool terminal = request.spec.process && request.spec.process->terminal;
+  UniqueFd slave;
+  if (terminal) {
+    RETURN_IF_ERROR(MakeTerminal(request, rootfs, channel, slave));
+  }
+  RETURN_IF_ERROR(RunCreationHooks(request, rootfs, channel));
+  if (request.spec.process) {
+    // May fail on a read-only root; then going there says so.
+    (void)rootfs.root().MakeDirectories(request.spec.process->cwd, 0755).ok();
+  }
+  RETURN_IF_ERROR(rootfs.Enter(request.no_pivot));
+  RETURN_IF_ERROR(rootfs.Seal());
+  return terminal ? UseTerminal(slave.get()) : OkStatus();
+}
+
+Status EnterNewWorld(const InitRequest& request, const NamespacePlan& plan,
+                     const Handshake& channel, bool in_cgroup) {
+  umask(0);
+  RETURN_IF_ERROR(TakeStdio(request.io));
+  if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+  if (plan.new_user()) {
+    RETURN_IF_ERROR(channel.Send(MessageType::kMapIds));
+    RETURN_IF_ERROR(channel.WaitForGo());
+  }
+  return EnterNamespaces(plan);
+}
+
+}  // namespace
+
+Status RunInit(const InitRequest& request, const NamespacePlan& plan,
+               const Handshake& channel, bool in_cgroup) {
+  RETURN_IF_ERROR(EnterNewWorld(request, plan, channel, in_cgroup));
+  const ProcessSpec* process =
+      request.spec.process ? &*request.spec.process : nullptr;
+  UniqueFd label;
+  if (process != nullptr) {
+    ASSIGN_OR_RETURN(label, OpenExecLabel(*process));
+  }
+  RETURN_IF_ERROR(SetSysctls(request.spec.linux.sysctl));
+  ASSIGN_OR_RETURN(Rootfs rootfs, Rootfs::Open(request.mounts, request.rootfs,
+                                               plan.has_user()));
+  if (plan.has_user()) RETURN_IF_ERROR(BecomeNamespaceRoot());
+  if (!request.io.no_new_keyring) {
+    RETURN_IF_ERROR(JoinSessionKeyring("_ses." + request.id));
+  }
+  if (plan.new_network()) RETURN_IF_ERROR(RaiseLoopback());
+  RETURN_IF_ERROR(SetNames(request.spec));
+  RETURN_IF_ERROR(BuildRoot(request, rootfs, channel));
+  RETURN_IF_ERROR(SetPersonality(request.spec.linux.personality));
+  if (process == nullptr) {
+    RETURN_IF_ERROR(channel.Send(MessageType::kReady));
+    RETURN_IF_ERROR(channel.WaitForGo());
+    RETURN_IF_ERROR(WaitForStart(request.start));
+    return InvalidArgument("process: nothing to start");
+  }
+  GiveStdioTo(process->user.uid);
+  ASSIGN_OR_RETURN(const Program program,
+                   PrepareProcess(*process, rootfs.root(), request.filter,
+                                  plan.has_user(), channel));
+  RETURN_IF_ERROR(channel.Send(MessageType::kReady));
+  RETURN_IF_ERROR(channel.WaitForGo());
+  const Status failure = StartAndRun(request, program, label);
+  const std::string text = EncodeStatus(failure);
+  (void)!write(request.result, text.data(), text.size());
+  return failure;
+}
+
+}  // namespace berth::oci

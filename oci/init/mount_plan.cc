@@ -1,0 +1,306 @@
+#include "oci/init/mount_plan.h"
+
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace berth::oci {
+namespace {
+
+constexpr const char* kSafeOnProc[] = {"cpuinfo",
+                                       "diskstats",
+                                       "meminfo",
+                                       "stat",
+                                       "swaps",
+                                       "uptime",
+                                       "loadavg",
+                                       "slabinfo",
+                                       "sys/kernel/ns_last_pid",
+                                       "sys/crypto/fips_enabled"};
+
+constexpr struct {
+  const char* name;
+  unsigned long flag;
+} kPropagation[] = {{"shared", MS_SHARED},
+                    {"slave", MS_SLAVE},
+                    {"private", MS_PRIVATE},
+                    {"unbindable", MS_UNBINDABLE}};
+
+StatusOr<unsigned long> ParsePropagation(const std::string& text) {
+  const bool recursive = text.size() > 1 && text[0] == 'r';
+  const std::string name = recursive ? text.substr(1) : text;
+  for (const auto& entry : kPropagation) {
+    if (name == entry.name) return entry.flag | (recursive ? MS_REC : 0);
+  }
+  return InvalidArgument("linux.rootfsPropagation: unknown value " +
+                         Quoted(text));
+}
+
+// What "/" becomes first and last. A shared root must not be cut off from the
+// host before its mounts are bound; all else is cut off at once.
+Status PlanPropagation(const Spec& spec, MountPlan& plan) {
+  plan.initial_propagation = MS_SLAVE | MS_REC;
+  if (spec.linux.rootfs_propagation.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const unsigned long wanted,
+                   ParsePropagation(spec.linux.rootfs_propagation));
+  if (wanted & MS_SHARED) {
+    plan.initial_propagation = MS_SHARED | MS_REC;
+    plan.final_propagation = wanted;
+  } else if (wanted & MS_UNBINDABLE) {
+    plan.final_propagation = wanted;
+  } else {
+    // MS_REC: also what lies below "/" on the host must not see our mounts.
+    plan.initial_propagation = wanted | MS_REC;
+  }
+  return OkStatus();
+}
+
+std::string AbsoluteSource(const std::string& source,
+                           const std::string& bundle) {
+  return StartsWith(source, "/") ? source : bundle + "/" + source;
+}
+
+Status CheckTarget(const MountSpec& mount, const std::string& target) {
+  if (target == "/") {
+    return InvalidArgument("mount " + Quoted(mount.destination) +
+                           ": the root itself");
+  }
+  if (target == "/proc") {
+    if (mount.type == "proc" || mount.type == "bind" || mount.type.empty() ||
+        mount.type == "none") {
+      return OkStatus();  // a bind is looked at when its source is open
+    }
+    return InvalidArgument("mount " + Quoted(mount.destination) +
+                           ": only procfs can be mounted on /proc");
+  }
+  if (StartsWith(target, "/proc/") && !MayMountOnProc(target.substr(6))) {
+    return InvalidArgument("mount " + Quoted(mount.destination) +
+                           ": inside /proc");
+  }
+  return OkStatus();
+}
+
+// v1: a tmpfs with one directory for each hierarchy, the container's own
+// group in it; v2: the tree as the container's cgroup namespace shows it.
+void PlanCgroup(const MountStep& base, const MountPlanHost& host,
+                bool cgroup_namespace, MountPlan& plan) {
+  const MountAttributes attributes{base.options.top.set | MOUNT_ATTR_NOSUID |
+                                       MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+                                   0};
+  if (host.cgroups->version == CgroupVersion::kV2) {
+    MountStep step = base;
+    step.options.top = attributes;
+    if (cgroup_namespace) {
+      step.kind = MountStep::Kind::kFilesystem;
+      step.type = "cgroup2";
+      step.source = "cgroup";
+      step.options.data.clear();
+      step.fallback =
+          host.cgroups->hierarchies.front().mount_point + host.cgroup_path;
+    } else {
+      step.kind = MountStep::Kind::kBind;
+      step.source =
+          host.cgroups->hierarchies.front().mount_point + host.cgroup_path;
+    }
+    plan.steps.push_back(step);
+    return;
+  }
+  MountStep tmpfs = base;
+  tmpfs.kind = MountStep::Kind::kFilesystem;
+  tmpfs.type = "tmpfs";
+  tmpfs.source = "tmpfs";
+  tmpfs.options.top = attributes;
+  tmpfs.options.top.set &= ~static_cast<uint64_t>(MOUNT_ATTR_RDONLY);
+  tmpfs.options.data = {"mode=755"};
+  tmpfs.seal_last = base.options.read_only;
+  plan.steps.push_back(tmpfs);
+  std::vector<MountStep> links;
+  for (const CgroupHierarchy& hierarchy : host.cgroups->hierarchies) {
+    const std::string name =
+        hierarchy.mount_point.substr(hierarchy.mount_point.rfind('/') + 1);
+    MountStep step;
+    step.kind = MountStep::Kind::kBind;
+    step.target = base.target + "/" + name;
+    step.source = hierarchy.mount_point + host.cgroup_path;
+    step.options.bind = true;
+    step.options.top = attributes;
+    step.optional = true;  // hierarchies that the container did not join
+    plan.steps.push_back(step);
+    for (const std::string& controller : hierarchy.controllers) {
+      if (hierarchy.v2 || controller == name || StartsWith(controller, "name="))
+        continue;
+      MountStep link;
+      link.kind = MountStep::Kind::kSymlink;
+      link.target = base.target + "/" + controller;
+      link.source = name;
+      links.push_back(link);
+    }
+  }
+  plan.steps.insert(plan.steps.end(), links.begin(), links.end());
+}
+
+Status CheckOptions(const MountSpec& mount, const MountOptions& options,
+                    bool bind) {
+  const std::string where = "mount " + Quoted(mount.destination) + ": ";
+  if (options.remount) return Unimplemented(where + "option \"remount\"");
+  if (options.id_mapped || !mount.uid_mappings.empty() ||
+      !mount.gid_mappings.empty()) {
+    if (!bind) {
+      return InvalidArgument(where + "id mappings need a bind mount");
+    }
+    return Unimplemented(where + "id-mapped mounts");
+  }
+  if (bind && !options.data.empty()) {
+    return InvalidArgument(where + "option " + Quoted(options.data.front()) +
+                           " on a bind mount");
+  }
+  if (options.copy_up && mount.type != "tmpfs") {
+    return InvalidArgument(where + "tmpcopyup needs tmpfs");
+  }
+  return OkStatus();
+}
+
+bool WantsLabel(const std::string& type) {
+  return type != "proc" && type != "sysfs" && type != "mqueue" &&
+         type != "cgroup" && type != "cgroup2";
+}
+
+Status PlanMount(const Spec& spec, const MountSpec& mount,
+                 const MountPlanHost& host, MountPlan& plan) {
+  MountStep step;
+  step.target = CleanPath(mount.destination);
+  step.options = ParseMountOptions(mount.options);
+  const bool bind = step.options.bind || mount.type == "bind";
+  RETURN_IF_ERROR(CheckTarget(mount, step.target));
+  RETURN_IF_ERROR(CheckOptions(mount, step.options, bind));
+  if (bind) {
+    if (mount.source.empty()) {
+      return InvalidArgument("mount " + Quoted(mount.destination) +
+                             ": a bind mount needs a source");
+    }
+    step.kind = MountStep::Kind::kBind;
+    step.options.bind = true;
+    step.source = AbsoluteSource(mount.source, host.bundle);
+    plan.steps.push_back(step);
+    return OkStatus();
+  }
+  if (mount.type == "cgroup" || mount.type == "cgroup2") {
+    if (host.cgroups == nullptr) {
+      return FailedPrecondition("mount " + Quoted(mount.destination) +
+                                ": no cgroups on this host");
+    }
+    PlanCgroup(step, host, spec.linux.Find(NamespaceType::kCgroup) != nullptr,
+               plan);
+    return OkStatus();
+  }
+  if (mount.type.empty() || mount.type == "none") {
+    return InvalidArgument("mount " + Quoted(mount.destination) + ": no type");
+  }
+  step.type = mount.type;
+  step.source = mount.source.empty() ? mount.type : mount.source;
+  step.no_links = mount.type == "proc" || mount.type == "sysfs";
+  if (mount.type == "sysfs" &&
+      spec.linux.Find(NamespaceType::kUser) != nullptr) {
+    step.fallback = "/sys";
+  }
+  if (mount.type == "tmpfs" && step.options.read_only) {
+    step.options.top.set &= ~static_cast<uint64_t>(MOUNT_ATTR_RDONLY);
+    step.seal_last = true;
+  }
+  if (!spec.linux.mount_label.empty() && WantsLabel(mount.type)) {
+    step.options.data.push_back("context=" + spec.linux.mount_label);
+  }
+  plan.steps.push_back(step);
+  return OkStatus();
+}
+
+// /dev is left alone when it is bound from elsewhere: not ours to fill.
+bool DevIsBound(const Spec& spec) {
+  bool bound = false;
+  for (const MountSpec& mount : spec.mounts) {
+    if (CleanPath(mount.destination) != "/dev") continue;
+    const MountOptions options = ParseMountOptions(mount.options);
+    bound = options.bind || mount.type == "bind";
+  }
+  return bound;
+}
+
+void PlanDevices(const Spec& spec, MountPlan& plan) {
+  if (DevIsBound(spec)) return;
+  constexpr struct {
+    const char* path;
+    int major;
+    int minor;
+  } kDefaults[] = {{"/dev/null", 1, 3},    {"/dev/zero", 1, 5},
+                   {"/dev/full", 1, 7},    {"/dev/random", 1, 8},
+                   {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+  for (const auto& d : kDefaults) {
+    DeviceNode node;
+    node.path = d.path;
+    node.major = d.major;
+    node.minor = d.minor;
+    node.file_mode = 0666;
+    plan.devices.push_back(node);
+  }
+  constexpr const char* kLinks[][2] = {
+      {"/dev/fd", "/proc/self/fd"},       {"/dev/stdin", "/proc/self/fd/0"},
+      {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"},
+      {"/dev/core", "/proc/kcore"},       {"/dev/ptmx", "pts/ptmx"}};
+  for (const auto& entry : kLinks) {
+    MountStep link;
+    link.kind = MountStep::Kind::kSymlink;
+    link.target = entry[0];
+    link.source = entry[1];
+    plan.links.push_back(link);
+  }
+}
+
+}  // namespace
+
+StatusOr<MountPlan> PlanMounts(const Spec& spec, const MountPlanHost& host) {
+  MountPlan plan;
+  RETURN_IF_ERROR(PlanPropagation(spec, plan));
+  for (const MountSpec& mount : spec.mounts) {
+    RETURN_IF_ERROR(PlanMount(spec, mount, host, plan));
+  }
+  PlanDevices(spec, plan);
+  for (const DeviceNode& node : spec.linux.devices) {
+    DeviceNode clean = node;
+    clean.path = CleanPath(node.path);
+    std::erase_if(plan.devices, [&](const DeviceNode& earlier) {
+      return earlier.path == clean.path;
+    });
+    plan.devices.push_back(clean);
+  }
+  plan.readonly_root = spec.root.readonly;
+  for (const std::string& path : spec.linux.masked_paths) {
+    plan.masked_paths.push_back(CleanPath(path));
+  }
+  for (const std::string& path : spec.linux.readonly_paths) {
+    plan.readonly_paths.push_back(CleanPath(path));
+  }
+  return plan;
+}
+
+std::string CleanPath(const std::string& path) {
+  std::vector<std::string> parts;
+  for (const std::string& part : Split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (!parts.empty()) {
+      parts.pop_back();
+    }
+  }
+  return "/" + Join(parts, "/");
+}
+
+bool MayMountOnProc(const std::string& path_in_proc) {
+  return std::any_of(std::begin(kSafeOnProc), std::end(kSafeOnProc),
+                     [&](const char* safe) { return path_in_proc == safe; });
+}
+
+}  // namespace berth::oci

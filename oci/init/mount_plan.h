@@ -1,0 +1,79 @@
+// From config.json to the list of things to do in the container's root, as
+// values: nothing here looks at a file or the kernel. rootfs.h carries it out.
+#ifndef OCI_INIT_MOUNT_PLAN_H_
+#define OCI_INIT_MOUNT_PLAN_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/sys/mount_options.h"
+#include "oci/cgroup/cgroup_host.h"
+#include "oci/spec/spec.h"
+
+namespace berth::oci {
+
+struct MountStep {
+  enum class Kind {
+    kFilesystem,  // a new one of `type`
+    kBind,        // `source` of the host
+    kSymlink,     // `source` is what the link says
+  };
+
+  Kind kind = Kind::kFilesystem;
+  std::string target;  // absolute, clean, seen from the container's root
+  std::string type;
+  std::string source;
+  MountOptions options;
+  // A source or file system that is not there is passed over.
+  bool optional = false;
+  // kFilesystem: bound from this host path if the kernel refuses (EPERM): a
+  // user namespace that does not own the network namespace gets no sysfs.
+  std::string fallback;
+  // proc and sysfs: neither the target nor what is above may be a link
+  // (CVE-2019-19921, CVE-2023-27561).
+  bool no_links = false;
+  // Made read-only when all is in place: a tmpfs that is still to be filled.
+  bool seal_last = false;
+
+  bool operator==(const MountStep&) const = default;
+};
+
+struct MountPlan {
+  // MS_* flags for "/" before anything is mounted, so that nothing of ours
+  // reaches the host (or that it does, if asked for).
+  unsigned long initial_propagation = 0;
+  // MS_* flags for "/" after the pivot; 0 for none.
+  unsigned long final_propagation = 0;
+  std::vector<MountStep> steps;
+  std::vector<DeviceNode> devices;  // in order, defaults first
+  // Those in /dev.
+  std::vector<MountStep> links;
+  bool readonly_root = false;
+  std::vector<std::string> masked_paths;
+  std::vector<std::string> readonly_paths;
+
+  bool operator==(const MountPlan&) const = default;
+};
+
+// What of the host the plan depends on.
+struct MountPlanHost {
+  std::string bundle;  // absolute: where relative bind sources start
+  const CgroupHost* cgroups = nullptr;  // null: the "cgroup" type is refused
+  std::string cgroup_path;              // of the container, in each hierarchy
+};
+
+// INVALID_ARGUMENT or UNIMPLEMENTED naming the mount or option that cannot be.
+StatusOr<MountPlan> PlanMounts(const Spec& spec, const MountPlanHost& host);
+
+// "/a/../b//c" -> "/b/c": ".." stops at the root. A relative path starts there.
+std::string CleanPath(const std::string& path);
+
+// Whether a mount may be put at this clean path of a procfs: only files that
+// carry no power over the host (list of runc and crun).
+bool MayMountOnProc(const std::string& path_in_proc);
+
+}  // namespace berth::oci
+
+#endif  // OCI_INIT_MOUNT_PLAN_H_

@@ -1,0 +1,43 @@
+#include "oci/init/namespace_plan.h"
+
+#include <sched.h>
+
+#include "base/sys/namespace.h"
+
+namespace berth::oci {
+
+bool NamespacePlan::has_user() const { return new_user() || user.valid(); }
+
+bool NamespacePlan::new_user() const { return at_birth & CLONE_NEWUSER; }
+
+bool NamespacePlan::new_network() const { return at_birth & CLONE_NEWNET; }
+
+StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec) {
+  const NamespaceSpec* mount = spec.Find(NamespaceType::kMount);
+  if (mount == nullptr || !mount->path.empty()) {
+    return Unimplemented("linux.namespaces: no new mount namespace");
+  }
+  NamespacePlan plan;
+  for (const NamespaceSpec& wanted : spec.namespaces) {
+    const int type = CloneFlag(wanted.type);
+    if (wanted.path.empty()) {
+      if (wanted.type == NamespaceType::kCgroup) {
+        plan.new_cgroup = true;
+      } else {
+        plan.at_birth |= static_cast<unsigned>(type);
+      }
+      continue;
+    }
+    ASSIGN_OR_RETURN(UniqueFd fd, OpenNamespace(wanted.path, type));
+    if (wanted.type == NamespaceType::kPid) {
+      plan.pid = std::move(fd);
+    } else if (wanted.type == NamespaceType::kUser) {
+      plan.user = std::move(fd);
+    } else {
+      plan.joins.push_back({type, std::move(fd)});
+    }
+  }
+  return plan;
+}
+
+}  // namespace berth::oci

@@ -1,0 +1,44 @@
+#ifndef OCI_INIT_NAMESPACE_PLAN_H_
+#define OCI_INIT_NAMESPACE_PLAN_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "oci/spec/spec.h"
+
+namespace berth::oci {
+
+// linux.namespaces sorted by when and by whom each is entered. Holds the
+// joined ones open. Source: clone(2), setns(2).
+struct NamespacePlan {
+  struct Join {
+    int type = 0;
+    UniqueFd fd;
+  };
+
+  // CLONE_NEW* flags for the birth itself.
+  uint64_t at_birth = 0;
+  // A cgroup namespace has the group of its maker as root: made by the new
+  // process once it sits in its cgroup.
+  bool new_cgroup = false;
+  // By the new process.
+  std::vector<Join> joins;
+  // By the parent: a process is born in a pid namespace and never moves.
+  UniqueFd pid;
+  // By a process between the two, since it gives up the host's rights.
+  UniqueFd user;
+
+  bool has_user() const;  // new or joined
+  bool new_user() const;
+  bool new_network() const;
+};
+
+// UNIMPLEMENTED for a container without a mount namespace of its own;
+// otherwise what OpenNamespace says.
+StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec);
+
+}  // namespace berth::oci
+
+#endif  // OCI_INIT_NAMESPACE_PLAN_H_
