@@ -3,45 +3,18 @@
 
 #include <sys/types.h>
 
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "oci/container/state_file.h"
+#include "oci/init/process_io.h"
 #include "oci/spec/resources.h"
 #include "oci/spec/spec.h"
 
 namespace berth::oci {
-
-// What a process of a container gets as its standard streams, and how its
-// birth is made known. The fds stay the caller's.
-struct ProcessIo {
-  // Without a terminal: what becomes 0, 1, 2. -1: the caller's own.
-  int stdin_fd = -1;
-  int stdout_fd = -1;
-  int stderr_fd = -1;
-
-  // With a terminal (process.terminal): a unix socket that the pty's master
-  // is sent to (runc's protocol). Empty: the master is handed back, see
-  // TakeConsole. Given without a terminal it is an error.
-  std::string console_socket;
-
-  // Where the decimal pid goes, in one rename; empty: nowhere.
-  std::string pid_file;
-
-  // The fds 3 .. 3+N-1 of the caller are passed on; all others are closed.
-  int preserve_fds = 0;
-
-  // The process becomes a child of the caller's parent (CLONE_PARENT), so
-  // that a forked child of a supervisor can make it. The parent must reap.
-  bool sibling = false;
-
-  // Join a new session keyring "_ses.<id>" unless set.
-  bool no_new_keyring = false;
-};
 
 struct CreateOptions {
   std::string id;
@@ -60,29 +33,11 @@ struct ExecOptions {
 };
 
 struct ExecResult {
-  pid_t pid = 0;     // in the caller's pid namespace
+  pid_t pid = 0;  // in the caller's pid namespace
+  UniqueFd pidfd;
   UniqueFd console;  // the pty's master, if it was to be handed back
+  std::vector<std::string> warnings;  // as Container::warnings
 };
-
-// The specification's states, and ours for a frozen one.
-enum class ContainerStatus { kCreating, kCreated, kRunning, kPaused, kStopped };
-const char* StatusName(ContainerStatus status);  // "created"
-
-// The specification's state, and what runc adds to it.
-struct OciState {
-  std::string oci_version;
-  std::string id;
-  ContainerStatus status = ContainerStatus::kStopped;
-  pid_t pid = 0;  // 0 when stopped
-  std::string bundle;
-  std::string rootfs;
-  UnixNanos created = 0;
-  std::map<std::string, std::string> annotations;
-  std::string owner;  // user name, may be empty
-};
-std::string ToJson(const OciState& state);  // indented, as runc prints it
-
-struct StateFile;
 
 // One container of an OCI runtime: its state directory ROOT/ID, its init
 // process and its cgroup. A handle on what the kernel and the directory hold;
@@ -112,14 +67,14 @@ class Container {
   // The ids below root, sorted; none if root does not exist.
   static StatusOr<std::vector<std::string>> List(const std::string& root);
 
-  Container(Container&&) noexcept;
-  Container& operator=(Container&&) noexcept;
-  ~Container();
-
-  const std::string& id() const;
-  pid_t init_pid() const;
+  const std::string& id() const { return state_.id; }
+  pid_t init_pid() const { return state_.pid; }
   // The pty's master after Create without a console socket; else invalid.
-  UniqueFd TakeConsole();
+  UniqueFd TakeConsole() { return std::move(console_); }
+  // Of the init, after Create; else invalid.
+  UniqueFd TakePidfd() { return std::move(pidfd_); }
+  // What Create could not do as asked and did not fail for, for the log.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
   // Lets the init run process.args; returns when it has been exec'd (or could
   // not be: then the error says why) and the poststart hooks are through.
@@ -148,11 +103,16 @@ class Container {
   StatusOr<OciState> State() const;
 
  private:
-  explicit Container(std::string root, std::unique_ptr<StateFile> state);
+  explicit Container(StateFile state) : state_(std::move(state)) {}
 
-  std::string root_;
-  std::unique_ptr<StateFile> state_;
+  StatusOr<ContainerStatus> CurrentStatus() const;
+  Status RunPoststartHooks(const Spec& spec);
+  Status StopInit(bool force);
+
+  StateFile state_;
+  UniqueFd pidfd_;
   UniqueFd console_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace berth::oci

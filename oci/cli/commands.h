@@ -1,0 +1,56 @@
+// The verbs of berth-oci: runc's command line, one function a verb.
+#ifndef OCI_CLI_COMMANDS_H_
+#define OCI_CLI_COMMANDS_H_
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "oci/cli/flags.h"
+#include "oci/cli/log.h"
+
+namespace berth::oci {
+
+// What the flags before the verb say.
+struct Invocation {
+  std::string root;
+  bool explicit_root = false;
+  bool systemd_cgroup = false;
+  const Log& log;
+  // From the verb's first argument on.
+  std::vector<std::string> args;
+};
+
+struct Command {
+  const char* name;
+  const char* usage;  // arguments, for messages
+  // The program's exit code; an error is logged and becomes `failure_code`.
+  StatusOr<int> (*run)(const Invocation&);
+  int failure_code;
+};
+
+const std::vector<Command>& Commands();
+
+// The verb's flags and at least `least`, at most `most` other arguments.
+StatusOr<Flags> ParseCommand(const Invocation& invocation,
+                             const std::vector<FlagSpec>& known, size_t least,
+                             size_t most);
+
+StatusOr<int> RunCreate(const Invocation& invocation);
+StatusOr<int> RunRun(const Invocation& invocation);
+StatusOr<int> RunStart(const Invocation& invocation);
+StatusOr<int> RunExecVerb(const Invocation& invocation);
+StatusOr<int> RunKill(const Invocation& invocation);
+StatusOr<int> RunDelete(const Invocation& invocation);
+StatusOr<int> RunState(const Invocation& invocation);
+StatusOr<int> RunList(const Invocation& invocation);
+StatusOr<int> RunPs(const Invocation& invocation);
+StatusOr<int> RunPause(const Invocation& invocation);
+StatusOr<int> RunResume(const Invocation& invocation);
+StatusOr<int> RunUpdate(const Invocation& invocation);
+StatusOr<int> RunFeatures(const Invocation& invocation);
+StatusOr<int> RunSpec(const Invocation& invocation);
+
+}  // namespace berth::oci
+
+#endif  // OCI_CLI_COMMANDS_H_

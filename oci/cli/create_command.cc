@@ -1,0 +1,100 @@
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "base/strings.h"
+#include "base/undo.h"
+#include "oci/cli/commands.h"
+#include "oci/cli/foreground.h"
+#include "oci/container/container.h"
+
+namespace berth::oci {
+namespace {
+
+const std::vector<FlagSpec> kCreateFlags = {
+    {"bundle", "b", true},         {"console-socket", "", true},
+    {"pid-file", "", true},        {"no-pivot", "", false},
+    {"no-new-keyring", "", false}, {"preserve-fds", "", true},
+};
+
+const std::vector<FlagSpec> kRunFlags = {
+    {"bundle", "b", true},         {"console-socket", "", true},
+    {"pid-file", "", true},        {"no-pivot", "", false},
+    {"no-new-keyring", "", false}, {"preserve-fds", "", true},
+    {"detach", "d", false},        {"keep", "", false},
+    {"no-subreaper", "", false},
+};
+
+StatusOr<CreateOptions> OptionsFrom(const Invocation& invocation,
+                                    const Flags& flags) {
+  CreateOptions options;
+  options.id = flags.positional()[0];
+  options.bundle = flags.Get("bundle", ".");
+  options.no_pivot = flags.On("no-pivot");
+  options.systemd_cgroup = invocation.systemd_cgroup;
+  options.io.no_new_keyring = flags.On("no-new-keyring");
+  options.io.console_socket = flags.Get("console-socket");
+  options.io.pid_file = flags.Get("pid-file");
+  ASSIGN_OR_RETURN(const int64_t fds, flags.Number("preserve-fds"));
+  options.io.preserve_fds = static_cast<int>(fds);
+  return options;
+}
+
+void LogWarnings(const Invocation& invocation, const Container& container) {
+  for (const std::string& warning : container.warnings()) {
+    invocation.log.Warning(warning);
+  }
+}
+
+Status CheckDetachedConsole(Container& container) {
+  if (!container.TakeConsole().valid()) return OkStatus();
+  (void)container.Delete(true).ok();
+  return InvalidArgument(
+      "process.terminal: a detached container needs --console-socket");
+}
+
+}  // namespace
+
+StatusOr<int> RunCreate(const Invocation& invocation) {
+  ASSIGN_OR_RETURN(const Flags flags,
+                   ParseCommand(invocation, kCreateFlags, 1, 1));
+  ASSIGN_OR_RETURN(const CreateOptions options, OptionsFrom(invocation, flags));
+  ASSIGN_OR_RETURN(Container container,
+                   Container::Create(invocation.root, options));
+  LogWarnings(invocation, container);
+  RETURN_IF_ERROR(CheckDetachedConsole(container));
+  return 0;
+}
+
+StatusOr<int> RunRun(const Invocation& invocation) {
+  ASSIGN_OR_RETURN(const Flags flags,
+                   ParseCommand(invocation, kRunFlags, 1, 1));
+  ASSIGN_OR_RETURN(const CreateOptions options, OptionsFrom(invocation, flags));
+  const bool detached = flags.On("detach");
+  if (!detached && !flags.On("no-subreaper")) {
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  }
+  ASSIGN_OR_RETURN(Foreground foreground, Foreground::Begin());
+  ASSIGN_OR_RETURN(Container container,
+                   Container::Create(invocation.root, options));
+  LogWarnings(invocation, container);
+  UniqueFd console;
+  if (detached) {
+    RETURN_IF_ERROR(CheckDetachedConsole(container));
+  } else {
+    console = container.TakeConsole();
+  }
+  const Status started = container.Start();
+  if (!started.ok()) {
+    (void)container.Delete(true).ok();
+    return started;
+  }
+  if (detached) return 0;
+  const UniqueFd pidfd = container.TakePidfd();
+  ASSIGN_OR_RETURN(const int code, foreground.Wait(container.init_pid(), pidfd,
+                                                   std::move(console)));
+  if (!flags.On("keep")) RETURN_IF_ERROR(container.Delete(true));
+  return code;
+}
+
+}  // namespace berth::oci

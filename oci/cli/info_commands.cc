@@ -1,0 +1,118 @@
+// features, spec.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/sys/file.h"
+#include "base/sys/mount_options.h"
+#include "oci/cli/commands.h"
+#include "oci/init/privileges.h"
+#include "oci/spec/features.h"
+#include "oci/spec/serialize.h"
+
+namespace berth::oci {
+namespace {
+
+MountSpec Filesystem(const std::string& destination, const std::string& type,
+                     const std::vector<std::string>& options) {
+  MountSpec mount;
+  mount.destination = destination;
+  mount.type = type;
+  mount.source = type;
+  mount.options = options;
+  return mount;
+}
+
+ProcessSpec ExampleProcess() {
+  ProcessSpec process;
+  process.terminal = true;
+  process.args = {"sh"};
+  process.env = {
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      "TERM=xterm"};
+  process.cwd = "/";
+  process.no_new_privileges = true;
+  process.capabilities.emplace();
+  for (auto* set :
+       {&process.capabilities->bounding, &process.capabilities->effective,
+        &process.capabilities->permitted}) {
+    *set = {"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"};
+  }
+  process.rlimits = {{"RLIMIT_NOFILE", 1024, 1024}};
+  return process;
+}
+
+// A shell in a read-only root: something to start from.
+Spec ExampleSpec() {
+  Spec spec;
+  spec.oci_version = kOciVersionMax;
+  spec.process = ExampleProcess();
+  spec.root = {"rootfs", true};
+  spec.hostname = "berth";
+  spec.mounts = {
+      Filesystem("/proc", "proc", {}),
+      Filesystem("/dev", "tmpfs",
+                 {"nosuid", "strictatime", "mode=755", "size=65536k"}),
+      Filesystem("/dev/pts", "devpts",
+                 {"nosuid", "noexec", "newinstance", "ptmxmode=0666",
+                  "mode=0620", "gid=5"}),
+      Filesystem("/dev/shm", "tmpfs",
+                 {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}),
+      Filesystem("/dev/mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
+      Filesystem("/sys", "sysfs", {"nosuid", "noexec", "nodev", "ro"}),
+      Filesystem("/sys/fs/cgroup", "cgroup",
+                 {"nosuid", "noexec", "nodev", "relatime", "ro"})};
+  for (const NamespaceType type :
+       {NamespaceType::kPid, NamespaceType::kNetwork, NamespaceType::kIpc,
+        NamespaceType::kUts, NamespaceType::kMount, NamespaceType::kCgroup}) {
+    spec.linux.namespaces.push_back({type, ""});
+  }
+  DeviceRule deny_all;
+  deny_all.access = "rwm";
+  spec.linux.resources.emplace();
+  spec.linux.resources->devices = {deny_all};
+  spec.linux.masked_paths = {"/proc/acpi",
+                             "/proc/asound",
+                             "/proc/kcore",
+                             "/proc/keys",
+                             "/proc/latency_stats",
+                             "/proc/timer_list",
+                             "/proc/timer_stats",
+                             "/proc/sched_debug",
+                             "/sys/firmware",
+                             "/proc/scsi",
+                             "/sys/devices/virtual/powercap"};
+  spec.linux.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq",
+                               "/proc/sys", "/proc/sysrq-trigger"};
+  return spec;
+}
+
+}  // namespace
+
+StatusOr<int> RunFeatures(const Invocation& invocation) {
+  RETURN_IF_ERROR(ParseCommand(invocation, {}, 0, 0).status());
+  FeatureLists lists;
+  // What the kernel would do but this runtime refuses.
+  lists.mount_options = KnownMountOptions();
+  for (const char* refused : {"idmap", "ridmap", "remount"}) {
+    std::erase(lists.mount_options, refused);
+  }
+  lists.capabilities = KernelCapabilities();
+  RETURN_IF_ERROR(WriteAll(STDOUT_FILENO, FeaturesJson(lists) + "\n"));
+  return 0;
+}
+
+StatusOr<int> RunSpec(const Invocation& invocation) {
+  ASSIGN_OR_RETURN(
+      const Flags flags,
+      ParseCommand(invocation, {{"bundle", "b", true}, {"rootless", "", false}},
+                   0, 0));
+  if (flags.On("rootless")) return Unimplemented("spec --rootless");
+  const std::string path = flags.Get("bundle", ".") + "/config.json";
+  // O_EXCL: never over a configuration that somebody wrote.
+  ASSIGN_OR_RETURN(const UniqueFd file,
+                   OpenFile(path, O_WRONLY | O_CREAT | O_EXCL, 0666));
+  RETURN_IF_ERROR(WriteAll(file.get(), SerializeSpec(ExampleSpec()) + "\n"));
+  return 0;
+}
+
+}  // namespace berth::oci

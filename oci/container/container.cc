@@ -1,0 +1,371 @@
+#include "oci/container/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/sys/process.h"
+#include "base/sys/user.h"
+#include "oci/cgroup/cgroup.h"
+#include "oci/container/creation.h"
+#include "oci/container/hooks.h"
+#include "oci/init/birth.h"
+#include "oci/init/handshake.h"
+#include "oci/init/seccomp.h"
+#include "oci/spec/parse.h"
+#include "oci/spec/validate.h"
+
+namespace berth::oci {
+namespace {
+
+constexpr int kKillMilliseconds = 10000;
+constexpr uint64_t kMaxAnswer = 64 << 10;
+
+StatusOr<std::unique_ptr<Cgroup>> CgroupAt(const std::string& path) {
+  ASSIGN_OR_RETURN(const CgroupHost host, CgroupHost::Detect());
+  return OpenCgroup(host, path);
+}
+
+StatusOr<Spec> LoadSpec(const StateFile& state) {
+  ASSIGN_OR_RETURN(const std::string text,
+                   ReadFile(state.Path(kConfigCopy), kMaxSpecBytes));
+  return ParseSpec(text);
+}
+
+// The init, if it is still the one that was recorded: NOT_FOUND otherwise. A
+// zombie has stopped.
+StatusOr<UniqueFd> OpenInit(const StateFile& state) {
+  ASSIGN_OR_RETURN(UniqueFd pidfd, OpenPidfd(state.pid));
+  ASSIGN_OR_RETURN(const ProcessStat stat, ReadProcessStat(state.pid));
+  if (stat.start_time != state.start_time || stat.state == 'Z' ||
+      stat.state == 'X') {
+    return NotFound("container not running");
+  }
+  return pidfd;
+}
+
+bool OwnsItsPids(const Spec& spec) {
+  const NamespaceSpec* pid = spec.linux.Find(NamespaceType::kPid);
+  return pid != nullptr && pid->path.empty();
+}
+
+int NamespacesOf(const Spec& spec) {
+  int flags = 0;
+  for (const NamespaceSpec& entry : spec.linux.namespaces) {
+    flags |= CloneFlag(entry.type);
+  }
+  return flags;
+}
+
+// A path of `exec --cgroup`, which must stay below the container's own.
+StatusOr<std::string> CgroupBelow(const std::string& own,
+                                  const std::string& path) {
+  for (const std::string& part : Split(path, '/')) {
+    if (part == "..") {
+      return InvalidArgument("cgroup " + Quoted(path) +
+                             ": outside the container's");
+    }
+  }
+  return path.empty() ? own : own + "/" + path;
+}
+
+// Becomes readable at the exit; that is all we wait for, never for teardown.
+Status AwaitExit(const UniqueFd& pidfd) {
+  struct pollfd exited = {pidfd.get(), POLLIN, 0};
+  const int ready = TEMP_FAILURE_RETRY(poll(&exited, 1, kKillMilliseconds));
+  if (ready < 0) return Errno(errno, "wait for the init");
+  if (ready == 0) return DeadlineExceeded("the init outlives SIGKILL");
+  return OkStatus();
+}
+
+// Everything up to the end of file.
+StatusOr<std::string> ReadAnswer(int result) {
+  const int flags = fcntl(result, F_GETFL);
+  if (flags < 0 || fcntl(result, F_SETFL, flags & ~O_NONBLOCK) != 0) {
+    return Errno(errno, "fcntl");
+  }
+  return ReadAll(result, kMaxAnswer, kResultFifo);
+}
+
+std::string OwnerOf(const std::string& directory) {
+  struct stat st;
+  if (stat(directory.c_str(), &st) != 0) return "";
+  const auto passwd = ReadFile("/etc/passwd", kMaxUserFileBytes);
+  if (!passwd.ok()) return "";
+  const auto user = FindUser(*passwd, st.st_uid);
+  return user ? user->name : "";
+}
+
+}  // namespace
+
+StatusOr<Container> Container::Create(const std::string& root,
+                                      const CreateOptions& options) {
+  Creation creation(root, options);
+  RETURN_IF_ERROR(creation.Run());
+  Container container(std::move(creation.state()));
+  container.pidfd_ = creation.TakePidfd();
+  container.console_ = creation.TakeConsole();
+  container.warnings_ = creation.TakeWarnings();
+  return container;
+}
+
+StatusOr<Container> Container::Load(const std::string& root,
+                                    const std::string& id) {
+  ASSIGN_OR_RETURN(StateFile state, StateFile::Load(root, id));
+  return Container(std::move(state));
+}
+
+StatusOr<std::vector<std::string>> Container::List(const std::string& root) {
+  const auto directory = OpenFile(root, O_RDONLY | O_DIRECTORY);
+  if (IsNotFound(directory.status())) return std::vector<std::string>();
+  RETURN_IF_ERROR(directory.status());
+  ASSIGN_OR_RETURN(std::vector<std::string> names,
+                   ListDirectory(directory->get()));
+  std::erase_if(names, [&](const std::string& name) {
+    return !CheckContainerId(name).ok();
+  });
+  return names;
+}
+
+StatusOr<ContainerStatus> Container::CurrentStatus() const {
+  const auto init = OpenInit(state_);
+  if (IsNotFound(init.status())) return ContainerStatus::kStopped;
+  RETURN_IF_ERROR(init.status());
+  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  const auto frozen = cgroup->Frozen();
+  if (frozen.ok() && *frozen) return ContainerStatus::kPaused;
+  if (access(state_.Path(kStartFifo).c_str(), F_OK) == 0) {
+    return ContainerStatus::kCreated;
+  }
+  return ContainerStatus::kRunning;
+}
+
+StatusOr<OciState> Container::State() const {
+  OciState state;
+  ASSIGN_OR_RETURN(state.status, CurrentStatus());
+  state.oci_version = state_.oci_version;
+  state.id = state_.id;
+  state.pid = state.status == ContainerStatus::kStopped ? 0 : state_.pid;
+  state.bundle = state_.bundle;
+  state.rootfs = state_.rootfs;
+  state.created = state_.created;
+  state.annotations = state_.annotations;
+  state.owner = OwnerOf(state_.directory);
+  return state;
+}
+
+Status Container::Start() {
+  const std::string fifo = state_.Path(kStartFifo);
+  auto opened = OpenFile(fifo, O_WRONLY | O_NONBLOCK);
+  if (!opened.ok()) {
+    // ENXIO: nobody reads, so the init is dead. ENOENT: started before.
+    const bool dead = ErrnoOf(opened.status()) == ENXIO;
+    return FailedPrecondition(dead ? "cannot start a container that has stopped"
+                                   : "cannot start a container again");
+  }
+  ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
+  if (status != ContainerStatus::kCreated) {
+    return FailedPrecondition("cannot start a container that is " +
+                              std::string(StatusName(status)));
+  }
+  ASSIGN_OR_RETURN(const Spec spec, LoadSpec(state_));
+  if (!spec.process) {
+    return InvalidArgument("config.json: no process to start");
+  }
+  ASSIGN_OR_RETURN(const UniqueFd result,
+                   OpenFile(state_.Path(kResultFifo), O_RDONLY | O_NONBLOCK));
+  // Whoever takes the name away has the right to start it.
+  if (unlink(fifo.c_str()) != 0) {
+    return FailedPrecondition("cannot start a container again");
+  }
+  RETURN_IF_ERROR(WriteAll(opened->get(), "s"));
+  opened->reset();
+  ASSIGN_OR_RETURN(const std::string answer, ReadAnswer(result.get()));
+  unlink(state_.Path(kResultFifo).c_str());
+  if (answer.empty()) return Internal("the init died before it was started");
+  if (answer[0] != 'x') return DecodeStatus(answer);
+  if (answer.size() > 1) return DecodeStatus(answer.substr(1));
+  return RunPoststartHooks(spec);
+}
+
+Status Container::RunPoststartHooks(const Spec& spec) {
+  if (spec.hooks.poststart.empty()) return OkStatus();
+  OciState state;
+  state.oci_version = state_.oci_version;
+  state.id = state_.id;
+  state.status = ContainerStatus::kRunning;
+  state.pid = state_.pid;
+  state.bundle = state_.bundle;
+  state.annotations = state_.annotations;
+  const Status status =
+      RunHooks("poststart", spec.hooks.poststart, ToHookJson(state));
+  if (status.ok()) return OkStatus();
+  // A policy that cannot be carried out must not leave its subject running.
+  (void)Delete(true).ok();
+  return status;
+}
+
+StatusOr<ProcessSpec> Container::DefaultProcess() const {
+  ASSIGN_OR_RETURN(Spec spec, LoadSpec(state_));
+  if (!spec.process) return InvalidArgument("config.json: no process");
+  return *std::move(spec.process);
+}
+
+StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
+                                     const ExecOptions& options) {
+  RETURN_IF_ERROR(ValidateProcess(process));
+  if (!process.terminal && !options.io.console_socket.empty()) {
+    return InvalidArgument(
+        "a console socket is given, but process.terminal is not set");
+  }
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return Errno(errno, "become undumpable");
+  }
+  ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
+  if (status == ContainerStatus::kStopped ||
+      (status == ContainerStatus::kPaused && !options.ignore_paused)) {
+    return FailedPrecondition("cannot exec in a " +
+                              std::string(StatusName(status)) + " container");
+  }
+  ASSIGN_OR_RETURN(const UniqueFd init, OpenInit(state_));
+  ASSIGN_OR_RETURN(const Spec spec, LoadSpec(state_));
+  SeccompFilter filter;
+  if (spec.linux.seccomp) {
+    ASSIGN_OR_RETURN(filter, CachedSeccomp(*spec.linux.seccomp,
+                                           SeccompCacheOf(state_.directory)));
+  }
+  ASSIGN_OR_RETURN(const std::string path,
+                   CgroupBelow(state_.cgroup_path, options.cgroup));
+  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(path));
+  const bool user = spec.linux.Find(NamespaceType::kUser) != nullptr;
+  ASSIGN_OR_RETURN(
+      Born born, BearExec({.id = state_.id,
+                           .process = process,
+                           .io = options.io,
+                           .filter = filter.program.empty() ? nullptr : &filter,
+                           .cgroup = *cgroup,
+                           .init_pidfd = init.get(),
+                           .namespaces = NamespacesOf(spec),
+                           .user_namespace = user}));
+  if (!options.io.pid_file.empty()) {
+    RETURN_IF_ERROR_AS(
+        ReplaceFile(options.io.pid_file, std::to_string(born.pid), 0644),
+        "write the pid file");
+  }
+  ExecResult result;
+  result.pid = born.pid;
+  result.pidfd = std::move(born.pidfd);
+  result.console = std::move(born.console);
+  result.warnings = std::move(born.warnings);
+  return result;
+}
+
+Status Container::Kill(int signal, bool all) {
+  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  if (all) return cgroup->Signal(signal);
+  const auto init = OpenInit(state_);
+  if (IsNotFound(init.status())) {
+    return FailedPrecondition("container not running");
+  }
+  RETURN_IF_ERROR(init.status());
+  if (signal == SIGKILL) {
+    ASSIGN_OR_RETURN(const Spec spec, LoadSpec(state_));
+    if (!OwnsItsPids(spec)) return cgroup->Signal(SIGKILL);
+  }
+  const Status sent = SignalProcess(init->get(), signal);
+  if (IsNotFound(sent)) return FailedPrecondition("container not running");
+  RETURN_IF_ERROR(sent);
+  if (signal == SIGKILL) {
+    // A frozen process of v1 does not die before it thaws.
+    const auto frozen = cgroup->Frozen();
+    if (frozen.ok() && *frozen) return cgroup->Freeze(false);
+  }
+  return OkStatus();
+}
+
+Status Container::Freeze(bool frozen) {
+  ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
+  if (status == ContainerStatus::kStopped) {
+    return FailedPrecondition("container not running");
+  }
+  if (frozen == (status == ContainerStatus::kPaused)) {
+    return FailedPrecondition(frozen ? "container is paused already"
+                                     : "container is not paused");
+  }
+  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  return cgroup->Freeze(frozen);
+}
+
+Status Container::Update(const Resources& limits) {
+  RETURN_IF_ERROR(ValidateResources(limits));
+  ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
+  if (status == ContainerStatus::kStopped) {
+    return FailedPrecondition("container not running");
+  }
+  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  return cgroup->Update(limits);
+}
+
+StatusOr<std::vector<pid_t>> Container::Pids() const {
+  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  return cgroup->Pids();
+}
+
+Status Container::StopInit(bool force) {
+  const auto init = OpenInit(state_);
+  if (IsNotFound(init.status())) return OkStatus();
+  RETURN_IF_ERROR(init.status());
+  ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
+  if (!force && status != ContainerStatus::kCreated &&
+      status != ContainerStatus::kStopped) {
+    return FailedPrecondition("cannot delete container " + Quoted(state_.id) +
+                              " that is not stopped: " + StatusName(status));
+  }
+  RETURN_IF_ERROR(IgnoreNotFound(SignalProcess(init->get(), SIGKILL)));
+  if (status == ContainerStatus::kPaused) {
+    ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+    RETURN_IF_ERROR(IgnoreNotFound(cgroup->Freeze(false)));
+  }
+  return AwaitExit(*init);
+}
+
+Status Container::Delete(bool force) {
+  RETURN_IF_ERROR(StopInit(force));
+  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  const auto spec = LoadSpec(state_);
+  // Without a pid namespace of its own the init took nobody along.
+  if (!spec.ok() || !OwnsItsPids(*spec)) {
+    RETURN_IF_ERROR(cgroup->Signal(SIGKILL));
+  }
+  RETURN_IF_ERROR(cgroup->Remove());
+  RETURN_IF_ERROR(RemoveStateDirectory(state_.directory));
+  if (!spec.ok()) return OkStatus();
+  OciState state;
+  state.oci_version = state_.oci_version;
+  state.id = state_.id;
+  state.bundle = state_.bundle;
+  state.annotations = state_.annotations;
+  for (const Hook& hook : spec->hooks.poststop) {
+    const Status status = RunHooks("poststop", {hook}, ToHookJson(state));
+    if (!status.ok()) warnings_.push_back(Message(status));
+  }
+  return OkStatus();
+}
+
+Status Container::DeleteRemains(const std::string& root,
+                                const std::string& id) {
+  RETURN_IF_ERROR(CheckContainerId(id));
+  return RemoveStateDirectory(root + "/" + id);
+}
+
+}  // namespace berth::oci

@@ -1,0 +1,205 @@
+#include "oci/container/creation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/sys/process.h"
+#include "oci/cgroup/device_filter.h"
+#include "oci/container/hooks.h"
+#include "oci/spec/parse.h"
+#include "oci/spec/validate.h"
+
+namespace berth::oci {
+namespace {
+
+StatusOr<std::string> RealPath(const std::string& path,
+                               const std::string& what) {
+  char* resolved = realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) return Errno(errno, what + " " + Quoted(path));
+  std::string result(resolved);
+  free(resolved);
+  return result;
+}
+
+StatusOr<UniqueFd> MakeFifo(const std::string& path) {
+  if (mkfifo(path.c_str(), 0600) != 0) {
+    return Errno(errno, "mkfifo " + Quoted(path));
+  }
+  // Both ways (fifo(7)): opens at once, and never sees an end of file.
+  return OpenFile(path, O_RDWR);
+}
+
+}  // namespace
+
+Status Creation::Run() {
+  RETURN_IF_ERROR(CheckContainerId(options_.id));
+  if (options_.systemd_cgroup) {
+    return Unimplemented("--systemd-cgroup: the systemd cgroup driver");
+  }
+  // Nobody in the container may look into a process of ours that comes to
+  // it, or follow its fds (CVE-2016-9962).
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return Errno(errno, "become undumpable");
+  }
+  RETURN_IF_ERROR(ReadConfiguration());
+  RETURN_IF_ERROR(LocateRootfs());
+  RETURN_IF_ERROR(CheckConsole());
+  RETURN_IF_ERROR(MakeDirectory());
+  RETURN_IF_ERROR(MakeCgroup());
+  RETURN_IF_ERROR(PlanRoot());
+  RETURN_IF_ERROR(MakeFifos());
+  RETURN_IF_ERROR(BearAndRecord());
+  undo_.Commit();
+  return OkStatus();
+}
+
+Status Creation::ReadConfiguration() {
+  ASSIGN_OR_RETURN(state_.bundle, RealPath(options_.bundle, "bundle"));
+  ASSIGN_OR_RETURN(text_,
+                   ReadFile(state_.bundle + "/config.json", kMaxSpecBytes));
+  ASSIGN_OR_RETURN_AS(spec_, ParseSpec(text_), "config.json");
+  RETURN_IF_ERROR_AS(Validate(spec_), "config.json");
+  state_.id = options_.id;
+  state_.oci_version = spec_.oci_version;
+  state_.annotations = spec_.annotations;
+  return OkStatus();
+}
+
+Status Creation::LocateRootfs() {
+  const std::string path = StartsWith(spec_.root.path, "/")
+                               ? spec_.root.path
+                               : state_.bundle + "/" + spec_.root.path;
+  struct stat st;
+  if (lstat(path.c_str(), &st) != 0) {
+    return Errno(errno, "root.path " + Quoted(path));
+  }
+  if (!S_ISDIR(st.st_mode)) {
+    return InvalidArgument("root.path " + Quoted(path) + ": not a directory");
+  }
+  ASSIGN_OR_RETURN(state_.rootfs, RealPath(path, "root.path"));
+  if (state_.rootfs == "/") {
+    return InvalidArgument("root.path: the host's own root");
+  }
+  return OkStatus();
+}
+
+Status Creation::CheckConsole() const {
+  const bool terminal = spec_.process && spec_.process->terminal;
+  if (!terminal && !options_.io.console_socket.empty()) {
+    return InvalidArgument(
+        "a console socket is given, but process.terminal is not set");
+  }
+  return OkStatus();
+}
+
+Status Creation::MakeDirectory() {
+  RETURN_IF_ERROR(MakeDirectories(root_, 0711));
+  state_.directory = root_ + "/" + options_.id;
+  if (mkdir(state_.directory.c_str(), 0711) != 0) {
+    if (errno == EEXIST) {
+      return AlreadyExists("container with id " + Quoted(options_.id) +
+                           " exists already");
+    }
+    return Errno(errno, "mkdir " + Quoted(state_.directory));
+  }
+  undo_.Add([this] { RunPoststopHooks(); });
+  undo_.Add([this] { (void)RemoveStateDirectory(state_.directory).ok(); });
+  return ReplaceFile(state_.Path(kConfigCopy), text_, 0600);
+}
+
+Status Creation::MakeCgroup() {
+  ASSIGN_OR_RETURN(host_, CgroupHost::Detect());
+  ASSIGN_OR_RETURN(state_.cgroup_path,
+                   CgroupPath(spec_.linux.cgroups_path, options_.id));
+  ASSIGN_OR_RETURN(cgroup_, OpenCgroup(host_, state_.cgroup_path));
+  RETURN_IF_ERROR_AS(cgroup_->Create(ContainerResources(spec_.linux)),
+                     "create cgroup " + Quoted(state_.cgroup_path));
+  undo_.Add([this] { (void)cgroup_->Remove().ok(); });
+  return OkStatus();
+}
+
+Status Creation::PlanRoot() {
+  ASSIGN_OR_RETURN(
+      mounts_, PlanMounts(spec_, {state_.bundle, &host_, state_.cgroup_path}));
+  if (!spec_.linux.seccomp || !spec_.process) return OkStatus();
+  ASSIGN_OR_RETURN(filter_, CachedSeccomp(*spec_.linux.seccomp,
+                                          SeccompCacheOf(state_.directory)));
+  return OkStatus();
+}
+
+Status Creation::MakeFifos() {
+  ASSIGN_OR_RETURN(start_, MakeFifo(state_.Path(kStartFifo)));
+  ASSIGN_OR_RETURN(result_, MakeFifo(state_.Path(kResultFifo)));
+  return OkStatus();
+}
+
+std::string Creation::HookStateFor(const char* status, pid_t pid) const {
+  OciState state;
+  state.oci_version = state_.oci_version;
+  state.id = state_.id;
+  state.pid = pid;
+  state.bundle = state_.bundle;
+  state.annotations = state_.annotations;
+  state.status = std::string_view(status) == "created"
+                     ? ContainerStatus::kCreated
+                     : ContainerStatus::kCreating;
+  return ToHookJson(state);
+}
+
+// Of a container that never was: their failure changes nothing.
+void Creation::RunPoststopHooks() const {
+  if (!born_once_) return;
+  OciState state;
+  state.oci_version = state_.oci_version;
+  state.id = state_.id;
+  state.bundle = state_.bundle;
+  state.annotations = state_.annotations;
+  for (const Hook& hook : spec_.hooks.poststop) {
+    (void)RunHooks("poststop", {hook}, ToHookJson(state)).ok();
+  }
+}
+
+Status Creation::BearAndRecord() {
+  const InitRequest request = {
+      .id = options_.id,
+      .spec = spec_,
+      .mounts = mounts_,
+      .rootfs = state_.rootfs,
+      .io = options_.io,
+      .filter = filter_.program.empty() ? nullptr : &filter_,
+      .cgroup = *cgroup_,
+      .no_pivot = options_.no_pivot,
+      .start = start_.get(),
+      .result = result_.get(),
+      .hook_state = [this](const char* status,
+                           pid_t pid) { return HookStateFor(status, pid); },
+  };
+  born_once_ = true;
+  ASSIGN_OR_RETURN(born_, BearInit(request));
+  undo_.Add([this] {
+    (void)SignalProcess(born_.pidfd.get(), SIGKILL).ok();
+    if (!options_.io.sibling) waitpid(born_.pid, nullptr, 0);
+  });
+  ASSIGN_OR_RETURN(const ProcessStat stat, ReadProcessStat(born_.pid));
+  state_.pid = born_.pid;
+  state_.start_time = stat.start_time;
+  state_.created = Now();
+  RETURN_IF_ERROR(state_.Save());
+  if (!options_.io.pid_file.empty()) {
+    RETURN_IF_ERROR_AS(
+        ReplaceFile(options_.io.pid_file, std::to_string(born_.pid), 0644),
+        "write the pid file");
+  }
+  return born_.channel.Send(MessageType::kGo);
+}
+
+}  // namespace berth::oci

@@ -1,0 +1,68 @@
+#ifndef OCI_CONTAINER_CREATION_H_
+#define OCI_CONTAINER_CREATION_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/undo.h"
+#include "base/unique_fd.h"
+#include "oci/cgroup/cgroup.h"
+#include "oci/container/container.h"
+#include "oci/container/state_file.h"
+#include "oci/init/birth.h"
+#include "oci/init/mount_plan.h"
+#include "oci/init/seccomp.h"
+#include "oci/spec/spec.h"
+
+namespace berth::oci {
+
+// One run of create, from config.json to a waiting init: the steps that
+// Container::Create goes through, each undone if a later one fails.
+//
+// Single-threaded; used once.
+class Creation {
+ public:
+  Creation(const std::string& root, const CreateOptions& options)
+      : root_(root), options_(options) {}
+
+  // After this the container exists.
+  Status Run();
+
+  StateFile& state() { return state_; }
+  UniqueFd TakePidfd() { return std::move(born_.pidfd); }
+  UniqueFd TakeConsole() { return std::move(born_.console); }
+  std::vector<std::string> TakeWarnings() { return std::move(born_.warnings); }
+
+ private:
+  Status ReadConfiguration();
+  Status LocateRootfs();
+  Status CheckConsole() const;
+  Status MakeDirectory();
+  Status MakeCgroup();
+  Status PlanRoot();
+  Status MakeFifos();
+  Status BearAndRecord();
+  void RunPoststopHooks() const;
+  std::string HookStateFor(const char* status, pid_t pid) const;
+
+  const std::string root_;
+  const CreateOptions& options_;
+  std::string text_;  // of config.json, read once
+  Spec spec_;
+  StateFile state_;
+  CgroupHost host_;
+  std::unique_ptr<Cgroup> cgroup_;
+  MountPlan mounts_;
+  SeccompFilter filter_;
+  UniqueFd start_;
+  UniqueFd result_;
+  Born born_;
+  bool born_once_ = false;
+  Undo undo_;  // last member: runs while the others are alive
+};
+
+}  // namespace berth::oci
+
+#endif  // OCI_CONTAINER_CREATION_H_

@@ -1,0 +1,26 @@
+// Programs that the configuration wants run at points of a container's life.
+// Source: config.md, "POSIX-platform Hooks".
+#ifndef OCI_CONTAINER_HOOKS_H_
+#define OCI_CONTAINER_HOOKS_H_
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "oci/spec/spec.h"
+
+namespace berth::oci {
+
+// In order; each gets `state` (the state JSON) on its standard input. The
+// first that fails, cannot be run or outlasts its timeout ends it: INTERNAL or
+// DEADLINE_EXCEEDED, with the hook's place, exit status and what it said on
+// its standard error. `name` is the list's: "createRuntime".
+//
+// Runs them in the namespaces of the calling process, which must have one
+// thread. A hook that goes on in the background is not waited for.
+Status RunHooks(const char* name, const std::vector<Hook>& hooks,
+                const std::string& state);
+
+}  // namespace berth::oci
+
+#endif  // OCI_CONTAINER_HOOKS_H_
