@@ -1,0 +1,57 @@
+#include "docker/call.h"
+
+#include <optional>
+
+#include "base/strings.h"
+
+namespace berth::docker {
+namespace {
+
+constexpr size_t kMaxJsonBody = 8 << 20;
+
+}  // namespace
+
+bool Call::Flag(const std::string& query) const {
+  const std::string value = Lower(Trim(http.request().Query(query)));
+  return !value.empty() && value != "0" && value != "no" && value != "false" &&
+         value != "none";
+}
+
+std::string Call::Query(const std::string& query) const {
+  return http.request().Query(query);
+}
+
+StatusOr<int64_t> Call::Number(const std::string& query,
+                               int64_t otherwise) const {
+  const std::string text = http.request().Query(query);
+  if (text.empty()) return otherwise;
+  const std::optional<int64_t> number = ParseInt(text);
+  if (!number.has_value()) {
+    return InvalidArgument("query parameter " + query + ": " + Quoted(text) +
+                           " is no number");
+  }
+  return *number;
+}
+
+StatusOr<Json> Call::Body() const {
+  ASSIGN_OR_RETURN(const std::string body, http.ReadBody(kMaxJsonBody));
+  if (Trim(body).empty()) return Json::object();
+  const std::string type = http.request().Header("content-type");
+  if (!StartsWith(type, "application/json")) {
+    return InvalidArgument("unsupported Content-Type header (" + type +
+                           "): must be 'application/json'");
+  }
+  ASSIGN_OR_RETURN(Json json, ParseJson(body, "request body"));
+  if (!json.is_object()) {
+    return InvalidArgument("request body: not an object");
+  }
+  return json;
+}
+
+Status Call::Reply(int status, const Json& json) const {
+  return http.Respond(status, "application/json", DumpJson(json) + "\n");
+}
+
+Status Call::Reply(int status) const { return http.Respond(status, "", ""); }
+
+}  // namespace berth::docker

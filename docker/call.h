@@ -1,0 +1,61 @@
+#ifndef DOCKER_CALL_H_
+#define DOCKER_CALL_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/context.h"
+#include "base/http/http_server.h"
+#include "base/json.h"
+#include "base/status.h"
+
+namespace berth::docker {
+
+struct Engine;
+
+// One request on its route.
+struct Call {
+  const Context& ctx;
+  HttpExchange& http;
+  std::string name;  // what stands for {id} or {name} in the path
+  int version = 50;  // N of API version 1.N
+
+  // Docker's idea of a boolean: "", 0, no, false and none are false.
+  bool Flag(const std::string& query) const;
+  std::string Query(const std::string& query) const;
+  // INVALID_ARGUMENT if it is there and no number.
+  StatusOr<int64_t> Number(const std::string& query, int64_t otherwise) const;
+
+  // The body as a JSON object. An empty body is an empty object.
+  StatusOr<Json> Body() const;
+
+  Status Reply(int status, const Json& json) const;
+  Status Reply(int status) const;  // without a body
+};
+
+// A route's handler: an error that it returns before it has answered becomes
+// the answer.
+using Handler = std::function<Status(Engine&, Call&)>;
+
+struct Route {
+  std::string method;
+  // "/containers/{id}/start"; {name...} may contain slashes.
+  std::string pattern;
+  Handler handler;
+};
+
+// Of docker/routes/, one a file.
+std::vector<Route> SystemRoutes();
+std::vector<Route> EventRoutes();
+std::vector<Route> ImageRoutes();
+std::vector<Route> ContainerRoutes();
+std::vector<Route> ContainerIoRoutes();
+std::vector<Route> ExecRoutes();
+std::vector<Route> NetworkRoutes();
+std::vector<Route> VolumeRoutes();
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_CALL_H_

@@ -1,0 +1,309 @@
+// What is pure: requests to configs, filters, frames, keys, names.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "api/state/v1/image.pb.h"
+#include "api/state/v1/state.pb.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "base/testing/status_matchers.h"
+#include "docker/create_request.h"
+#include "docker/filters.h"
+#include "docker/frames.h"
+#include "docker/names.h"
+
+namespace berth::docker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// What the CLI sends for `docker run img echo hi`.
+constexpr char kBaseline[] =
+    R"({"Hostname":"","Domainname":"","User":"","AttachStdin":false,)"
+    R"("AttachStdout":true,"AttachStderr":true,"Tty":false,"OpenStdin":false,)"
+    R"("StdinOnce":false,"Env":null,"Cmd":["echo","hi"],"Image":"img",)"
+    R"("Volumes":{},"WorkingDir":"","Entrypoint":null,"OnBuild":null,)"
+    R"("Labels":{},"HostConfig":{"Binds":null,"ContainerIDFile":"",)"
+    R"("LogConfig":{"Type":"","Config":{}},"NetworkMode":"default",)"
+    R"("PortBindings":{},"RestartPolicy":{"Name":"no","MaximumRetryCount":0},)"
+    R"("AutoRemove":false,"VolumeDriver":"","VolumesFrom":null,)"
+    R"("ConsoleSize":[0,0],"CapAdd":null,"CapDrop":null,"CgroupnsMode":"",)"
+    R"("Dns":[],"DnsOptions":[],"DnsSearch":[],"ExtraHosts":null,)"
+    R"("GroupAdd":null,"IpcMode":"","Cgroup":"","Links":null,)"
+    R"("OomScoreAdj":0,"PidMode":"","Privileged":false,)"
+    R"("PublishAllPorts":false,"ReadonlyRootfs":false,"SecurityOpt":null,)"
+    R"("UTSMode":"","UsernsMode":"","ShmSize":0,"Isolation":"",)"
+    R"("CpuShares":0,"Memory":0,"NanoCpus":0,"CgroupParent":"",)"
+    R"("BlkioWeight":0,"BlkioWeightDevice":[],"BlkioDeviceReadBps":[],)"
+    R"("BlkioDeviceWriteBps":[],"BlkioDeviceReadIOps":[],)"
+    R"("BlkioDeviceWriteIOps":[],"CpuPeriod":0,"CpuQuota":0,)"
+    R"("CpuRealtimePeriod":0,"CpuRealtimeRuntime":0,"CpusetCpus":"",)"
+    R"("CpusetMems":"","Devices":[],"DeviceCgroupRules":null,)"
+    R"("DeviceRequests":null,"MemoryReservation":0,"MemorySwap":0,)"
+    R"("MemorySwappiness":-1,"OomKillDisable":false,"PidsLimit":0,)"
+    R"("Ulimits":[],"CpuCount":0,"CpuPercent":0,"IOMaximumIOps":0,)"
+    R"("IOMaximumBandwidth":0,"MaskedPaths":null,"ReadonlyPaths":null},)"
+    R"("NetworkingConfig":{"EndpointsConfig":{"default":{"IPAMConfig":null,)"
+    R"("Links":null,"Aliases":null,"MacAddress":"","DriverOpts":null,)"
+    R"("GwPriority":0,"NetworkID":"","EndpointID":"","Gateway":"",)"
+    R"("IPAddress":"","IPPrefixLen":0,"IPv6Gateway":"",)"
+    R"("GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"DNSNames":null}}}})";
+
+class CreateTest : public ::testing::Test {
+ protected:
+  CreateTest() : body_(Json::parse(kBaseline)) {
+    image_.add_entrypoint("/entry");
+    image_.add_cmd("run");
+    image_.add_env("PATH=/bin");
+    image_.add_env("A=image");
+    image_.set_user("7");
+    image_.set_working_dir("/w");
+    image_.set_stop_signal("SIGQUIT");
+    (*image_.mutable_labels())["from"] = "image";
+    image_.add_volumes("/data");
+  }
+  Json& host() { return body_["HostConfig"]; }
+  StatusOr<CreateRequest> Convert() { return ConvertCreate(body_, image_); }
+  // Of a body with `HostConfig.<name>` = value.
+  Status With(const std::string& name, const Json& value) {
+    Json body = body_;
+    body["HostConfig"][name] = value;
+    return ConvertCreate(body, image_).status();
+  }
+  Json body_;
+  state::v1::ImageConfig image_;
+};
+
+TEST_F(CreateTest, TakesTheImagesDefaults) {
+  body_["Cmd"] = nullptr;
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  EXPECT_THAT(request.container.command(), ElementsAre("/entry", "run"));
+  EXPECT_EQ(request.container.working_dir(), "/w");
+  EXPECT_EQ(request.container.security().user(), "7");
+  EXPECT_EQ(request.container.stop_signal(), 3);
+  EXPECT_EQ(request.container.labels().at("from"), "image");
+  EXPECT_THAT(request.container.env(), SizeIs(2));
+  EXPECT_THAT(request.volumes, SizeIs(1));
+  EXPECT_EQ(request.sandbox.kind(), state::v1::SANDBOX_KIND_STANDALONE);
+  EXPECT_EQ(request.container.security().seccomp().type(),
+            state::v1::SecurityProfile::RUNTIME_DEFAULT);
+  EXPECT_TRUE(request.container.security().default_paths());
+  EXPECT_EQ(request.container.security().namespaces().pid(),
+            state::v1::NAMESPACE_MODE_CONTAINER);
+}
+
+TEST_F(CreateTest, CombinesEntrypointAndCommandAsDockerDoes) {
+  EXPECT_THAT(Convert()->container.command(),
+              ElementsAre("/entry", "echo", "hi"));
+  body_["Entrypoint"] = {"/mine"};
+  EXPECT_THAT(Convert()->container.command(),
+              ElementsAre("/mine", "echo", "hi"));
+  body_["Cmd"] = nullptr;  // the image's does not fit the new entrypoint
+  EXPECT_THAT(Convert()->container.command(), ElementsAre("/mine"));
+  body_["Entrypoint"] = {""};
+  EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument,
+                                  HasSubstr("no command specified")));
+  body_["Cmd"] = {"sh"};
+  EXPECT_THAT(Convert()->container.command(), ElementsAre("sh"));
+}
+
+TEST_F(CreateTest, MergesTheEnvironmentByName) {
+  body_["Env"] = {"A=mine", "B=x=y", "PATH"};
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  EXPECT_EQ(request.config["Env"], Json({"A=mine", "B=x=y"}));
+  ASSERT_THAT(request.container.env(), SizeIs(2));
+  EXPECT_EQ(request.container.env(1).value(), "x=y");
+}
+
+TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
+  const Json cases = Json::parse(R"({
+         "Links": ["a:b"], "VolumesFrom": ["x"], "PublishAllPorts": true,
+         "UsernsMode": "host", "Isolation": "hyperv", "BlkioWeight": 10,
+         "DeviceRequests": [{"Count": -1}], "StorageOpt": {"size": "1g"},
+         "CpuCount": 1, "IOMaximumIOps": 5, "Cgroup": "x", "NewField": 1,
+         "IpcMode": "odd", "PidMode": "odd", "UTSMode": "odd",
+         "SecurityOpt": ["what=ever"], "ExtraHosts": ["a:host-gateway"],
+         "LogConfig": {"Type": "syslog"},
+         "Mounts": [{"Type": "npipe", "Source": "/x", "Target": "/y"}]})");
+  for (const auto& [name, value] : cases.items()) {
+    EXPECT_THAT(With(name, value),
+                StatusIs(StatusCode::kUnimplemented, HasSubstr(name)))
+        << name;
+  }
+  body_["MacAddress"] = "02:42:ac:11:00:09";
+  EXPECT_THAT(Convert(),
+              StatusIs(StatusCode::kUnimplemented, HasSubstr("MacAddress")));
+  body_["MacAddress"] = "";
+  body_["NetworkingConfig"]["EndpointsConfig"]["default"]["Aliases"] = {"db"};
+  EXPECT_THAT(Convert(),
+              StatusIs(StatusCode::kUnimplemented, HasSubstr("Aliases")));
+}
+
+TEST_F(CreateTest, RefusesBadValues) {
+  const Json cases = Json::parse(R"({
+         "Memory": 100, "MemorySwap": 7000000, "MemorySwappiness": 101,
+         "NanoCpus": -1, "OomScoreAdj": 2000, "CpuShares": -5,
+         "Binds": ["a"], "Tmpfs": {"rel": ""}, "ShmSize": -1,
+         "RestartPolicy": {"Name": "sometimes"},
+         "PortBindings": {"80/icmp": []}, "Dns": 7,
+         "LogConfig": {"Type": "json-file", "Config": {"max-size": "x"}},
+         "Mounts": [{"Type": "bind", "Source": "rel", "Target": "/y"}],
+         "Ulimits": [3]})");
+  for (const auto& [name, value] : cases.items()) {
+    EXPECT_THAT(With(name, value), StatusIs(StatusCode::kInvalidArgument))
+        << name;
+  }
+  EXPECT_THAT(With("NetworkMode", "mine"),
+              StatusIs(StatusCode::kNotFound, HasSubstr("mine")));
+}
+
+TEST_F(CreateTest, ConvertsLimitsAndSecurity) {
+  host().update(Json::parse(R"({
+    "Memory": 67108864, "NanoCpus": 1500000000, "PidsLimit": 10,
+    "CapAdd": ["CAP_NET_ADMIN"], "CapDrop": ["ALL"], "ReadonlyRootfs": true,
+    "Init": true, "SecurityOpt": ["no-new-privileges", "seccomp=unconfined"],
+    "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
+    "Sysctls": {"net.ipv4.ip_forward": "1"}, "OomScoreAdj": 5,
+    "LogConfig": {"Type": "json-file",
+                  "Config": {"max-size": "1m", "max-file": "3"}}})"));
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  const auto& resources = request.container.resources();
+  EXPECT_EQ(resources.memory_limit(), 64 << 20);
+  EXPECT_EQ(resources.memory_swap_limit(), 128 << 20);
+  EXPECT_EQ(resources.cpu_quota(), 150000);
+  EXPECT_EQ(resources.cpu_period(), 100000);
+  EXPECT_EQ(resources.pids_limit(), 10);
+  const auto& security = request.container.security();
+  EXPECT_THAT(security.add_capabilities(), ElementsAre("CAP_NET_ADMIN"));
+  EXPECT_TRUE(security.no_new_privileges());
+  EXPECT_EQ(security.seccomp().type(), state::v1::SecurityProfile::UNCONFINED);
+  EXPECT_TRUE(security.readonly_rootfs());
+  EXPECT_TRUE(request.container.init());
+  EXPECT_EQ(request.container.rlimits(0).type(), "RLIMIT_NOFILE");
+  EXPECT_EQ(request.container.log().max_size(), 1 << 20);
+  EXPECT_EQ(request.container.log().max_files(), 3u);
+}
+
+TEST_F(CreateTest, ConvertsMounts) {
+  host().update(Json::parse(R"({
+    "Binds": ["/h:/c:ro", "vol:/d"], "Tmpfs": {"/u": "size=1m,exec"},
+    "Mounts": [{"Type": "tmpfs", "Target": "/t",
+                "TmpfsOptions": {"SizeBytes": 5}},
+               {"Type": "volume", "Source": "v2", "Target": "/v2",
+                "ReadOnly": true, "VolumeOptions": {"NoCopy": true}},
+               {"Type": "bind", "Source": "/s", "Target": "/b",
+                "BindOptions": {"Propagation": "rshared"}}]})"));
+  body_["Volumes"] = {{"/anon", Json::object()}};
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  ASSERT_THAT(request.container.mounts(), SizeIs(8));
+  const auto& bind = request.container.mounts(0);
+  EXPECT_EQ(bind.host_path(), "/h");
+  EXPECT_TRUE(bind.readonly());
+  EXPECT_FALSE(bind.host_path_must_exist());
+  EXPECT_EQ(request.container.mounts(1).volume(), "vol");
+  EXPECT_TRUE(request.container.mounts(1).copy_image_content());
+  EXPECT_FALSE(request.container.mounts(3).copy_image_content());
+  EXPECT_TRUE(request.container.mounts(3).readonly());
+  EXPECT_EQ(request.container.mounts(4).propagation(),
+            state::v1::MOUNT_PROPAGATION_BIDIRECTIONAL);
+  EXPECT_TRUE(request.container.mounts(4).host_path_must_exist());
+  const auto& tmpfs = request.container.mounts(5);
+  EXPECT_EQ(tmpfs.tmpfs_size(), 1 << 20);
+  EXPECT_THAT(tmpfs.options(), ElementsAre("nodev", "nosuid"));
+  ASSERT_THAT(request.volumes, SizeIs(4));
+  EXPECT_EQ(request.volumes[0].name, "vol");
+  EXPECT_TRUE(request.volumes[3].anonymous);
+  EXPECT_THAT(request.volumes[3].name, SizeIs(64));
+  host()["Binds"] = {"/h:/c", "/i:/c/"};
+  EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument,
+                                  HasSubstr("Duplicate mount point")));
+}
+
+TEST_F(CreateTest, ConvertsNetworksAndPorts) {
+  host()["PortBindings"] = Json::parse(
+      R"({"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
+          "53/udp": [{"HostIp": "", "HostPort": ""}]})");
+  ASSERT_OK_AND_ASSIGN(CreateRequest request, Convert());
+  ASSERT_THAT(request.sandbox.port_mappings(), SizeIs(2));
+  EXPECT_EQ(request.sandbox.port_mappings(0).protocol(),
+            state::v1::PROTOCOL_UDP);
+  EXPECT_EQ(request.sandbox.port_mappings(0).host_port(), 0u);
+  EXPECT_EQ(request.sandbox.port_mappings(1).host_port(), 8080u);
+  host()["NetworkMode"] = "container:c1";
+  request = *Convert();
+  EXPECT_EQ(request.network_container, "c1");
+  EXPECT_EQ(request.sandbox.namespaces().network(),
+            state::v1::NAMESPACE_MODE_TARGET);
+  host()["NetworkMode"] = "host";
+  request = *Convert();
+  EXPECT_EQ(request.sandbox.namespaces().network(),
+            state::v1::NAMESPACE_MODE_NODE);
+  host()["NetworkMode"] = "none";
+  EXPECT_EQ(Convert()->sandbox.namespaces().network(),
+            state::v1::NAMESPACE_MODE_NONE);
+}
+
+TEST(FiltersTest, ReadsBothForms) {
+  for (const char* text : {R"({"label":{"a=b":true}, "name":{"x":true}})",
+                           R"({"label": ["a=b"], "name": ["x"]})"}) {
+    ASSERT_OK_AND_ASSIGN(const Filters filters,
+                         Filters::Parse(text, {"label", "name"}));
+    EXPECT_TRUE(filters.MatchLabels({{"a", "b"}, {"c", "d"}}));
+    EXPECT_FALSE(filters.MatchLabels({{"a", "c"}}));
+    EXPECT_TRUE(filters.Any("name", [](const auto& v) { return v == "x"; }));
+    EXPECT_TRUE(filters.Any("id", [](const auto&) { return false; }));
+  }
+  for (const char* text : {"[]", "{", R"({"a": 1})", R"({"no": ["x"]})"}) {
+    EXPECT_THAT(Filters::Parse(text, {"a"}),
+                StatusIs(StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(FrameTest, WritesTheHead) {
+  EXPECT_EQ(Frame(Stream::kStderr, "abc"), std::string("\x02\0\0\0\0\0\0\x03"
+                                                       "abc",
+                                                       11));
+  EXPECT_EQ(FrameHead(Stream::kStdout, 0x01020304),
+            std::string("\x01\0\0\0\x01\x02\x03\x04", 8));
+}
+
+TEST(DetachKeysTest, FindsTheSequenceAcrossReads) {
+  ASSERT_OK_AND_ASSIGN(DetachKeys keys, DetachKeys::Parse(""));
+  EXPECT_EQ(keys.Pass("ab\x10"), "ab");
+  EXPECT_EQ(keys.Pass("c"),
+            "\x10"
+            "c");
+  EXPECT_EQ(keys.Pass("d\x10\x11more"), "d");
+  EXPECT_TRUE(keys.detached());
+  ASSERT_OK_AND_ASSIGN(keys, DetachKeys::Parse("ctrl-a,x"));
+  EXPECT_EQ(keys.Pass("\x01x"), "");
+  EXPECT_TRUE(keys.detached());
+  EXPECT_THAT(DetachKeys::Parse("ctrl-1"),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(NamesTest, ChecksAndMakes) {
+  EXPECT_OK(CheckName("a_b.C-1", "container"));
+  EXPECT_OK(CheckName(RandomName(), "container"));
+  for (const char* bad : {"", "a", "_a", "a b", "a/b"}) {
+    EXPECT_THAT(CheckName(bad, "container"),
+                StatusIs(StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(ParseBytesTest, KnowsUnits) {
+  EXPECT_THAT(ParseBytes("10", "x"), IsOkAndHolds(10));
+  EXPECT_THAT(ParseBytes("2k", "x"), IsOkAndHolds(2048));
+  EXPECT_THAT(ParseBytes("1MB", "x"), IsOkAndHolds(1 << 20));
+  EXPECT_THAT(ParseBytes("99999999999g", "x"),
+              StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(ParseBytes("m", "x"), StatusIs(StatusCode::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace berth::docker

@@ -1,0 +1,251 @@
+#include "docker/create_request.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/strings.h"
+#include "base/sys/process.h"
+
+namespace berth::docker {
+namespace {
+
+// Members of the body's top level that are the container's own.
+const std::set<std::string>& ConfigMembers() {
+  static const auto& members = *new std::set<std::string>{
+      "ArgsEscaped",  "AttachStderr", "AttachStdin",
+      "AttachStdout", "Cmd",          "Domainname",
+      "Entrypoint",   "Env",          "ExposedPorts",
+      "Healthcheck",  "Hostname",     "Image",
+      "Labels",       "MacAddress",   "NetworkDisabled",
+      "OnBuild",      "OpenStdin",    "Shell",
+      "StdinOnce",    "StopSignal",   "StopTimeout",
+      "Tty",          "User",         "Volumes",
+      "WorkingDir"};
+  return members;
+}
+
+Json ConfigOf(const Json& body) {
+  Json config = Json::object();
+  for (const auto& [key, value] : body.items()) {
+    if (ConfigMembers().count(key) > 0) config[key] = value;
+  }
+  return config;
+}
+
+// Of the image, then over it what was asked for; by name, in order.
+std::vector<std::string> MergeEnv(const state::v1::ImageConfig& image,
+                                  const std::vector<std::string>& asked) {
+  std::vector<std::string> merged(image.env().begin(), image.env().end());
+  for (const std::string& entry : asked) {
+    const std::string name = entry.substr(0, entry.find('='));
+    merged.erase(std::remove_if(merged.begin(), merged.end(),
+                                [&](const std::string& other) {
+                                  return other.substr(0, other.find('=')) ==
+                                         name;
+                                }),
+                 merged.end());
+    // A name alone takes the variable away.
+    if (entry.find('=') != std::string::npos) merged.push_back(entry);
+  }
+  return merged;
+}
+
+void SetEnv(const std::vector<std::string>& env,
+            state::v1::ContainerConfig& container) {
+  for (const std::string& entry : env) {
+    const size_t equals = entry.find('=');
+    auto* variable = container.add_env();
+    variable->set_name(entry.substr(0, equals));
+    variable->set_value(equals == std::string::npos ? ""
+                                                    : entry.substr(equals + 1));
+  }
+}
+
+// Entrypoint and Cmd, the image's where the request has none. An Entrypoint of
+// its own drops the image's Cmd; [""] is no entrypoint at all.
+Status SetCommand(JsonReader& reader, const state::v1::ImageConfig& image,
+                  CreateRequest& request) {
+  std::vector<std::string> entrypoint;
+  std::vector<std::string> command;
+  reader.Get("Entrypoint", entrypoint);
+  reader.Get("Cmd", command);
+  RETURN_IF_ERROR(reader.status());
+  const bool own = !entrypoint.empty();
+  const bool cleared = own && entrypoint[0].empty();
+  if (cleared) entrypoint.clear();
+  if (!own) {
+    entrypoint.assign(image.entrypoint().begin(), image.entrypoint().end());
+    if (command.empty()) command.assign(image.cmd().begin(), image.cmd().end());
+  }
+  std::vector<std::string> all = entrypoint;
+  all.insert(all.end(), command.begin(), command.end());
+  if (all.empty()) return InvalidArgument("no command specified");
+  for (const std::string& word : all) request.container.add_command(word);
+  request.config["Entrypoint"] = entrypoint.empty() ? Json() : Json(entrypoint);
+  request.config["Cmd"] = command.empty() ? Json() : Json(command);
+  return OkStatus();
+}
+
+Status SetStop(JsonReader& reader, const state::v1::ImageConfig& image,
+               CreateRequest& request) {
+  std::string name = image.stop_signal();
+  reader.Get("StopSignal", name);
+  std::optional<int64_t> timeout;
+  reader.Get("StopTimeout", timeout);
+  RETURN_IF_ERROR(reader.status());
+  if (!name.empty()) {
+    const StatusOr<int> signal = ParseSignal(name);
+    if (!signal.ok()) return InvalidArgument("Invalid signal: " + name);
+    request.container.set_stop_signal(*signal);
+  }
+  if (timeout.has_value()) request.container.set_stop_timeout(*timeout);
+  return OkStatus();
+}
+
+Status SetLabels(JsonReader& reader, const state::v1::ImageConfig& image,
+                 CreateRequest& request) {
+  std::map<std::string, std::string> labels(image.labels().begin(),
+                                            image.labels().end());
+  std::map<std::string, std::string> asked;
+  reader.Get("Labels", asked);
+  RETURN_IF_ERROR(reader.status());
+  for (auto& [key, value] : asked) labels[key] = value;
+  for (const auto& [key, value] : labels) {
+    (*request.container.mutable_labels())[key] = value;
+    (*request.sandbox.mutable_labels())[key] = value;
+  }
+  request.config["Labels"] = labels;
+  return OkStatus();
+}
+
+// Members that mean something we do not do.
+Status CheckRest(const Json& body) {
+  static const auto& known =
+      *new std::set<std::string>{"HostConfig", "NetworkingConfig", "name"};
+  for (const auto& [key, value] : body.items()) {
+    if (ConfigMembers().count(key) > 0 || known.count(key) > 0) continue;
+    if (!IsUnset(value)) return Unimplemented(key + " is not supported");
+  }
+  for (const char* key : {"MacAddress", "NetworkDisabled"}) {
+    if (body.contains(key) && !IsUnset(body[key])) {
+      return Unimplemented(std::string(key) + " is not supported");
+    }
+  }
+  const auto check = body.find("Healthcheck");
+  if (check != body.end() && !IsUnset(*check)) {
+    const Json test = check->value("Test", Json::array());
+    if (test != Json::array({"NONE"})) {
+      return Unimplemented("Healthcheck is not supported");
+    }
+  }
+  return OkStatus();
+}
+
+// Endpoints say nothing unless an address, alias or the like is asked for.
+Status CheckNetworking(const Json& body) {
+  const auto networking = body.find("NetworkingConfig");
+  if (networking == body.end() || networking->is_null()) return OkStatus();
+  JsonReader reader(*networking, "NetworkingConfig");
+  const Json* endpoints = reader.Find("EndpointsConfig");
+  RETURN_IF_ERROR(reader.status());
+  if (endpoints == nullptr || !endpoints->is_object()) return OkStatus();
+  for (const auto& [network, endpoint] : endpoints->items()) {
+    if (!endpoint.is_object()) continue;
+    for (const auto& [key, value] : endpoint.items()) {
+      if (!IsUnset(value)) {
+        return Unimplemented("EndpointsConfig." + network + "." + key +
+                             " is not supported");
+      }
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+bool IsUnset(const Json& value) {
+  if (value.is_null()) return true;
+  if (value.is_boolean()) return !value.get<bool>();
+  if (value.is_number()) return value == 0;
+  if (value.is_string()) return value.get<std::string>().empty();
+  return std::all_of(value.begin(), value.end(), IsUnset);
+}
+
+StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what) {
+  std::string digits = Lower(Trim(text));
+  if (EndsWith(digits, "b")) digits.pop_back();
+  int shift = 0;
+  if (!digits.empty()) {
+    const size_t unit = std::string("kmgt").find(digits.back());
+    if (unit != std::string::npos) {
+      shift = 10 * (static_cast<int>(unit) + 1);
+      digits.pop_back();
+    }
+  }
+  const std::optional<uint64_t> number = ParseUint(digits);
+  if (!number.has_value() || *number > (uint64_t{1} << 62) >> shift) {
+    return InvalidArgument(what + ": invalid size: '" + text + "'");
+  }
+  return static_cast<int64_t>(*number << shift);
+}
+
+StatusOr<CreateRequest> ConvertCreate(const Json& body,
+                                      const state::v1::ImageConfig& image) {
+  CreateRequest request;
+  request.config = ConfigOf(body);
+  const auto host = body.find("HostConfig");
+  request.host_config =
+      host == body.end() || host->is_null() ? Json::object() : *host;
+  RETURN_IF_ERROR(CheckRest(body));
+  RETURN_IF_ERROR(CheckNetworking(body));
+
+  state::v1::SandboxConfig& sandbox = request.sandbox;
+  state::v1::ContainerConfig& container = request.container;
+  sandbox.set_kind(state::v1::SANDBOX_KIND_STANDALONE);
+  container.set_ignore_image_volumes(true);
+
+  JsonReader reader(request.config, "Config");
+  std::string text;
+  reader.Get("Hostname", text);
+  sandbox.set_hostname(text);
+  text.clear();
+  reader.Get("Domainname", text);
+  sandbox.set_domainname(text);
+  text = image.user();
+  reader.Get("User", text);
+  container.mutable_security()->set_user(text.empty() ? image.user() : text);
+  text.clear();
+  reader.Get("WorkingDir", text);
+  if (text.empty()) text = image.working_dir();
+  container.set_working_dir(text);
+  request.config["WorkingDir"] = text;
+  bool flag = false;
+  reader.Get("Tty", flag);
+  container.set_tty(flag);
+  flag = false;
+  reader.Get("OpenStdin", flag);
+  container.set_stdin(flag);
+  flag = false;
+  reader.Get("StdinOnce", flag);
+  container.set_stdin_once(flag);
+  std::vector<std::string> env;
+  reader.Get("Env", env);
+  RETURN_IF_ERROR(reader.status());
+  env = MergeEnv(image, env);
+  request.config["Env"] = env;
+  SetEnv(env, container);
+
+  RETURN_IF_ERROR(SetCommand(reader, image, request));
+  RETURN_IF_ERROR(SetStop(reader, image, request));
+  RETURN_IF_ERROR(SetLabels(reader, image, request));
+  RETURN_IF_ERROR(ConvertHostConfig(request.host_config, request));
+  RETURN_IF_ERROR(
+      ConvertMounts(request.config, request.host_config, image, request));
+  RETURN_IF_ERROR(ConvertPorts(request.config, request.host_config, request));
+  return request;
+}
+
+}  // namespace berth::docker

@@ -1,0 +1,62 @@
+// What POST /containers/create asks for, as configs of our own. Pure.
+#ifndef DOCKER_CREATE_REQUEST_H_
+#define DOCKER_CREATE_REQUEST_H_
+
+#include <string>
+#include <vector>
+
+#include "api/state/v1/image.pb.h"
+#include "api/state/v1/state.pb.h"
+#include "base/json.h"
+#include "base/status.h"
+
+namespace berth::docker {
+
+// A volume that a mount of the container uses: the route makes it and fills in
+// the mount's host_path.
+struct VolumeUse {
+  int mount = 0;  // index into ContainerConfig.mounts
+  std::string name;
+  bool anonymous = false;  // `name` is made up
+  bool copy_image_content = true;
+  Json driver_options;  // of a volume made by the way
+  Json labels;
+};
+
+struct CreateRequest {
+  // As sent, with what the image adds: the notes from which inspect answers.
+  Json config;
+  Json host_config;
+  state::v1::SandboxConfig sandbox;
+  state::v1::ContainerConfig container;
+  std::vector<VolumeUse> volumes;
+  // "container:NAME" of the three modes, as typed; "" otherwise.
+  std::string network_container;
+  std::string pid_container;
+  std::string ipc_container;
+};
+
+// INVALID_ARGUMENT for what is wrong, UNIMPLEMENTED for a field that is set
+// and that we do not honour: both name it. The image's id and name, and all
+// that needs the host (names of containers, volumes, log path, free ports) are
+// left to the caller.
+StatusOr<CreateRequest> ConvertCreate(const Json& body,
+                                      const state::v1::ImageConfig& image);
+
+// Parts of ConvertCreate, each in a file of its own.
+Status ConvertHostConfig(const Json& host, CreateRequest& request);
+Status ConvertMounts(const Json& config, const Json& host,
+                     const state::v1::ImageConfig& image,
+                     CreateRequest& request);
+Status ConvertPorts(const Json& config, const Json& host,
+                    CreateRequest& request);
+
+// Null, false, 0, "", [] or {}, or an object or array of such alone.
+bool IsUnset(const Json& value);
+
+// "64m" in bytes; INVALID_ARGUMENT naming `what`.
+StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what);
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_CREATE_REQUEST_H_

@@ -1,0 +1,581 @@
+// HostConfig but for mounts and ports: a table of the fields that we honour.
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/strings.h"
+#include "docker/create_request.h"
+
+namespace berth::docker {
+namespace {
+
+using state::v1::NamespaceMode;
+using state::v1::NamespaceOptions;
+using state::v1::SecurityProfile;
+
+constexpr int64_t kMinMemory = 6 << 20;
+
+// What a field's function works on.
+struct Field {
+  const std::string& name;
+  JsonReader& reader;  // of HostConfig
+  CreateRequest& request;
+
+  state::v1::Resources& resources() const {
+    return *request.container.mutable_resources();
+  }
+  state::v1::ContainerSecurity& security() const {
+    return *request.container.mutable_security();
+  }
+  // The sandbox's and the container's must say the same.
+  void ForNamespaces(
+      const std::function<void(NamespaceOptions&)>& change) const {
+    change(*request.sandbox.mutable_namespaces());
+    change(*security().mutable_namespaces());
+  }
+  std::string Text() const {
+    std::string text;
+    reader.Get(name.c_str(), text);
+    return text;
+  }
+  int64_t Number() const {
+    int64_t number = 0;
+    reader.Get(name.c_str(), number);
+    return number;
+  }
+  bool Flag() const {
+    bool flag = false;
+    reader.Get(name.c_str(), flag);
+    return flag;
+  }
+  std::vector<std::string> List() const {
+    std::vector<std::string> list;
+    reader.Get(name.c_str(), list);
+    return list;
+  }
+  std::map<std::string, std::string> Map() const {
+    std::map<std::string, std::string> map;
+    reader.Get(name.c_str(), map);
+    return map;
+  }
+  Status Unsupported(const std::string& value) const {
+    return Unimplemented("HostConfig." + name + ": " + Quoted(value) +
+                         " is not supported");
+  }
+  Status Invalid(const std::string& why) const {
+    return InvalidArgument("HostConfig." + name + ": " + why);
+  }
+};
+
+using Apply = std::function<Status(const Field&)>;
+
+// A number that goes straight into a member of Resources.
+Apply Limit(void (state::v1::Resources::*setter)(int64_t)) {
+  return [setter](const Field& field) {
+    const int64_t number = field.Number();
+    if (number < -1) return field.Invalid("must not be negative");
+    (field.resources().*setter)(number);
+    return OkStatus();
+  };
+}
+
+Status Memory(const Field& field) {
+  const int64_t memory = field.Number();
+  if (memory != 0 && memory < kMinMemory) {
+    return InvalidArgument("Minimum memory limit allowed is 6MB");
+  }
+  field.resources().set_memory_limit(memory);
+  int64_t swap = 0;
+  field.reader.Get("MemorySwap", swap);
+  // Unset means as much swap as memory.
+  if (swap == 0 && memory > 0) swap = 2 * memory;
+  if (swap > 0 && memory == 0) {
+    return InvalidArgument(
+        "You should always set the Memory limit when using Memoryswap limit, "
+        "see usage");
+  }
+  if (swap > 0 && swap < memory) {
+    return InvalidArgument(
+        "Minimum memoryswap limit should be larger than memory limit, see "
+        "usage");
+  }
+  field.resources().set_memory_swap_limit(swap);
+  return OkStatus();
+}
+
+Status Swappiness(const Field& field) {
+  std::optional<int64_t> value;
+  field.reader.Get("MemorySwappiness", value);
+  if (!value.has_value() || *value == -1) return OkStatus();
+  if (*value < 0 || *value > 100) {
+    return InvalidArgument("Invalid value: " + std::to_string(*value) +
+                           ", valid memory swappiness range is 0-100");
+  }
+  field.resources().set_memory_swappiness(static_cast<uint64_t>(*value));
+  return OkStatus();
+}
+
+Status NanoCpus(const Field& field) {
+  constexpr int64_t kPeriod = 100000;  // microseconds
+  const int64_t nano = field.Number();
+  if (nano < 0) return field.Invalid("must not be negative");
+  if (nano == 0) return OkStatus();
+  int64_t quota = 0;
+  int64_t period = 0;
+  field.reader.Get("CpuQuota", quota);
+  field.reader.Get("CpuPeriod", period);
+  if (quota != 0 || period != 0) {
+    return InvalidArgument(
+        "Conflicting options: Nano CPUs and CPU Period cannot both be set");
+  }
+  field.resources().set_cpu_period(kPeriod);
+  field.resources().set_cpu_quota(nano / 1000000 * kPeriod / 1000);
+  return OkStatus();
+}
+
+Status PidsLimit(const Field& field) {
+  const int64_t limit = field.Number();
+  if (limit > 0) field.resources().set_pids_limit(limit);
+  return OkStatus();
+}
+
+Status OomScore(const Field& field) {
+  const int64_t score = field.Number();
+  if (score < -1000 || score > 1000) {
+    return InvalidArgument("Invalid value " + std::to_string(score) +
+                           ", range for oom score adj is [-1000, 1000]");
+  }
+  if (score != 0) field.resources().set_oom_score_adj(score);
+  return OkStatus();
+}
+
+Status Capabilities(const Field& field) {
+  for (const std::string& name : field.List()) {
+    if (field.name == "CapAdd") {
+      field.security().add_add_capabilities(name);
+    } else {
+      field.security().add_drop_capabilities(name);
+    }
+  }
+  return OkStatus();
+}
+
+Status Privileged(const Field& field) {
+  field.security().set_privileged(field.Flag());
+  field.request.sandbox.mutable_security()->set_privileged(field.Flag());
+  return OkStatus();
+}
+
+Status SecurityOpt(const Field& field) {
+  for (const std::string& option : field.List()) {
+    // "name=value", and "name:value" of old.
+    const size_t at = option.find_first_of("=:");
+    const std::string name = option.substr(0, at);
+    const std::string value =
+        at == std::string::npos ? "" : option.substr(at + 1);
+    if (name == "no-new-privileges") {
+      field.security().set_no_new_privileges(value != "false");
+    } else if (name == "seccomp") {
+      SecurityProfile& profile = *field.security().mutable_seccomp();
+      if (value == "unconfined") {
+        profile.set_type(SecurityProfile::UNCONFINED);
+      } else if (value == "builtin") {
+        profile.set_type(SecurityProfile::RUNTIME_DEFAULT);
+      } else {
+        // The CLI sends the file's text.
+        profile.set_type(SecurityProfile::LOCALHOST);
+        profile.set_profile(value);
+      }
+    } else if (name == "apparmor" && value == "unconfined") {
+      field.security().mutable_apparmor()->set_type(
+          SecurityProfile::UNCONFINED);
+    } else if (name == "apparmor") {
+      field.security().mutable_apparmor()->set_type(SecurityProfile::LOCALHOST);
+      field.security().mutable_apparmor()->set_localhost_ref(value);
+    } else if (name == "label" && value == "disable") {
+      continue;
+    } else if (option == "systempaths=unconfined") {
+      field.security().set_default_paths(false);
+    } else {
+      return field.Unsupported(option);
+    }
+  }
+  return OkStatus();
+}
+
+// Null: ours. A list, if empty: exactly these.
+Status Paths(const Field& field) {
+  if (!field.reader.Has(field.name.c_str())) return OkStatus();
+  field.security().set_default_paths(false);
+  for (const std::string& path : field.List()) {
+    if (field.name == "MaskedPaths") {
+      field.security().add_masked_paths(path);
+    } else {
+      field.security().add_readonly_paths(path);
+    }
+  }
+  return OkStatus();
+}
+
+// "" and our own name for the sandbox's; "host"; "container:NAME".
+Status Mode(const Field& field, void (NamespaceOptions::*setter)(NamespaceMode),
+            const std::string& own, std::string* target) {
+  const std::string mode = field.Text();
+  NamespaceMode value = state::v1::NAMESPACE_MODE_POD;
+  if (mode == "host") {
+    value = state::v1::NAMESPACE_MODE_NODE;
+  } else if (target != nullptr && StartsWith(mode, "container:")) {
+    *target = mode.substr(10);
+    if (target->empty()) return field.Invalid("no container is named");
+    value = state::v1::NAMESPACE_MODE_TARGET;
+  } else if (!mode.empty() && mode != own) {
+    return field.Unsupported(mode);
+  }
+  field.ForNamespaces(
+      [&](NamespaceOptions& options) { (options.*setter)(value); });
+  return OkStatus();
+}
+
+Status NetworkMode(const Field& field) {
+  const std::string mode = field.Text();
+  if (mode == "default" || mode == "bridge") return OkStatus();
+  if (mode == "none") {
+    field.ForNamespaces([](NamespaceOptions& options) {
+      options.set_network(state::v1::NAMESPACE_MODE_NONE);
+    });
+    return OkStatus();
+  }
+  if (mode.empty() || mode == "host" || StartsWith(mode, "container:")) {
+    RETURN_IF_ERROR(Mode(field, &NamespaceOptions::set_network, "",
+                         &field.request.network_container));
+    // The host's network has the host's name.
+    if (mode == "host") {
+      field.ForNamespaces([](NamespaceOptions& options) {
+        options.set_uts(state::v1::NAMESPACE_MODE_NODE);
+      });
+    }
+    return OkStatus();
+  }
+  return NotFound("network " + mode + " not found");
+}
+
+Status PidMode(const Field& field) {
+  RETURN_IF_ERROR(Mode(field, &NamespaceOptions::set_pid, "private",
+                       &field.request.pid_container));
+  // A single container has its own rather than a sandbox's.
+  field.ForNamespaces([](NamespaceOptions& options) {
+    if (options.pid() == state::v1::NAMESPACE_MODE_POD) {
+      options.set_pid(state::v1::NAMESPACE_MODE_CONTAINER);
+    }
+  });
+  return OkStatus();
+}
+
+Status CgroupnsMode(const Field& field) {
+  const std::string mode = field.Text();
+  NamespaceMode value = state::v1::NAMESPACE_MODE_POD;
+  if (mode == "host") value = state::v1::NAMESPACE_MODE_NODE;
+  if (mode == "private") value = state::v1::NAMESPACE_MODE_CONTAINER;
+  if (!mode.empty() && mode != "host" && mode != "private") {
+    return field.Unsupported(mode);
+  }
+  field.ForNamespaces(
+      [&](NamespaceOptions& options) { options.set_cgroup(value); });
+  return OkStatus();
+}
+
+Status Ulimits(const Field& field) {
+  for (const Json& element : field.reader.Array("Ulimits")) {
+    JsonReader reader(element, "HostConfig.Ulimits");
+    std::string name;
+    int64_t soft = 0;
+    int64_t hard = 0;
+    reader.Get("Name", name);
+    reader.Get("Soft", soft);
+    reader.Get("Hard", hard);
+    RETURN_IF_ERROR(reader.status());
+    auto* limit = field.request.container.add_rlimits();
+    std::string type = "RLIMIT_";
+    for (const char c : name) type += static_cast<char>(toupper(c));
+    limit->set_type(type);
+    // -1 becomes RLIM_INFINITY.
+    limit->set_soft(static_cast<uint64_t>(soft));
+    limit->set_hard(static_cast<uint64_t>(hard));
+  }
+  return OkStatus();
+}
+
+Status Devices(const Field& field) {
+  for (const Json& element : field.reader.Array("Devices")) {
+    JsonReader reader(element, "HostConfig.Devices");
+    std::string text;
+    auto* device = field.request.container.add_devices();
+    reader.Get("PathOnHost", text);
+    device->set_host_path(text);
+    reader.Get("PathInContainer", text);
+    device->set_container_path(text);
+    reader.Get("CgroupPermissions", text);
+    device->set_permissions(text);
+    RETURN_IF_ERROR(reader.status());
+  }
+  return OkStatus();
+}
+
+Status DnsLists(const Field& field) {
+  for (const std::string& entry : field.List()) {
+    auto* dns = field.request.sandbox.mutable_dns();
+    if (field.name == "Dns") dns->add_servers(entry);
+    if (field.name == "DnsSearch") dns->add_searches(entry);
+    if (field.name == "DnsOptions") dns->add_options(entry);
+  }
+  return OkStatus();
+}
+
+Status ExtraHosts(const Field& field) {
+  for (const std::string& entry : field.List()) {
+    if (entry.find(':') == std::string::npos) {
+      return field.Invalid("bad format for add-host: " + Quoted(entry));
+    }
+    if (EndsWith(entry, ":host-gateway")) return field.Unsupported(entry);
+    field.request.sandbox.add_extra_hosts(entry);
+  }
+  return OkStatus();
+}
+
+Status LogConfig(const Field& field) {
+  const Json* json = field.reader.Find("LogConfig");
+  if (json == nullptr) return OkStatus();
+  JsonReader reader(*json, "HostConfig.LogConfig");
+  std::string type;
+  std::map<std::string, std::string> options;
+  reader.Get("Type", type);
+  reader.Get("Config", options);
+  RETURN_IF_ERROR(reader.status());
+  if (!type.empty() && type != "json-file" && type != "none") {
+    return field.Unsupported(type);
+  }
+  state::v1::LogConfig& log = *field.request.container.mutable_log();
+  log.set_format(state::v1::LOG_FORMAT_JSON_FILE);
+  for (const auto& [key, value] : options) {
+    if (key == "max-size") {
+      ASSIGN_OR_RETURN(const int64_t size, ParseBytes(value, "max-size"));
+      log.set_max_size(size);
+    } else if (key == "max-file") {
+      const auto files = ParseUint(value);
+      if (!files.has_value() || *files == 0 || *files > 1000) {
+        return field.Invalid("max-file: " + Quoted(value));
+      }
+      log.set_max_files(static_cast<uint32_t>(*files));
+    } else {
+      return Unimplemented("HostConfig.LogConfig.Config." + key +
+                           " is not supported");
+    }
+  }
+  if (log.max_size() > 0 && log.max_files() == 0) log.set_max_files(1);
+  return OkStatus();
+}
+
+Status RestartPolicy(const Field& field) {
+  const Json* json = field.reader.Find("RestartPolicy");
+  if (json == nullptr) return OkStatus();
+  JsonReader reader(*json, "HostConfig.RestartPolicy");
+  std::string name;
+  int64_t retries = 0;
+  reader.Get("Name", name);
+  reader.Get("MaximumRetryCount", retries);
+  RETURN_IF_ERROR(reader.status());
+  if (!name.empty() && name != "no" && name != "always" &&
+      name != "unless-stopped" && name != "on-failure") {
+    return InvalidArgument("invalid restart policy '" + name + "'");
+  }
+  if (retries < 0 || (retries > 0 && name != "on-failure")) {
+    return InvalidArgument(
+        "maximum retry count cannot be used with restart policy '" + name +
+        "'");
+  }
+  bool remove = false;
+  field.reader.Get("AutoRemove", remove);
+  if (remove && !name.empty() && name != "no") {
+    return InvalidArgument(
+        "can't create 'AutoRemove' container with restart "
+        "policy");
+  }
+  return OkStatus();
+}
+
+Status ConsoleSize(const Field& field) {
+  const Json::array_t& size = field.reader.Array("ConsoleSize");
+  if (size.size() != 2 || !size[0].is_number_unsigned() ||
+      !size[1].is_number_unsigned() || size[0] == 0 || size[0] > 65535 ||
+      size[1] > 65535) {
+    return OkStatus();
+  }
+  auto* console = field.request.container.mutable_console_size();
+  console->set_height(size[0].get<uint32_t>());
+  console->set_width(size[1].get<uint32_t>());
+  return OkStatus();
+}
+
+Status SharedMemory(const Field& field) {
+  const int64_t size = field.Number();
+  if (size < 0) return InvalidArgument("SHM size can not be less than 0");
+  field.request.sandbox.set_shm_size(size);
+  return OkStatus();
+}
+
+Status Ignore(const Field&) { return OkStatus(); }
+
+Apply Simple(void (*apply)(const Field&)) {
+  return [apply](const Field& field) {
+    apply(field);
+    return OkStatus();
+  };
+}
+
+const std::map<std::string, Apply>& NamespaceFields() {
+  static const auto& table = *new std::map<std::string, Apply>{
+      {"CgroupnsMode", CgroupnsMode},
+      {"IpcMode",
+       [](const Field& f) {
+         const std::string mode = f.Text();
+         if (mode == "shareable") return OkStatus();
+         return Mode(f, &NamespaceOptions::set_ipc, "private",
+                     &f.request.ipc_container);
+       }},
+      {"NetworkMode", NetworkMode},
+      {"PidMode", PidMode},
+      {"UTSMode",
+       [](const Field& f) {
+         return f.Text().empty()
+                    ? OkStatus()
+                    : Mode(f, &NamespaceOptions::set_uts, "", nullptr);
+       }},
+  };
+  return table;
+}
+
+const std::map<std::string, Apply>& ResourceFields() {
+  using R = state::v1::Resources;
+  static const auto& table = *new std::map<std::string, Apply>{
+      {"CpuPeriod", Limit(&R::set_cpu_period)},
+      {"CpuQuota", Limit(&R::set_cpu_quota)},
+      {"CpuRealtimePeriod", Limit(&R::set_cpu_realtime_period)},
+      {"CpuRealtimeRuntime", Limit(&R::set_cpu_realtime_runtime)},
+      {"CpuShares", Limit(&R::set_cpu_shares)},
+      {"CpusetCpus",
+       Simple([](const Field& f) { f.resources().set_cpuset_cpus(f.Text()); })},
+      {"CpusetMems",
+       Simple([](const Field& f) { f.resources().set_cpuset_mems(f.Text()); })},
+      {"Memory", Memory},
+      {"MemoryReservation", Limit(&R::set_memory_reservation)},
+      {"MemorySwap", Ignore},  // read with Memory
+      {"MemorySwappiness", Swappiness},
+      {"NanoCpus", NanoCpus},
+      {"OomKillDisable", Simple([](const Field& f) {
+         f.resources().set_oom_kill_disable(f.Flag());
+       })},
+      {"OomScoreAdj", OomScore},
+      {"PidsLimit", PidsLimit},
+      {"ShmSize", SharedMemory},
+      {"Ulimits", Ulimits},
+  };
+  return table;
+}
+
+const std::map<std::string, Apply>& OtherFields() {
+  static const auto& table = *new std::map<std::string, Apply>{
+      {"AutoRemove", Ignore},  // kept in the notes
+      {"Binds", Ignore},       // ConvertMounts
+      {"CapAdd", Capabilities},
+      {"CapDrop", Capabilities},
+      {"CgroupParent", Simple([](const Field& f) {
+         f.request.sandbox.set_cgroup_parent(f.Text());
+       })},
+      {"ConsoleSize", ConsoleSize},
+      {"ContainerIDFile", Ignore},  // the client's own
+      {"DeviceCgroupRules", Simple([](const Field& f) {
+         for (const std::string& rule : f.List()) {
+           f.request.container.add_device_rules(rule);
+         }
+       })},
+      {"Devices", Devices},
+      {"Dns", DnsLists},
+      {"DnsOptions", DnsLists},
+      {"DnsSearch", DnsLists},
+      {"ExtraHosts", ExtraHosts},
+      {"GroupAdd", Simple([](const Field& f) {
+         for (const std::string& group : f.List()) {
+           f.security().add_supplemental_group_names(group);
+         }
+       })},
+      {"Init",
+       Simple([](const Field& f) { f.request.container.set_init(f.Flag()); })},
+      {"LogConfig", LogConfig},
+      {"MaskedPaths", Paths},
+      {"Mounts", Ignore},        // ConvertMounts
+      {"PortBindings", Ignore},  // ConvertPorts
+      {"Privileged", Privileged},
+      {"ReadonlyPaths", Paths},
+      {"ReadonlyRootfs", Simple([](const Field& f) {
+         f.security().set_readonly_rootfs(f.Flag());
+       })},
+      {"RestartPolicy", RestartPolicy},
+      {"Runtime", Simple([](const Field& f) {
+         f.request.sandbox.set_runtime_handler(f.Text());
+       })},
+      {"SecurityOpt", SecurityOpt},
+      {"Sysctls", Simple([](const Field& f) {
+         for (const auto& [key, value] : f.Map()) {
+           (*f.request.sandbox.mutable_sysctls())[key] = value;
+         }
+       })},
+      {"Tmpfs", Ignore},  // ConvertMounts
+      {"VolumeDriver", Simple([](const Field&) {})},
+  };
+  return table;
+}
+
+const Apply* Find(const std::string& name) {
+  for (const auto* table :
+       {&NamespaceFields(), &ResourceFields(), &OtherFields()}) {
+    const auto found = table->find(name);
+    if (found != table->end()) return &found->second;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Status ConvertHostConfig(const Json& host, CreateRequest& request) {
+  if (!host.is_object()) return InvalidArgument("HostConfig: not an object");
+  JsonReader reader(host, "HostConfig");
+  // The defaults of what may be missing altogether.
+  auto& security = *request.container.mutable_security();
+  security.set_default_paths(true);
+  security.mutable_seccomp()->set_type(SecurityProfile::RUNTIME_DEFAULT);
+  request.container.mutable_log()->set_format(state::v1::LOG_FORMAT_JSON_FILE);
+  for (NamespaceOptions* options :
+       {request.sandbox.mutable_namespaces(), security.mutable_namespaces()}) {
+    options->set_pid(state::v1::NAMESPACE_MODE_CONTAINER);
+  }
+  for (const auto& [name, value] : host.items()) {
+    const Apply* apply = Find(name);
+    if (apply == nullptr) {
+      if (IsUnset(value)) continue;
+      return Unimplemented("HostConfig." + name + " is not supported");
+    }
+    RETURN_IF_ERROR((*apply)(Field{name, reader, request}));
+    RETURN_IF_ERROR(reader.status());
+  }
+  // A privileged container is not confined, whatever else is said.
+  if (security.privileged()) {
+    security.set_default_paths(false);
+    security.mutable_seccomp()->set_type(SecurityProfile::UNCONFINED);
+  }
+  return OkStatus();
+}
+
+}  // namespace berth::docker

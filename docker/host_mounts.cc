@@ -1,0 +1,311 @@
+// Binds, Mounts, Tmpfs and volumes of a create request.
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/strings.h"
+#include "docker/create_request.h"
+#include "docker/names.h"
+
+namespace berth::docker {
+namespace {
+
+using state::v1::Mount;
+
+class MountList {
+ public:
+  explicit MountList(CreateRequest& request) : request_(request) {}
+
+  StatusOr<Mount*> Add(const std::string& target) {
+    if (target.empty() || target.front() != '/') {
+      return InvalidArgument("invalid mount path: '" + target +
+                             "' mount path must be absolute");
+    }
+    if (target == "/") {
+      return InvalidArgument(
+          "invalid volume specification: destination can't "
+          "be '/'");
+    }
+    std::string clean = target;
+    while (clean.size() > 1 && clean.back() == '/') clean.pop_back();
+    if (!targets_.insert(clean).second) {
+      return InvalidArgument("Duplicate mount point: " + clean);
+    }
+    Mount* mount = request_.container.add_mounts();
+    mount->set_container_path(clean);
+    return mount;
+  }
+
+  bool Has(const std::string& target) const {
+    return targets_.count(target) > 0;
+  }
+
+  void UseVolume(VolumeUse use, Mount& mount) {
+    if (use.name.empty()) {
+      use.name = RandomId();
+      use.anonymous = true;
+    }
+    mount.set_type(state::v1::MOUNT_TYPE_BIND);
+    mount.set_volume(use.name);
+    mount.set_copy_image_content(use.copy_image_content);
+    use.mount = request_.container.mounts_size() - 1;
+    request_.volumes.push_back(std::move(use));
+  }
+
+ private:
+  CreateRequest& request_;
+  std::set<std::string> targets_;
+};
+
+Status SetPropagation(const std::string& text, Mount& mount) {
+  std::string mode = text;
+  mount.set_non_recursive(false);
+  if (!mode.empty() && mode.front() == 'r') {
+    mode.erase(0, 1);
+  } else if (!mode.empty()) {
+    mount.set_non_recursive(true);
+  }
+  if (mode.empty() || mode == "private") {
+    mount.set_propagation(state::v1::MOUNT_PROPAGATION_PRIVATE);
+  } else if (mode == "slave") {
+    mount.set_propagation(state::v1::MOUNT_PROPAGATION_HOST_TO_CONTAINER);
+  } else if (mode == "shared") {
+    mount.set_propagation(state::v1::MOUNT_PROPAGATION_BIDIRECTIONAL);
+  } else {
+    return InvalidArgument("invalid propagation config: " + Quoted(text));
+  }
+  return OkStatus();
+}
+
+bool IsPropagation(const std::string& word) {
+  static const auto& words = *new std::set<std::string>{
+      "private", "rprivate", "shared", "rshared", "slave", "rslave"};
+  return words.count(word) > 0;
+}
+
+// SRC:DST[:OPTIONS]; SRC is a path of the host or a volume's name.
+Status AddBind(const std::string& spec, MountList& mounts) {
+  const std::vector<std::string> parts = Split(spec, ':');
+  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty()) {
+    return InvalidArgument("invalid volume specification: '" + spec + "'");
+  }
+  ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(parts[1]));
+  VolumeUse use;
+  std::string propagation;
+  for (const std::string& word :
+       Split(parts.size() == 3 ? parts[2] : "", ',')) {
+    if (word == "ro") {
+      mount->set_readonly(true);
+    } else if (word == "nocopy") {
+      use.copy_image_content = false;
+    } else if (word == "z" || word == "Z") {
+      mount->set_selinux_relabel(true);
+    } else if (IsPropagation(word)) {
+      propagation = word;
+    } else if (!word.empty() && word != "rw" && word != "consistent" &&
+               word != "cached" && word != "delegated") {
+      return InvalidArgument("invalid mode: " + word);
+    }
+  }
+  if (parts[0].front() == '/') {
+    mount->set_type(state::v1::MOUNT_TYPE_BIND);
+    mount->set_host_path(parts[0]);
+    return SetPropagation(propagation, *mount);
+  }
+  RETURN_IF_ERROR(CheckName(parts[0], "volume"));
+  if (!propagation.empty()) return InvalidArgument("invalid mode: " + spec);
+  use.name = parts[0];
+  mounts.UseVolume(std::move(use), *mount);
+  return OkStatus();
+}
+
+// "size=64m,mode=1777,noexec": numbers to their fields, words kept.
+Status SetTmpfsOptions(const std::string& options, Mount& mount) {
+  std::set<std::string> words = {"noexec", "nosuid", "nodev"};
+  for (const std::string& word : Split(options, ',')) {
+    if (StartsWith(word, "size=")) {
+      ASSIGN_OR_RETURN(const int64_t size, ParseBytes(word.substr(5), word));
+      mount.set_tmpfs_size(size);
+    } else if (StartsWith(word, "mode=")) {
+      char* end = nullptr;
+      const std::string digits = word.substr(5);
+      const unsigned long mode = strtoul(digits.c_str(), &end, 8);
+      if (digits.empty() || *end != '\0' || mode > 07777) {
+        return InvalidArgument("invalid tmpfs option " + Quoted(word));
+      }
+      mount.set_tmpfs_mode(static_cast<uint32_t>(mode));
+    } else if (word == "ro") {
+      mount.set_readonly(true);
+    } else if (word == "exec" || word == "suid" || word == "dev") {
+      words.erase("no" + word);
+    } else if (!word.empty() && word != "rw" && words.count(word) == 0) {
+      words.insert(word);
+    }
+  }
+  for (const std::string& word : words) mount.add_options(word);
+  return OkStatus();
+}
+
+Status AddTmpfs(const std::string& target, const std::string& options,
+                MountList& mounts) {
+  ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(target));
+  mount->set_type(state::v1::MOUNT_TYPE_TMPFS);
+  return SetTmpfsOptions(options, *mount);
+}
+
+Status RefuseRest(const Json& json, const std::string& path,
+                  const std::set<std::string>& known) {
+  for (const auto& [key, value] : json.items()) {
+    if (known.count(key) == 0 && !IsUnset(value)) {
+      return Unimplemented(path + "." + key + " is not supported");
+    }
+  }
+  return OkStatus();
+}
+
+Status SetBindOptions(const Json& options, Mount& mount) {
+  const std::string path = "HostConfig.Mounts.BindOptions";
+  JsonReader reader(options, path);
+  std::string propagation;
+  bool non_recursive = false;
+  bool create = false;
+  reader.Get("Propagation", propagation);
+  reader.Get("NonRecursive", non_recursive);
+  reader.Get("CreateMountpoint", create);
+  RETURN_IF_ERROR(reader.status());
+  RETURN_IF_ERROR(RefuseRest(
+      options, path, {"Propagation", "NonRecursive", "CreateMountpoint"}));
+  RETURN_IF_ERROR(SetPropagation(propagation, mount));
+  if (non_recursive) mount.set_non_recursive(true);
+  mount.set_host_path_must_exist(!create);
+  return OkStatus();
+}
+
+Status SetVolumeOptions(const Json& options, VolumeUse& use) {
+  const std::string path = "HostConfig.Mounts.VolumeOptions";
+  JsonReader reader(options, path);
+  bool no_copy = false;
+  reader.Get("NoCopy", no_copy);
+  RETURN_IF_ERROR(reader.status());
+  RETURN_IF_ERROR(
+      RefuseRest(options, path, {"NoCopy", "Labels", "DriverConfig"}));
+  use.copy_image_content = !no_copy;
+  if (options.contains("Labels")) use.labels = options["Labels"];
+  const auto driver = options.find("DriverConfig");
+  if (driver != options.end() && driver->is_object()) {
+    const std::string name = driver->value("Name", "");
+    if (!name.empty() && name != "local") {
+      return Unimplemented("volume driver " + Quoted(name) +
+                           " is not supported");
+    }
+    use.driver_options = driver->value("Options", Json());
+  }
+  return OkStatus();
+}
+
+Status SetTmpfsMount(const Json* options, Mount& mount) {
+  mount.set_type(state::v1::MOUNT_TYPE_TMPFS);
+  for (const char* word : {"noexec", "nosuid", "nodev"}) {
+    mount.add_options(word);
+  }
+  if (options == nullptr) return OkStatus();
+  JsonReader reader(*options, "HostConfig.Mounts.TmpfsOptions");
+  int64_t size = 0;
+  uint32_t mode = 0;
+  reader.Get("SizeBytes", size);
+  reader.Get("Mode", mode);
+  RETURN_IF_ERROR(reader.status());
+  mount.set_tmpfs_size(size);
+  mount.set_tmpfs_mode(mode);
+  return RefuseRest(*options, "HostConfig.Mounts.TmpfsOptions",
+                    {"SizeBytes", "Mode"});
+}
+
+Status AddMount(const Json& element, MountList& mounts) {
+  JsonReader reader(element, "HostConfig.Mounts");
+  std::string type;
+  std::string source;
+  std::string target;
+  bool readonly = false;
+  reader.Get("Type", type);
+  reader.Get("Source", source);
+  reader.Get("Target", target);
+  reader.Get("ReadOnly", readonly);
+  RETURN_IF_ERROR(reader.status());
+  RETURN_IF_ERROR(
+      RefuseRest(element, "HostConfig.Mounts",
+                 {"Type", "Source", "Target", "ReadOnly", "Consistency",
+                  "BindOptions", "VolumeOptions", "TmpfsOptions"}));
+  ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(target));
+  mount->set_readonly(readonly);
+  if (type == "bind") {
+    if (source.empty() || source.front() != '/') {
+      return InvalidArgument(
+          "invalid mount config for type \"bind\": invalid "
+          "mount path: '" +
+          source + "' mount path must be absolute");
+    }
+    mount->set_type(state::v1::MOUNT_TYPE_BIND);
+    mount->set_host_path(source);
+    mount->set_host_path_must_exist(true);
+    const Json* options = reader.Find("BindOptions");
+    return options == nullptr ? OkStatus() : SetBindOptions(*options, *mount);
+  }
+  if (type == "volume") {
+    VolumeUse use;
+    use.name = source;
+    if (!source.empty()) RETURN_IF_ERROR(CheckName(source, "volume"));
+    const Json* options = reader.Find("VolumeOptions");
+    if (options != nullptr) RETURN_IF_ERROR(SetVolumeOptions(*options, use));
+    mounts.UseVolume(std::move(use), *mount);
+    return OkStatus();
+  }
+  if (type == "tmpfs") {
+    return SetTmpfsMount(reader.Find("TmpfsOptions"), *mount);
+  }
+  return Unimplemented("HostConfig.Mounts.Type: " + Quoted(type) +
+                       " is not supported");
+}
+
+}  // namespace
+
+Status ConvertMounts(const Json& config, const Json& host,
+                     const state::v1::ImageConfig& image,
+                     CreateRequest& request) {
+  MountList mounts(request);
+  JsonReader reader(host, "HostConfig");
+  std::vector<std::string> binds;
+  reader.Get("Binds", binds);
+  std::map<std::string, std::string> tmpfs;
+  reader.Get("Tmpfs", tmpfs);
+  const Json::array_t& list = reader.Array("Mounts");
+  RETURN_IF_ERROR(reader.status());
+  for (const std::string& bind : binds) {
+    RETURN_IF_ERROR(AddBind(bind, mounts));
+  }
+  for (const Json& element : list) RETURN_IF_ERROR(AddMount(element, mounts));
+  for (const auto& [target, options] : tmpfs) {
+    RETURN_IF_ERROR(AddTmpfs(target, options, mounts));
+  }
+
+  // Anonymous volumes: the request's and the image's, where nothing else is.
+  std::set<std::string> anonymous(image.volumes().begin(),
+                                  image.volumes().end());
+  const auto asked = config.find("Volumes");
+  if (asked != config.end() && asked->is_object()) {
+    for (const auto& [target, ignored] : asked->items()) {
+      anonymous.insert(target);
+    }
+  }
+  for (const std::string& target : anonymous) {
+    if (mounts.Has(target)) continue;
+    ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(target));
+    mounts.UseVolume(VolumeUse(), *mount);
+  }
+  return OkStatus();
+}
+
+}  // namespace berth::docker

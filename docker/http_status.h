@@ -1,0 +1,14 @@
+#ifndef DOCKER_HTTP_STATUS_H_
+#define DOCKER_HTTP_STATUS_H_
+
+#include "base/status.h"
+
+namespace berth::docker {
+
+// The HTTP status that Docker's clients expect for an error (docs/
+// ARCHITECTURE.md, section 6).
+int HttpStatus(const Status& status);
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_HTTP_STATUS_H_
