@@ -1,0 +1,155 @@
+#include "sandbox/stats.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "base/strings.h"
+#include "base/sys/namespace.h"
+#include "oci/cgroup/cgroup.h"
+
+namespace berth::sandbox {
+namespace {
+
+// A rate over a shorter time than this says little; the last one is repeated.
+constexpr UnixNanos kLeastInterval = 500'000'000;
+// Samples of objects that nobody has asked about for so long are dropped.
+constexpr UnixNanos kForget = 600'000'000'000;
+
+bool Runs(const ContainerRecord& container) {
+  return container.phase() == ContainerPhase::CONTAINER_PHASE_RUNNING ||
+         container.phase() == ContainerPhase::CONTAINER_PHASE_STOPPING;
+}
+
+// What is told of a pod as a whole.
+void Add(const UsageStats& part, UsageStats& sum) {
+  sum.nano_cores += part.nano_cores;
+  sum.cgroup.cpu.total_ns += part.cgroup.cpu.total_ns;
+  sum.cgroup.pids += part.cgroup.pids;
+  oci::MemoryStats& memory = sum.cgroup.memory;
+  memory.usage += part.cgroup.memory.usage;
+  memory.rss += part.cgroup.memory.rss;
+  memory.cache += part.cgroup.memory.cache;
+  memory.inactive_file += part.cgroup.memory.inactive_file;
+  memory.swap += part.cgroup.memory.swap;
+  memory.page_faults += part.cgroup.memory.page_faults;
+  memory.major_page_faults += part.cgroup.memory.major_page_faults;
+}
+
+// In a thread of its own, for its network namespace changes and is not to
+// change back: a thread is cheaper than a way to fail in the middle.
+StatusOr<std::string> ReadNetDev(int netns) {
+  Status status;
+  std::string text;
+  std::thread([&] {
+    status = EnterNamespace(netns, CLONE_NEWNET);
+    if (!status.ok()) return;
+    std::ifstream file("/proc/thread-self/net/dev");
+    std::ostringstream all;
+    all << file.rdbuf();
+    text = all.str();
+  }).join();
+  RETURN_IF_ERROR(status);
+  return text;
+}
+
+// "  eth0: 1 2 3 ...": eight numbers received, eight sent.
+bool ParseLine(const std::string& line, InterfaceStats& stats) {
+  const size_t colon = line.find(':');
+  if (colon == std::string::npos) return false;
+  stats.name = std::string(Trim(line.substr(0, colon)));
+  std::istringstream numbers(line.substr(colon + 1));
+  uint64_t skip = 0;
+  numbers >> stats.rx_bytes >> stats.rx_packets >> stats.rx_errors >>
+      stats.rx_dropped >> skip >> skip >> skip >> skip >> stats.tx_bytes >>
+      stats.tx_packets >> stats.tx_errors >> stats.tx_dropped;
+  return !numbers.fail() && stats.name != "lo";
+}
+
+}  // namespace
+
+std::vector<InterfaceStats> ParseNetDev(const std::string& text) {
+  std::vector<InterfaceStats> interfaces;
+  for (const std::string& line : Split(text, '\n')) {
+    InterfaceStats stats;
+    if (ParseLine(line, stats)) interfaces.push_back(stats);
+  }
+  std::stable_partition(interfaces.begin(), interfaces.end(),
+                        [](const auto& i) { return i.name == "eth0"; });
+  return interfaces;
+}
+
+StatusOr<UsageStats> StatsReader::Container(const ContainerRecord& container) {
+  if (!Runs(container)) {
+    return FailedPrecondition("read usage of container " + container.id() +
+                              ": it does not run");
+  }
+  ASSIGN_OR_RETURN(const std::string path,
+                   oci::CgroupPath(container.cgroup(), container.id()));
+  return Read(container.id(), path);
+}
+
+StatusOr<UsageStats> StatsReader::Sandbox(
+    const SandboxRecord& sandbox,
+    const std::vector<ContainerStatus>& containers) {
+  if (sandbox.config().cgroup_parent().empty()) {
+    UsageStats sum;
+    sum.time = Now();
+    for (const ContainerStatus& container : containers) {
+      // One that ends meanwhile has nothing to add.
+      const StatusOr<UsageStats> usage = Container(*container);
+      if (usage.ok()) Add(*usage, sum);
+    }
+    return sum;
+  }
+  ASSIGN_OR_RETURN(const std::string path,
+                   oci::CgroupPath(sandbox.cgroup().pod_path(), sandbox.id()));
+  return Read(sandbox.id(), path);
+}
+
+StatusOr<UsageStats> StatsReader::Read(const std::string& id,
+                                       const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::Cgroup> cgroup,
+                   oci::OpenCgroup(host_, path));
+  UsageStats usage;
+  usage.time = Now();
+  ASSIGN_OR_RETURN(usage.cgroup, cgroup->Stats());
+  usage.nano_cores = Rate(id, usage.time, usage.cgroup.cpu.total_ns);
+  return usage;
+}
+
+uint64_t StatsReader::Rate(const std::string& id, UnixNanos time,
+                           uint64_t cpu) {
+  MutexLock lock(mutex_);
+  std::erase_if(last_, [time](const auto& entry) {
+    return time - entry.second.time > kForget;
+  });
+  const auto found = last_.find(id);
+  if (found == last_.end()) {
+    last_[id] = {time, cpu, 0};
+    return 0;
+  }
+  Sample& last = found->second;
+  const UnixNanos passed = time - last.time;
+  if (passed < kLeastInterval) return last.rate;
+  const uint64_t used = cpu > last.cpu ? cpu - last.cpu : 0;
+  const uint64_t rate = static_cast<uint64_t>(static_cast<double>(used) * 1e9 /
+                                              static_cast<double>(passed));
+  last = {time, cpu, rate};
+  return rate;
+}
+
+StatusOr<std::vector<InterfaceStats>> StatsReader::Interfaces(
+    const SandboxRecord& sandbox) const {
+  const std::string& path = sandbox.namespaces().network();
+  if (path.empty()) return std::vector<InterfaceStats>();
+  ASSIGN_OR_RETURN(const UniqueFd netns, OpenNamespace(path, CLONE_NEWNET));
+  ASSIGN_OR_RETURN_AS(const std::string text, ReadNetDev(netns.get()),
+                      "read interfaces of sandbox " + sandbox.id());
+  return ParseNetDev(text);
+}
+
+}  // namespace berth::sandbox
