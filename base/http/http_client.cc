@@ -335,7 +335,10 @@ Status HttpClient::Transfer::Outcome(CURLcode code) const {
   }
   const std::string why = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
   const std::string text = What() + ": " + why;
-  if (IsTlsError(code)) return FailedPrecondition(text);
+  // A connection that broke during the handshake says nothing about trust.
+  const bool broke = why.find("SSL_ERROR_SYSCALL") != std::string::npos ||
+                     why.find("reset by peer") != std::string::npos;
+  if (IsTlsError(code) && !broke) return FailedPrecondition(text);
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
     return InvalidArgument(text);
   }

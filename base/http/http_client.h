@@ -2,6 +2,8 @@
 #ifndef BASE_HTTP_HTTP_CLIENT_H_
 #define BASE_HTTP_HTTP_CLIENT_H_
 
+#include <time.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -117,6 +119,8 @@ StatusOr<std::string> ResolveUrl(const std::string& base,
                                  const std::string& reference);
 // For a query: everything but unreserved characters becomes %XX.
 std::string UrlEncode(std::string_view text);
+// An HTTP date as Unix seconds; nothing for anything else.
+std::optional<time_t> HttpDate(const std::string& text);
 // localhost, 127.0.0.0/8 or ::1.
 bool IsLoopback(std::string_view host);
 

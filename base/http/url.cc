@@ -105,6 +105,11 @@ std::string UrlEncode(std::string_view text) {
   return out;
 }
 
+std::optional<time_t> HttpDate(const std::string& text) {
+  const time_t date = curl_getdate(text.c_str(), nullptr);
+  return date < 0 ? std::nullopt : std::optional<time_t>(date);
+}
+
 bool IsLoopback(std::string_view host) {
   const std::string text(host);
   if (Lower(text) == "localhost") return true;

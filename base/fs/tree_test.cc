@@ -1,0 +1,49 @@
+#include "base/fs/tree.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+TEST(RemoveTreeTest, RemovesFilesLinksAndDirectoriesButNotWhatLinksLeadTo) {
+  TempDir dir;
+  dir.Write("kept", "x");
+  dir.MakeDirectory("tree/a/b");
+  dir.Write("tree/a/b/file", "x");
+  ASSERT_EQ(symlinkat("../kept", dir.fd(), "tree/link"), 0);
+  ASSERT_EQ(symlinkat("..", dir.fd(), "tree/up"), 0);
+  ASSERT_OK(RemoveTree(dir.fd(), "tree"));
+  EXPECT_THAT(dir.Names(), ::testing::ElementsAre("kept"));
+}
+
+TEST(RemoveTreeTest, AcceptsWhatIsNotThereAndASingleFile) {
+  TempDir dir;
+  EXPECT_OK(RemoveTree(dir.fd(), "missing"));
+  dir.Write("file", "x");
+  EXPECT_OK(RemoveTree(dir.fd(), "file"));
+  EXPECT_FALSE(dir.Exists("file"));
+}
+
+TEST(RemoveTreeTest, RemovesATreeThatIsDeeperThanAnyPath) {
+  TempDir dir;
+  UniqueFd at(dup(dir.fd()));
+  for (int i = 0; i < 3000; ++i) {
+    ASSERT_EQ(mkdirat(at.get(), "deep", 0755), 0);
+    ASSERT_EQ(mkdirat(at.get(), "side", 0755), 0);
+    at = UniqueFd(openat(at.get(), "deep", O_RDONLY | O_DIRECTORY));
+    ASSERT_TRUE(at.valid());
+  }
+  ASSERT_OK(RemoveTree(dir.fd(), "deep"));
+  EXPECT_FALSE(dir.Exists("deep"));
+}
+
+}  // namespace
+}  // namespace berth

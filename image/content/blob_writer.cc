@@ -1,0 +1,68 @@
+#include "image/content/blob_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "base/sys/file.h"
+
+namespace berth::image {
+
+Status BlobWriter::Resume() {
+  std::vector<char> buffer(256 * 1024);
+  while (true) {
+    ASSIGN_OR_RETURN(const size_t n,
+                     ReadUpTo(file_.get(), buffer.data(), buffer.size()));
+    if (n == 0) break;
+    hash_.Update({buffer.data(), n});
+    offset_ += n;
+  }
+  // Longer than it may become, or whole and yet not committed: start anew.
+  if (offset_ > expected_.size ||
+      (offset_ == expected_.size && hash_.Value() != expected_.digest)) {
+    return Restart();
+  }
+  return OkStatus();
+}
+
+Status BlobWriter::Append(std::string_view bytes) {
+  if (bytes.size() > expected_.size - offset_) {
+    return DataLoss("blob " + expected_.digest.str() + " is longer than the " +
+                    std::to_string(expected_.size) + " bytes announced");
+  }
+  RETURN_IF_ERROR_AS(WriteAll(file_.get(), bytes),
+                     "store blob " + expected_.digest.str());
+  hash_.Update(bytes);
+  offset_ += bytes.size();
+  return OkStatus();
+}
+
+Status BlobWriter::Commit() {
+  const std::string name = expected_.digest.hex();
+  if (offset_ != expected_.size || hash_.Value() != expected_.digest) {
+    const std::string found = offset_ != expected_.size
+                                  ? std::to_string(offset_) + " bytes"
+                                  : hash_.Value().str();
+    unlinkat(directory_, name.c_str(), 0);
+    return DataLoss("blob " + expected_.digest.str() + " of " +
+                    std::to_string(expected_.size) + " bytes: got " + found);
+  }
+  if (fchmod(file_.get(), 0400) != 0) return Errno(errno, "fchmod blob");
+  if (renameat(directory_, name.c_str(), target_, name.c_str()) != 0) {
+    return Errno(errno, "rename blob " + expected_.digest.str());
+  }
+  file_.reset();
+  return OkStatus();
+}
+
+Status BlobWriter::Restart() {
+  if (ftruncate(file_.get(), 0) != 0) return Errno(errno, "ftruncate blob");
+  if (lseek(file_.get(), 0, SEEK_SET) != 0) return Errno(errno, "lseek blob");
+  hash_ = Sha256();
+  offset_ = 0;
+  return OkStatus();
+}
+
+}  // namespace berth::image

@@ -1,0 +1,130 @@
+#include "image/content/content_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/sys/file.h"
+
+namespace berth::image {
+namespace {
+
+BlobInfo InfoOf(const Digest& digest, const struct stat& info) {
+  BlobInfo blob;
+  blob.digest = digest;
+  blob.size = static_cast<uint64_t>(info.st_size);
+  blob.modified =
+      info.st_mtim.tv_sec * UnixNanos{1'000'000'000} + info.st_mtim.tv_nsec;
+  return blob;
+}
+
+Status Missing(const Digest& digest) {
+  return NotFound("no blob " + digest.str());
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<ContentStore>> ContentStore::Open(
+    const std::string& directory) {
+  const std::string blobs = directory + "/blobs/sha256";
+  const std::string ingest = directory + "/ingest";
+  RETURN_IF_ERROR(MakeDirectories(blobs, 0700));
+  RETURN_IF_ERROR(MakeDirectories(ingest, 0700));
+  ASSIGN_OR_RETURN(UniqueFd blobs_fd, OpenFile(blobs, O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(UniqueFd ingest_fd,
+                   OpenFile(ingest, O_RDONLY | O_DIRECTORY));
+  return std::unique_ptr<ContentStore>(
+      new ContentStore(std::move(blobs_fd), std::move(ingest_fd)));
+}
+
+StatusOr<BlobInfo> ContentStore::Stat(const Digest& digest) const {
+  if (digest.empty()) return Missing(digest);
+  StatusOr<struct stat> info = StatAt(blobs_.get(), digest.hex());
+  if (ErrnoOf(info.status()) == ENOENT) return Missing(digest);
+  if (!info.ok()) return info.status();
+  return InfoOf(digest, *info);
+}
+
+StatusOr<UniqueFd> ContentStore::Open(const Digest& digest) const {
+  if (digest.empty()) return Missing(digest);
+  StatusOr<UniqueFd> fd =
+      OpenFileAt(blobs_.get(), digest.hex(), O_RDONLY | O_NOFOLLOW);
+  if (ErrnoOf(fd.status()) == ENOENT) return Missing(digest);
+  return fd;
+}
+
+StatusOr<std::string> ContentStore::Read(const Digest& digest,
+                                         uint64_t limit) const {
+  ASSIGN_OR_RETURN(const UniqueFd fd, Open(digest));
+  ASSIGN_OR_RETURN(std::string bytes,
+                   ReadAll(fd.get(), limit, "blob " + digest.str()));
+  if (Digest::Of(bytes) != digest) {
+    return DataLoss("blob " + digest.str() + " is damaged");
+  }
+  return bytes;
+}
+
+StatusOr<std::unique_ptr<BlobWriter>> ContentStore::Ingest(
+    const Descriptor& expected) {
+  if (expected.digest.empty()) {
+    return InvalidArgument("ingest a blob without a digest");
+  }
+  ASSIGN_OR_RETURN(UniqueFd file,
+                   OpenFileAt(ingest_.get(), expected.digest.hex(),
+                              O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  std::unique_ptr<BlobWriter> writer(
+      new BlobWriter(expected, ingest_.get(), blobs_.get(), std::move(file)));
+  RETURN_IF_ERROR_AS(writer->Resume(), "resume blob " + expected.digest.str());
+  return writer;
+}
+
+Status ContentStore::Write(const Digest& digest, std::string_view bytes) {
+  if (Stat(digest).ok()) return OkStatus();
+  Descriptor descriptor;
+  descriptor.digest = digest;
+  descriptor.size = bytes.size();
+  ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer,
+                   Ingest(descriptor));
+  RETURN_IF_ERROR(writer->Restart());
+  RETURN_IF_ERROR(writer->Append(bytes));
+  return writer->Commit();
+}
+
+Status ContentStore::Remove(const Digest& digest) {
+  if (unlinkat(blobs_.get(), digest.hex().c_str(), 0) != 0 && errno != ENOENT) {
+    return Errno(errno, "unlink blob " + digest.str());
+  }
+  return OkStatus();
+}
+
+StatusOr<std::vector<BlobInfo>> ContentStore::List() const {
+  std::vector<BlobInfo> all;
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(blobs_.get()));
+  for (const std::string& name : names) {
+    const StatusOr<Digest> digest = Digest::Parse("sha256:" + name);
+    if (!digest.ok()) continue;
+    const StatusOr<BlobInfo> info = Stat(*digest);
+    if (info.ok()) all.push_back(*info);  // else removed meanwhile
+  }
+  return all;
+}
+
+Status ContentStore::RemoveAbandoned(UnixNanos before) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(ingest_.get()));
+  for (const std::string& name : names) {
+    const StatusOr<struct stat> info = StatAt(ingest_.get(), name);
+    if (!info.ok() || InfoOf(Digest(), *info).modified >= before) continue;
+    if (unlinkat(ingest_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+      return Errno(errno, "unlink half-written blob " + name);
+    }
+  }
+  return OkStatus();
+}
+
+Status ContentStore::Sync() const {
+  return SyncFileSystem(blobs_.get(), "content store");
+}
+
+}  // namespace berth::image

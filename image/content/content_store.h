@@ -1,0 +1,71 @@
+#ifndef IMAGE_CONTENT_CONTENT_STORE_H_
+#define IMAGE_CONTENT_CONTENT_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "image/content/blob_writer.h"
+#include "image/manifest.h"
+
+namespace berth::image {
+
+struct BlobInfo {
+  Digest digest;
+  uint64_t size = 0;
+  UnixNanos modified = 0;
+};
+
+// Blobs by digest: read-only files that match their names.
+//
+//   DIR/blobs/sha256/<hex>    whole and verified
+//   DIR/ingest/<hex>          half-written; a later Ingest goes on with it
+//
+// A blob is not flushed to the disk by itself: whoever records one in the
+// metadata calls Sync first, and after a start whatever no record names is
+// removed, since a power cut may have left it empty.
+//
+// Thread-safe; but of one digest there is one writer at a time: the puller
+// sees to that.
+class ContentStore {
+ public:
+  // Makes the directories (mode 0700).
+  static StatusOr<std::unique_ptr<ContentStore>> Open(
+      const std::string& directory);
+
+  // NOT_FOUND unless whole.
+  StatusOr<BlobInfo> Stat(const Digest& digest) const;
+  StatusOr<UniqueFd> Open(const Digest& digest) const;
+  // A small blob. RESOURCE_EXHAUSTED if it is longer than `limit`.
+  StatusOr<std::string> Read(const Digest& digest, uint64_t limit) const;
+
+  // Begins to write a blob, or goes on where an earlier try ended.
+  StatusOr<std::unique_ptr<BlobWriter>> Ingest(const Descriptor& expected);
+  // A small blob at once; OK if it is there already.
+  Status Write(const Digest& digest, std::string_view bytes);
+
+  // OK if it is not there. Open descriptors stay readable.
+  Status Remove(const Digest& digest);
+  StatusOr<std::vector<BlobInfo>> List() const;
+  // Removes half-written blobs that nobody has touched since `before`.
+  Status RemoveAbandoned(UnixNanos before);
+
+  // Flushes the file system that the store is on.
+  Status Sync() const;
+
+ private:
+  ContentStore(UniqueFd blobs, UniqueFd ingest)
+      : blobs_(std::move(blobs)), ingest_(std::move(ingest)) {}
+
+  const UniqueFd blobs_;
+  const UniqueFd ingest_;
+};
+
+}  // namespace berth::image
+
+#endif  // IMAGE_CONTENT_CONTENT_STORE_H_

@@ -1,0 +1,302 @@
+#include "image/image_service.h"
+
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "image/layer/layer_stack.h"
+#include "image/snapshot/overlay_snapshotter.h"
+
+namespace berth::image {
+
+using state::v1::ImageRecord;
+using state::v1::RootfsRecord;
+
+namespace {
+
+// A half-written blob is worth going on with for a day.
+constexpr UnixNanos kIngestLife = UnixNanos{24} * 3600 * 1'000'000'000;
+
+StatusOr<Digest> ChainOf(const std::string& text) {
+  if (text.empty()) return Digest();
+  return Digest::Parse(text);
+}
+
+// Pulls with other credentials are other pulls: one must not get what only the
+// other may have.
+std::string PullKey(const Reference& reference, const Credential& credential) {
+  return reference.str() + " " +
+         Digest::Of(credential.username + "\n" + credential.password + "\n" +
+                    credential.identity_token + "\n" +
+                    credential.registry_token)
+             .str();
+}
+
+// The kubelet looks for this word (CRI, errors of PullImage).
+Status WithReason(const Status& status) {
+  if (status.code() != StatusCode::kUnavailable) return status;
+  return Annotate(status, "RegistryUnavailable");
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
+    const ImageServiceOptions& options, MetadataStore& metadata) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ContentStore> content,
+                   ContentStore::Open(options.root + "/content"));
+  RETURN_IF_ERROR(content->RemoveAbandoned(Now() - kIngestLife));
+  ASSIGN_OR_RETURN(std::unique_ptr<LayerStore> layers,
+                   LayerStore::Open(options.root + "/snapshots", metadata));
+  const Status overlay = OverlaySnapshotter::Probe(layers->directory());
+  if (!overlay.ok()) {
+    return Error(
+        StatusCode::kFailedPrecondition,
+        Quoted(options.root) + " cannot hold layers: " + Message(overlay));
+  }
+  auto snapshotter = std::make_unique<OverlaySnapshotter>(*layers);
+  return std::unique_ptr<ImageService>(
+      new ImageService(options, metadata, std::move(content), std::move(layers),
+                       std::move(snapshotter)));
+}
+
+ImageService::ImageService(const ImageServiceOptions& options,
+                           MetadataStore& metadata,
+                           std::unique_ptr<ContentStore> content,
+                           std::unique_ptr<LayerStore> layers,
+                           std::unique_ptr<Snapshotter> snapshotter)
+    : options_(options),
+      metadata_(metadata),
+      content_(std::move(content)),
+      layers_(std::move(layers)),
+      snapshotter_(std::move(snapshotter)),
+      http_(options.user_agent),
+      mirrors_(options.registry_config),
+      images_(metadata, options.pinned),
+      installer_(*content_, *layers_, options.install),
+      garbage_(metadata, *content_, *layers_, images_, leases_) {}
+
+ImageService::~ImageService() = default;
+
+StatusOr<Credential> ImageService::ChooseCredential(
+    const Reference& reference, const RegistryAuth& auth) const {
+  ASSIGN_OR_RETURN(Credential credential,
+                   CredentialFrom(auth, reference.domain()));
+  if (!credential.empty() || options_.credential_file.empty()) {
+    return credential;
+  }
+  StatusOr<CredentialFile> file =
+      CredentialFile::Load(options_.credential_file);
+  if (ErrnoOf(file.status()) == ENOENT) return credential;
+  if (!file.ok()) return file.status();
+  return file->Find(reference);
+}
+
+StatusOr<Image> ImageService::Pull(const Context& ctx,
+                                   const Reference& reference,
+                                   const RegistryAuth& auth,
+                                   const ProgressFunction& progress) {
+  ASSIGN_OR_RETURN(const Credential credential,
+                   ChooseCredential(reference, auth));
+  const StatusOr<std::string> id = puller_.Pull(
+      ctx, PullKey(reference, credential),
+      [this, reference, credential](const Context& work_ctx,
+                                    const ProgressFunction& report) {
+        return PullWork(work_ctx, reference, credential, report);
+      },
+      progress);
+  if (!id.ok()) {
+    return WithReason(Annotate(id.status(), "pull " + Quoted(reference.str())));
+  }
+  return images_.Resolve(*id);
+}
+
+StatusOr<std::string> ImageService::PullWork(const Context& ctx,
+                                             const Reference& reference,
+                                             const Credential& credential,
+                                             const ProgressFunction& report) {
+  ASSIGN_OR_RETURN(std::vector<RegistryHost> hosts,
+                   mirrors_.HostsFor(reference.domain()));
+  RegistryClient client(http_, reference, std::move(hosts), credential,
+                        options_.retry);
+  return InstallAndName(ctx, client, reference, report);
+}
+
+StatusOr<Image> ImageService::Install(const Context& ctx, ImageSource& source,
+                                      const Reference& name,
+                                      const ProgressFunction& progress) {
+  ASSIGN_OR_RETURN_AS(const std::string id,
+                      InstallAndName(ctx, source, name, progress),
+                      "install " + Quoted(name.str()));
+  return images_.Resolve(id);
+}
+
+StatusOr<std::string> ImageService::InstallAndName(
+    const Context& ctx, ImageSource& source, const Reference& name,
+    const ProgressFunction& report) {
+  Leases::Lease lease(leases_);
+  ASSIGN_OR_RETURN(const Installed installed,
+                   installer_.Install(ctx, source, lease, report));
+  // A name that outlasts a power cut must not lead to files that did not.
+  if (installed.changed) RETURN_IF_ERROR(content_->Sync());
+  RETURN_IF_ERROR(Failpoint("image.pull.sync"));
+  ASSIGN_OR_RETURN(const Digest chain, ChainOf(installed.record.chain_id()));
+  RETURN_IF_ERROR(metadata_.Update(
+      [&](Transaction& tx) -> Status {
+        RETURN_IF_ERROR(layers_->MarkFlushed(tx, chain));
+        return images_.Put(tx, installed.record, name, installed.resolved);
+      },
+      Durability::kPowerCut));
+  RETURN_IF_ERROR(Failpoint("image.pull.name"));
+  return installed.record.id();
+}
+
+StatusOr<Image> ImageService::Resolve(std::string_view text) const {
+  return images_.Resolve(text);
+}
+
+StatusOr<std::vector<Image>> ImageService::List(
+    const ImageFilter& filter) const {
+  if (filter.reference.empty()) return images_.List();
+  StatusOr<Image> image = images_.Resolve(filter.reference);
+  if (IsNotFound(image.status())) return std::vector<Image>();
+  if (!image.ok()) return image.status();
+  return std::vector<Image>{*std::move(image)};
+}
+
+Status ImageService::Tag(std::string_view reference_or_id,
+                         const Reference& name) {
+  ASSIGN_OR_RETURN(const Image image, images_.Resolve(reference_or_id));
+  return images_.Tag(image.id(), name);
+}
+
+Status ImageService::Remove(std::string_view reference_or_id) {
+  const StatusOr<Image> image = images_.Resolve(reference_or_id);
+  if (!image.ok()) return IgnoreNotFound(image.status());
+  RETURN_IF_ERROR(images_.Remove(image->id()));
+  garbage_.Wake();
+  return OkStatus();
+}
+
+Status ImageService::RemoveName(const Reference& name) {
+  RETURN_IF_ERROR(images_.RemoveName(name));
+  garbage_.Wake();
+  return OkStatus();
+}
+
+StatusOr<std::string> ImageService::ConfigJson(
+    const std::string& image_id) const {
+  ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(image_id));
+  return content_->Read(digest, kMaxConfigBytes);
+}
+
+StatusOr<DiskUsage> ImageService::CollectGarbage(const Context& ctx) {
+  return garbage_.Collect(ctx);
+}
+
+StatusOr<StoreUsage> ImageService::StoreUsageNow() const {
+  StoreUsage store;
+  store.mountpoint = layers_->directory();
+  store.timestamp = Now();
+  ASSIGN_OR_RETURN(store.usage, layers_->TotalUsage());
+  ASSIGN_OR_RETURN(const std::vector<BlobInfo> blobs, content_->List());
+  for (const BlobInfo& blob : blobs) {
+    store.usage.bytes += blob.size;
+    ++store.usage.inodes;
+  }
+  return store;
+}
+
+StatusOr<Rootfs> ImageService::Acquire(std::string_view image_id,
+                                       const std::string& key) {
+  return AcquireTree(image_id, key, /*read_only=*/false);
+}
+
+StatusOr<Rootfs> ImageService::AcquireReadOnly(std::string_view image_id,
+                                               const std::string& key) {
+  return AcquireTree(image_id, key, /*read_only=*/true);
+}
+
+StatusOr<RootfsRecord> ImageService::RootfsOf(const std::string& key) const {
+  RootfsRecord record;
+  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(record, kRootfs.Get(tx, key));
+    return OkStatus();
+  }));
+  return record;
+}
+
+StatusOr<Rootfs> ImageService::AcquireTree(std::string_view image_id,
+                                           const std::string& key,
+                                           bool read_only) {
+  const Digest id = ParseImageId(image_id);
+  if (id.empty()) {
+    return InvalidArgument("image id " + Quoted(image_id) + " is none");
+  }
+  if (key.empty()) return InvalidArgument("root file system without a key");
+  const KeyedMutex::Lock lock(rootfs_keys_, key);
+  StatusOr<RootfsRecord> record = RootfsOf(key);
+  if (IsNotFound(record.status())) {
+    record = RootfsRecord();
+    record->set_number(layers_->NextNumber());
+    record->set_image_id(id.str());
+    record->set_read_only(read_only);
+    record->set_created(Now());
+    RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(const ImageRecord image, images_.Get(tx, id.str()));
+      record->set_chain_id(image.chain_id());
+      *record->mutable_config() = image.config();
+      return kRootfs.Put(tx, key, *record);
+    }));
+  }
+  if (!record.ok()) return record.status();
+  if (record->image_id() != id.str() || record->read_only() != read_only) {
+    return AlreadyExists("root file system " + Quoted(key) + " of image " +
+                         record->image_id());
+  }
+  ASSIGN_OR_RETURN(const Digest chain, ChainOf(record->chain_id()));
+  Rootfs rootfs;
+  rootfs.image_id = record->image_id();
+  rootfs.config = record->config();
+  RETURN_IF_ERROR_AS(snapshotter_->Prepare(record->number(), chain),
+                     "prepare root file system " + Quoted(key));
+  ASSIGN_OR_RETURN(rootfs.mounts,
+                   read_only
+                       ? snapshotter_->ReadOnlyMounts(record->number(), chain)
+                       : snapshotter_->Mounts(record->number(), chain));
+  return rootfs;
+}
+
+StatusOr<std::string> ImageService::ReadFile(const std::string& key,
+                                             std::string_view path,
+                                             uint64_t limit) {
+  ASSIGN_OR_RETURN(const RootfsRecord record, RootfsOf(key));
+  ASSIGN_OR_RETURN(const Digest chain, ChainOf(record.chain_id()));
+  ASSIGN_OR_RETURN(const std::vector<std::string> directories,
+                   snapshotter_->Directories(record.number(), chain));
+  ASSIGN_OR_RETURN(const LayerStack stack, LayerStack::Open(directories));
+  ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
+  return ReadAll(file.get(), limit, std::string(path));
+}
+
+StatusOr<DiskUsage> ImageService::Usage(const std::string& key) {
+  ASSIGN_OR_RETURN(const RootfsRecord record, RootfsOf(key));
+  return snapshotter_->Usage(record.number());
+}
+
+Status ImageService::Release(const std::string& key) {
+  const KeyedMutex::Lock lock(rootfs_keys_, key);
+  const StatusOr<RootfsRecord> record = RootfsOf(key);
+  if (!record.ok()) return IgnoreNotFound(record.status());
+  RETURN_IF_ERROR_AS(snapshotter_->Remove(record->number()),
+                     "remove root file system " + Quoted(key));
+  bool image_is_gone = false;
+  RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
+    image_is_gone = !images_.Get(tx, record->image_id()).ok();
+    return kRootfs.Erase(tx, key);
+  }));
+  if (image_is_gone) garbage_.Wake();
+  return OkStatus();
+}
+
+}  // namespace berth::image

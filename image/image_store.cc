@@ -1,0 +1,210 @@
+#include "image/image_store.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "base/strings.h"
+
+namespace berth::image {
+
+using state::v1::ImageRecord;
+using state::v1::NameRecord;
+
+namespace {
+
+const Table<ImageRecord> kImages("images");
+const Table<NameRecord> kNames("image_names");
+
+bool IsDigestName(const std::string& name) {
+  return name.find('@') != std::string::npos;
+}
+
+Status NoImage(std::string_view text) {
+  return NotFound("no image " + Quoted(text.substr(0, 300)));
+}
+
+NameRecord NameOf(const std::string& id, const std::string& digest) {
+  NameRecord record;
+  record.set_image_id(id);
+  record.set_digest(digest);
+  record.set_updated(Now());
+  return record;
+}
+
+}  // namespace
+
+Status ImageStore::Put(Transaction& tx, const ImageRecord& record,
+                       const Reference& reference, const Digest& digest) const {
+  const NameRecord name = NameOf(record.id(), digest.str());
+  RETURN_IF_ERROR(kImages.Put(tx, record.id(), record));
+  RETURN_IF_ERROR(kNames.Put(tx, reference.WithDigest(digest), name));
+  if (reference.has_digest()) return OkStatus();
+  return kNames.Put(tx, reference.str(), name);
+}
+
+Status ImageStore::Tag(const std::string& id, const Reference& name) {
+  if (name.has_digest()) {
+    return InvalidArgument("tag image as " + Quoted(name.str()) +
+                           ": a digest is not a tag");
+  }
+  return metadata_.Update([&](Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const ImageRecord record, kImages.Get(tx, id));
+    return kNames.Put(tx, name.str(), NameOf(id, record.manifest_digest()));
+  });
+}
+
+Image ImageStore::MakeImage(const ImageRecord& record,
+                            const Names& names) const {
+  Image image;
+  image.record = record;
+  for (const auto& [name, target] : names) {
+    if (target.image_id() != record.id()) continue;
+    (IsDigestName(name) ? image.repo_digests : image.repo_tags).push_back(name);
+    for (const std::string& pattern : pinned_) {
+      if (fnmatch(pattern.c_str(), name.c_str(), 0) == 0) image.pinned = true;
+    }
+  }
+  return image;
+}
+
+StatusOr<std::string> ImageStore::FindId(std::string_view text,
+                                         const Records& records,
+                                         const Names& names) const {
+  const Digest digest = ParseImageId(text);
+  if (!digest.empty()) {
+    if (records.count(digest.str()) > 0) return digest.str();
+    for (const auto& [id, record] : records) {
+      if (record.manifest_digest() == digest.str() ||
+          record.index_digest() == digest.str()) {
+        return id;
+      }
+    }
+    return NoImage(text);
+  }
+  const StatusOr<Reference> reference = Reference::Parse(text);
+  if (reference.ok()) {
+    const auto it = names.find(reference->str());
+    if (it != names.end()) return it->second.image_id();
+    // By the digest of the platform's manifest, where the name has the
+    // index's.
+    for (const auto& [name, target] : names) {
+      const auto record = records.find(target.image_id());
+      if (reference->has_digest() && record != records.end() &&
+          record->second.manifest_digest() == reference->digest().str() &&
+          StartsWith(name, reference->name() + "@")) {
+        return target.image_id();
+      }
+    }
+  }
+  std::string prefix(text);
+  if (!StartsWith(prefix, "sha256:")) prefix = "sha256:" + prefix;
+  if (prefix.size() < 10) return NoImage(text);
+  auto it = records.lower_bound(prefix);
+  if (it == records.end() || !StartsWith(it->first, prefix)) {
+    return NoImage(text);
+  }
+  const std::string id = it->first;
+  if (++it != records.end() && StartsWith(it->first, prefix)) {
+    return FailedPrecondition("image id " + Quoted(text) +
+                              " is the beginning of several");
+  }
+  return id;
+}
+
+StatusOr<Image> ImageStore::Resolve(std::string_view text) const {
+  Image image;
+  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const Records records, kImages.All(tx));
+    ASSIGN_OR_RETURN(const Names names, kNames.All(tx));
+    ASSIGN_OR_RETURN(const std::string id, FindId(text, records, names));
+    const auto it = records.find(id);
+    if (it == records.end()) return NoImage(text);
+    image = MakeImage(it->second, names);
+    return OkStatus();
+  }));
+  return image;
+}
+
+StatusOr<std::vector<Image>> ImageStore::List() const {
+  std::vector<Image> all;
+  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const Records records, kImages.All(tx));
+    ASSIGN_OR_RETURN(const Names names, kNames.All(tx));
+    for (const auto& [id, record] : records) {
+      all.push_back(MakeImage(record, names));
+    }
+    return OkStatus();
+  }));
+  return all;
+}
+
+StatusOr<ImageRecord> ImageStore::Get(const Transaction& tx,
+                                      const std::string& id) const {
+  StatusOr<ImageRecord> record = kImages.Get(tx, id);
+  if (IsNotFound(record.status())) return NoImage(id);
+  return record;
+}
+
+Status ImageStore::Remove(const std::string& id) {
+  return metadata_.Update([&](Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const Names names, kNames.All(tx));
+    for (const auto& [name, target] : names) {
+      if (target.image_id() == id) RETURN_IF_ERROR(kNames.Erase(tx, name));
+    }
+    return kImages.Erase(tx, id);
+  });
+}
+
+Status ImageStore::RemoveName(const Reference& name) {
+  return metadata_.Update([&](Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const Names names, kNames.All(tx));
+    const auto it = names.find(name.str());
+    if (it == names.end()) return OkStatus();
+    const std::string id = it->second.image_id();
+    RETURN_IF_ERROR(kNames.Erase(tx, it->first));
+    // The digests of a repository do not outlive its last tag.
+    bool more_tags = false;
+    bool more_in_repository = false;
+    for (const auto& [other, target] : names) {
+      if (other == it->first || target.image_id() != id) continue;
+      if (IsDigestName(other)) continue;
+      more_tags = true;
+      if (StartsWith(other, name.name() + ":")) more_in_repository = true;
+    }
+    for (const auto& [other, target] : names) {
+      if (target.image_id() != id || !IsDigestName(other)) continue;
+      if (!more_in_repository && StartsWith(other, name.name() + "@")) {
+        RETURN_IF_ERROR(kNames.Erase(tx, other));
+      } else if (other != it->first) {
+        more_tags = true;  // a digest of another repository
+      }
+    }
+    return more_tags ? OkStatus() : kImages.Erase(tx, id);
+  });
+}
+
+StatusOr<ImageStore::Needed> ImageStore::NeededByImages() const {
+  Needed needed;
+  const auto add = [](const std::string& text, std::set<Digest>& to) {
+    const StatusOr<Digest> digest = Digest::Parse(text);
+    if (digest.ok()) to.insert(*digest);
+  };
+  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const Records records, kImages.All(tx));
+    for (const auto& [id, record] : records) {
+      add(id, needed.blobs);
+      add(record.manifest_digest(), needed.blobs);
+      add(record.index_digest(), needed.blobs);
+      for (const std::string& layer : record.layer_digests()) {
+        add(layer, needed.blobs);
+      }
+      add(record.chain_id(), needed.chains);
+    }
+    return OkStatus();
+  }));
+  return needed;
+}
+
+}  // namespace berth::image

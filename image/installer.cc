@@ -1,0 +1,338 @@
+#include "image/installer.h"
+
+#include <fcntl.h>
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/mutex.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "image/layer/byte_source.h"
+#include "image/layer/decompressor.h"
+#include "image/layer/layer_applier.h"
+#include "image/layer/layer_reader.h"
+#include "image/layer/layer_stack.h"
+
+namespace berth::image {
+namespace {
+
+constexpr int kMaxIndexDepth = 4;
+constexpr auto kReportInterval = std::chrono::milliseconds(100);
+
+}  // namespace
+
+struct Installer::Documents {
+  Digest resolved;
+  Descriptor manifest_descriptor;
+  Digest index;  // empty: the name led to the manifest itself
+  Manifest manifest;
+  ImageSpec spec;
+  uint64_t size = 0;  // of manifest and configuration
+};
+
+// The layers of one image on their way, and who commits when. Thread-safe.
+class Installer::LayerJob {
+ public:
+  LayerJob(ImageSource& source, const Documents& documents,
+           const ProgressFunction& report)
+      : source_(source),
+        layers_(documents.manifest.layers),
+        diff_ids_(documents.spec.diff_ids),
+        report_(report),
+        reported_(layers_.size()) {
+    for (size_t i = 0; i < diff_ids_.size(); ++i) {
+      chains_.push_back(
+          i == 0 ? diff_ids_[0]
+                 : Digest::Of(chains_[i - 1].str() + " " + diff_ids_[i].str()));
+    }
+  }
+
+  ImageSource& source() { return source_; }
+  size_t count() const { return layers_.size(); }
+  const Descriptor& layer(size_t i) const { return layers_[i]; }
+  const Digest& diff_id(size_t i) const { return diff_ids_[i]; }
+  const Digest& chain(size_t i) const { return chains_[i]; }
+  // Empty for the first.
+  Digest parent(size_t i) const { return i == 0 ? Digest() : chains_[i - 1]; }
+
+  // The next layer to work on: lower ones first, as they can be committed
+  // without waiting. Nothing: all are taken, or one has failed.
+  std::optional<size_t> Take() {
+    MutexLock lock(mutex_);
+    if (!failure_.ok() || next_ >= layers_.size()) return std::nullopt;
+    return next_++;
+  }
+
+  void MarkCommitted(size_t i) {
+    MutexLock lock(mutex_);
+    committed_.insert(i);
+    changed_cond_.SignalAll();
+  }
+  void Fail(const Status& status) {
+    MutexLock lock(mutex_);
+    if (failure_.ok()) failure_ = status;
+    changed_cond_.SignalAll();
+  }
+  Status failure() const {
+    MutexLock lock(mutex_);
+    return failure_;
+  }
+  // Until the layer below is committed; CANCELLED if a layer has failed.
+  Status AwaitParent(size_t i) {
+    MutexLock lock(mutex_);
+    while (i > 0 && committed_.count(i - 1) == 0) {
+      if (!failure_.ok()) return Cancelled("another layer has failed");
+      changed_cond_.Wait(mutex_);
+    }
+    return OkStatus();
+  }
+
+  void Report(size_t i, Progress::State state, uint64_t current = 0) {
+    const auto now = std::chrono::steady_clock::now();
+    {
+      MutexLock lock(mutex_);
+      Reported& last = reported_[i];
+      const bool end = current == layers_[i].size;
+      if (last.state == state && !end && now - last.when < kReportInterval) {
+        return;
+      }
+      last = {state, now};
+    }
+    if (report_) report_({layers_[i].digest, state, current, layers_[i].size});
+  }
+
+  void MarkChanged() { changed_ = true; }
+  bool changed() const { return changed_; }
+
+ private:
+  struct Reported {
+    Progress::State state = Progress::State::kWaiting;
+    std::chrono::steady_clock::time_point when;
+  };
+
+  ImageSource& source_;
+  const std::vector<Descriptor> layers_;
+  const std::vector<Digest> diff_ids_;
+  const ProgressFunction& report_;
+  std::vector<Digest> chains_;
+  std::atomic<bool> changed_{false};
+
+  mutable Mutex mutex_;
+  CondVar changed_cond_;
+  size_t next_ GUARDED_BY(mutex_) = 0;
+  std::set<size_t> committed_ GUARDED_BY(mutex_);
+  Status failure_ GUARDED_BY(mutex_);
+  std::vector<Reported> reported_ GUARDED_BY(mutex_);
+};
+
+StatusOr<std::string> Installer::FetchConfig(const Context& ctx,
+                                             ImageSource& source,
+                                             const Descriptor& config) {
+  if (config.size > kMaxConfigBytes) {
+    return FailedPrecondition(
+        "image configuration of " + std::to_string(config.size) +
+        " bytes is over the limit of " + std::to_string(kMaxConfigBytes));
+  }
+  const KeyedMutex::Lock lock(working_, config.digest.str());
+  if (!config.data.empty()) {
+    RETURN_IF_ERROR(content_.Write(config.digest, config.data));
+  }
+  StatusOr<std::string> bytes = content_.Read(config.digest, kMaxConfigBytes);
+  if (bytes.ok()) return bytes;
+  // Not there, or damaged by a power cut.
+  RETURN_IF_ERROR(content_.Remove(config.digest));
+  RETURN_IF_ERROR(source.FetchBlob(ctx, config, content_, [](uint64_t) {}));
+  return content_.Read(config.digest, kMaxConfigBytes);
+}
+
+StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
+                                                         ImageSource& source,
+                                                         Leases::Lease& lease) {
+  Documents documents;
+  ASSIGN_OR_RETURN(ImageSource::Fetched fetched, source.Resolve(ctx));
+  documents.resolved = fetched.descriptor.digest;
+  const Platform host = HostPlatform();
+  for (int depth = 0;; ++depth) {
+    const Digest digest = fetched.descriptor.digest;
+    lease.Add(digest);
+    ASSIGN_OR_RETURN_AS(
+        Document document,
+        ParseDocument(fetched.bytes, fetched.descriptor.media_type),
+        digest.str());
+    RETURN_IF_ERROR(content_.Write(digest, fetched.bytes));
+    if (Manifest* manifest = std::get_if<Manifest>(&document)) {
+      documents.manifest = std::move(*manifest);
+      documents.manifest_descriptor = fetched.descriptor;
+      break;
+    }
+    if (depth == kMaxIndexDepth) {
+      return InvalidArgument("index " + digest.str() + " nests too deeply");
+    }
+    if (depth == 0) documents.index = digest;
+    ASSIGN_OR_RETURN(const Descriptor chosen,
+                     ChooseManifest(std::get<Index>(document), host));
+    ASSIGN_OR_RETURN(fetched, source.FetchManifest(ctx, chosen));
+  }
+  const Descriptor& config = documents.manifest.config;
+  lease.Add(config.digest);
+  ASSIGN_OR_RETURN(const std::string bytes, FetchConfig(ctx, source, config));
+  ASSIGN_OR_RETURN(documents.spec, ParseImageSpec(bytes));
+  documents.size = documents.manifest_descriptor.size + bytes.size();
+  if (documents.spec.diff_ids.size() != documents.manifest.layers.size()) {
+    return InvalidArgument(
+        "image has " + std::to_string(documents.manifest.layers.size()) +
+        " layers and " + std::to_string(documents.spec.diff_ids.size()) +
+        " diff ids");
+  }
+  for (const Descriptor& layer : documents.manifest.layers) {
+    if (!IsLayerType(layer.media_type) &&
+        !IsForeignLayerType(layer.media_type)) {
+      return InvalidArgument("layer of unknown type " +
+                             Quoted(layer.media_type));
+    }
+  }
+  if (PlatformRank(documents.spec.platform, host) == 0) {
+    LOG(WARNING) << "image " << config.digest.str() << " is for "
+                 << PlatformText(documents.spec.platform) << ", this host is "
+                 << PlatformText(host);
+  }
+  return documents;
+}
+
+StatusOr<UniqueFd> Installer::FetchLayer(const Context& ctx, LayerJob& job,
+                                         size_t index) {
+  const Descriptor& layer = job.layer(index);
+  // Opened under the lock: a worker that unpacks the same blob for another
+  // layer removes it when it has finished.
+  const KeyedMutex::Lock lock(working_, layer.digest.str());
+  if (!content_.Stat(layer.digest).ok()) {
+    RETURN_IF_ERROR(
+        job.source().FetchBlob(ctx, layer, content_, [&](uint64_t bytes) {
+          job.Report(index, Progress::State::kDownloading, bytes);
+        }));
+    RETURN_IF_ERROR(Failpoint("image.pull.blob"));
+  }
+  return content_.Open(layer.digest);
+}
+
+Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
+                              UniqueFd blob) {
+  const Descriptor& layer = job.layer(index);
+  job.Report(index, Progress::State::kUnpacking);
+  ASSIGN_OR_RETURN(const std::unique_ptr<LayerStore::Staging> staging,
+                   layers_.Stage());
+  ASSIGN_OR_RETURN(UniqueFd directory,
+                   OpenFile(staging->path(), O_RDONLY | O_DIRECTORY));
+  FileSource file(std::move(blob));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Decompressor> tar,
+                   Decompressor::Open(file));
+  HashingSource hashed(*tar, std::max(options_.min_unpacked_limit,
+                                      options_.max_ratio * layer.size));
+  LayerReader reader(hashed);
+  LayerApplier applier(std::move(directory));
+  RETURN_IF_ERROR(applier.Apply(ctx, reader));
+  RETURN_IF_ERROR(reader.Drain());
+  if (hashed.digest() != job.diff_id(index)) {
+    return DataLoss("it unpacks to " + hashed.digest().str() +
+                    ", the configuration says " + job.diff_id(index).str());
+  }
+  RETURN_IF_ERROR(Failpoint("image.pull.unpack"));
+  RETURN_IF_ERROR(job.AwaitParent(index));
+  ASSIGN_OR_RETURN(const std::vector<std::string> below,
+                   layers_.Directories(job.parent(index)));
+  ASSIGN_OR_RETURN(const LayerStack lower, LayerStack::Open(below));
+  RETURN_IF_ERROR(applier.Complete(lower));
+  RETURN_IF_ERROR(layers_.Commit(*staging, job.chain(index), job.parent(index),
+                                 job.diff_id(index), applier.usage()));
+  return Failpoint("image.pull.layer");
+}
+
+Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
+                               size_t index) {
+  const Descriptor& layer = job.layer(index);
+  // Held until the layer is committed, for which it needs nothing that those
+  // who wait here have: they want this layer or a higher one.
+  const KeyedMutex::Lock chain_lock(working_,
+                                    "chain " + job.chain(index).str());
+  if (layers_.Has(job.chain(index))) {
+    job.Report(index, Progress::State::kExists);
+    job.MarkCommitted(index);
+    return OkStatus();
+  }
+  job.MarkChanged();
+  ASSIGN_OR_RETURN(UniqueFd blob, FetchLayer(ctx, job, index));
+  const Status done = UnpackLayer(ctx, job, index, std::move(blob));
+  const bool bad = done.code() == StatusCode::kDataLoss ||
+                   done.code() == StatusCode::kInvalidArgument;
+  if (bad || (done.ok() && !options_.keep_layer_blobs)) {
+    const Status removed = content_.Remove(layer.digest);
+    if (!removed.ok()) LOG(WARNING) << Message(removed);
+  }
+  RETURN_IF_ERROR(done);
+  job.MarkCommitted(index);
+  job.Report(index, Progress::State::kDone);
+  return OkStatus();
+}
+
+StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,
+                                       Leases::Lease& lease,
+                                       const ProgressFunction& report) {
+  ASSIGN_OR_RETURN(const Documents documents,
+                   FetchDocuments(ctx, source, lease));
+  LayerJob job(source, documents, report);
+  for (size_t i = 0; i < job.count(); ++i) {
+    lease.Add(job.chain(i));
+    lease.Add(job.layer(i).digest);
+    job.Report(i, Progress::State::kWaiting);
+  }
+  // The first failure ends the others.
+  const Context work = ctx.WithCancel();
+  const auto worker = [&] {
+    while (const std::optional<size_t> index = job.Take()) {
+      const Status done = InstallLayer(work, job, *index);
+      if (done.ok()) continue;
+      job.Fail(Annotate(done, "layer " + job.layer(*index).digest.str()));
+      work.Cancel();
+    }
+  };
+  std::vector<std::thread> threads;
+  const size_t extra = std::min<size_t>(
+      job.count(), static_cast<size_t>(options_.parallel_layers));
+  for (size_t i = 1; i < extra; ++i) threads.emplace_back(worker);
+  worker();
+  for (std::thread& thread : threads) thread.join();
+  RETURN_IF_ERROR(job.failure());
+
+  Installed installed;
+  installed.resolved = documents.resolved;
+  installed.changed = job.changed();
+  state::v1::ImageRecord& record = installed.record;
+  record.set_id(documents.manifest.config.digest.str());
+  *record.mutable_platform() = documents.spec.platform;
+  *record.mutable_config() = documents.spec.config;
+  record.set_manifest_digest(documents.manifest_descriptor.digest.str());
+  record.set_index_digest(documents.index.str());
+  record.set_created(documents.spec.created);
+  record.set_author(documents.spec.author);
+  for (size_t i = 0; i < job.count(); ++i) {
+    record.add_diff_ids(job.diff_id(i).str());
+    record.add_layer_digests(job.layer(i).digest.str());
+    record.set_chain_id(job.chain(i).str());
+  }
+  ASSIGN_OR_RETURN(
+      const DiskUsage usage,
+      layers_.ChainUsage(job.count() == 0 ? Digest()
+                                          : job.chain(job.count() - 1)));
+  record.set_size(usage.bytes + documents.size);
+  record.set_pulled(Now());
+  return installed;
+}
+
+}  // namespace berth::image

@@ -1,0 +1,87 @@
+#ifndef IMAGE_INSTALLER_H_
+#define IMAGE_INSTALLER_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/context.h"
+#include "base/keyed_mutex.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "image/content/content_store.h"
+#include "image/image_source.h"
+#include "image/lease.h"
+#include "image/manifest.h"
+#include "image/snapshot/layer_store.h"
+
+namespace berth::image {
+
+// How far one layer is.
+struct Progress {
+  enum class State { kWaiting, kDownloading, kUnpacking, kDone, kExists };
+  Digest layer;
+  State state = State::kWaiting;
+  uint64_t current = 0;  // bytes, while downloading
+  uint64_t total = 0;
+};
+// Called from several threads, at most ten times a second for one layer in
+// one state.
+using ProgressFunction = std::function<void(const Progress&)>;
+
+// What an image became in the stores; no name refers to it yet.
+struct Installed {
+  state::v1::ImageRecord record;
+  Digest resolved;       // what the source's name meant: manifest or index
+  bool changed = false;  // something was written
+};
+
+// Brings an image from a source into the content and layer stores: documents
+// first, then three layers at a time, each fetched, verified, unpacked into a
+// directory of its own; they are committed in order.
+//
+// Of one blob and of one layer there is one worker at a time, whichever pulls
+// want it. Thread-safe.
+class Installer {
+ public:
+  struct Options {
+    int parallel_layers = 3;
+    bool keep_layer_blobs = false;
+    // Unpacked bytes of a layer: the larger of the two.
+    uint64_t min_unpacked_limit = uint64_t{1} << 30;
+    uint64_t max_ratio = 200;
+  };
+
+  // The stores must outlive it.
+  Installer(ContentStore& content, LayerStore& layers, const Options& options)
+      : content_(content), layers_(layers), options_(options) {}
+
+  // `lease` keeps what is installed from the garbage collector until a record
+  // names it.
+  StatusOr<Installed> Install(const Context& ctx, ImageSource& source,
+                              Leases::Lease& lease,
+                              const ProgressFunction& report);
+
+ private:
+  class LayerJob;
+  struct Documents;
+
+  StatusOr<Documents> FetchDocuments(const Context& ctx, ImageSource& source,
+                                     Leases::Lease& lease);
+  StatusOr<std::string> FetchConfig(const Context& ctx, ImageSource& source,
+                                    const Descriptor& config);
+  Status InstallLayer(const Context& ctx, LayerJob& job, size_t index);
+  StatusOr<UniqueFd> FetchLayer(const Context& ctx, LayerJob& job,
+                                size_t index);
+  Status UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
+                     UniqueFd blob);
+
+  ContentStore& content_;
+  LayerStore& layers_;
+  const Options options_;
+  KeyedMutex working_;
+};
+
+}  // namespace berth::image
+
+#endif  // IMAGE_INSTALLER_H_

@@ -1,0 +1,147 @@
+// The half of LayerApplier that needs the lower layers.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "image/layer/layer_applier.h"
+
+namespace berth::image {
+namespace {
+
+constexpr uint64_t kMaxCopyUp = 64 << 20;
+
+// The attributes of `from` but overlayfs's own, to `to`. Paths of descriptors.
+Status CopyXattrs(const std::string& from, const std::string& to) {
+  std::string names(65536, '\0');
+  const ssize_t size = listxattr(from.c_str(), names.data(), names.size());
+  if (size < 0 && errno == ENOTSUP) return OkStatus();
+  if (size < 0) return Errno(errno, "listxattr of a lower layer's entry");
+  names.resize(static_cast<size_t>(size));
+  std::string value(65536, '\0');
+  for (const std::string& name : Split(names, '\0')) {
+    if (name.empty() || StartsWith(name, "trusted.overlay.")) continue;
+    const ssize_t length =
+        getxattr(from.c_str(), name.c_str(), value.data(), value.size());
+    if (length < 0) return Errno(errno, "getxattr " + Quoted(name));
+    if (setxattr(to.c_str(), name.c_str(), value.data(),
+                 static_cast<size_t>(length), 0) != 0) {
+      return Errno(errno, "setxattr " + Quoted(name));
+    }
+  }
+  return OkStatus();
+}
+
+// Owner, xattrs and mode; for descriptors opened with O_PATH, too.
+Status CopyMetadata(const LayerStack::Found& from, int to) {
+  const std::string target = FdPath(to);
+  if (fchownat(to, "", from.info.st_uid, from.info.st_gid, AT_EMPTY_PATH) !=
+      0) {
+    return Errno(errno, "chown");
+  }
+  RETURN_IF_ERROR(CopyXattrs(FdPath(from.handle.get()), target));
+  if (chmod(target.c_str(), from.info.st_mode & 07777) != 0) {
+    return Errno(errno, "chmod");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status LayerApplier::Complete(const LayerStack& lower) {
+  const auto links = lower_links_;
+  for (const auto& [path, target] : links) {
+    RETURN_IF_ERROR_AS(LinkLower(lower, path, target),
+                       "link " + Quoted(path) + " to " + Quoted(target));
+  }
+  const std::set<std::string> implied = implied_;
+  for (const std::string& path : implied) {
+    RETURN_IF_ERROR_AS(CopyAttributes(lower, path),
+                       "complete directory " + Quoted(path));
+  }
+  return SetDirectoryTimes();
+}
+
+Status LayerApplier::LinkLower(const LayerStack& lower, const std::string& path,
+                               const std::string& target) {
+  {
+    // A later entry of this layer may have made it, or an earlier link.
+    ASSIGN_OR_RETURN(const Place place, PlaceOf(path));
+    ASSIGN_OR_RETURN(const bool linked, LinkWithin(target, path, place));
+    if (linked) return OkStatus();
+  }
+  for (const std::string& gone : whiteouts_) {
+    if (target == gone || StartsWith(target, gone + "/")) {
+      return InvalidArgument("the target is removed by the same layer");
+    }
+  }
+  ASSIGN_OR_RETURN(const std::optional<LayerStack::Found> found,
+                   lower.Find(target));
+  if (!found || !S_ISREG(found->info.st_mode)) {
+    return InvalidArgument("no such file in this layer or below");
+  }
+  if (static_cast<uint64_t>(found->info.st_size) > kMaxCopyUp) {
+    return FailedPrecondition(
+        "the target is in a lower layer and over the limit of " +
+        std::to_string(kMaxCopyUp) + " bytes");
+  }
+  RETURN_IF_ERROR(CopyUp(*found, target));
+  ASSIGN_OR_RETURN(const Place place, PlaceOf(path));
+  ASSIGN_OR_RETURN(const bool linked, LinkWithin(target, path, place));
+  if (!linked) return Internal("a file copied up is not there");
+  return OkStatus();
+}
+
+Status LayerApplier::CopyUp(const LayerStack::Found& file,
+                            const std::string& path) {
+  ASSIGN_OR_RETURN(const Place place, PlaceOf(path));
+  ASSIGN_OR_RETURN(const UniqueFd from,
+                   OpenFile(FdPath(file.handle.get()), O_RDONLY));
+  ASSIGN_OR_RETURN(const UniqueFd to,
+                   OpenFileAt(place.parent, place.name,
+                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  for (off_t left = file.info.st_size; left > 0;) {
+    const ssize_t n = TEMP_FAILURE_RETRY(
+        sendfile(to.get(), from.get(), nullptr, static_cast<size_t>(left)));
+    if (n < 0) return Errno(errno, "sendfile");
+    if (n == 0) break;
+    left -= n;
+  }
+  RETURN_IF_ERROR(CopyMetadata(file, to.get()));
+  const struct timespec times[] = {file.info.st_mtim, file.info.st_mtim};
+  if (futimens(to.get(), times) != 0) return Errno(errno, "utimens");
+  ++usage_.inodes;
+  usage_.bytes += static_cast<uint64_t>(file.info.st_size);
+  return OkStatus();
+}
+
+Status LayerApplier::CopyAttributes(const LayerStack& lower,
+                                    const std::string& path) {
+  ASSIGN_OR_RETURN(const std::optional<LayerStack::Found> found,
+                   lower.Find(path));
+  // Over a lower file or link the directory hides it, with attributes of its
+  // own, as it does when there is nothing.
+  if (!found || !S_ISDIR(found->info.st_mode)) return OkStatus();
+  ASSIGN_OR_RETURN(const int directory, Directory(path));
+  RETURN_IF_ERROR(CopyMetadata(*found, directory));
+  directory_times_[path] = found->info.st_mtim;
+  return OkStatus();
+}
+
+Status LayerApplier::SetDirectoryTimes() {
+  // Children sort behind their parents, and setting a time changes none above.
+  for (auto it = directory_times_.rbegin(); it != directory_times_.rend();
+       ++it) {
+    const struct timespec times[] = {it->second, it->second};
+    ASSIGN_OR_RETURN(const int directory, Directory(it->first));
+    if (utimensat(AT_FDCWD, FdPath(directory).c_str(), times, 0) != 0) {
+      return Errno(errno, "utimens " + Quoted(it->first));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace berth::image

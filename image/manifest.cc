@@ -1,0 +1,362 @@
+#include "image/manifest.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "base/json.h"
+#include "base/strings.h"
+
+namespace berth::image {
+namespace {
+
+constexpr size_t kMaxLayers = 1000;
+constexpr size_t kMaxIndexEntries = 10'000;
+constexpr int kMaxDepth = 64;
+constexpr size_t kMaxEmbedded = 1 << 20;
+
+// The JSON library lets the last of equal members win, other readers the
+// first: whoever relies on that difference is up to no good.
+class DuplicateFinder {
+ public:
+  bool operator()(int depth, Json::parse_event_t event, Json& value) {
+    if (depth > kMaxDepth) too_deep_ = true;
+    switch (event) {
+      case Json::parse_event_t::object_start:
+        names_.emplace_back();
+        break;
+      case Json::parse_event_t::object_end:
+        if (!names_.empty()) names_.pop_back();
+        break;
+      case Json::parse_event_t::key:
+        if (!names_.empty() &&
+            !names_.back().insert(value.get<std::string>()).second) {
+          twice_ = true;
+        }
+        break;
+      default:
+        break;
+    }
+    return !too_deep_ && !twice_;
+  }
+  bool found() const { return twice_; }
+  bool too_deep() const { return too_deep_; }
+
+ private:
+  std::vector<std::set<std::string>> names_;
+  bool twice_ = false;
+  bool too_deep_ = false;
+};
+
+StatusOr<Json> ParseStrictly(std::string_view bytes, const std::string& what) {
+  DuplicateFinder finder;
+  Json json = Json::parse(
+      bytes.begin(), bytes.end(),
+      [&](int depth, Json::parse_event_t event, Json& value) {
+        return finder(depth, event, value);
+      },
+      /*allow_exceptions=*/false);
+  if (finder.found()) return InvalidArgument(what + ": a member occurs twice");
+  if (finder.too_deep()) return InvalidArgument(what + ": nests too deeply");
+  if (!json.is_object()) return InvalidArgument(what + ": not a JSON object");
+  return json;
+}
+
+std::optional<std::string> DecodeBase64(std::string_view text) {
+  std::string out;
+  uint32_t bits = 0;
+  int have = 0;
+  while (EndsWith(text, "=")) text.remove_suffix(1);
+  for (const char c : text) {
+    int value;
+    if (c >= 'A' && c <= 'Z') {
+      value = c - 'A';
+    } else if (c >= 'a' && c <= 'z') {
+      value = c - 'a' + 26;
+    } else if (c >= '0' && c <= '9') {
+      value = c - '0' + 52;
+    } else if (c == '+' || c == '/') {
+      value = c == '+' ? 62 : 63;
+    } else {
+      return std::nullopt;
+    }
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    have += 6;
+    if (have >= 8) {
+      have -= 8;
+      out += static_cast<char>(bits >> have & 0xff);
+    }
+  }
+  return out;
+}
+
+StatusOr<Platform> ParsePlatform(const Json& json, const std::string& path) {
+  std::string os, architecture, variant;
+  JsonReader reader(json, path);
+  reader.Get("os", os);
+  reader.Get("architecture", architecture);
+  reader.Get("variant", variant);
+  RETURN_IF_ERROR(reader.status());
+  Platform platform;
+  platform.set_os(os);
+  platform.set_architecture(architecture);
+  platform.set_variant(variant);
+  return NormalizePlatform(platform);
+}
+
+StatusOr<Descriptor> ParseDescriptor(const Json& json,
+                                     const std::string& path) {
+  Descriptor descriptor;
+  std::string digest;
+  std::string data;
+  JsonReader reader(json, path);
+  reader.Get("mediaType", descriptor.media_type);
+  reader.Get("digest", digest);
+  reader.Get("size", descriptor.size);
+  reader.Get("annotations", descriptor.annotations);
+  reader.Get("artifactType", descriptor.artifact_type);
+  reader.Get("data", data);
+  if (!reader.Has("size")) reader.Fail("size", "is missing");
+  if (descriptor.size > INT64_MAX) reader.Fail("size", "is out of range");
+  RETURN_IF_ERROR(reader.status());
+  ASSIGN_OR_RETURN_AS(descriptor.digest, Digest::Parse(digest), path);
+  if (const Json* platform = reader.Find("platform")) {
+    ASSIGN_OR_RETURN(descriptor.platform,
+                     ParsePlatform(*platform, reader.PathOf("platform")));
+  }
+  if (!data.empty() && data.size() <= kMaxEmbedded) {
+    std::optional<std::string> bytes = DecodeBase64(data);
+    if (!bytes || bytes->size() != descriptor.size ||
+        Digest::Of(*bytes) != descriptor.digest) {
+      return DataLoss(path + ".data does not match its digest");
+    }
+    descriptor.data = std::move(*bytes);
+  }
+  return descriptor;
+}
+
+StatusOr<std::vector<Descriptor>> ParseDescriptors(const Json::array_t& array,
+                                                   size_t most,
+                                                   const std::string& path) {
+  if (array.size() > most) {
+    return InvalidArgument(path + " has more than " + std::to_string(most) +
+                           " entries");
+  }
+  std::vector<Descriptor> all;
+  for (const Json& json : array) {
+    const std::string at = path + "[" + std::to_string(all.size()) + "]";
+    ASSIGN_OR_RETURN(Descriptor one, ParseDescriptor(json, at));
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+StatusOr<Document> ParseIndex(JsonReader& reader, std::string media_type) {
+  Index index;
+  index.media_type = std::move(media_type);
+  ASSIGN_OR_RETURN(index.manifests,
+                   ParseDescriptors(reader.Array("manifests"), kMaxIndexEntries,
+                                    "index.manifests"));
+  RETURN_IF_ERROR(reader.status());
+  return Document(std::move(index));
+}
+
+StatusOr<Document> ParseManifest(JsonReader& reader, std::string media_type) {
+  Manifest manifest;
+  manifest.media_type = std::move(media_type);
+  const Json* const config = reader.Find("config");
+  if (config == nullptr) return InvalidArgument("manifest.config is missing");
+  ASSIGN_OR_RETURN(manifest.config,
+                   ParseDescriptor(*config, "manifest.config"));
+  ASSIGN_OR_RETURN(
+      manifest.layers,
+      ParseDescriptors(reader.Array("layers"), kMaxLayers, "manifest.layers"));
+  RETURN_IF_ERROR(reader.status());
+  return Document(std::move(manifest));
+}
+
+// Days since 1970-01-01 (proleptic Gregorian).
+int64_t DaysFromCivil(int64_t year, int month, int day) {
+  year -= month <= 2;
+  const int64_t era = (year >= 0 ? year : year - 399) / 400;
+  const int64_t of_era = year - era * 400;
+  const int64_t of_year =
+      (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+  const int64_t days = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+  return era * 146'097 + days - 719'468;
+}
+
+// RFC 3339; 0 for anything else: the field only informs.
+int64_t ParseTime(const std::string& text) {
+  int year, month, day, hour, minute, second, used = 0;
+  if (sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day,
+             &hour, &minute, &second, &used) != 6 ||
+      year < 1970 || year > 2200 || month < 1 || month > 12) {
+    return 0;
+  }
+  int64_t nanos = 0;
+  size_t at = static_cast<size_t>(used);
+  if (at < text.size() && text[at] == '.') {
+    int64_t unit = 100'000'000;
+    for (++at; at < text.size() && isdigit(text[at]) != 0; ++at, unit /= 10) {
+      nanos += (text[at] - '0') * unit;
+    }
+  }
+  int64_t offset = 0;
+  int off_hour, off_minute;
+  char sign;
+  if (at < text.size() && sscanf(text.c_str() + at, "%c%2d:%2d", &sign,
+                                 &off_hour, &off_minute) == 3) {
+    offset = (off_hour * 60 + off_minute) * (sign == '-' ? -60 : 60);
+  }
+  const int64_t seconds = DaysFromCivil(year, month, day) * 86'400 +
+                          hour * 3600 + minute * 60 + second - offset;
+  return seconds < 0 ? 0 : seconds * 1'000'000'000 + nanos;
+}
+
+void CopyStrings(const std::vector<std::string>& from,
+                 google::protobuf::RepeatedPtrField<std::string>* to) {
+  for (const std::string& text : from) *to->Add() = text;
+}
+
+// {"a": {}, "b": {}}: Docker's way to write a set.
+std::vector<std::string> MemberNames(const Json* json) {
+  std::vector<std::string> names;
+  if (json == nullptr || !json->is_object()) return names;
+  for (const auto& member : json->items()) names.push_back(member.key());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Status ParseHealthcheck(const Json& json, state::v1::Healthcheck* to) {
+  std::vector<std::string> test;
+  int64_t interval = 0, timeout = 0, start_period = 0, retries = 0,
+          start_interval = 0;
+  JsonReader reader(json, "config.Healthcheck");
+  reader.Get("Test", test);
+  reader.Get("Interval", interval);
+  reader.Get("Timeout", timeout);
+  reader.Get("StartPeriod", start_period);
+  reader.Get("StartInterval", start_interval);
+  reader.Get("Retries", retries);
+  RETURN_IF_ERROR(reader.status());
+  CopyStrings(test, to->mutable_test());
+  to->set_interval(interval);
+  to->set_timeout(timeout);
+  to->set_start_period(start_period);
+  to->set_start_interval(start_interval);
+  to->set_retries(retries);
+  return OkStatus();
+}
+
+Status ParseRunConfig(const Json& json, state::v1::ImageConfig* to) {
+  std::vector<std::string> env, entrypoint, cmd, shell;
+  std::map<std::string, std::string> labels;
+  JsonReader reader(json, "config");
+  reader.Get("User", *to->mutable_user());
+  reader.Get("WorkingDir", *to->mutable_working_dir());
+  reader.Get("StopSignal", *to->mutable_stop_signal());
+  reader.Get("Env", env);
+  reader.Get("Entrypoint", entrypoint);
+  reader.Get("Cmd", cmd);
+  reader.Get("Shell", shell);
+  reader.Get("Labels", labels);
+  RETURN_IF_ERROR(reader.status());
+  CopyStrings(env, to->mutable_env());
+  CopyStrings(entrypoint, to->mutable_entrypoint());
+  CopyStrings(cmd, to->mutable_cmd());
+  CopyStrings(shell, to->mutable_shell());
+  to->mutable_labels()->insert(labels.begin(), labels.end());
+  CopyStrings(MemberNames(reader.Find("Volumes")), to->mutable_volumes());
+  CopyStrings(MemberNames(reader.Find("ExposedPorts")),
+              to->mutable_exposed_ports());
+  if (const Json* check = reader.Find("Healthcheck")) {
+    return ParseHealthcheck(*check, to->mutable_healthcheck());
+  }
+  return OkStatus();
+}
+
+Status ParseRootfs(const Json& json, std::vector<Digest>& diff_ids) {
+  std::string type;
+  std::vector<std::string> texts;
+  JsonReader reader(json, "rootfs");
+  reader.Get("type", type);
+  reader.Get("diff_ids", texts);
+  RETURN_IF_ERROR(reader.status());
+  if (type != "layers") {
+    return InvalidArgument("rootfs.type " + Quoted(type) + " is not layers");
+  }
+  if (texts.size() > kMaxLayers) {
+    return InvalidArgument("rootfs.diff_ids has too many entries");
+  }
+  for (const std::string& text : texts) {
+    ASSIGN_OR_RETURN_AS(Digest digest, Digest::Parse(text), "rootfs.diff_ids");
+    diff_ids.push_back(std::move(digest));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<Document> ParseDocument(std::string_view bytes,
+                                 const std::string& media_type) {
+  ASSIGN_OR_RETURN(const Json json, ParseStrictly(bytes, "manifest"));
+  JsonReader reader(json, "manifest");
+  int64_t version = 0;
+  std::string own_type;
+  reader.Get("schemaVersion", version);
+  reader.Get("mediaType", own_type);
+  RETURN_IF_ERROR(reader.status());
+  if (version == 1) {
+    return InvalidArgument(
+        "manifest has Docker's schema 1, which is no longer supported: push "
+        "the image again with a current tool");
+  }
+  if (version != 2) return InvalidArgument("manifest.schemaVersion is not 2");
+  const bool lists = json.contains("manifests");
+  const bool runs = json.contains("layers") || json.contains("config");
+  if (lists && runs) {
+    return InvalidArgument("manifest is both an index and an image");
+  }
+  const std::string type = own_type.empty() ? media_type : own_type;
+  if (lists && !IsManifestType(type)) return ParseIndex(reader, type);
+  if (runs && !IsIndexType(type)) return ParseManifest(reader, type);
+  return InvalidArgument("manifest of type " + Quoted(type) +
+                         " does not have the members of that type");
+}
+
+StatusOr<ImageSpec> ParseImageSpec(std::string_view bytes) {
+  ASSIGN_OR_RETURN(const Json json,
+                   ParseStrictly(bytes, "image configuration"));
+  ImageSpec spec;
+  std::string created;
+  JsonReader reader(json, "");
+  reader.Get("created", created);
+  reader.Get("author", spec.author);
+  RETURN_IF_ERROR_AS(reader.status(), "image configuration");
+  ASSIGN_OR_RETURN_AS(spec.platform, ParsePlatform(json, ""),
+                      "image configuration");
+  spec.created = ParseTime(created);
+  const Json* const rootfs = reader.Find("rootfs");
+  if (rootfs == nullptr) {
+    return InvalidArgument("image configuration: rootfs is missing");
+  }
+  RETURN_IF_ERROR_AS(ParseRootfs(*rootfs, spec.diff_ids),
+                     "image configuration");
+  if (const Json* config = reader.Find("config")) {
+    RETURN_IF_ERROR_AS(ParseRunConfig(*config, &spec.config),
+                       "image configuration");
+  }
+  return spec;
+}
+
+Digest ChainIdOf(const std::vector<Digest>& diff_ids, size_t count) {
+  Digest chain;
+  for (size_t i = 0; i < count && i < diff_ids.size(); ++i) {
+    chain = i == 0 ? diff_ids[0]
+                   : Digest::Of(chain.str() + " " + diff_ids[i].str());
+  }
+  return chain;
+}
+
+}  // namespace berth::image

@@ -1,0 +1,182 @@
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/strings.h"
+#include "image/manifest.h"
+
+namespace berth::image {
+namespace {
+
+constexpr std::string_view kOciIndex =
+    "application/vnd.oci.image.index.v1+json";
+constexpr std::string_view kDockerList =
+    "application/vnd.docker.distribution.manifest.list.v2+json";
+constexpr std::string_view kOciManifest =
+    "application/vnd.oci.image.manifest.v1+json";
+constexpr std::string_view kDockerManifest =
+    "application/vnd.docker.distribution.manifest.v2+json";
+
+constexpr std::array<std::string_view, 7> kLayers = {
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    "application/vnd.docker.image.rootfs.diff.tar+gzip",
+};
+
+constexpr std::array<std::string_view, 5> kForeignLayers = {
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+};
+
+// An attestation or a signature that travels in an image's index.
+bool IsNoImage(const Descriptor& entry) {
+  const auto kind = entry.annotations.find("vnd.docker.reference.type");
+  return !entry.artifact_type.empty() ||
+         (kind != entry.annotations.end() &&
+          kind->second == "attestation-manifest") ||
+         entry.platform.os() == "unknown" ||
+         entry.platform.architecture() == "unknown";
+}
+
+// 7 for "v7"; 0 for none.
+int Level(const std::string& variant) {
+  return variant.size() == 2 && variant[0] == 'v' && isdigit(variant[1]) != 0
+             ? variant[1] - '0'
+             : 0;
+}
+
+// The x86-64 level of this processor (System V psABI, "micro-architecture
+// levels").
+int AmdLevel() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
+    return 4;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma")) {
+    return 3;
+  }
+  if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")) {
+    return 2;
+  }
+#endif
+  return 1;
+}
+
+}  // namespace
+
+bool IsIndexType(std::string_view type) {
+  return type == kOciIndex || type == kDockerList;
+}
+
+bool IsManifestType(std::string_view type) {
+  return type == kOciManifest || type == kDockerManifest;
+}
+
+bool IsLayerType(std::string_view type) {
+  return std::find(kLayers.begin(), kLayers.end(), type) != kLayers.end();
+}
+
+bool IsForeignLayerType(std::string_view type) {
+  return std::find(kForeignLayers.begin(), kForeignLayers.end(), type) !=
+         kForeignLayers.end();
+}
+
+Platform NormalizePlatform(const Platform& given) {
+  Platform platform;
+  const std::string os = Lower(given.os());
+  std::string architecture = Lower(given.architecture());
+  std::string variant = Lower(given.variant());
+  platform.set_os(os.empty() ? "linux" : os);
+  if (variant.size() == 1 && isdigit(variant[0]) != 0) variant = "v" + variant;
+  if (architecture == "x86_64" || architecture == "x86-64") {
+    architecture = "amd64";
+  } else if (architecture == "i386") {
+    architecture = "386";
+  } else if (architecture == "aarch64") {
+    architecture = "arm64";
+  } else if (architecture == "armhf" || architecture == "armv7l") {
+    architecture = "arm";
+    variant = "v7";
+  } else if (architecture == "armel" || architecture == "armv6l") {
+    architecture = "arm";
+    variant = "v6";
+  }
+  if (architecture == "arm" && variant.empty()) variant = "v7";
+  if (architecture == "arm64" && variant == "v8") variant.clear();
+  if (architecture == "amd64" && variant == "v1") variant.clear();
+  platform.set_architecture(architecture);
+  platform.set_variant(variant);
+  return platform;
+}
+
+Platform HostPlatform() {
+  Platform platform;
+  struct utsname names;
+  uname(&names);
+  platform.set_os("linux");
+  platform.set_architecture(names.machine);
+  platform = NormalizePlatform(platform);
+  if (platform.architecture() == "amd64" && AmdLevel() > 1) {
+    platform.set_variant("v" + std::to_string(AmdLevel()));
+  }
+  return platform;
+}
+
+std::string PlatformText(const Platform& platform) {
+  return platform.os() + "/" + platform.architecture() +
+         (platform.variant().empty() ? "" : "/" + platform.variant());
+}
+
+int PlatformRank(const Platform& offered_as_is, const Platform& host) {
+  const Platform offered = NormalizePlatform(offered_as_is);
+  if (offered.os() != host.os() ||
+      offered.architecture() != host.architecture()) {
+    return 0;
+  }
+  const int level = Level(offered.variant());
+  if (offered.variant().empty()) return 1;
+  if (level == 0) return 0;
+  if (host.variant().empty()) return offered.variant().empty() ? 1 : 0;
+  return level <= Level(host.variant()) ? 1 + level : 0;
+}
+
+StatusOr<Descriptor> ChooseManifest(const Index& index, const Platform& host) {
+  const Descriptor* best = nullptr;
+  const Descriptor* unstated = nullptr;
+  int best_rank = 0;
+  std::vector<std::string> offers;
+  for (const Descriptor& entry : index.manifests) {
+    if (IsNoImage(entry)) continue;
+    if (!entry.has_platform()) {
+      if (unstated == nullptr) unstated = &entry;
+      continue;
+    }
+    const int rank = PlatformRank(entry.platform, host);
+    if (rank > best_rank) {
+      best = &entry;
+      best_rank = rank;
+    }
+    if (offers.size() < 16) offers.push_back(PlatformText(entry.platform));
+  }
+  if (best == nullptr) best = unstated;
+  if (best == nullptr) {
+    return NotFound("no image for " + PlatformText(host) + ", only for " +
+                    (offers.empty() ? "none" : Join(offers, ", ")));
+  }
+  return *best;
+}
+
+}  // namespace berth::image

@@ -1,0 +1,161 @@
+#include "image/registry/credentials.h"
+
+#include <optional>
+
+#include "base/json.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+
+namespace berth::image {
+namespace {
+
+constexpr uint64_t kMaxFile = 1 << 20;
+constexpr std::string_view kAlphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+// docker.io has had several names.
+constexpr std::string_view kDockerHosts[] = {"docker.io", "index.docker.io",
+                                             "registry-1.docker.io"};
+
+std::optional<std::string> Base64Decode(std::string_view text) {
+  std::string out;
+  uint32_t bits = 0;
+  int have = 0;
+  while (EndsWith(text, "=")) text.remove_suffix(1);
+  for (char c : text) {
+    if (c == '-') c = '+';  // the URL-safe alphabet
+    if (c == '_') c = '/';
+    const size_t value = kAlphabet.find(c);
+    if (value == std::string_view::npos) return std::nullopt;
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    have += 6;
+    if (have < 8) continue;
+    have -= 8;
+    out += static_cast<char>(bits >> have & 0xff);
+  }
+  return out;
+}
+
+bool SameHost(const std::string& a, const std::string& b) {
+  const auto canonical = [](const std::string& host) {
+    const std::string lower = Lower(host);
+    for (const std::string_view name : kDockerHosts) {
+      if (lower == name) return std::string(kDockerHosts[0]);
+    }
+    return lower;
+  };
+  return canonical(a) == canonical(b);
+}
+
+}  // namespace
+
+std::string Base64Encode(std::string_view bytes) {
+  std::string out;
+  uint32_t bits = 0;
+  int have = 0;
+  for (const char c : bytes) {
+    bits = bits << 8 | static_cast<unsigned char>(c);
+    for (have += 8; have >= 6;) {
+      have -= 6;
+      out += kAlphabet[bits >> have & 63];
+    }
+  }
+  if (have > 0) out += kAlphabet[bits << (6 - have) & 63];
+  while (out.size() % 4 != 0) out += '=';
+  return out;
+}
+
+std::string HostOfServerAddress(const std::string& address) {
+  std::string host = address;
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (StartsWith(host, scheme)) host = host.substr(scheme.size());
+  }
+  return host.substr(0, host.find('/'));
+}
+
+StatusOr<Credential> CredentialFrom(const RegistryAuth& auth,
+                                    const std::string& domain) {
+  Credential credential;
+  if (!auth.server_address.empty() &&
+      !SameHost(HostOfServerAddress(auth.server_address), domain)) {
+    return credential;
+  }
+  if (!auth.registry_token.empty()) {
+    credential.registry_token = auth.registry_token;
+    return credential;
+  }
+  if (!auth.identity_token.empty()) {
+    credential.identity_token = auth.identity_token;
+    return credential;
+  }
+  credential.username = auth.username;
+  credential.password = auth.password;
+  if (credential.username.empty() && !auth.auth.empty()) {
+    const std::optional<std::string> pair = Base64Decode(auth.auth);
+    const size_t colon = pair ? pair->find(':') : std::string::npos;
+    if (colon == std::string::npos) {
+      return InvalidArgument(
+          "registry credential \"auth\" is not base64 of "
+          "\"user:password\"");
+    }
+    credential.username = pair->substr(0, colon);
+    credential.password = pair->substr(colon + 1);
+    // Some writers keep the end of a C string.
+    credential.password.resize(credential.password.find_last_not_of('\0') + 1);
+  }
+  if (credential.username == "<token>") {
+    credential.identity_token = credential.password;
+    credential.username.clear();
+    credential.password.clear();
+  }
+  return credential;
+}
+
+StatusOr<CredentialFile> CredentialFile::Load(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFile));
+  StatusOr<CredentialFile> file = Parse(text);
+  return file.ok() ? file : Annotate(file.status(), Quoted(path));
+}
+
+StatusOr<CredentialFile> CredentialFile::Parse(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "credential file"));
+  CredentialFile file;
+  JsonReader reader(json, "");
+  const Json* const auths = reader.Find("auths");
+  RETURN_IF_ERROR(reader.status());
+  if (auths == nullptr || !auths->is_object()) return file;
+  for (const auto& member : auths->items()) {
+    RegistryAuth auth;
+    JsonReader entry(member.value(), "auths." + member.key());
+    entry.Get("auth", auth.auth);
+    entry.Get("username", auth.username);
+    entry.Get("password", auth.password);
+    entry.Get("identitytoken", auth.identity_token);
+    entry.Get("registrytoken", auth.registry_token);
+    RETURN_IF_ERROR(entry.status());
+    std::string key = member.key();
+    const std::string host = HostOfServerAddress(key);
+    // "https://index.docker.io/v1/" and its like name a host, not a path.
+    if (StartsWith(key, "http")) key = host;
+    while (EndsWith(key, "/")) key.pop_back();
+    file.entries_[key] = auth;
+  }
+  return file;
+}
+
+StatusOr<Credential> CredentialFile::Find(const Reference& reference) const {
+  const RegistryAuth* best = nullptr;
+  size_t best_length = 0;
+  const std::string name = reference.name();
+  for (const auto& [key, auth] : entries_) {
+    const bool matches = SameHost(key, reference.domain()) || key == name ||
+                         StartsWith(name, key + "/");
+    if (matches && key.size() >= best_length) {
+      best = &auth;
+      best_length = key.size();
+    }
+  }
+  if (best == nullptr) return Credential();
+  return CredentialFrom(*best, reference.domain());
+}
+
+}  // namespace berth::image

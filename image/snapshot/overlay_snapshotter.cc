@@ -1,0 +1,170 @@
+#include "image/snapshot/overlay_snapshotter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "base/fs/tree.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+
+namespace berth::image {
+namespace {
+
+// mount(2) copies one page; its last byte ends the text.
+constexpr size_t kMaxOptions = 4095;
+
+Status MakeDirectory(const std::string& path, mode_t mode) {
+  if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+    return Errno(errno, "mkdir " + Quoted(path));
+  }
+  return OkStatus();
+}
+
+// The root of an overlay looks like its upper directory: that must look like
+// the image's.
+Status CopyOwnerAndMode(const std::string& from, const std::string& to) {
+  struct stat info;
+  if (stat(from.c_str(), &info) != 0) {
+    return Errno(errno, "stat " + Quoted(from));
+  }
+  if (chown(to.c_str(), info.st_uid, info.st_gid) != 0) {
+    return Errno(errno, "chown " + Quoted(to));
+  }
+  if (chmod(to.c_str(), info.st_mode & 07777) != 0) {
+    return Errno(errno, "chmod " + Quoted(to));
+  }
+  return OkStatus();
+}
+
+Mount Bind(const std::string& directory, const char* access) {
+  Mount mount;
+  mount.type = "bind";
+  mount.source = directory;
+  mount.options = {"rbind", access};
+  return mount;
+}
+
+StatusOr<std::vector<Mount>> Overlay(const std::vector<std::string>& lower,
+                                     std::vector<std::string> upper) {
+  Mount mount;
+  mount.type = "overlay";
+  mount.source = "overlay";
+  mount.options = std::move(upper);
+  mount.options.push_back("lowerdir=" + Join(lower, ":"));
+  mount.options.push_back("index=off");
+  const size_t length = Join(mount.options, ",").size();
+  if (length > kMaxOptions) {
+    return FailedPrecondition(
+        "overlay of " + std::to_string(lower.size()) + " layers: its options " +
+        "are over the limit of " + std::to_string(kMaxOptions) + " bytes");
+  }
+  return std::vector<Mount>{mount};
+}
+
+}  // namespace
+
+Status OverlaySnapshotter::Probe(const std::string& directory) {
+  const std::string probe = directory + "/.overlay-probe";
+  RETURN_IF_ERROR(RemoveTree(AT_FDCWD, probe));
+  for (const char* part : {"", "/lower", "/upper", "/work", "/merged"}) {
+    RETURN_IF_ERROR(MakeDirectory(probe + part, 0700));
+  }
+  Mount mount;
+  mount.type = "overlay";
+  mount.source = "overlay";
+  mount.target = probe + "/merged";
+  mount.options = {"lowerdir=" + probe + "/lower",
+                   "upperdir=" + probe + "/upper", "workdir=" + probe + "/work",
+                   "index=off"};
+  const Status mounted = MountAt(mount);
+  if (mounted.ok()) RETURN_IF_ERROR(Unmount(mount.target, 0));
+  RETURN_IF_ERROR(RemoveTree(AT_FDCWD, probe));
+  return mounted;
+}
+
+Status OverlaySnapshotter::Prepare(uint64_t number, const Digest& chain) {
+  const std::string upper = layers_.PathOf(number);
+  RETURN_IF_ERROR(MakeDirectory(upper + ".work", 0700));
+  if (access(upper.c_str(), F_OK) == 0) return OkStatus();
+  // It gets its name when it is complete: what the container then changes must
+  // not be changed back.
+  const std::string fresh = upper + ".new";
+  RETURN_IF_ERROR(MakeDirectory(fresh, 0755));
+  ASSIGN_OR_RETURN(const std::vector<std::string> lower,
+                   layers_.Directories(chain));
+  if (!lower.empty()) RETURN_IF_ERROR(CopyOwnerAndMode(lower[0], fresh));
+  if (rename(fresh.c_str(), upper.c_str()) != 0) {
+    return Errno(errno, "rename " + Quoted(fresh));
+  }
+  return OkStatus();
+}
+
+StatusOr<std::vector<Mount>> OverlaySnapshotter::Mounts(
+    uint64_t number, const Digest& chain) const {
+  const std::string upper = layers_.PathOf(number);
+  ASSIGN_OR_RETURN(const std::vector<std::string> lower,
+                   layers_.Directories(chain));
+  if (lower.empty()) return std::vector<Mount>{Bind(upper, "rw")};
+  return Overlay(lower, {"upperdir=" + upper, "workdir=" + upper + ".work"});
+}
+
+StatusOr<std::vector<Mount>> OverlaySnapshotter::ReadOnlyMounts(
+    uint64_t number, const Digest& chain) const {
+  ASSIGN_OR_RETURN(const std::vector<std::string> lower,
+                   layers_.Directories(chain));
+  if (lower.empty()) {
+    return std::vector<Mount>{Bind(layers_.PathOf(number), "ro")};
+  }
+  if (lower.size() == 1) return std::vector<Mount>{Bind(lower[0], "ro")};
+  return Overlay(lower, {"ro"});
+}
+
+StatusOr<std::vector<std::string>> OverlaySnapshotter::Directories(
+    uint64_t number, const Digest& chain) const {
+  ASSIGN_OR_RETURN(std::vector<std::string> all, layers_.Directories(chain));
+  all.insert(all.begin(), layers_.PathOf(number));
+  return all;
+}
+
+StatusOr<DiskUsage> OverlaySnapshotter::Usage(uint64_t number) const {
+  return TreeUsage(layers_.PathOf(number));
+}
+
+Status OverlaySnapshotter::Remove(uint64_t number) {
+  return layers_.RemoveDirectory(number);
+}
+
+StatusOr<DiskUsage> TreeUsage(const std::string& directory) {
+  std::string root = directory;
+  char* const roots[] = {root.data(), nullptr};
+  std::unique_ptr<FTS, int (*)(FTS*)> walk(
+      fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, nullptr),
+      fts_close);
+  if (walk == nullptr) return Errno(errno, "walk " + Quoted(directory));
+  DiskUsage usage;
+  std::set<ino_t> seen;
+  while (const FTSENT* entry = fts_read(walk.get())) {
+    // Names come and go while the container runs.
+    if (entry->fts_statp == nullptr || entry->fts_info == FTS_DP ||
+        entry->fts_info == FTS_NS || entry->fts_info == FTS_ERR) {
+      continue;
+    }
+    const struct stat& info = *entry->fts_statp;
+    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) &&
+        !seen.insert(info.st_ino).second) {
+      continue;
+    }
+    ++usage.inodes;
+    usage.bytes += static_cast<uint64_t>(info.st_blocks) * 512;
+  }
+  return usage;
+}
+
+}  // namespace berth::image

@@ -1,0 +1,45 @@
+#ifndef IMAGE_SNAPSHOT_OVERLAY_SNAPSHOTTER_H_
+#define IMAGE_SNAPSHOT_OVERLAY_SNAPSHOTTER_H_
+
+#include <string>
+#include <vector>
+
+#include "image/snapshot/layer_store.h"
+#include "image/snapshot/snapshotter.h"
+
+namespace berth::image {
+
+// overlayfs: DIR/<n> is the upper directory, DIR/<n>.work its work directory.
+//
+// mount(2) takes one page of options, so the number of layers is limited by
+// the length of their paths: about 130 below /var/lib/berth. More is
+// FAILED_PRECONDITION. A single layer without a writable one on top is a bind
+// mount, as overlayfs wants two.
+class OverlaySnapshotter : public Snapshotter {
+ public:
+  // `layers` must outlive it.
+  explicit OverlaySnapshotter(LayerStore& layers) : layers_(layers) {}
+
+  // OK if overlayfs with trusted xattrs works in this directory.
+  static Status Probe(const std::string& directory);
+
+  Status Prepare(uint64_t number, const Digest& chain) override;
+  StatusOr<std::vector<Mount>> Mounts(uint64_t number,
+                                      const Digest& chain) const override;
+  StatusOr<std::vector<Mount>> ReadOnlyMounts(
+      uint64_t number, const Digest& chain) const override;
+  StatusOr<std::vector<std::string>> Directories(
+      uint64_t number, const Digest& chain) const override;
+  StatusOr<DiskUsage> Usage(uint64_t number) const override;
+  Status Remove(uint64_t number) override;
+
+ private:
+  LayerStore& layers_;
+};
+
+// What a tree takes on the disk; hard links count once.
+StatusOr<DiskUsage> TreeUsage(const std::string& directory);
+
+}  // namespace berth::image
+
+#endif  // IMAGE_SNAPSHOT_OVERLAY_SNAPSHOTTER_H_
