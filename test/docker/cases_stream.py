@@ -1,0 +1,194 @@
+"""Streams and terminals: bytes, detach, resize, clients that vanish."""
+import fcntl
+import hashlib
+import os
+import pty
+import random
+import struct
+import subprocess
+import termios
+
+from harness import Reader, check, equal, eventually
+
+MIB = 1 << 20
+
+
+class Terminal:
+    """The docker CLI on a terminal of its own."""
+
+    def __init__(self, docker, *args, rows=24, columns=80):
+        self.master, slave = pty.openpty()
+        self.resize(rows, columns)
+        self.process = docker.popen(*args, stdin=slave, stdout=slave,
+                                    stderr=slave, start_new_session=True,
+                                    preexec_fn=lambda: fcntl.ioctl(
+                                        0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        self.reader = Reader(self.master)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def expect(self, text, seconds=15):
+        begin = self.seen if hasattr(self, "seen") else 0
+        def found():
+            return text.encode() in self.reader.data[begin:]
+        try:
+            eventually(f"{text!r} on the terminal", found, seconds)
+        except Exception as failure:
+            failure.args = (f"{failure}; seen {self.reader.data[begin:]!r}",)
+            raise
+        self.seen = begin + self.reader.data[begin:].index(text.encode())
+        self.seen += len(text)
+
+    def end(self, seconds=15):
+        """The CLI's exit code."""
+        try:
+            return self.process.wait(seconds)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            os.close(self.master)
+
+
+PROMPT = "root@box:/# "
+
+
+def interactive_bash(docker):
+    terminal = Terminal(docker, "run", "--rm", "-it", "ubuntu", "/bin/bash")
+    terminal.expect(PROMPT)
+    terminal.type("echo $((40 + 2)); tty\n")
+    terminal.expect("42\r\n")
+    terminal.expect("/dev/")
+    terminal.type("sleep 1000 &\njobs\n")
+    terminal.expect("Running")
+    terminal.type("exit 7\n")
+    equal(terminal.end(), 7, "exit code")
+
+
+def the_window_size_follows(docker):
+    terminal = Terminal(docker, "run", "--rm", "-it", "ubuntu", "/bin/bash",
+                        rows=31, columns=97)
+    terminal.expect(PROMPT)
+    terminal.type("stty size\n")
+    terminal.expect("31 97\r\n")
+    terminal.resize(40, 120)
+    os.kill(terminal.process.pid, 28)  # SIGWINCH
+    def resized():
+        terminal.type("stty size\n")
+        try:
+            terminal.expect("40 120\r\n", 1)
+            return True
+        except Exception:
+            return False
+    eventually("the new size", resized, 10)
+    terminal.type("exit\n")
+    equal(terminal.end(), 0, "exit code")
+
+
+def control_c_reaches_the_program(docker):
+    terminal = Terminal(docker, "run", "--rm", "-it", "ubuntu", "/bin/bash")
+    terminal.expect(PROMPT)
+    terminal.type("sleep 1000; echo after=$?\n")
+    terminal.expect("\r\n")
+    terminal.type("\x03")
+    terminal.expect(PROMPT)
+    terminal.type("exit 3\n")
+    equal(terminal.end(), 3, "exit code")
+
+
+def detach_and_attach(docker):
+    terminal = Terminal(docker, "run", "--name", "kept", "-it", "ubuntu",
+                        "/bin/bash")
+    terminal.expect(PROMPT)
+    terminal.type("X=remembered\n")
+    terminal.expect(PROMPT)
+    terminal.type("\x10\x11")  # ctrl-P ctrl-Q
+    terminal.end()
+    equal(docker.inspect("kept", "{{.State.Running}}"), "true")
+    again = Terminal(docker, "attach", "kept")
+    again.type("\n")
+    again.expect(PROMPT)
+    again.type("echo $X\n")
+    again.expect("remembered\r\n")
+    again.type("exit 5\n")
+    equal(again.end(), 5, "exit code")
+
+
+def exec_with_a_terminal(docker):
+    name = docker.start("ubuntu", "sleep", "100")
+    terminal = Terminal(docker, "exec", "-it", name, "/bin/bash")
+    terminal.expect(PROMPT)
+    terminal.type("exit 4\n")
+    equal(terminal.end(), 4, "exit code")
+
+
+def input_ends_where_it_ends(docker):
+    equal(docker.run("-i", "busybox", "wc", "-c", stdin=b"x" * 100000).out,
+          "100000\n")
+
+
+def two_hundred_mebibytes_through_cat(docker):
+    block = random.Random(1).randbytes(MIB)
+    process = docker.popen("run", "--rm", "-i", "busybox", "cat",
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pid = os.fork()
+    if pid == 0:
+        process.stdout.close()
+        for _ in range(200):
+            process.stdin.write(block)
+        process.stdin.close()
+        os._exit(0)
+    process.stdin.close()
+    got, count = hashlib.sha256(), 0
+    while True:
+        piece = process.stdout.read(MIB)
+        if not piece:
+            break
+        got.update(piece)
+        count += len(piece)
+    os.waitpid(pid, 0)
+    equal(process.wait(30), 0, "exit code")
+    equal(count, 200 * MIB, "bytes")
+    wanted = hashlib.sha256()
+    for _ in range(200):
+        wanted.update(block)
+    equal(got.hexdigest(), wanted.hexdigest(), "sha256")
+
+
+def attach_gets_the_output(docker):
+    name = docker.start("-i", "busybox", "sh", "-c", "read x; echo got $x")
+    client = docker.popen("attach", name, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE)
+    client.stdin.write(b"this\n")
+    client.stdin.flush()
+    equal(client.stdout.readline(), b"got this\n")
+    client.stdin.close()
+    client.stdout.close()
+    equal(client.wait(20), 0, "exit code")
+
+
+def a_client_that_vanishes_leaves_the_rest(docker):
+    name = docker.start("-i", "busybox", "sh", "-c",
+                        "while :; do echo tick; sleep 0.1; done")
+    for verb in (("logs", "-f", name), ("attach", "--no-stdin", name),
+                 ("events",)):
+        client = docker.popen(*verb, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+        if verb[0] != "events":
+            check(client.stdout.readline() == b"tick\n", verb[0])
+        client.kill()
+        client.wait()
+        client.stdout.close()
+    equal(docker.inspect(name, "{{.State.Running}}"), "true")
+    equal(docker("exec", name, "echo", "alive").out, "alive\n")
+
+
+CASES = [value for name, value in list(globals().items())
+         if callable(value) and getattr(value, "__module__", "") == __name__
+         and name != "Terminal"]

@@ -1,0 +1,150 @@
+"""What a case has: the docker CLI, and cleaning up after itself."""
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+ID = re.compile(r"^[0-9a-f]{64}$")
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def equal(got, wanted, what="output"):
+    check(got == wanted, f"{what}: {got!r}, wanted {wanted!r}")
+
+
+def too_slow(*_):
+    raise Failure("the case hangs")
+
+
+class Result:
+    def __init__(self, done, command):
+        self.code, self.command = done.returncode, command
+        self.out = done.stdout
+        self.err = done.stderr
+
+    def __repr__(self):
+        return f"[{self.command}: {self.code}, {self.out!r}, {self.err!r}]"
+
+
+class Docker:
+    """docker("run", "--rm", "busybox", "true", code=0).out"""
+
+    def __init__(self, host, registry, engine, program="docker"):
+        self.host, self.registry, self.engine = host, registry, engine
+        self.program = program
+
+    def argv(self, *args):
+        return [self.program, "-H", self.host, *args]
+
+    def __call__(self, *args, code=0, stdin=b"", timeout=60):
+        """Runs the CLI; `code` None accepts any exit code."""
+        done = subprocess.run(self.argv(*args), input=stdin,
+                              capture_output=True, timeout=timeout)
+        done.stdout = done.stdout.decode(errors="replace")
+        done.stderr = done.stderr.decode(errors="replace")
+        result = Result(done, " ".join(args))
+        check(code is None or result.code == code,
+              f"exit code {result.code}, wanted {code}: {result}")
+        return result
+
+    def popen(self, *args, **kwargs):
+        return subprocess.Popen(self.argv(*args), **kwargs)
+
+    def run(self, *args, **kwargs):
+        return self("run", "--rm", *args, **kwargs)
+
+    def shell(self, script, *options, **kwargs):
+        """The output of a script in a fresh busybox."""
+        return self.run(*options, "busybox", "sh", "-c", script, **kwargs).out
+
+    def start(self, *args):
+        """A container in the background; its id."""
+        out = self("run", "-d", *args).out.strip()
+        check(ID.match(out), f"run -d printed {out!r}")
+        return out
+
+    def inspect(self, name, template):
+        return self("inspect", "-f", template, name).out.rstrip("\n")
+
+    def clear(self):
+        """Removes every container and every volume."""
+        ids = self("ps", "-aq").out.split()
+        if ids:
+            self("rm", "-f", "-v", *ids, code=None)
+        volumes = self("volume", "ls", "-q", code=None).out.split()
+        if volumes:
+            self("volume", "rm", *volumes, code=None)
+
+
+def eventually(what, probe, seconds=10):
+    """Waits until probe() is true; its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = probe()
+        if value:
+            return value
+        check(time.monotonic() < deadline, "in vain: " + what)
+        time.sleep(0.05)
+
+
+def run_cases(cases, docker, only):
+    passed, failed, skipped = 0, 0, 0
+    signal.signal(signal.SIGALRM, too_slow)
+    for case in cases:
+        name = case.__name__.replace("_", " ")
+        if only and only not in name:
+            continue
+        begin = time.monotonic()
+        signal.alarm(90)
+        try:
+            verdict = case(docker)
+            if verdict:
+                skipped += 1
+                print(f"SKIP {name}: {verdict}", flush=True)
+            else:
+                passed += 1
+                took = time.monotonic() - begin
+                print(f"ok   {name} ({took:.1f} s)", flush=True)
+        except (Failure, subprocess.TimeoutExpired, OSError) as failure:
+            failed += 1
+            print(f"FAIL {name}: {failure}", flush=True)
+        signal.alarm(0)
+        try:
+            docker.clear()
+        except (Failure, subprocess.TimeoutExpired) as failure:
+            failed += 1
+            print(f"FAIL clearing up after {name}: {failure}", flush=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 0 if failed == 0 and passed > 0 else 1
+
+
+class Reader(threading.Thread):
+    """Collects what a process writes, while it runs."""
+
+    def __init__(self, fd):
+        super().__init__(daemon=True)
+        self.fd, self.data = fd, b""
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                piece = os.read(self.fd, 65536)
+            except OSError:
+                return
+            if not piece:
+                return
+            self.data += piece
+
+    def has(self, text):
+        return text in self.data

@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+"""Pushes what the cases run: library/busybox, library/ubuntu, test/config.
+
+usage: images.py DIR HOST:PORT
+
+"ubuntu" is made from this machine's own Debian packages: bash, coreutils and
+the libraries that they need, under the name that everybody types.
+"""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import images  # noqa: E402
+from oci_layout import Layout, Registry, Tree  # noqa: E402
+
+PROGRAMS = ["bash", "cat", "ls", "stty", "sleep", "id", "echo", "env", "head",
+            "tail", "ps", "kill", "uname", "hostname", "touch", "tty"]
+
+
+def libraries(program):
+    listed = subprocess.run(["ldd", program], check=True, text=True,
+                            stdout=subprocess.PIPE).stdout
+    return {word for word in listed.split() if word.startswith("/")}
+
+
+def ubuntu_tree():
+    tree = Tree()
+    for name in ("bin", "dev", "etc", "lib", "lib64", "proc", "root", "sys",
+                 "usr", "usr/lib", "lib/x86_64-linux-gnu",
+                 "usr/lib/x86_64-linux-gnu", "tmp"):
+        tree.directory(name)
+    needed = set()
+    for name in PROGRAMS:
+        path = "/bin/" + name
+        needed |= libraries(path)
+        with open(path, "rb") as program:
+            tree.file("bin/" + name, program.read(), 0o755)
+    tree.symlink("bin/sh", "bash")
+    for path in sorted(needed):
+        with open(path, "rb") as library:
+            tree.file(path.lstrip("/"), library.read(), 0o755)
+    tree.file("etc/passwd", images.PASSWD.replace("/bin/sh", "/bin/bash"))
+    tree.file("etc/group", images.GROUP)
+    tree.file("root/.bashrc", "PS1='root@box:\\w# '\n")
+    return tree
+
+
+def main():
+    folder, address = sys.argv[1:]
+    registry = Registry(address)
+    images.make_busybox(folder + "/busybox")
+    registry.push(folder + "/busybox", "latest", "library/busybox")
+    registry.push(folder + "/busybox", "docker", "library/busybox", "old")
+    images.make_config(folder + "/config")
+    registry.push(folder + "/config", "latest", "test/config")
+    layout = Layout(folder + "/ubuntu")
+    config = {"Env": [images.PATH], "Cmd": ["/bin/bash"]}
+    layer = layout.layer(ubuntu_tree())
+    layout.tag("latest", layout.manifest([layer], config))
+    registry.push(folder + "/ubuntu", "latest", "library/ubuntu")
+
+
+if __name__ == "__main__":
+    main()
