@@ -126,7 +126,7 @@ Status LayerApplier::ApplyRoot(const LayerEntry& entry) {
   if (fchown(root_.fd(), entry.uid, entry.gid) != 0) {
     return Errno(errno, "chown the root");
   }
-  RETURN_IF_ERROR(SetXattrs(entry, FdPath(root_.fd())));
+  RETURN_IF_ERROR(SetXattrs(entry, root_.fd(), ""));
   if (fchmod(root_.fd(), entry.mode) != 0) {
     return Errno(errno, "chmod the root");
   }
@@ -255,7 +255,7 @@ Status LayerApplier::MakeFile(LayerReader& layer, const LayerEntry& entry,
   if (NeedsOwner(entry) && fchown(file.get(), entry.uid, entry.gid) != 0) {
     return Errno(errno, "chown");
   }
-  RETURN_IF_ERROR(SetXattrs(entry, FdPath(file.get())));
+  RETURN_IF_ERROR(SetXattrs(entry, file.get(), ""));
   if (NeedsMode(entry) && fchmod(file.get(), entry.mode) != 0) {
     return Errno(errno, "chmod");
   }
@@ -269,6 +269,7 @@ Status LayerApplier::WriteContent(LayerReader& layer, const LayerEntry& entry,
   uint64_t at = 0;
   std::string_view piece;
   for (const LayerEntry::Segment& segment : entry.segments) {
+    if (segment.length == 0) continue;  // GNU tar marks the end so
     if (segment.offset != at &&
         lseek(fd, static_cast<off_t>(segment.offset), SEEK_SET) < 0) {
       return Errno(errno, "lseek");
@@ -346,7 +347,7 @@ Status LayerApplier::MakeDirectory(const LayerEntry& entry,
           0) {
     return Errno(errno, "chown");
   }
-  RETURN_IF_ERROR(SetXattrs(entry, FdPath(place.parent) + "/" + place.name));
+  RETURN_IF_ERROR(SetXattrs(entry, place.parent, place.name));
   // Follows links, but this is a directory that nobody else can exchange.
   if ((!is_new || NeedsMode(entry)) &&
       fchmodat(place.parent, name, entry.mode, 0) != 0) {
@@ -365,7 +366,7 @@ Status LayerApplier::MakeSymlink(const LayerEntry& entry, const Place& place) {
                                     AT_SYMLINK_NOFOLLOW) != 0) {
     return Errno(errno, "chown");
   }
-  RETURN_IF_ERROR(SetXattrs(entry, FdPath(place.parent) + "/" + place.name));
+  RETURN_IF_ERROR(SetXattrs(entry, place.parent, place.name));
   const struct timespec times[] = {entry.mtime, entry.mtime};
   if (utimensat(place.parent, name, times, AT_SYMLINK_NOFOLLOW) != 0) {
     return Errno(errno, "utimens");
@@ -390,7 +391,7 @@ Status LayerApplier::MakeNode(const LayerEntry& entry, const Place& place) {
                                     AT_SYMLINK_NOFOLLOW) != 0) {
     return Errno(errno, "chown");
   }
-  RETURN_IF_ERROR(SetXattrs(entry, FdPath(place.parent) + "/" + place.name));
+  RETURN_IF_ERROR(SetXattrs(entry, place.parent, place.name));
   if (NeedsMode(entry) && fchmodat(place.parent, name, entry.mode, 0) != 0) {
     return Errno(errno, "chmod");
   }
@@ -436,15 +437,19 @@ StatusOr<bool> LayerApplier::LinkWithin(const std::string& target,
   return true;
 }
 
-Status LayerApplier::SetXattrs(const LayerEntry& entry, const std::string& at) {
-  for (const auto& [name, value] : entry.xattrs) {
-    if (!MaySetXattr(name, entry.kind)) continue;
-    if (lsetxattr(at.c_str(), name.c_str(), value.data(), value.size(), 0) ==
-            0 ||
+Status LayerApplier::SetXattrs(const LayerEntry& entry, int fd,
+                               const std::string& name) {
+  // Without a name: what the descriptor is open on, through a magic link that
+  // has to be followed.
+  const std::string at = FdPath(fd) + (name.empty() ? "" : "/" + name);
+  const auto set = name.empty() ? &setxattr : &lsetxattr;
+  for (const auto& [key, value] : entry.xattrs) {
+    if (!MaySetXattr(key, entry.kind)) continue;
+    if (set(at.c_str(), key.c_str(), value.data(), value.size(), 0) == 0 ||
         errno == ENOTSUP) {
       continue;
     }
-    return Errno(errno, "setxattr " + Quoted(name));
+    return Errno(errno, "setxattr " + Quoted(key));
   }
   return OkStatus();
 }

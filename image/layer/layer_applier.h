@@ -86,7 +86,7 @@ class LayerApplier {
   Status RemoveExisting(const Place& place, const std::string& path);
   bool NeedsOwner(const LayerEntry& entry) const;
   bool NeedsMode(const LayerEntry& entry) const;
-  Status SetXattrs(const LayerEntry& entry, const std::string& at);
+  Status SetXattrs(const LayerEntry& entry, int fd, const std::string& name);
 
   StatusOr<Place> PlaceOf(const std::string& path);
   // The directory at `path`, made with what is missing of it. The descriptor
