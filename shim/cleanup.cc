@@ -1,0 +1,98 @@
+#include "shim/cleanup.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "api/shim/runtime/task/v3/shim.pb.h"
+#include "base/clock.h"
+#include "base/io/event_loop.h"
+#include "base/sys/mount.h"
+#include "shim/bootstrap.h"
+#include "shim/process_facts.h"
+#include "shim/reaper.h"
+#include "shim/runtime_choice.h"
+#include "shim/task_records.h"
+#include "shim/wire_convert.h"
+
+namespace berth::shim {
+namespace {
+
+constexpr uint32_t kKilled = 137;
+
+std::string WorkingDirectory() {
+  char path[PATH_MAX];
+  return getcwd(path, sizeof(path)) == nullptr ? "." : path;
+}
+
+Status DeleteContainer(EventLoop& loop, Reaper& reaper,
+                       const TaskRecords::Record& record) {
+  const std::shared_ptr<Runtime> runtime =
+      MakeRuntime(loop, reaper, record.runtime, WorkingDirectory());
+  Status deleted;
+  runtime->Delete(record.id, [&](const Status& status) {
+    deleted = status;
+    loop.Stop();
+  });
+  RETURN_IF_ERROR(loop.Run());
+  return IgnoreNotFound(deleted);
+}
+
+// All that is mounted there, one upon the other.
+void UnmountRootfs(const std::string& bundle) {
+  const std::string rootfs = bundle + "/rootfs";
+  while (Unmount(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW).ok()) {
+  }
+}
+
+}  // namespace
+
+StatusOr<std::string> CleanUp(const ShimFlags& flags,
+                              const std::string& input) {
+  RETURN_IF_ERROR(ValidateId(flags.id));
+  const std::string here = WorkingDirectory();
+  const TaskRecords records(here);
+  std::vector<TaskRecords::Record> all = records.All();
+  const bool recorded = std::any_of(
+      all.begin(), all.end(),
+      [&](const TaskRecords::Record& each) { return each.id == flags.id; });
+  if (!recorded) {
+    TaskRecords::Record record;
+    record.id = flags.id;
+    record.bundle = flags.bundle.empty() ? here : flags.bundle;
+    ASSIGN_OR_RETURN(const StartInput start,
+                     ParseStartInput(input, flags.id, flags.name_space));
+    record.runtime.program = start.options.binary_name();
+    record.runtime.root = start.options.root();
+    record.runtime.systemd_cgroup = start.options.systemd_cgroup();
+    all.push_back(record);
+  }
+
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop, EventLoop::Create());
+  Reaper reaper(*loop);
+  RETURN_IF_ERROR(reaper.Start());
+  for (const TaskRecords::Record& record : all) {
+    const Status deleted = DeleteContainer(*loop, reaper, record);
+    if (!deleted.ok()) {
+      fprintf(stderr, "delete container %s: %s\n", record.id.c_str(),
+              Message(deleted).c_str());
+      continue;
+    }
+    UnmountRootfs(record.bundle);
+    records.Erase(record.id);
+  }
+
+  containerd::task::v3::DeleteResponse response;
+  response.set_exit_status(kKilled);
+  *response.mutable_exited_at() = ToWire(Now());
+  return response.SerializeAsString();
+}
+
+}  // namespace berth::shim

@@ -1,0 +1,79 @@
+#ifndef SHIM_LOG_WRITER_H_
+#define SHIM_LOG_WRITER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+
+namespace berth::shim {
+
+enum class LogFormat {
+  kRaw,       // the bytes as they come
+  kCri,       // "TIME stdout F text\n": the kubelet's
+  kJsonFile,  // {"log":"text\n","stream":"stdout","time":"TIME"}: docker's
+};
+
+struct LogTarget {
+  std::string path;
+  LogFormat format = LogFormat::kRaw;
+  uint64_t max_size = 0;   // bytes; kJsonFile only; 0: never rotate
+  uint32_t max_files = 1;  // with the current one
+
+  bool operator==(const LogTarget&) const = default;
+};
+
+// "berth-log:///ABS?format=cri", "...?format=json-file&max-size=N&max-file=N",
+// "file:///ABS". INVALID_ARGUMENT for an unknown option or a relative path.
+StatusOr<LogTarget> ParseLogUri(const std::string& uri);
+
+// A log file that the two output streams of a process share. A record never
+// mixes them, and is written whole.
+//
+// CRI records hold at most 16384 bytes: what is longer is cut into partial
+// ones (tag P), of which the last, full one (F) ends the line. Output that ends
+// without a newline is partial. A "\r" before the newline is dropped.
+//
+// When the disk is full the output is lost, not the container: Write reports
+// nothing, and `dropped` counts. Single-threaded.
+class LogWriter {
+ public:
+  enum class Stream { kStdout, kStderr };
+  static constexpr size_t kMaxRecord = 16384;
+
+  // Creates the file (0640), and its directory if it is missing.
+  static StatusOr<std::shared_ptr<LogWriter>> Open(const LogTarget& target);
+
+  void Write(Stream stream, std::string_view bytes, UnixNanos now);
+  // The stream has ended: writes out an unfinished line.
+  void Finish(Stream stream, UnixNanos now);
+  // Goes on in a new file of the same name; on failure in the old one.
+  Status Reopen();
+  uint64_t dropped() const { return dropped_; }
+
+ private:
+  LogWriter(LogTarget target, UniqueFd file, uint64_t size)
+      : target_(std::move(target)), file_(std::move(file)), size_(size) {}
+  void AddRecord(Stream stream, std::string_view text, bool full,
+                 const std::string& time);
+  void Put(std::string_view bytes);
+  void Flush();
+  void Rotate();
+
+  const LogTarget target_;
+  UniqueFd file_;
+  uint64_t size_;
+  uint64_t dropped_ = 0;
+  std::string unfinished_[2];  // of the current line, per stream
+  std::string batch_;          // records of one Write
+};
+
+}  // namespace berth::shim
+
+#endif  // SHIM_LOG_WRITER_H_

@@ -1,0 +1,32 @@
+#ifndef SHIM_START_H_
+#define SHIM_START_H_
+
+#include <string>
+
+#include "base/status.h"
+
+namespace berth::shim {
+
+// The command line of containerd's shim v2 contract.
+struct ShimFlags {
+  std::string name_space;
+  std::string address;         // of the manager's gRPC socket
+  std::string publish_binary;  // not used: events go to TTRPC_ADDRESS
+  std::string id;
+  std::string bundle;  // `delete` only; else the working directory
+  bool debug = false;
+};
+
+// `start`: listens, leaves a daemon behind that serves, and answers what goes
+// to standard output. If a shim of the same group (a pod's) listens already,
+// its address is the answer and nothing is started.
+//
+// Does not return in the daemon. The daemon: a session of its own, standard
+// streams on /dev/null, errors to the fifo "log" in the working directory
+// (containerd's) or to the file "shim.log" there.
+StatusOr<std::string> StartShim(const ShimFlags& flags,
+                                const std::string& input);
+
+}  // namespace berth::shim
+
+#endif  // SHIM_START_H_
