@@ -201,10 +201,14 @@ Status AttachMount(int mount, int target) {
 }
 
 Status PivotRoot(int new_root) {
+  const UniqueFd old_root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!old_root.valid()) return Errno(errno, "open the old root");
   if (fchdir(new_root) != 0) return Errno(errno, "fchdir to the new root");
-  // The old root lands on top of the new one, where "." then leads to it
-  // (pivot_root(2), "pivot_root(".", ".")").
+  // The old root lands on top of the new one (pivot_root(2), the example).
   if (syscall(SYS_pivot_root, ".", ".") != 0) return Errno(errno, "pivot_root");
+  // mount(2), unlike umount2(2), would take "." for the new root beneath.
+  if (fchdir(old_root.get()) != 0)
+    return Errno(errno, "fchdir to the old root");
   // What is unmounted here must not be unmounted on the host as well.
   if (mount(nullptr, ".", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
     return Errno(errno, "make the old root a slave");

@@ -32,6 +32,11 @@ Status TakeStdio(const ProcessIo& io) {
   setsid();  // fails only for who leads a session already
   // Words to a runtime that is gone must not kill us unheard.
   signal(SIGPIPE, SIG_IGN);
+  sigset_t none;
+  sigemptyset(&none);
+  if (sigprocmask(SIG_SETMASK, &none, nullptr) != 0) {
+    return Errno(errno, "unblock signals");
+  }
   const int wanted[] = {io.stdin_fd, io.stdout_fd, io.stderr_fd};
   for (int fd = 0; fd < 3; ++fd) {
     if (wanted[fd] >= 0 && dup2(wanted[fd], fd) < 0) {
@@ -90,7 +95,8 @@ Status RunProgram(const ProcessSpec& process, const Program& program,
                   const SeccompFilter* filter, const UniqueFd& label,
                   int preserve_fds) {
   RETURN_IF_ERROR(WriteExecLabel(label, process));
-  signal(SIGPIPE, SIG_DFL);
+  // What the runtime's caller ignores (nohup) is not the program's affair.
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   RETURN_IF_ERROR(CloseOnExecFrom(3 + preserve_fds));
   if (process.no_new_privileges) RETURN_IF_ERROR(Load(filter));
   return Execute(program.path, program.args, program.env);
