@@ -1,0 +1,48 @@
+#ifndef SANDBOX_RESOURCE_CGROUP_PARENT_H_
+#define SANDBOX_RESOURCE_CGROUP_PARENT_H_
+
+#include <string>
+
+#include "oci/cgroup/cgroup_host.h"
+#include "sandbox/resource/sandbox_resource.h"
+
+namespace berth::sandbox {
+
+// The cgroup that the containers' own are made in: the one that the request
+// names (kubelet's pod cgroup, which is kubelet's to remove), or the daemon's
+// default. Containers make it when they start; if it was not there before, it
+// goes with the sandbox, unless something else lives in it by then.
+//
+// Thread-safe.
+class CgroupParent : public SandboxResource {
+ public:
+  CgroupParent(const oci::CgroupHost& host, std::string default_parent,
+               bool systemd)
+      : host_(host),
+        default_parent_(std::move(default_parent)),
+        systemd_(systemd) {}
+
+  std::string name() const override { return "cgroup"; }
+  // INVALID_ARGUMENT for a parent that climbs, or of the wrong form.
+  Status Acquire(const Context& ctx,
+                 state::v1::SandboxRecord& sandbox) override;
+  Status Recover(const Context& ctx,
+                 state::v1::SandboxRecord& sandbox) override;
+  Status Release(const Context& ctx,
+                 const state::v1::SandboxRecord& sandbox) override;
+
+ private:
+  bool Exists(const std::string& path) const;
+
+  const oci::CgroupHost& host_;
+  const std::string default_parent_;
+  const bool systemd_;
+};
+
+// `linux.cgroupsPath` of a container.
+std::string ContainerCgroup(const state::v1::CgroupParentState& parent,
+                            const std::string& container_id);
+
+}  // namespace berth::sandbox
+
+#endif  // SANDBOX_RESOURCE_CGROUP_PARENT_H_

@@ -1,0 +1,313 @@
+#include "sandbox/resource/namespaces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "base/strings.h"
+#include "base/sys/mount.h"
+#include "base/sys/namespace.h"
+#include "sandbox/files.h"
+
+namespace berth::sandbox {
+namespace {
+
+using ::berth::state::v1::NamespacesState;
+using ::berth::state::v1::SandboxRecord;
+
+// One namespace that the sandbox has for itself.
+struct Pin {
+  int type;
+  const char* proc_name;
+  std::string path;
+};
+
+bool OwnNetwork(const SandboxRecord& sandbox) {
+  const auto mode = sandbox.config().namespaces().network();
+  return mode == state::v1::NAMESPACE_MODE_POD ||
+         mode == state::v1::NAMESPACE_MODE_NONE;
+}
+
+bool OwnIpc(const SandboxRecord& sandbox) {
+  return sandbox.config().namespaces().ipc() == state::v1::NAMESPACE_MODE_POD;
+}
+
+// A sandbox in the host's network shares the host's name too.
+bool OwnUts(const SandboxRecord& sandbox) {
+  const auto& options = sandbox.config().namespaces();
+  return options.network() != state::v1::NAMESPACE_MODE_NODE &&
+         options.uts() == state::v1::NAMESPACE_MODE_POD;
+}
+
+// What is asked of the namespaces once they are there.
+struct Settings {
+  std::string hostname;    // empty: not ours to set
+  std::string domainname;  // the same
+  std::vector<std::pair<std::string, std::string>> sysctls;  // file -> value
+};
+
+// Runs with the namespaces as the calling thread's own.
+Status Configure(const Settings& settings) {
+  if (!settings.hostname.empty() &&
+      sethostname(settings.hostname.data(), settings.hostname.size()) != 0) {
+    return Errno(errno, "set host name " + Quoted(settings.hostname));
+  }
+  if (!settings.domainname.empty() &&
+      setdomainname(settings.domainname.data(), settings.domainname.size()) !=
+          0) {
+    return Errno(errno, "set domain name " + Quoted(settings.domainname));
+  }
+  for (const auto& [file, value] : settings.sysctls) {
+    const UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!fd.valid()) return Errno(errno, "open sysctl " + Quoted(file));
+    // One write: the kernel takes it whole or not at all (CVE-2022-0811).
+    if (write(fd.get(), value.data(), value.size()) < 0) {
+      return Errno(errno,
+                   "write " + Quoted(value) + " to sysctl " + Quoted(file));
+    }
+  }
+  return OkStatus();
+}
+
+// Without a user namespace a thread can have namespaces of its own: makes,
+// configures and pins them, and ends.
+Status MakeInThread(const std::vector<Pin>& pins, const Settings& settings) {
+  Status result;
+  std::thread inside([&] {
+    result = [&]() -> Status {
+      int types = 0;
+      for (const Pin& pin : pins) types |= pin.type;
+      RETURN_IF_ERROR(UnshareNamespaces(types));
+      RETURN_IF_ERROR(Configure(settings));
+      for (const Pin& pin : pins) {
+        RETURN_IF_ERROR(PinNamespace(
+            std::string("/proc/thread-self/ns/") + pin.proc_name, pin.path));
+      }
+      return OkStatus();
+    }();
+  });
+  inside.join();
+  return result;
+}
+
+std::string MapText(
+    const google::protobuf::RepeatedPtrField<state::v1::IdMapping>& mappings) {
+  std::string text;
+  for (const auto& line : mappings) {
+    text += std::to_string(line.container_id()) + " " +
+            std::to_string(line.host_id()) + " " + std::to_string(line.size()) +
+            "\n";
+  }
+  return text;
+}
+
+// A child that does nothing but be in new namespaces. Only system calls after
+// the clone: the parent has other threads, whose locks it copied.
+StatusOr<pid_t> CloneHolder(int types) {
+  const long pid =
+      syscall(SYS_clone, types | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid < 0) return Errno(errno, "clone into new namespaces");
+  if (pid == 0) {
+    while (true) syscall(SYS_pause);
+  }
+  return static_cast<pid_t>(pid);
+}
+
+// With a user namespace: the child's clone makes it first, and the others
+// inside it (clone(2)).
+Status MakeInChild(const std::vector<Pin>& pins, const Settings& settings,
+                   const SandboxRecord& sandbox) {
+  int types = 0;
+  for (const Pin& pin : pins) types |= pin.type;
+  ASSIGN_OR_RETURN(const pid_t child, CloneHolder(types));
+  const absl::Cleanup end = [child] {
+    kill(child, SIGKILL);
+    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  };
+  const std::string proc = "/proc/" + std::to_string(child);
+  const auto& options = sandbox.config().namespaces();
+  RETURN_IF_ERROR(
+      WriteSmallFile(proc + "/uid_map", MapText(options.uid_mappings()), 0));
+  RETURN_IF_ERROR(
+      WriteSmallFile(proc + "/gid_map", MapText(options.gid_mappings()), 0));
+  Status result;
+  std::thread inside([&] {
+    result = [&]() -> Status {
+      for (const Pin& pin : pins) {
+        const std::string source = proc + "/ns/" + pin.proc_name;
+        RETURN_IF_ERROR(PinNamespace(source, pin.path));
+        // A thread cannot enter a user namespace, and need not.
+        if (pin.type == CLONE_NEWUSER) continue;
+        ASSIGN_OR_RETURN(const UniqueFd fd, OpenNamespace(source, pin.type));
+        RETURN_IF_ERROR(EnterNamespace(fd.get(), pin.type));
+      }
+      return Configure(settings);
+    }();
+  });
+  inside.join();
+  return result;
+}
+
+Status Unpin(const std::string& path) {
+  if (path.empty()) return OkStatus();
+  RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(path)));
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return Errno(errno, "unlink " + Quoted(path));
+  }
+  return OkStatus();
+}
+
+bool Contains(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+}  // namespace
+
+Status Namespaces::Acquire(const Context&, SandboxRecord& sandbox) {
+  RETURN_IF_ERROR(Borrow(sandbox));
+  const std::string base = paths_.SandboxState(sandbox.id());
+  NamespacesState& state = *sandbox.mutable_namespaces();
+  std::vector<Pin> pins;
+  const auto add = [&](int type, const char* file, std::string* field) {
+    *field = base + "/" + file;
+    pins.push_back(Pin{type, NamespaceProcName(type), *field});
+  };
+  const bool user = sandbox.config().namespaces().uid_mappings_size() > 0;
+  if (user) add(CLONE_NEWUSER, "userns", state.mutable_user());
+  if (OwnNetwork(sandbox)) add(CLONE_NEWNET, "netns", state.mutable_network());
+  if (OwnIpc(sandbox)) add(CLONE_NEWIPC, "ipcns", state.mutable_ipc());
+  if (OwnUts(sandbox)) add(CLONE_NEWUTS, "utsns", state.mutable_uts());
+
+  Settings settings;
+  if (OwnUts(sandbox)) {
+    settings.hostname = sandbox.hostname();
+    settings.domainname = sandbox.config().domainname();
+  }
+  for (const auto& [name, value] : Sysctls(sandbox)) {
+    ASSIGN_OR_RETURN(std::string file,
+                     SysctlFile(name, OwnNetwork(sandbox), OwnIpc(sandbox),
+                                OwnUts(sandbox)));
+    settings.sysctls.emplace_back(paths_.proc + "/sys/" + file, value);
+  }
+  if (pins.empty()) return OkStatus();
+  return user ? MakeInChild(pins, settings, sandbox)
+              : MakeInThread(pins, settings);
+}
+
+Status Namespaces::Recover(const Context&, SandboxRecord& sandbox) {
+  const NamespacesState& state = sandbox.namespaces();
+  const std::pair<const std::string&, int> all[] = {
+      {state.network(), CLONE_NEWNET},
+      {state.ipc(), CLONE_NEWIPC},
+      {state.uts(), CLONE_NEWUTS},
+      {state.user(), CLONE_NEWUSER}};
+  for (const auto& [path, type] : all) {
+    if (path.empty()) continue;
+    RETURN_IF_ERROR(OpenNamespace(path, type).status());
+  }
+  return OkStatus();
+}
+
+Status Namespaces::Release(const Context&, const SandboxRecord& sandbox) {
+  const std::string base = paths_.SandboxState(sandbox.id());
+  for (const char* file : {"/utsns", "/ipcns", "/netns", "/userns"}) {
+    RETURN_IF_ERROR(Unpin(base + file));
+  }
+  return OkStatus();
+}
+
+std::map<std::string, std::string> Namespaces::Sysctls(
+    const SandboxRecord& sandbox) const {
+  const auto& wanted = sandbox.config().sysctls();
+  std::map<std::string, std::string> all(wanted.begin(), wanted.end());
+  if (!OwnNetwork(sandbox)) return all;
+  std::vector<std::string> given;
+  for (const auto& [name, value] : all) {
+    std::string dotted = name;
+    std::replace(dotted.begin(), dotted.end(), '/', '.');
+    given.push_back(dotted);
+  }
+  const std::string port = "net.ipv4.ip_unprivileged_port_start";
+  if (unprivileged_ports_ && !Contains(given, port)) all[port] = "0";
+  // In a user namespace most group ids have no meaning to the kernel.
+  const std::string ping = "net.ipv4.ping_group_range";
+  if (unprivileged_icmp_ && !Contains(given, ping) &&
+      sandbox.config().namespaces().uid_mappings_size() == 0) {
+    all[ping] = "0 2147483647";
+  }
+  return all;
+}
+
+Status Namespaces::Borrow(SandboxRecord& sandbox) const {
+  const auto& options = sandbox.config().namespaces();
+  NamespacesState& state = *sandbox.mutable_namespaces();
+  if (options.network() == state::v1::NAMESPACE_MODE_TARGET) {
+    const auto other =
+        inventory_.FindSandbox(SandboxId(options.network_target()));
+    if (!other || other->phase() != state::v1::SANDBOX_PHASE_READY) {
+      return FailedPrecondition("join network of sandbox " +
+                                Quoted(options.network_target()) +
+                                ": not running");
+    }
+    state.set_network(other->namespaces().network());
+    state.set_network_borrowed(true);
+  }
+  if (options.ipc() == state::v1::NAMESPACE_MODE_TARGET) {
+    const auto other = inventory_.FindSandbox(SandboxId(options.ipc_target()));
+    if (!other || other->phase() != state::v1::SANDBOX_PHASE_READY) {
+      return FailedPrecondition("join ipc of sandbox " +
+                                Quoted(options.ipc_target()) + ": not running");
+    }
+    state.set_ipc(other->namespaces().ipc());
+    state.set_ipc_borrowed(true);
+    sandbox.mutable_directory()->set_shm_path(other->directory().shm_path());
+  }
+  return OkStatus();
+}
+
+StatusOr<std::string> SysctlFile(const std::string& name, bool own_network,
+                                 bool own_ipc, bool own_uts) {
+  // The first separator decides: in "net/ipv4/conf/eth0.1/x" dots are dots.
+  std::string file = name;
+  const size_t first = file.find_first_of("./");
+  if (first != std::string::npos && file[first] == '.') {
+    for (char& c : file) c = c == '.' ? '/' : c == '/' ? '.' : c;
+  }
+  for (const std::string& part : Split(file, '/')) {
+    if (part.empty() || part == "." || part == ".." ||
+        part.find('\0') != std::string::npos) {
+      return InvalidArgument("sysctl " + Quoted(name) + ": not a name");
+    }
+  }
+  if (StartsWith(file, "net/")) {
+    if (own_network) return file;
+    return InvalidArgument("sysctl " + Quoted(name) +
+                           ": the sandbox has no network of its own");
+  }
+  if (file == "kernel/domainname" || file == "kernel/hostname") {
+    if (own_uts && file == "kernel/domainname") return file;
+    return InvalidArgument("sysctl " + Quoted(name) + ": not settable");
+  }
+  const bool ipc = StartsWith(file, "kernel/shm") ||
+                   StartsWith(file, "kernel/msg") || file == "kernel/sem" ||
+                   StartsWith(file, "fs/mqueue/");
+  if (ipc && own_ipc) return file;
+  return InvalidArgument("sysctl " + Quoted(name) +
+                         (ipc ? ": the sandbox shares the host's ipc namespace"
+                              : ": not bound to a namespace"));
+}
+
+}  // namespace berth::sandbox

@@ -1,0 +1,184 @@
+#include "sandbox/resource/pod_network.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <thread>
+
+#include "base/strings.h"
+#include "base/sys/namespace.h"
+#include "base/unique_fd.h"
+
+namespace berth::sandbox {
+namespace {
+
+using ::berth::state::v1::SandboxRecord;
+
+constexpr std::chrono::seconds kReleaseTime{60};
+
+bool Attached(const SandboxRecord& sandbox) {
+  return sandbox.config().namespaces().network() ==
+         state::v1::NAMESPACE_MODE_POD;
+}
+
+// A namespace without plugins still has a loopback, which begins down.
+Status LoopbackUp(const std::string& netns) {
+  Status result;
+  std::thread inside([&] {
+    result = [&]() -> Status {
+      ASSIGN_OR_RETURN(const UniqueFd fd, OpenNamespace(netns, CLONE_NEWNET));
+      RETURN_IF_ERROR(EnterNamespace(fd.get(), CLONE_NEWNET));
+      const UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      if (!socket_fd.valid()) return Errno(errno, "socket");
+      struct ifreq request = {};
+      std::strcpy(request.ifr_name, "lo");
+      request.ifr_flags = IFF_UP;
+      if (ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) {
+        return Errno(errno, "bring up loopback");
+      }
+      return OkStatus();
+    }();
+  });
+  inside.join();
+  return result;
+}
+
+const char* ProtocolName(state::v1::Protocol protocol) {
+  switch (protocol) {
+    case state::v1::PROTOCOL_UDP:
+      return "udp";
+    case state::v1::PROTOCOL_SCTP:
+      return "sctp";
+    default:
+      return "tcp";
+  }
+}
+
+StatusOr<uint64_t> RateOf(const SandboxRecord& sandbox, const char* name) {
+  const auto& annotations = sandbox.config().annotations();
+  const auto it = annotations.find(name);
+  if (it == annotations.end()) return 0;
+  StatusOr<uint64_t> rate = ParseRate(it->second);
+  if (!rate.ok()) return Annotate(rate.status(), "annotation " + it->first);
+  return rate;
+}
+
+}  // namespace
+
+StatusOr<uint64_t> ParseRate(const std::string& text) {
+  static const std::map<std::string, double> kUnits = {{"", 1},
+                                                       {"k", 1e3},
+                                                       {"M", 1e6},
+                                                       {"G", 1e9},
+                                                       {"T", 1e12},
+                                                       {"P", 1e15},
+                                                       {"Ki", 1024.0},
+                                                       {"Mi", 1048576.0},
+                                                       {"Gi", 1073741824.0},
+                                                       {"Ti", 1099511627776.0}};
+  const size_t digits = text.find_first_not_of("0123456789.");
+  const std::string number = text.substr(0, digits);
+  const std::string unit =
+      digits == std::string::npos ? "" : text.substr(digits);
+  const auto it = kUnits.find(unit);
+  char* end = nullptr;
+  const double value = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != '\0' || it == kUnits.end()) {
+    return InvalidArgument(Quoted(text) + ": not a rate");
+  }
+  const double rate = value * it->second;
+  if (rate < 1e3 || rate > 1e15) {
+    return InvalidArgument(Quoted(text) + ": not between 1k and 1P");
+  }
+  return static_cast<uint64_t>(rate);
+}
+
+StatusOr<cni::Attachment> AttachmentOf(const SandboxRecord& sandbox) {
+  const auto& config = sandbox.config();
+  cni::Attachment to;
+  to.sandbox_id = sandbox.id();
+  to.netns = sandbox.namespaces().network();
+  if (config.kind() == state::v1::SANDBOX_KIND_POD) {
+    to.pod_namespace = config.metadata().namespace_();
+    to.pod_name = config.metadata().name();
+    to.pod_uid = config.metadata().uid();
+  }
+  for (const auto& port : config.port_mappings()) {
+    if (port.host_port() == 0) continue;
+    cni::PortMapping mapping;
+    mapping.host_port = static_cast<int32_t>(port.host_port());
+    mapping.container_port = static_cast<int32_t>(port.container_port());
+    mapping.protocol = ProtocolName(port.protocol());
+    mapping.host_ip = port.host_ip();
+    to.port_mappings.push_back(mapping);
+  }
+  cni::Bandwidth bandwidth;
+  ASSIGN_OR_RETURN(bandwidth.ingress_rate,
+                   RateOf(sandbox, "kubernetes.io/ingress-bandwidth"));
+  ASSIGN_OR_RETURN(bandwidth.egress_rate,
+                   RateOf(sandbox, "kubernetes.io/egress-bandwidth"));
+  if (bandwidth.ingress_rate > 0) bandwidth.ingress_burst = UINT32_MAX;
+  if (bandwidth.egress_rate > 0) bandwidth.egress_burst = UINT32_MAX;
+  if (bandwidth.ingress_rate > 0 || bandwidth.egress_rate > 0) {
+    to.bandwidth = bandwidth;
+  }
+  if (config.has_dns()) {
+    const auto& dns = config.dns();
+    to.dns = cni::Dns{{dns.servers().begin(), dns.servers().end()},
+                      {dns.searches().begin(), dns.searches().end()},
+                      {dns.options().begin(), dns.options().end()}};
+  }
+  to.cgroup_path = sandbox.cgroup().path();
+  to.annotations.insert(config.annotations().begin(),
+                        config.annotations().end());
+  return to;
+}
+
+Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
+  const auto mode = sandbox.config().namespaces().network();
+  if (mode == state::v1::NAMESPACE_MODE_NONE) {
+    return LoopbackUp(sandbox.namespaces().network());
+  }
+  if (!Attached(sandbox)) return OkStatus();
+  auto& state = *sandbox.mutable_network();
+  state.set_attaching(true);
+  ASSIGN_OR_RETURN(const cni::Attachment to, AttachmentOf(sandbox));
+  ASSIGN_OR_RETURN(const cni::NetworkResult result, network_.Attach(ctx, to));
+  state.set_attached(true);
+  state.set_interface(result.interface);
+  state.set_mac(result.mac);
+  state.set_network(result.network);
+  state.clear_ips();
+  for (const cni::Address& address : result.addresses) {
+    auto& ip = *state.add_ips();
+    ip.set_address(address.ip);
+    ip.set_gateway(address.gateway);
+    ip.set_prefix_length(static_cast<uint32_t>(address.prefix_length));
+  }
+  return OkStatus();
+}
+
+Status PodNetwork::Recover(const Context&, SandboxRecord&) {
+  // The addresses live in the namespace, which Namespaces has looked at; what
+  // the plugins keep is asked for when it is given back.
+  return OkStatus();
+}
+
+Status PodNetwork::Release(const Context& ctx, const SandboxRecord& sandbox) {
+  if (!Attached(sandbox)) return OkStatus();
+  StatusOr<cni::Attachment> from = AttachmentOf(sandbox);
+  // A request that was refused for its annotations has never been attached.
+  if (!from.ok()) return OkStatus();
+  from->netns = paths_.NetworkNamespace(sandbox.id());
+  if (!OpenNamespace(from->netns, CLONE_NEWNET).ok()) from->netns.clear();
+  return network_.Detach(ctx.WithTimeout(kReleaseTime), *from);
+}
+
+}  // namespace berth::sandbox

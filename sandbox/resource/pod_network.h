@@ -1,0 +1,42 @@
+#ifndef SANDBOX_RESOURCE_POD_NETWORK_H_
+#define SANDBOX_RESOURCE_POD_NETWORK_H_
+
+#include <string>
+
+#include "base/fs/host_paths.h"
+#include "cni/network.h"
+#include "sandbox/resource/sandbox_resource.h"
+
+namespace berth::sandbox {
+
+// The sandbox's interface, addresses and published ports, as the network
+// plugins give them. Sandboxes in the host's network, in another sandbox's or
+// in none have nothing here; the last get loopback only. Thread-safe.
+class PodNetwork : public SandboxResource {
+ public:
+  PodNetwork(const HostPaths& paths, cni::Network& network)
+      : paths_(paths), network_(network) {}
+
+  std::string name() const override { return "network"; }
+  Status Acquire(const Context& ctx,
+                 state::v1::SandboxRecord& sandbox) override;
+  Status Recover(const Context& ctx,
+                 state::v1::SandboxRecord& sandbox) override;
+  Status Release(const Context& ctx,
+                 const state::v1::SandboxRecord& sandbox) override;
+
+ private:
+  const HostPaths paths_;
+  cni::Network& network_;
+};
+
+// What the network is asked for, in its words. INVALID_ARGUMENT for a
+// bandwidth annotation that is no rate. Pure.
+StatusOr<cni::Attachment> AttachmentOf(const state::v1::SandboxRecord& sandbox);
+
+// "10M", "1.5Gi", "800k": bits a second, 1k to 1P (Kubernetes' quantities).
+StatusOr<uint64_t> ParseRate(const std::string& text);
+
+}  // namespace berth::sandbox
+
+#endif  // SANDBOX_RESOURCE_POD_NETWORK_H_

@@ -1,0 +1,121 @@
+#include "sandbox/resource/shim_process.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "sandbox/files.h"
+
+namespace berth::sandbox {
+namespace {
+
+using ::berth::state::v1::SandboxRecord;
+
+constexpr std::chrono::seconds kShutdownTime{5};
+constexpr std::chrono::seconds kDestroyTime{30};
+// What a socket's path leaves for its directory (shim/shim.h).
+constexpr size_t kMaxShimDirectory = 90;
+
+bool SharesPids(const SandboxRecord& sandbox) {
+  return sandbox.config().namespaces().pid() == state::v1::NAMESPACE_MODE_POD;
+}
+
+}  // namespace
+
+std::shared_ptr<shim::Shim> ShimTable::Find(
+    const std::string& sandbox_id) const {
+  MutexLock lock(mutex_);
+  const auto it = shims_.find(sandbox_id);
+  return it == shims_.end() ? nullptr : it->second;
+}
+
+void ShimTable::Put(const std::string& sandbox_id,
+                    std::shared_ptr<shim::Shim> shim) {
+  MutexLock lock(mutex_);
+  shims_[sandbox_id] = std::move(shim);
+}
+
+void ShimTable::Erase(const std::string& sandbox_id) {
+  std::shared_ptr<shim::Shim> last;  // destroyed outside of the lock
+  MutexLock lock(mutex_);
+  const auto it = shims_.find(sandbox_id);
+  if (it == shims_.end()) return;
+  last = std::move(it->second);
+  shims_.erase(it);
+}
+
+StatusOr<shim::SandboxShim> ShimProcess::Describe(
+    const SandboxRecord& sandbox) const {
+  const std::string& handler = sandbox.config().runtime_handler();
+  const auto it = settings_.runtimes.find(handler);
+  if (it == settings_.runtimes.end()) {
+    return InvalidArgument("runtime handler " + Quoted(handler) +
+                           ": not configured");
+  }
+  const Runtime& runtime = it->second;
+  shim::SandboxShim shim;
+  shim.id = sandbox.id();
+  shim.state_dir = paths_.SandboxState(sandbox.id()) + "/shim";
+  if (shim.state_dir.size() > kMaxShimDirectory) {
+    shim.state_dir = paths_.state + "/shims/" + sandbox.id().substr(0, 24);
+  }
+  shim.binary = runtime.shim;
+  shim.runtime_program = runtime.program;
+  shim.runtime_root = paths_.OciDirectory();
+  shim.systemd_cgroup = settings_.systemd_cgroup;
+  const auto& annotations = sandbox.config().annotations();
+  shim.annotations.insert(annotations.begin(), annotations.end());
+  shim.annotations["berth.pid-namespace"] =
+      SharesPids(sandbox) ? "pod" : "container";
+  shim.netns_path = sandbox.namespaces().network();
+  return shim;
+}
+
+Status ShimProcess::Acquire(const Context& ctx, SandboxRecord& sandbox) {
+  ASSIGN_OR_RETURN(const shim::SandboxShim describe, Describe(sandbox));
+  auto& state = *sandbox.mutable_shim();
+  state.set_launching(true);
+  state.set_bundle(describe.state_dir);
+  state.set_native(
+      settings_.runtimes.at(sandbox.config().runtime_handler()).native);
+  RETURN_IF_ERROR(MakeDirectories(describe.state_dir, 0700));
+  ASSIGN_OR_RETURN(std::shared_ptr<shim::Shim> shim,
+                   launcher_.Launch(ctx, describe));
+  if (SharesPids(sandbox)) {
+    const pid_t pid = shim->sandbox_pid();
+    if (pid <= 0) {
+      return Unimplemented("namespaces.pid: the shim " +
+                           Quoted(describe.binary) +
+                           " makes no pid namespace for a pod");
+    }
+    sandbox.set_pod_pid(pid);
+    sandbox.mutable_namespaces()->set_pid("/proc/" + std::to_string(pid) +
+                                          "/ns/pid");
+  }
+  table_.Put(sandbox.id(), std::move(shim));
+  return OkStatus();
+}
+
+Status ShimProcess::Recover(const Context& ctx, SandboxRecord& sandbox) {
+  ASSIGN_OR_RETURN(const shim::SandboxShim describe, Describe(sandbox));
+  ASSIGN_OR_RETURN(std::shared_ptr<shim::Shim> shim,
+                   launcher_.Reconnect(ctx, describe));
+  table_.Put(sandbox.id(), std::move(shim));
+  return OkStatus();
+}
+
+Status ShimProcess::Release(const Context& ctx, const SandboxRecord& sandbox) {
+  const auto shim = table_.Find(sandbox.id());
+  const StatusOr<shim::SandboxShim> describe = Describe(sandbox);
+  if (shim) {
+    // The quick way; a shim that will not go is killed below.
+    const Status gone = shim->Shutdown(ctx.WithTimeout(kShutdownTime));
+    table_.Erase(sandbox.id());
+    if (gone.ok() && describe.ok()) return RemoveTree(describe->state_dir);
+  }
+  // A handler that is not configured any more cannot be asked to clean up.
+  if (!describe.ok()) return OkStatus();
+  RETURN_IF_ERROR(launcher_.Destroy(ctx.WithTimeout(kDestroyTime), *describe));
+  return RemoveTree(describe->state_dir);
+}
+
+}  // namespace berth::sandbox

@@ -1,0 +1,145 @@
+#include "sandbox/resource/state_directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/strings.h"
+#include "base/sys/mount.h"
+#include "base/unique_fd.h"
+#include "sandbox/files.h"
+
+namespace berth::sandbox {
+namespace {
+
+using ::berth::state::v1::SandboxRecord;
+
+constexpr int64_t kDefaultShmSize = 64 << 20;
+
+bool OwnIpc(const SandboxRecord& sandbox) {
+  return sandbox.config().namespaces().ipc() == state::v1::NAMESPACE_MODE_POD;
+}
+
+// Shared memory of all containers of the sandbox.
+Status MountShm(const SandboxRecord& sandbox) {
+  const std::string& path = sandbox.directory().shm_path();
+  RETURN_IF_ERROR(MakeDirectory(path, 01777));
+  const int64_t size = sandbox.config().shm_size() > 0
+                           ? sandbox.config().shm_size()
+                           : kDefaultShmSize;
+  return MountAt(Mount{"tmpfs",
+                       "shm",
+                       path,
+                       {"nosuid", "nodev", "noexec", "mode=1777",
+                        "size=" + std::to_string(size)}});
+}
+
+std::string HostFile(const std::string& path) {
+  StatusOr<std::string> text = ReadSmallFile(path, 1 << 20);
+  return text.ok() ? *std::move(text) : "";
+}
+
+Status WriteFiles(const SandboxRecord& sandbox) {
+  const auto& config = sandbox.config();
+  const std::string& root = sandbox.directory().root_path();
+  RETURN_IF_ERROR(
+      WriteSmallFile(root + "/hostname", sandbox.hostname() + "\n", 0644));
+  RETURN_IF_ERROR(WriteSmallFile(root + "/resolv.conf",
+                                 config.has_dns()
+                                     ? ResolvConf(config.dns())
+                                     : HostFile("/etc/resolv.conf"),
+                                 0644));
+  if (config.kind() == state::v1::SANDBOX_KIND_STANDALONE) {
+    return WriteHostsFile(sandbox);
+  }
+  return WriteSmallFile(root + "/hosts", HostFile("/etc/hosts"), 0644);
+}
+
+}  // namespace
+
+Status StateDirectory::Acquire(const Context&, SandboxRecord& sandbox) {
+  auto& directory = *sandbox.mutable_directory();
+  directory.set_state_path(paths_.SandboxState(sandbox.id()));
+  directory.set_root_path(paths_.root + "/sandboxes/" + sandbox.id());
+  RETURN_IF_ERROR(MakeDirectories(directory.state_path(), 0711));
+  RETURN_IF_ERROR(MakeDirectories(directory.root_path(), 0711));
+  if (OwnIpc(sandbox)) {
+    directory.set_shm_path(directory.state_path() + "/shm");
+    RETURN_IF_ERROR(MountShm(sandbox));
+  }
+  return WriteFiles(sandbox);
+}
+
+Status StateDirectory::Recover(const Context&, SandboxRecord& sandbox) {
+  struct stat info;
+  const std::string& path = sandbox.directory().state_path();
+  if (stat(path.c_str(), &info) != 0) {
+    return Errno(errno, "stat " + Quoted(path));
+  }
+  return OkStatus();
+}
+
+Status StateDirectory::Release(const Context&, const SandboxRecord& sandbox) {
+  const std::string state = paths_.SandboxState(sandbox.id());
+  RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(state + "/shm")));
+  RETURN_IF_ERROR(RemoveTree(state));
+  return RemoveTree(paths_.root + "/sandboxes/" + sandbox.id());
+}
+
+std::string ResolvConf(const state::v1::DnsConfig& dns) {
+  std::string text;
+  const auto join = [&](const char* word, const auto& items) {
+    if (items.empty()) return;
+    text += word;
+    for (const std::string& item : items) text += " " + item;
+    text += "\n";
+  };
+  join("search", dns.searches());
+  for (const std::string& server : dns.servers()) {
+    text += "nameserver " + server + "\n";
+  }
+  join("options", dns.options());
+  return text;
+}
+
+std::string HostsFile(const std::vector<std::string>& extra_hosts,
+                      const std::vector<std::string>& addresses,
+                      const std::string& hostname,
+                      const std::string& domainname) {
+  std::string text =
+      "127.0.0.1\tlocalhost\n"
+      "::1\tlocalhost ip6-localhost ip6-loopback\n"
+      "fe00::\tip6-localnet\n"
+      "ff00::\tip6-mcastprefix\n"
+      "ff02::1\tip6-allnodes\n"
+      "ff02::2\tip6-allrouters\n";
+  for (const std::string& entry : extra_hosts) {
+    const size_t colon = entry.find(':');
+    if (colon == std::string::npos) continue;
+    text += entry.substr(colon + 1) + "\t" + entry.substr(0, colon) + "\n";
+  }
+  const std::string names = domainname.empty()
+                                ? hostname
+                                : hostname + "." + domainname + " " + hostname;
+  for (const std::string& address : addresses) {
+    text += address + "\t" + names + "\n";
+  }
+  return text;
+}
+
+Status WriteHostsFile(const SandboxRecord& sandbox) {
+  std::vector<std::string> addresses;
+  for (const auto& ip : sandbox.network().ips()) {
+    addresses.push_back(ip.address());
+  }
+  const auto& config = sandbox.config();
+  return WriteSmallFile(
+      sandbox.directory().root_path() + "/hosts",
+      HostsFile({config.extra_hosts().begin(), config.extra_hosts().end()},
+                addresses, sandbox.hostname(), config.domainname()),
+      0644);
+}
+
+}  // namespace berth::sandbox
