@@ -1,0 +1,327 @@
+#include "sandbox/spec/spec_builder.h"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/strings.h"
+#include "sandbox/files.h"
+#include "sandbox/spec/limits.h"
+#include "sandbox/spec/security.h"
+
+namespace berth::sandbox {
+namespace {
+
+using ::berth::state::v1::ContainerConfig;
+using ::berth::state::v1::ContainerSecurity;
+using ::berth::state::v1::SecurityProfile;
+
+constexpr char kDefaultPath[] =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+template <typename Strings>
+std::vector<std::string> ToVector(const Strings& strings) {
+  return {strings.begin(), strings.end()};
+}
+
+bool HasName(const std::vector<std::string>& env, const std::string& name) {
+  return std::any_of(env.begin(), env.end(), [&](const std::string& entry) {
+    return StartsWith(entry, name + "=");
+  });
+}
+
+std::vector<std::string> Environment(const SpecInputs& in) {
+  const ContainerConfig& config = in.container.config();
+  std::vector<std::string> env = {kDefaultPath,
+                                  "HOSTNAME=" + in.sandbox.hostname()};
+  if (config.tty()) env.push_back("TERM=xterm");
+  env = MergeEnv(env, ToVector(in.image.env()));
+  for (const auto& var : config.env()) {
+    if (var.unset()) {
+      std::erase_if(env, [&](const std::string& entry) {
+        return StartsWith(entry, var.name() + "=");
+      });
+    } else {
+      env = MergeEnv(env, {var.name() + "=" + var.value()});
+    }
+  }
+  if (!HasName(env, "HOME")) env.push_back("HOME=" + in.home);
+  return env;
+}
+
+std::string WorkingDirectory(const SpecInputs& in) {
+  const std::string& wanted = in.container.config().working_dir().empty()
+                                  ? in.image.working_dir()
+                                  : in.container.config().working_dir();
+  return CleanPath(wanted);
+}
+
+StatusOr<std::string> AppArmor(const SpecInputs& in) {
+  const ContainerSecurity& security = in.container.config().security();
+  const SecurityProfile& profile = security.apparmor();
+  if (security.privileged() || profile.type() == SecurityProfile::UNSET ||
+      profile.type() == SecurityProfile::UNCONFINED) {
+    return std::string();
+  }
+  if (!in.host.apparmor) {
+    return InvalidArgument("apparmor: the host does not have it");
+  }
+  if (profile.type() == SecurityProfile::RUNTIME_DEFAULT) {
+    return Unimplemented("apparmor: RUNTIME_DEFAULT");
+  }
+  std::string name = profile.localhost_ref();
+  if (StartsWith(name, "localhost/")) name.erase(0, 10);
+  if (name.empty()) return InvalidArgument("apparmor.localhost_ref: missing");
+  return name;
+}
+
+// user:role:type:level of the process, with what a container has by default.
+std::string SelinuxLabel(const SpecInputs& in, const char* default_type) {
+  const auto& own = in.container.config().security().selinux();
+  const auto& pod = in.sandbox.config().security().selinux();
+  const auto pick = [](const std::string& first, const std::string& second,
+                       const char* otherwise) {
+    return !first.empty() ? first : !second.empty() ? second : otherwise;
+  };
+  const bool privileged = in.container.config().security().privileged();
+  return pick(own.user(), pod.user(), "system_u") + ":" +
+         pick(own.role(), pod.role(), "system_r") + ":" +
+         (privileged ? std::string("spc_t")
+                     : pick(own.type(), pod.type(), default_type)) +
+         ":" + pick(own.level(), pod.level(), "s0");
+}
+
+StatusOr<oci::ProcessSpec> Process(const SpecInputs& in) {
+  const ContainerConfig& config = in.container.config();
+  oci::ProcessSpec process;
+  process.terminal = config.tty();
+  if (config.tty() && config.has_console_size()) {
+    process.console_size = oci::ConsoleSize{config.console_size().width(),
+                                            config.console_size().height()};
+  }
+  process.user.uid = in.container.user().uid();
+  process.user.gid = in.container.user().gid();
+  for (const uint32_t gid : in.container.user().supplemental_groups()) {
+    process.user.additional_gids.push_back(gid);
+  }
+  process.args = ToVector(in.container.argv());
+  process.env = Environment(in);
+  process.cwd = WorkingDirectory(in);
+  ASSIGN_OR_RETURN(oci::Capabilities capabilities,
+                   CapabilitySets(config.security(), in.host.capabilities));
+  process.capabilities = std::move(capabilities);
+  for (const auto& limit : config.rlimits()) {
+    process.rlimits.push_back({limit.type(), limit.soft(), limit.hard()});
+  }
+  process.no_new_privileges = config.security().no_new_privileges();
+  const int64_t score = config.resources().oom_score_adj();
+  if (score < -1000 || score > 1000) {
+    return InvalidArgument("oom_score_adj " + std::to_string(score) +
+                           ": not between -1000 and 1000");
+  }
+  process.oom_score_adj =
+      std::max(static_cast<int>(score), in.host.min_oom_score_adj);
+  ASSIGN_OR_RETURN(process.apparmor_profile, AppArmor(in));
+  if (in.host.selinux) process.selinux_label = SelinuxLabel(in, "container_t");
+  return process;
+}
+
+// Joins `path`, or is new, or (with kNone) stays the host's.
+void AddNamespace(oci::Linux& linux, oci::NamespaceType type,
+                  const std::string& path) {
+  linux.namespaces.push_back(oci::NamespaceSpec{type, path});
+}
+
+Status AddPidNamespace(const SpecInputs& in, oci::Linux& linux) {
+  using oci::NamespaceType;
+  switch (in.container.config().security().namespaces().pid()) {
+    case state::v1::NAMESPACE_MODE_POD:
+      if (in.sandbox.namespaces().pid().empty()) {
+        return InvalidArgument(
+            "namespaces.pid: POD, but the sandbox has no "
+            "pid namespace to share");
+      }
+      AddNamespace(linux, NamespaceType::kPid, in.sandbox.namespaces().pid());
+      return OkStatus();
+    case state::v1::NAMESPACE_MODE_CONTAINER:
+      AddNamespace(linux, NamespaceType::kPid, "");
+      return OkStatus();
+    case state::v1::NAMESPACE_MODE_NODE:
+      return OkStatus();
+    case state::v1::NAMESPACE_MODE_TARGET:
+      if (in.target_pid_namespace.empty()) {
+        return InvalidArgument("namespaces.target_id: not a running container");
+      }
+      AddNamespace(linux, NamespaceType::kPid, in.target_pid_namespace);
+      return OkStatus();
+    default:
+      return InvalidArgument("namespaces.pid: not a mode of it");
+  }
+}
+
+Status AddNamespaces(const SpecInputs& in, oci::Linux& linux) {
+  using oci::NamespaceType;
+  const auto& shared = in.sandbox.namespaces();
+  AddNamespace(linux, NamespaceType::kMount, "");
+  if (!shared.user().empty()) {
+    AddNamespace(linux, NamespaceType::kUser, shared.user());
+  }
+  RETURN_IF_ERROR(AddPidNamespace(in, linux));
+  if (!shared.network().empty()) {
+    AddNamespace(linux, NamespaceType::kNetwork, shared.network());
+  }
+  if (!shared.ipc().empty()) {
+    AddNamespace(linux, NamespaceType::kIpc, shared.ipc());
+  }
+  if (!shared.uts().empty()) {
+    AddNamespace(linux, NamespaceType::kUts, shared.uts());
+  }
+  const auto& security = in.container.config().security();
+  const auto cgroup = security.namespaces().cgroup();
+  if (cgroup == state::v1::NAMESPACE_MODE_CONTAINER ||
+      (cgroup == state::v1::NAMESPACE_MODE_POD && in.host.cgroup_v2 &&
+       !security.privileged())) {
+    AddNamespace(linux, NamespaceType::kCgroup, "");
+  }
+  return OkStatus();
+}
+
+Status AddPaths(const ContainerSecurity& security, oci::Linux& linux) {
+  if (security.privileged()) return OkStatus();
+  linux.masked_paths = security.default_paths()
+                           ? DefaultMaskedPaths()
+                           : ToVector(security.masked_paths());
+  linux.readonly_paths = security.default_paths()
+                             ? DefaultReadonlyPaths()
+                             : ToVector(security.readonly_paths());
+  for (const auto* paths : {&linux.masked_paths, &linux.readonly_paths}) {
+    for (const std::string& path : *paths) {
+      if (!StartsWith(path, "/")) {
+        return InvalidArgument("masked or readonly path " + Quoted(path) +
+                               ": not absolute");
+      }
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<oci::Linux> LinuxPart(const SpecInputs& in) {
+  const ContainerConfig& config = in.container.config();
+  oci::Linux linux;
+  RETURN_IF_ERROR(AddNamespaces(in, linux));
+  RETURN_IF_ERROR(AddPaths(config.security(), linux));
+  ASSIGN_OR_RETURN(oci::Resources resources, ToOci(config.resources()));
+  if (in.host.cgroup_v2 == false && !resources.unified.empty()) {
+    return InvalidArgument("resources.unified: only on cgroup v2");
+  }
+  // Nothing, then what is listed; the runtime adds what all may use.
+  oci::DeviceRule none;
+  none.allow = false;
+  resources.devices.push_back(none);
+  resources.devices.insert(resources.devices.end(), in.devices.rules.begin(),
+                           in.devices.rules.end());
+  linux.resources = std::move(resources);
+  linux.devices = in.devices.nodes;
+  linux.cgroups_path = in.container.cgroup();
+  linux.seccomp = in.seccomp;
+  linux.rootfs_propagation = in.mounts.rootfs_propagation;
+  if (in.host.selinux) {
+    linux.mount_label = SelinuxLabel(in, "container_file_t");
+  }
+  return linux;
+}
+
+// What foreign shims look for, and what a person sees in `berth-oci state`.
+std::map<std::string, std::string> Annotations(const SpecInputs& in) {
+  const auto& metadata = in.sandbox.config().metadata();
+  return {
+      {"io.kubernetes.cri.container-type", "container"},
+      {"io.kubernetes.cri.container-name", in.container.config().name()},
+      {"io.kubernetes.cri.sandbox-id", in.sandbox.id()},
+      {"io.kubernetes.cri.sandbox-name", metadata.name()},
+      {"io.kubernetes.cri.sandbox-namespace", metadata.namespace_()},
+      {"io.kubernetes.cri.sandbox-uid", metadata.uid()},
+  };
+}
+
+}  // namespace
+
+HostFacts HostFacts::Detect(const std::string& proc, const std::string& sys,
+                            bool cgroup_v2) {
+  HostFacts facts;
+  facts.cgroup_v2 = cgroup_v2;
+  const auto number = [](const StatusOr<std::string>& text, int otherwise) {
+    if (!text.ok()) return otherwise;
+    return static_cast<int>(ParseInt(Trim(*text)).value_or(otherwise));
+  };
+  const int last =
+      number(ReadSmallFile(proc + "/sys/kernel/cap_last_cap", 64), 40);
+  std::vector<std::string> all = AllCapabilities(last);
+  bool can_lower_score = true;
+  for (int i = 0; i < static_cast<int>(all.size()); ++i) {
+    if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1) {
+      facts.capabilities.push_back(all[i]);
+    } else if (all[i] == "CAP_SYS_RESOURCE") {
+      can_lower_score = false;
+    }
+  }
+  if (!can_lower_score) {
+    facts.min_oom_score_adj =
+        number(ReadSmallFile(proc + "/self/oom_score_adj", 64), 0);
+  }
+  facts.selinux = access((sys + "/fs/selinux/enforce").c_str(), F_OK) == 0;
+  const StatusOr<std::string> apparmor =
+      ReadSmallFile(sys + "/module/apparmor/parameters/enabled", 64);
+  facts.apparmor = apparmor.ok() && StartsWith(*apparmor, "Y");
+  return facts;
+}
+
+StatusOr<oci::Spec> BuildSpec(const SpecInputs& in) {
+  oci::Spec spec;
+  spec.oci_version = "1.1.0";
+  ASSIGN_OR_RETURN(oci::ProcessSpec process, Process(in));
+  spec.process = std::move(process);
+  spec.root.path = "rootfs";
+  spec.root.readonly = in.container.config().security().readonly_rootfs();
+  spec.mounts =
+      MergeMounts(StandardMounts(in.sandbox, in.container), in.mounts.mounts);
+  spec.annotations = Annotations(in);
+  ASSIGN_OR_RETURN(spec.linux, LinuxPart(in));
+  return spec;
+}
+
+StatusOr<std::vector<std::string>> CommandLine(
+    const ContainerConfig& config, const state::v1::ImageConfig& image) {
+  std::vector<std::string> line = ToVector(config.command());
+  std::vector<std::string> args = ToVector(config.args());
+  if (line.empty()) {
+    line = ToVector(image.entrypoint());
+    if (args.empty()) args = ToVector(image.cmd());
+  }
+  line.insert(line.end(), args.begin(), args.end());
+  if (line.empty() || line[0].empty()) {
+    return InvalidArgument("command: none given, and the image has none");
+  }
+  return line;
+}
+
+std::vector<std::string> MergeEnv(const std::vector<std::string>& first,
+                                  const std::vector<std::string>& second) {
+  std::vector<std::string> merged = first;
+  for (const std::string& entry : second) {
+    const std::string name = entry.substr(0, entry.find('=')) + "=";
+    const auto it = std::find_if(
+        merged.begin(), merged.end(),
+        [&](const std::string& old) { return StartsWith(old, name); });
+    if (it == merged.end()) {
+      merged.push_back(entry);
+    } else {
+      *it = entry;
+    }
+  }
+  return merged;
+}
+
+}  // namespace berth::sandbox

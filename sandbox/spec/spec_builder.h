@@ -1,0 +1,63 @@
+#ifndef SANDBOX_SPEC_SPEC_BUILDER_H_
+#define SANDBOX_SPEC_SPEC_BUILDER_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/state/v1/image.pb.h"
+#include "api/state/v1/state.pb.h"
+#include "base/status.h"
+#include "oci/spec/spec.h"
+#include "sandbox/spec/devices.h"
+#include "sandbox/spec/mounts.h"
+
+namespace berth::sandbox {
+
+// What this machine and this daemon can give. Found once.
+struct HostFacts {
+  bool cgroup_v2 = false;
+  // That a container can be given: the kernel's, within our bounding set.
+  std::vector<std::string> capabilities;
+  bool selinux = false;
+  bool apparmor = false;
+  // Without CAP_SYS_RESOURCE a process cannot get below its parent's.
+  int min_oom_score_adj = -1000;
+
+  static HostFacts Detect(const std::string& proc, const std::string& sys,
+                          bool cgroup_v2);
+};
+
+// What of the request had to be looked up on the host before a specification
+// can be computed.
+struct SpecInputs {
+  const state::v1::SandboxRecord& sandbox;
+  // With user, argv and cgroup in force.
+  const state::v1::ContainerRecord& container;
+  const state::v1::ImageConfig& image;
+  const HostFacts& host;
+  std::string home;  // the user's
+  MountPlan mounts;
+  DeviceSet devices;
+  std::optional<oci::Seccomp> seccomp;
+  std::string target_pid_namespace;  // path, for NAMESPACE_MODE_TARGET
+};
+
+// The configurations as the runtime specification has them. Pure: equal inputs
+// give an equal specification. INVALID_ARGUMENT and UNIMPLEMENTED name the
+// field.
+StatusOr<oci::Spec> BuildSpec(const SpecInputs& inputs);
+
+// The program and its arguments, from request and image; INVALID_ARGUMENT if
+// neither has any.
+StatusOr<std::vector<std::string>> CommandLine(
+    const state::v1::ContainerConfig& config,
+    const state::v1::ImageConfig& image);
+
+// "NAME=value" entries; the last of equal names wins.
+std::vector<std::string> MergeEnv(const std::vector<std::string>& first,
+                                  const std::vector<std::string>& second);
+
+}  // namespace berth::sandbox
+
+#endif  // SANDBOX_SPEC_SPEC_BUILDER_H_
