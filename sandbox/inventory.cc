@@ -146,6 +146,14 @@ std::vector<SandboxStatus> Inventory::AllSandboxes() const {
   return all;
 }
 
+std::vector<ContainerStatus> Inventory::AllContainers() const {
+  MutexLock lock(mutex_);
+  std::vector<ContainerStatus> all;
+  all.reserve(containers_.size());
+  for (const auto& [id, container] : containers_) all.push_back(container);
+  return all;
+}
+
 std::vector<ContainerStatus> Inventory::ContainersOf(
     const SandboxId& id) const {
   std::vector<ContainerStatus> found;

@@ -63,6 +63,7 @@ class Inventory {
   SandboxStatus FindSandbox(const SandboxId& id) const;
   ContainerStatus FindContainer(const ContainerId& id) const;
   std::vector<SandboxStatus> AllSandboxes() const;
+  std::vector<ContainerStatus> AllContainers() const;
   std::vector<ContainerStatus> ContainersOf(const SandboxId& id) const;
 
  private:

@@ -1,0 +1,172 @@
+// Making and forgetting containers: Create, Remove, and what only changes the
+// record.
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/strings.h"
+#include "base/undo.h"
+#include "sandbox/container_end.h"
+#include "sandbox/container_manager.h"
+#include "sandbox/container_mounts.h"
+#include "sandbox/container_plan.h"
+#include "sandbox/core.h"
+#include "sandbox/files.h"
+#include "sandbox/phase.h"
+#include "sandbox/spec/check_config.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+
+StatusOr<SandboxStatus> OpenSandbox(const Core& core, const SandboxId& id) {
+  const SandboxStatus sandbox = core.inventory.FindSandbox(id);
+  if (!sandbox) return NotFound("find sandbox " + id.str() + ": no such one");
+  const bool pod = sandbox->config().kind() == SANDBOX_KIND_POD;
+  const bool open = pod ? sandbox->phase() == SANDBOX_PHASE_READY
+                        : sandbox->phase() != SANDBOX_PHASE_REMOVING;
+  if (open) return sandbox;
+  return FailedPrecondition("sandbox " + id.str() + ": not ready");
+}
+
+// Everything from the record to a root file system that is known to be good.
+// On failure nothing is left.
+Status MakeContainer(Core& core, const SandboxId& in,
+                     ContainerRecord& container) {
+  const ContainerId id(container.id());
+  Undo undo;
+  RETURN_IF_ERROR(core.records.Save(container));
+  undo.Add([&] {
+    LogFailure("undo creation of container " + id.str(),
+               core.records.Erase(id));
+  });
+  RETURN_IF_ERROR(Failpoint("container.create.recorded"));
+  // Again, now that a Remove of the sandbox can see us: it either waits for
+  // this container or has closed the sandbox before.
+  ASSIGN_OR_RETURN(const SandboxStatus sandbox, OpenSandbox(core, in));
+
+  undo.Add([&] {
+    LogFailure("undo creation of container " + id.str(),
+               core.parts.images.Release(container.snapshot_key()));
+  });
+  ASSIGN_OR_RETURN_AS(const image::Rootfs rootfs,
+                      core.parts.images.Acquire(container.config().image_id(),
+                                                container.snapshot_key()),
+                      "root file system");
+  RETURN_IF_ERROR(Failpoint("container.create.rootfs"));
+
+  undo.Add([&] {
+    LogFailure("undo creation of container " + id.str(),
+               CleanState(core, container));
+    for (const std::string& key : container.image_mount_keys()) {
+      LogFailure("undo creation of container " + id.str(),
+                 core.parts.images.Release(key));
+    }
+    LogFailure("undo creation of container " + id.str(),
+               RemoveTree(core.paths.ContainerRoot(id.str())));
+  });
+  ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
+                   MountImages(core, container));
+  RETURN_IF_ERROR(MakeVolumes(core, container, rootfs));
+  RETURN_IF_ERROR(Failpoint("container.create.volumes"));
+
+  // For its errors: what Start would find wrong is found now.
+  RETURN_IF_ERROR(
+      PlanContainer(core, *sandbox, container, rootfs, image_roots).status());
+  container.set_phase(CONTAINER_PHASE_CREATED);
+  RETURN_IF_ERROR(core.records.Save(container));
+  undo.Commit();
+  return Failpoint("container.create.saved");
+}
+
+// Loads the container under its lock, for a verb that changes its record.
+StatusOr<ContainerRecord> Find(const Core& core, const ContainerId& id) {
+  const ContainerStatus now = core.inventory.FindContainer(id);
+  if (!now || now->phase() == CONTAINER_PHASE_CREATING) {
+    return NotFound("find container " + id.str() + ": no such container");
+  }
+  return *now;
+}
+
+}  // namespace
+
+ContainerManager::ContainerManager(World& world) : world_(world) {}
+ContainerManager::~ContainerManager() = default;
+
+StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
+                                               const SandboxId& in,
+                                               const ContainerConfig& config) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(const SandboxStatus sandbox, OpenSandbox(core, in));
+  RETURN_IF_ERROR_AS(CheckContainerConfig(config, sandbox->config()),
+                     "create container " + Quoted(config.name()));
+  while (true) {
+    RETURN_IF_ERROR_AS(ctx.Check(), "create container");
+    const ContainerId id(RandomId());
+    KeyedMutex::Lock lock(core.container_locks, id.str());
+    NameIndex::Claim claim =
+        core.names.Take(NameOf(in.str(), config), id.str());
+    if (!claim.mine()) {
+      if (!claim.busy()) {
+        return AlreadyExists("container name " + Quoted(config.name()) +
+                             ": taken by container " + claim.id());
+      }
+      // A retry joins the first try.
+      KeyedMutex::Lock first(core.container_locks, claim.id());
+      const ContainerId made(claim.id());
+      if (core.inventory.FindContainer(made)) return made;
+      continue;
+    }
+    ContainerRecord container;
+    container.set_id(id.str());
+    container.set_sandbox_id(in.str());
+    *container.mutable_config() = config;
+    container.set_phase(CONTAINER_PHASE_CREATING);
+    container.set_created_at(Now());
+    container.set_snapshot_key(id.str());
+    RETURN_IF_ERROR_AS(MakeContainer(core, in, container),
+                       "create container " + Quoted(config.name()));
+    claim.Keep();
+    core.Publish(Event::Type::kContainerCreated, container);
+    return id;
+  }
+}
+
+Status ContainerManager::Remove(const Context& ctx, const ContainerId& id) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.container_locks, id.str());
+  return EraseContainer(ctx, core, id, lock);
+}
+
+Status ContainerManager::Rename(const Context&, const ContainerId& id,
+                                const std::string& name) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.container_locks, id.str());
+  ASSIGN_OR_RETURN(ContainerRecord container, Find(core, id));
+  const std::string old = NameOf(container.sandbox_id(), container.config());
+  container.mutable_config()->set_name(name);
+  NameIndex::Claim claim = core.names.Take(
+      NameOf(container.sandbox_id(), container.config()), id.str());
+  if (!claim.mine()) {
+    return claim.id() == id.str()
+               ? OkStatus()
+               : AlreadyExists("container name " + Quoted(name) +
+                               ": taken by container " + claim.id());
+  }
+  RETURN_IF_ERROR(core.records.Save(container));
+  claim.Keep();
+  core.names.Release(old, id.str());
+  core.Publish(Event::Type::kContainerRenamed, container, name);
+  return OkStatus();
+}
+
+Status ContainerManager::SetDoorNotes(const Context&, const ContainerId& id,
+                                      const std::string& notes) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.container_locks, id.str());
+  ASSIGN_OR_RETURN(ContainerRecord container, Find(core, id));
+  container.mutable_config()->set_door_notes(notes);
+  return core.records.Save(container);
+}
+
+}  // namespace berth::sandbox

@@ -1,0 +1,69 @@
+// How containers end: what Stop, Remove, the exit monitor, a sandbox's Stop
+// and recovery have in common.
+#ifndef SANDBOX_CONTAINER_END_H_
+#define SANDBOX_CONTAINER_END_H_
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/keyed_mutex.h"
+#include "base/status.h"
+#include "sandbox/core.h"
+#include "sandbox/ids.h"
+#include "sandbox/inventory.h"
+#include "shim/shim.h"
+
+namespace berth::sandbox {
+
+// The code of a container whose process was lost with its shim.
+inline constexpr int kLostExitCode = 255;
+// The code of one whose program could not be run.
+inline constexpr int kStartErrorCode = 128;
+
+// SIGKILL to everything in it: through its shim, and through its cgroup, which
+// needs no shim. Takes no lock; logs what goes wrong.
+void KillContainer(Core& core, const ContainerId& id);
+
+// The exit monitor's handler: takes the container's lock and records.
+void OnExit(Core& core, const ContainerId& id,
+            const StatusOr<shim::ExitStatus>& exit);
+
+// Records that the process has ended: the exit, the end of its task, EXITED.
+// `why` is a reason and a message for an exit that no code tells.
+// With the container's lock held. `container` becomes what was saved.
+struct EndReason {
+  std::string reason;  // empty: from the exit code
+  std::string message;
+};
+Status RecordExit(Core& core, ContainerRecord& container,
+                  const shim::ExitStatus& exit, const EndReason& why = {});
+
+// Sends the stop signal; thaws a frozen container first, and says so in the
+// record, unsaved.
+Status SendStopSignal(Core& core, ContainerRecord& container);
+
+// Frees what a container that does not run still holds below the state
+// directory: its bundle, fifos, mounts. OK if there is nothing.
+Status CleanState(Core& core, const ContainerRecord& container);
+
+// Stops it: the signal, `grace`, SIGKILL; returns when the exit is recorded.
+// `lock` is given back while it waits.
+Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
+                    KeyedMutex::Lock& lock, Duration grace);
+
+// Removes it with everything but its log; kills it first if it runs. With the
+// container's lock held.
+Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
+                      KeyedMutex::Lock& lock);
+
+// A shim is gone and its sandbox with it: NOTREADY from now on. Takes the
+// sandbox's lock.
+void LoseSandbox(Core& core, const SandboxId& id, const std::string& why);
+
+// Log lines begin with the request's id and name objects in full.
+void LogFailure(const std::string& doing, const Status& status);
+
+}  // namespace berth::sandbox
+
+#endif  // SANDBOX_CONTAINER_END_H_

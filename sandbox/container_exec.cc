@@ -1,0 +1,385 @@
+// Further processes, and connections to the first one: ExecSync, Exec, Attach.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "base/strings.h"
+#include "oci/spec/parse.h"
+#include "oci/spec/serialize.h"
+#include "sandbox/container_end.h"
+#include "sandbox/container_manager.h"
+#include "sandbox/container_plan.h"
+#include "sandbox/core.h"
+#include "sandbox/files.h"
+#include "sandbox/phase.h"
+#include "sandbox/spec/user.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+using sandbox::TerminalSize;
+
+struct Running {
+  ContainerStatus record;
+  std::shared_ptr<LiveTask> live;
+};
+
+StatusOr<Running> FindRunning(const Core& core, const ContainerId& id,
+                              const std::string& verb) {
+  const std::string what = verb + " in container " + id.str();
+  ContainerStatus now = core.inventory.FindContainer(id);
+  if (!now || now->phase() == CONTAINER_PHASE_CREATING) {
+    return NotFound(what + ": no such container");
+  }
+  if (now->phase() != CONTAINER_PHASE_RUNNING &&
+      now->phase() != CONTAINER_PHASE_STOPPING) {
+    return FailedPrecondition(what + ": not running");
+  }
+  std::shared_ptr<LiveTask> live = core.tasks.Find(id);
+  if (!live) return Unavailable(what + ": no shim");
+  return Running{std::move(now), std::move(live)};
+}
+
+// The first process's own, as Start wrote it down.
+StatusOr<oci::ProcessSpec> FirstProcess(const Core& core,
+                                        const ContainerId& id) {
+  ASSIGN_OR_RETURN(
+      const std::string text,
+      ReadSmallFile(core.paths.ContainerState(id.str()) + "/process.json",
+                    oci::kMaxSpecBytes));
+  return oci::ParseProcess(text);
+}
+
+Status ApplyUser(Core& core, const ContainerRecord& container,
+                 const std::string& user, oci::ProcessSpec& process) {
+  ASSIGN_OR_RETURN(const std::string passwd,
+                   ReadUserFile(core, container, "/etc/passwd"));
+  ASSIGN_OR_RETURN(const std::string group,
+                   ReadUserFile(core, container, "/etc/group"));
+  ASSIGN_OR_RETURN(const ResolvedUser resolved,
+                   ResolveUserText(user, passwd, group));
+  process.user.uid = resolved.ids.uid();
+  process.user.gid = resolved.ids.gid();
+  process.user.additional_gids.assign(
+      resolved.ids.supplemental_groups().begin(),
+      resolved.ids.supplemental_groups().end());
+  process.env = MergeEnv(process.env, {"HOME=" + resolved.home});
+  return OkStatus();
+}
+
+StatusOr<oci::ProcessSpec> PlanExec(Core& core,
+                                    const ContainerRecord& container,
+                                    const ExecConfig& config) {
+  if (config.args.empty() || config.args[0].empty()) {
+    return InvalidArgument("exec: no command");
+  }
+  ASSIGN_OR_RETURN(oci::ProcessSpec process,
+                   FirstProcess(core, ContainerId(container.id())));
+  process.args = config.args;
+  process.terminal = config.tty;
+  process.console_size.reset();
+  if (config.tty && config.console_size) {
+    process.console_size = oci::ConsoleSize{config.console_size->width,
+                                            config.console_size->height};
+  }
+  if (config.user && !config.user->empty()) {
+    RETURN_IF_ERROR(ApplyUser(core, container, *config.user, process));
+  }
+  if (config.tty) process.env = MergeEnv({"TERM=xterm"}, process.env);
+  process.env = MergeEnv(process.env, config.env);
+  if (config.working_dir && !config.working_dir->empty()) {
+    process.cwd = *config.working_dir;
+  }
+  if (config.privileged && process.capabilities) {
+    process.capabilities->bounding = core.host.capabilities;
+    process.capabilities->effective = core.host.capabilities;
+    process.capabilities->permitted = core.host.capabilities;
+  }
+  return process;
+}
+
+// ---- Fifos ------------------------------------------------------------------
+
+StatusOr<UniqueFd> OpenEnd(const std::string& path, int flags) {
+  UniqueFd fd(open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) return Errno(errno, "open fifo " + Quoted(path));
+  // Non-blocking only so that the open itself does not wait for the peer.
+  const int now = fcntl(fd.get(), F_GETFL);
+  if (fcntl(fd.get(), F_SETFL, now & ~O_NONBLOCK) != 0) {
+    return Errno(errno, "fcntl fifo " + Quoted(path));
+  }
+  return fd;
+}
+
+// Our ends of a session's streams. The fifos have names only until the shim
+// has opened them: nothing is left behind when we die later.
+class SessionFifos {
+ public:
+  explicit SessionFifos(const std::string& directory)
+      : base_(directory + "/io-" + RandomId().substr(0, 16)) {}
+  ~SessionFifos() { Unlink(); }
+  SessionFifos(const SessionFifos&) = delete;
+  SessionFifos& operator=(const SessionFifos&) = delete;
+
+  Status Make(bool want_in, bool want_out, bool want_err) {
+    if (want_in) {
+      stdio_.in = base_ + "-in";
+      RETURN_IF_ERROR(MakeFifo(stdio_.in));
+      // Holds the name's pipe until the shim reads from it.
+      ASSIGN_OR_RETURN(in_, OpenEnd(stdio_.in, O_RDWR));
+    }
+    if (want_out) {
+      stdio_.out = base_ + "-out";
+      RETURN_IF_ERROR(MakeFifo(stdio_.out));
+      ASSIGN_OR_RETURN(out_, OpenEnd(stdio_.out, O_RDONLY));
+    }
+    if (want_err) {
+      stdio_.err = base_ + "-err";
+      RETURN_IF_ERROR(MakeFifo(stdio_.err));
+      ASSIGN_OR_RETURN(err_, OpenEnd(stdio_.err, O_RDONLY));
+    }
+    return OkStatus();
+  }
+
+  shim::Stdio& stdio() { return stdio_; }
+
+  // Call when the shim has opened its ends. A writer that is not also a
+  // reader is told when the process's end is gone.
+  Status Opened() {
+    if (in_.valid()) {
+      StatusOr<UniqueFd> writer = OpenEnd(stdio_.in, O_WRONLY);
+      // A program that has ended already reads nothing.
+      if (writer.ok()) in_ = *std::move(writer);
+    }
+    Unlink();
+    return OkStatus();
+  }
+
+  StreamSession Take(bool tty,
+                     std::shared_ptr<StreamSession::Control> control) {
+    return StreamSession(std::move(in_), std::move(out_), std::move(err_), tty,
+                         std::move(control));
+  }
+
+ private:
+  static Status MakeFifo(const std::string& path) {
+    if (mkfifo(path.c_str(), 0600) != 0) {
+      return Errno(errno, "mkfifo " + Quoted(path));
+    }
+    return OkStatus();
+  }
+  void Unlink() {
+    for (const std::string* path : {&stdio_.in, &stdio_.out, &stdio_.err}) {
+      if (!path->empty()) unlink(path->c_str());
+    }
+  }
+
+  const std::string base_;
+  shim::Stdio stdio_;
+  UniqueFd in_, out_, err_;
+};
+
+// ---- Sessions ---------------------------------------------------------------
+
+constexpr std::chrono::seconds kDeleteTime{30};
+
+// A process started by Exec. The shim keeps what it knows of it until it is
+// deleted, which follows its exit whether anybody waits or not.
+class ExecControl : public StreamSession::Control {
+ public:
+  ExecControl(std::shared_ptr<shim::Shim> shim,
+              std::unique_ptr<shim::Task> task, int pid)
+      : shim_(std::move(shim)), task_(std::move(task)), pid_(pid) {}
+
+  ~ExecControl() override {
+    if (deleted_) return;
+    // Nobody has waited: someone must, or the shim remembers it for ever.
+    std::thread([shim = std::move(shim_), task = std::move(task_)] {
+      const Context ctx = Context::Background("exec");
+      if (task->Wait(ctx).ok()) {
+        (void)task->Delete(ctx.WithTimeout(kDeleteTime));
+      }
+    }).detach();
+  }
+
+  Status Resize(const Context& ctx, TerminalSize size) override {
+    return task_->Resize(ctx, shim::TerminalSize{size.width, size.height});
+  }
+  Status Signal(const Context& ctx, int signal) override {
+    return task_->Kill(ctx, signal, false);
+  }
+  Status CloseStdin(const Context& ctx) override {
+    return task_->CloseStdin(ctx);
+  }
+  StatusOr<int> Wait(const Context& ctx) override {
+    MutexLock lock(mutex_);
+    if (deleted_) return code_;
+    ASSIGN_OR_RETURN(const shim::ExitStatus exit, task_->Wait(ctx));
+    code_ = static_cast<int>(exit.code);
+    LogFailure(
+        "delete exec",
+        IgnoreNotFound(task_->Delete(ctx.WithTimeout(kDeleteTime)).status()));
+    deleted_ = true;
+    return code_;
+  }
+  int pid() const override { return pid_; }
+
+ private:
+  std::shared_ptr<shim::Shim> shim_;  // outlives task_
+  std::unique_ptr<shim::Task> task_;
+  const int pid_;
+  Mutex mutex_;
+  bool deleted_ = false;
+  int code_ = 0;
+};
+
+// The first process, seen by one that is attached.
+class AttachControl : public StreamSession::Control {
+ public:
+  AttachControl(Core& core, ContainerId id, std::shared_ptr<LiveTask> live,
+                bool closes_stdin, int pid)
+      : core_(core),
+        id_(std::move(id)),
+        live_(std::move(live)),
+        closes_stdin_(closes_stdin),
+        pid_(pid) {}
+
+  Status Resize(const Context& ctx, TerminalSize size) override {
+    return live_->task().Resize(ctx,
+                                shim::TerminalSize{size.width, size.height});
+  }
+  Status Signal(const Context& ctx, int signal) override {
+    return live_->task().Kill(ctx, signal, false);
+  }
+  // Input of a container stays open for the next one to attach, unless its
+  // configuration says once.
+  Status CloseStdin(const Context& ctx) override {
+    return closes_stdin_ ? live_->task().CloseStdin(ctx) : OkStatus();
+  }
+  StatusOr<int> Wait(const Context& ctx) override {
+    ASSIGN_OR_RETURN(
+        const ContainerStatus ended,
+        core_.records.Await(ctx, id_, [](const ContainerRecord& container) {
+          return !IsAlive(container.phase());
+        }));
+    return ended->exit_code();
+  }
+  int pid() const override { return pid_; }
+
+ private:
+  Core& core_;
+  const ContainerId id_;
+  const std::shared_ptr<LiveTask> live_;
+  const bool closes_stdin_;
+  const int pid_;
+};
+
+}  // namespace
+
+StatusOr<ExecResult> ContainerManager::ExecSync(
+    const Context& ctx, const ContainerId& id,
+    const std::vector<std::string>& args, Duration timeout,
+    size_t output_limit) {
+  Core& core = world_.core();
+  // Without the lock: probes go on while a Stop waits, and beside each other.
+  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec"));
+  ExecConfig config;
+  config.args = args;
+  ASSIGN_OR_RETURN(const oci::ProcessSpec process,
+                   PlanExec(core, *running.record, config));
+  shim::ExecSyncTask task;
+  task.container_id = id.str();
+  task.process = oci::SerializeProcess(process);
+  task.timeout = timeout;
+  task.output_limit = output_limit;
+  ASSIGN_OR_RETURN_AS(shim::ExecSyncResult result,
+                      running.live->shim().ExecSync(ctx, task),
+                      "exec in container " + id.str());
+  if (result.timed_out) {
+    return DeadlineExceeded("exec in container " + id.str() +
+                            ": command timed out");
+  }
+  ExecResult out;
+  out.exit_code = static_cast<int>(result.exit_status);
+  out.output = std::move(result.out);
+  out.error_output = std::move(result.err);
+  return out;
+}
+
+StatusOr<StreamSession> ContainerManager::Exec(const Context& ctx,
+                                               const ContainerId& id,
+                                               const ExecConfig& config) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec"));
+  if (running.record->paused()) {
+    return FailedPrecondition("exec in container " + id.str() + ": paused");
+  }
+  ASSIGN_OR_RETURN(const oci::ProcessSpec process,
+                   PlanExec(core, *running.record, config));
+  SessionFifos fifos(core.paths.ContainerState(id.str()));
+  RETURN_IF_ERROR(fifos.Make(config.stdin, config.stdout || config.tty,
+                             config.stderr && !config.tty));
+  shim::ExecTask request;
+  request.container_id = id.str();
+  request.exec_id = RandomId().substr(0, 32);
+  request.process = oci::SerializeProcess(process);
+  request.stdio = fifos.stdio();
+  request.stdio.terminal = config.tty;
+  const std::string what = "exec in container " + id.str();
+  const std::shared_ptr<shim::Shim> shim =
+      core.shims.Find(running.record->sandbox_id());
+  if (!shim) return Unavailable(what + ": no shim");
+  ASSIGN_OR_RETURN_AS(std::unique_ptr<shim::Task> task,
+                      shim->Exec(ctx, request), what);
+  StatusOr<pid_t> pid = task->Start(ctx);
+  if (!pid.ok()) {
+    (void)task->Delete(Context::Background("exec").WithTimeout(kDeleteTime));
+    return Annotate(pid.status(), what);
+  }
+  RETURN_IF_ERROR(fifos.Opened());
+  core.Publish(Event::Type::kExecStarted, *running.record, request.exec_id);
+  return fifos.Take(config.tty,
+                    std::make_shared<ExecControl>(shim, std::move(task), *pid));
+}
+
+StatusOr<StreamSession> ContainerManager::Attach(const Context& ctx,
+                                                 const ContainerId& id,
+                                                 bool want_stdin) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "attach"));
+  const ContainerConfig& config = running.record->config();
+  SessionFifos fifos(core.paths.ContainerState(id.str()));
+  const bool with_stdin = want_stdin && config.stdin();
+  RETURN_IF_ERROR(fifos.Make(with_stdin, true, !config.tty()));
+  fifos.stdio().terminal = config.tty();
+  RETURN_IF_ERROR_AS(running.live->task().Attach(ctx, fifos.stdio()),
+                     "attach to container " + id.str());
+  RETURN_IF_ERROR(fifos.Opened());
+  return fifos.Take(config.tty(), std::make_shared<AttachControl>(
+                                      core, id, running.live,
+                                      with_stdin && config.stdin_once(),
+                                      running.record->pid()));
+}
+
+Status ContainerManager::Resize(const Context& ctx, const ContainerId& id,
+                                TerminalSize size) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "resize"));
+  return running.live->task().Resize(
+      ctx, shim::TerminalSize{size.width, size.height});
+}
+
+Status ContainerManager::ReopenLog(const Context& ctx, const ContainerId& id) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "reopen log"));
+  return running.live->task().ReopenLog(ctx);
+}
+
+}  // namespace berth::sandbox

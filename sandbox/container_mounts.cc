@@ -1,0 +1,168 @@
+#include "sandbox/container_mounts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "base/fs/copy_tree.h"
+#include "base/fs/rooted_path.h"
+#include "base/strings.h"
+#include "base/sys/mount.h"
+#include "sandbox/container_end.h"
+#include "sandbox/files.h"
+#include "sandbox/spec/mounts.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+
+constexpr size_t kMaxImageVolumes = 1024;
+
+std::string ImageRoot(const Core& core, const std::string& id, int index) {
+  return core.paths.ContainerState(id) + "/images/" + std::to_string(index);
+}
+
+// All steps of a root file system, on `target`.
+Status MountRootfs(const image::Rootfs& rootfs, const std::string& target) {
+  RETURN_IF_ERROR(MakeDirectories(target, 0711));
+  for (::berth::Mount mount : rootfs.mounts) {
+    mount.target = mount.target.empty() ? target : target + "/" + mount.target;
+    const Status mounted = MountAt(mount);
+    if (mounted.ok()) continue;
+    LogFailure("unmount " + Quoted(target),
+               IgnoreNotFound(DetachMounts(target)));
+    return mounted;
+  }
+  return OkStatus();
+}
+
+bool IsEmpty(const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()),
+                                                closedir);
+  if (!dir) return false;
+  while (const dirent* entry = readdir(dir.get())) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") return false;
+  }
+  return true;
+}
+
+// A directory that begins as a copy.
+struct Fill {
+  std::string container_path;
+  std::string host_path;
+};
+
+// `root` is the container's root file system. What the image has at the path,
+// never what the host has there (CVE-2022-23648).
+Status CopyContent(const std::string& root, const Fill& fill) {
+  ASSIGN_OR_RETURN(const RootedPath rooted, RootedPath::Open(root));
+  const StatusOr<UniqueFd> from =
+      rooted.Open(fill.container_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (IsNotFound(from.status())) return OkStatus();
+  RETURN_IF_ERROR(from.status());
+  const UniqueFd to(open(fill.host_path.c_str(),
+                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!to.valid()) return Errno(errno, "open " + Quoted(fill.host_path));
+  return CopyTree(from->get(), to.get());
+}
+
+Status FillAll(Core& core, const ContainerRecord& container,
+               const image::Rootfs& rootfs, const std::vector<Fill>& fills) {
+  if (fills.empty()) return OkStatus();
+  const std::string root =
+      core.paths.ContainerState(container.id()) + "/content";
+  RETURN_IF_ERROR(MountRootfs(rootfs, root));
+  const absl::Cleanup unmount = [&] {
+    LogFailure("unmount " + Quoted(root), DetachMounts(root));
+    rmdir(root.c_str());
+  };
+  for (const Fill& fill : fills) {
+    RETURN_IF_ERROR_AS(CopyContent(root, fill),
+                       "fill volume " + Quoted(fill.container_path));
+  }
+  return OkStatus();
+}
+
+bool IsCovered(const ContainerConfig& config, const std::string& path) {
+  return std::any_of(config.mounts().begin(), config.mounts().end(),
+                     [&](const auto& mount) {
+                       return CleanPath("/" + mount.container_path()) == path;
+                     });
+}
+
+}  // namespace
+
+StatusOr<std::vector<std::string>> MountImages(Core& core,
+                                               ContainerRecord& container) {
+  std::vector<std::string> roots;
+  container.clear_image_mount_keys();
+  for (const auto& mount : container.config().mounts()) {
+    if (mount.type() != MOUNT_TYPE_IMAGE) continue;
+    const std::string what =
+        "ImageVolumeMountFailed: mount " + Quoted(mount.container_path());
+    const int index = static_cast<int>(roots.size());
+    const std::string key = container.id() + "-image" + std::to_string(index);
+    container.add_image_mount_keys(key);
+    ASSIGN_OR_RETURN_AS(
+        const image::Rootfs rootfs,
+        core.parts.images.AcquireReadOnly(mount.image_id(), key), what);
+    roots.push_back(ImageRoot(core, container.id(), index));
+    RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));
+    RETURN_IF_ERROR_AS(MountRootfs(rootfs, roots.back()), what);
+  }
+  return roots;
+}
+
+Status UnmountImages(Core& core, const ContainerRecord& container) {
+  int count = 0;
+  for (const auto& mount : container.config().mounts()) {
+    if (mount.type() == MOUNT_TYPE_IMAGE) ++count;
+  }
+  for (int i = 0; i < count; ++i) {
+    RETURN_IF_ERROR(
+        IgnoreNotFound(DetachMounts(ImageRoot(core, container.id(), i))));
+  }
+  return OkStatus();
+}
+
+Status MakeVolumes(Core& core, ContainerRecord& container,
+                   const image::Rootfs& rootfs) {
+  std::vector<Fill> fills;
+  const ContainerConfig& config = container.config();
+  container.clear_image_volumes();
+  if (!config.ignore_image_volumes()) {
+    if (rootfs.config.volumes_size() > static_cast<int>(kMaxImageVolumes)) {
+      return ResourceExhausted("volumes of the image: more than " +
+                               std::to_string(kMaxImageVolumes));
+    }
+    int number = 0;
+    for (const std::string& volume : rootfs.config.volumes()) {
+      const std::string path = CleanPath("/" + volume);
+      if (path == "/" || IsCovered(config, path)) continue;
+      auto& entry = *container.add_image_volumes();
+      entry.set_container_path(path);
+      entry.set_host_path(core.paths.ContainerRoot(container.id()) +
+                          "/volumes/" + std::to_string(number++));
+      RETURN_IF_ERROR(MakeDirectories(entry.host_path(), 0755));
+      fills.push_back({path, entry.host_path()});
+    }
+  }
+  for (const auto& mount : config.mounts()) {
+    if (mount.copy_image_content() && IsEmpty(mount.host_path())) {
+      fills.push_back(
+          {CleanPath("/" + mount.container_path()), mount.host_path()});
+    }
+  }
+  return FillAll(core, container, rootfs, fills);
+}
+
+}  // namespace berth::sandbox

@@ -1,0 +1,34 @@
+// What berthd itself mounts or fills for a container before its runtime does
+// the rest: images used as volumes, and directories that begin as copies of
+// what the image has there.
+#ifndef SANDBOX_CONTAINER_MOUNTS_H_
+#define SANDBOX_CONTAINER_MOUNTS_H_
+
+#include <string>
+#include <vector>
+
+#include "api/state/v1/image.pb.h"
+#include "base/status.h"
+#include "image/rootfs_provider.h"
+#include "sandbox/core.h"
+#include "sandbox/inventory.h"
+
+namespace berth::sandbox {
+
+// Mounts the container's image mounts below its state directory (again, if
+// they are there already: the same), and notes their keys in the record.
+// Returns the directories, in the order of the image mounts.
+StatusOr<std::vector<std::string>> MountImages(Core& core,
+                                               ContainerRecord& container);
+// OK if there are none. Their keys stay acquired.
+Status UnmountImages(Core& core, const ContainerRecord& container);
+
+// A directory of our own for each volume that the image declares and the
+// request does not cover; noted in the record. Fills new ones, and empty bind
+// sources that ask for it, with what the image has there.
+Status MakeVolumes(Core& core, ContainerRecord& container,
+                   const image::Rootfs& rootfs);
+
+}  // namespace berth::sandbox
+
+#endif  // SANDBOX_CONTAINER_MOUNTS_H_

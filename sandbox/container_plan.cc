@@ -1,0 +1,191 @@
+#include "sandbox/container_plan.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "base/strings.h"
+#include "base/sys/process.h"
+#include "base/sys/user.h"
+#include "oci/spec/validate.h"
+#include "sandbox/files.h"
+#include "sandbox/resource/cgroup_parent.h"
+#include "sandbox/spec/security.h"
+#include "sandbox/spec/user.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+
+// What a sandbox will have once it is started, for looking for errors before.
+SandboxRecord Imagined(const SandboxRecord& sandbox) {
+  SandboxRecord imagined = sandbox;
+  imagined.mutable_namespaces()->set_pid("/proc/self/ns/pid");
+  imagined.mutable_directory()->set_root_path("/");
+  return imagined;
+}
+
+// The pid namespace of the container that is to be joined.
+StatusOr<std::string> TargetPidNamespace(const Core& core,
+                                         const SandboxRecord& sandbox,
+                                         const ContainerConfig& config,
+                                         bool started) {
+  const auto& options = config.security().namespaces();
+  if (options.pid() != NAMESPACE_MODE_TARGET) return std::string();
+  if (!started) return std::string("/proc/self/ns/pid");
+  const ContainerStatus target =
+      core.inventory.FindContainer(ContainerId(options.target_id()));
+  if (!target || target->phase() != CONTAINER_PHASE_RUNNING) {
+    return InvalidArgument("namespaces.target_id " +
+                           Quoted(options.target_id()) +
+                           ": not a running container");
+  }
+  if (sandbox.config().kind() == SANDBOX_KIND_POD &&
+      target->sandbox_id() != sandbox.id()) {
+    return InvalidArgument("namespaces.target_id " +
+                           Quoted(options.target_id()) +
+                           ": in another sandbox");
+  }
+  return "/proc/" + std::to_string(target->pid()) + "/ns/pid";
+}
+
+StatusOr<int> StopSignal(const ContainerConfig& config,
+                         const ImageConfig& image) {
+  if (config.stop_signal() > 0) return config.stop_signal();
+  if (image.stop_signal().empty()) return SIGTERM;
+  // An image with a signal that is none is run all the same.
+  const StatusOr<int> signal = ParseSignal(image.stop_signal());
+  return signal.ok() ? *signal : SIGTERM;
+}
+
+std::string LogPath(const SandboxRecord& sandbox,
+                    const ContainerConfig& config) {
+  const std::string& path = config.log().path();
+  if (path.empty() || StartsWith(path, "/")) return path;
+  const std::string& directory = sandbox.config().log_directory();
+  return directory.empty() ? "" : directory + "/" + path;
+}
+
+Status CheckAppArmor(const Core& core, const std::string& profile) {
+  if (profile.empty()) return OkStatus();
+  const StatusOr<std::string> loaded = ReadSmallFile(
+      core.paths.sys + "/kernel/security/apparmor/profiles", 16 << 20);
+  if (!loaded.ok()) return Annotate(loaded.status(), "apparmor profiles");
+  for (const std::string& line : Split(*loaded, '\n')) {
+    if (StartsWith(line, profile + " (")) return OkStatus();
+  }
+  return InvalidArgument("apparmor profile " + Quoted(profile) +
+                         ": not loaded");
+}
+
+StatusOr<DeviceSet> Devices(const Core& core, const SandboxRecord& sandbox,
+                            const ContainerConfig& config) {
+  ASSIGN_OR_RETURN(DeviceSet devices, RequestedDevices(config));
+  if (!config.security().privileged()) return devices;
+  const auto runtime =
+      core.settings.runtimes.find(sandbox.config().runtime_handler());
+  if (runtime != core.settings.runtimes.end() &&
+      runtime->second.privileged_without_host_devices) {
+    return devices;
+  }
+  return HostDevices(core.paths.dev);
+}
+
+}  // namespace
+
+StatusOr<std::string> ReadUserFile(Core& core, const ContainerRecord& container,
+                                   const std::string& path) {
+  StatusOr<std::string> text = core.parts.images.ReadFile(
+      container.snapshot_key(), path, kMaxUserFileBytes);
+  if (IsNotFound(text.status())) return std::string();
+  return text;
+}
+
+StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
+                                  ContainerRecord& container,
+                                  const image::Rootfs& rootfs,
+                                  const std::vector<std::string>& image_roots) {
+  const ContainerConfig& config = container.config();
+  const bool started = sandbox.phase() == SANDBOX_PHASE_READY;
+  const SandboxRecord imagined = started ? SandboxRecord() : Imagined(sandbox);
+
+  ASSIGN_OR_RETURN(const std::vector<std::string> argv,
+                   CommandLine(config, rootfs.config));
+  container.mutable_argv()->Assign(argv.begin(), argv.end());
+  ASSIGN_OR_RETURN(const int signal, StopSignal(config, rootfs.config));
+  container.set_stop_signal(signal);
+  container.set_log_path(LogPath(sandbox, config));
+  container.set_cgroup(ContainerCgroup(sandbox.cgroup(), container.id()));
+
+  ASSIGN_OR_RETURN(const std::string passwd,
+                   ReadUserFile(core, container, "/etc/passwd"));
+  ASSIGN_OR_RETURN(const std::string group,
+                   ReadUserFile(core, container, "/etc/group"));
+  ASSIGN_OR_RETURN(
+      const ResolvedUser user,
+      ResolveUser(config.security(), rootfs.config.user(), passwd, group));
+  *container.mutable_user() = user.ids;
+
+  SpecInputs inputs{started ? sandbox : imagined,
+                    container,
+                    rootfs.config,
+                    core.host,
+                    user.home,
+                    {},
+                    {},
+                    {},
+                    {}};
+  ASSIGN_OR_RETURN(const HostMounts host_mounts,
+                   HostMounts::Read(core.paths.proc));
+  ASSIGN_OR_RETURN(inputs.mounts,
+                   RequestedMounts(container, image_roots, host_mounts));
+  ASSIGN_OR_RETURN(inputs.devices, Devices(core, sandbox, config));
+  ASSIGN_OR_RETURN(inputs.target_pid_namespace,
+                   TargetPidNamespace(core, sandbox, config, started));
+  ASSIGN_OR_RETURN(const oci::Capabilities capabilities,
+                   CapabilitySets(config.security(), core.host.capabilities));
+  ASSIGN_OR_RETURN(inputs.seccomp,
+                   ResolveSeccomp(config.security(), capabilities.bounding));
+  ASSIGN_OR_RETURN(oci::Spec spec, BuildSpec(inputs));
+  RETURN_IF_ERROR(CheckAppArmor(core, spec.process->apparmor_profile));
+  RETURN_IF_ERROR(oci::Validate(spec));
+  return spec;
+}
+
+StatusOr<shim::Stdio> PlanStdio(Core& core, const SandboxRecord& sandbox,
+                                const ContainerRecord& container) {
+  const ContainerConfig& config = container.config();
+  shim::Stdio stdio;
+  stdio.terminal = config.tty();
+  if (!container.log_path().empty()) {
+    if (!sandbox.shim().native()) {
+      return Unimplemented("log: of a shim that does not write it itself");
+    }
+    const std::string& path = container.log_path();
+    RETURN_IF_ERROR_AS(MakeDirectories(path.substr(0, path.rfind('/')), 0755),
+                       "log");
+    stdio.out = "berth-log://" + path;
+    if (config.log().format() == LOG_FORMAT_JSON_FILE) {
+      stdio.out += "?format=json-file";
+      if (config.log().max_size() > 0) {
+        stdio.out += "&max-size=" + std::to_string(config.log().max_size()) +
+                     "&max-file=" + std::to_string(config.log().max_files());
+      }
+    } else {
+      stdio.out += "?format=cri";
+    }
+    if (!config.tty()) stdio.err = stdio.out;
+  }
+  if (config.stdin()) {
+    stdio.in = core.paths.ContainerState(container.id()) + "/stdin";
+    if (mkfifo(stdio.in.c_str(), 0600) != 0 && errno != EEXIST) {
+      return Errno(errno, "mkfifo " + Quoted(stdio.in));
+    }
+  }
+  return stdio;
+}
+
+}  // namespace berth::sandbox

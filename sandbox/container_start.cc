@@ -1,0 +1,132 @@
+// ContainerManager::Start: from a record to a running program.
+#include <errno.h>
+#include <sys/stat.h>
+
+#include <memory>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/strings.h"
+#include "oci/spec/serialize.h"
+#include "sandbox/container_end.h"
+#include "sandbox/container_manager.h"
+#include "sandbox/container_mounts.h"
+#include "sandbox/container_plan.h"
+#include "sandbox/core.h"
+#include "sandbox/files.h"
+#include "sandbox/phase.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+
+// config.json, and the directory that the shim mounts the root on.
+StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
+                                       ContainerRecord& container) {
+  ASSIGN_OR_RETURN_AS(image::Rootfs rootfs,
+                      core.parts.images.Acquire(container.config().image_id(),
+                                                container.snapshot_key()),
+                      "root file system");
+  const std::string bundle = core.paths.ContainerState(container.id());
+  RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0711));
+  ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
+                   MountImages(core, container));
+  ASSIGN_OR_RETURN(const oci::Spec spec, PlanContainer(core, sandbox, container,
+                                                       rootfs, image_roots));
+  RETURN_IF_ERROR(
+      WriteSmallFile(bundle + "/config.json", oci::SerializeSpec(spec), 0600));
+  // Apart, as every exec begins with it, and without the seccomp profile.
+  RETURN_IF_ERROR(WriteSmallFile(bundle + "/process.json",
+                                 oci::SerializeProcess(*spec.process), 0600));
+  shim::CreateTask task;
+  task.id = container.id();
+  task.bundle = bundle;
+  task.rootfs = std::move(rootfs.mounts);
+  ASSIGN_OR_RETURN(task.stdio, PlanStdio(core, sandbox, container));
+  container.set_bundle(bundle);
+  return task;
+}
+
+// The steps that can be undone by RecordExit.
+Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
+              ContainerRecord& container) {
+  const ContainerId id(container.id());
+  ASSIGN_OR_RETURN(const shim::CreateTask create,
+                   WriteBundle(core, sandbox, container));
+  RETURN_IF_ERROR(Failpoint("container.start.bundle"));
+  const std::shared_ptr<shim::Shim> shim = core.shims.Find(sandbox.id());
+  if (!shim) return Unavailable("sandbox " + sandbox.id() + ": no shim");
+  ASSIGN_OR_RETURN(std::unique_ptr<shim::Task> task, shim->Create(ctx, create));
+  core.tasks.Put(id, std::make_shared<LiveTask>(shim, std::move(task)));
+  RETURN_IF_ERROR(Failpoint("container.start.task"));
+  ASSIGN_OR_RETURN(const pid_t pid, core.tasks.Find(id)->task().Start(ctx));
+  container.set_pid(pid);
+  return Failpoint("container.start.executed");
+}
+
+// The program never ran: EXITED, so that the reason can be asked for.
+void RecordFailure(Core& core, ContainerRecord& container,
+                   const Status& failure) {
+  KillContainer(core, ContainerId(container.id()));
+  LogFailure(
+      "record failed start of container " + container.id(),
+      RecordExit(core, container, shim::ExitStatus{kStartErrorCode, Now()},
+                 EndReason{"StartError", Message(failure)}));
+}
+
+Status CheckStartable(const SandboxStatus& sandbox,
+                      const ContainerRecord& container) {
+  const std::string what = "start container " + container.id();
+  if (!sandbox || sandbox->phase() != SANDBOX_PHASE_READY) {
+    return FailedPrecondition(what + ": its sandbox is not ready");
+  }
+  if (!IsLegal(sandbox->config().kind(), container.phase(),
+               CONTAINER_PHASE_STARTING)) {
+    return FailedPrecondition(what + ": not in phase created, but " +
+                              ContainerPhase_Name(container.phase()));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.container_locks, id.str());
+  const ContainerStatus now = core.inventory.FindContainer(id);
+  if (!now || now->phase() == CONTAINER_PHASE_CREATING) {
+    return NotFound("start container " + id.str() + ": no such container");
+  }
+  ContainerRecord container = *now;
+  const SandboxStatus sandbox =
+      core.inventory.FindSandbox(SandboxId(container.sandbox_id()));
+  RETURN_IF_ERROR(CheckStartable(sandbox, container));
+
+  if (container.started_at() > 0) {
+    container.set_restart_count(container.restart_count() + 1);
+  }
+  container.set_phase(CONTAINER_PHASE_STARTING);
+  container.set_task(true);
+  container.set_finished_at(0);
+  container.set_exit_code(0);
+  container.set_oom_killed(false);
+  container.clear_reason();
+  container.clear_message();
+  RETURN_IF_ERROR(core.records.Save(container));
+  RETURN_IF_ERROR(Failpoint("container.start.recorded"));
+
+  if (const Status launched = Launch(ctx, core, *sandbox, container);
+      !launched.ok()) {
+    RecordFailure(core, container, launched);
+    return Annotate(launched, "start container " + id.str());
+  }
+  container.set_phase(CONTAINER_PHASE_RUNNING);
+  container.set_started_at(Now());
+  RETURN_IF_ERROR(core.records.Save(container));
+  RETURN_IF_ERROR(Failpoint("container.start.saved"));
+  core.Publish(Event::Type::kContainerStarted, container);
+  return core.exits.Watch(id, core.tasks.Find(id));
+}
+
+}  // namespace berth::sandbox

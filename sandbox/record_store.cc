@@ -1,0 +1,105 @@
+#include "sandbox/record_store.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace berth::sandbox {
+namespace {
+
+// How long a cancelled waiter may go on waiting: a context cannot wake a
+// condition variable.
+constexpr std::chrono::milliseconds kCancelPoll{100};
+
+}  // namespace
+
+RecordStore::RecordStore(MetadataStore& store, Inventory& inventory)
+    : store_(store), inventory_(inventory) {}
+
+Status RecordStore::Load() {
+  std::map<std::string, SandboxRecord> sandboxes;
+  std::map<std::string, ContainerRecord> containers;
+  RETURN_IF_ERROR_AS(store_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(sandboxes, sandboxes_.All(tx));
+    ASSIGN_OR_RETURN(containers, containers_.All(tx));
+    return OkStatus();
+  }),
+                     "load records of sandboxes");
+  for (auto& [id, sandbox] : sandboxes) {
+    inventory_.Put(std::make_shared<SandboxRecord>(std::move(sandbox)));
+  }
+  for (auto& [id, container] : containers) {
+    inventory_.Put(std::make_shared<ContainerRecord>(std::move(container)));
+  }
+  return OkStatus();
+}
+
+Status RecordStore::Save(const SandboxRecord& sandbox) {
+  RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
+    return sandboxes_.Put(tx, sandbox.id(), sandbox);
+  }),
+                     "save sandbox " + sandbox.id());
+  inventory_.Put(std::make_shared<SandboxRecord>(sandbox));
+  Changed();
+  return OkStatus();
+}
+
+Status RecordStore::Save(const ContainerRecord& container) {
+  RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
+    return containers_.Put(tx, container.id(), container);
+  }),
+                     "save container " + container.id());
+  inventory_.Put(std::make_shared<ContainerRecord>(container));
+  Changed();
+  return OkStatus();
+}
+
+Status RecordStore::Erase(const SandboxId& id) {
+  RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
+    return sandboxes_.Erase(tx, id.str());
+  }),
+                     "forget sandbox " + id.str());
+  inventory_.Erase(id);
+  Changed();
+  return OkStatus();
+}
+
+Status RecordStore::Erase(const ContainerId& id) {
+  RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
+    return containers_.Erase(tx, id.str());
+  }),
+                     "forget container " + id.str());
+  inventory_.Erase(id);
+  Changed();
+  return OkStatus();
+}
+
+StatusOr<ContainerStatus> RecordStore::Await(
+    const Context& ctx, const ContainerId& id,
+    const std::function<bool(const ContainerRecord&)>& done) {
+  uint64_t seen;
+  while (true) {
+    {
+      MutexLock lock(mutex_);
+      seen = version_;
+    }
+    const ContainerStatus now = inventory_.FindContainer(id);
+    if (!now) return NotFound("wait for container " + id.str() + ": removed");
+    if (done(*now)) return now;
+    MutexLock lock(mutex_);
+    while (version_ == seen) {
+      RETURN_IF_ERROR_AS(ctx.Check(), "wait for container " + id.str());
+      changed_.WaitUntil(mutex_, std::chrono::steady_clock::now() +
+                                     ctx.Remaining(kCancelPoll));
+    }
+  }
+}
+
+void RecordStore::Changed() {
+  MutexLock lock(mutex_);
+  ++version_;
+  changed_.SignalAll();
+}
+
+}  // namespace berth::sandbox

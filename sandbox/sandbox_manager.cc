@@ -1,0 +1,220 @@
+#include "sandbox/sandbox_manager.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <thread>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/strings.h"
+#include "sandbox/container_end.h"
+#include "sandbox/core.h"
+#include "sandbox/phase.h"
+#include "sandbox/resource/state_directory.h"
+#include "sandbox/sandbox_end.h"
+#include "sandbox/spec/check_config.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+
+std::string HostName() {
+  char name[HOST_NAME_MAX + 1] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
+}
+
+std::string HostnameFor(const SandboxConfig& config, const std::string& id) {
+  if (config.namespaces().network() == NAMESPACE_MODE_NODE) return HostName();
+  if (!config.hostname().empty()) return config.hostname();
+  return config.kind() == SANDBOX_KIND_POD ? HostName() : id.substr(0, 12);
+}
+
+// Begins (in the record) and makes one resource.
+Status AcquireOne(const Context& ctx, SandboxResource& resource,
+                  SandboxRecord& sandbox) {
+  RETURN_IF_ERROR_AS(resource.Acquire(ctx, sandbox), resource.name());
+  return Failpoint(("sandbox.start." + resource.name()).c_str());
+}
+
+// The last two at once: plugins take longer than all else together, and
+// neither needs the other. Each works on a record of its own.
+Status AcquireTogether(const Context& ctx, SandboxResource& network,
+                       SandboxResource& shim, SandboxRecord& sandbox) {
+  SandboxRecord other = sandbox;
+  Status attached;
+  std::thread plugins([&] { attached = AcquireOne(ctx, network, other); });
+  const Status launched = AcquireOne(ctx, shim, sandbox);
+  plugins.join();
+  *sandbox.mutable_network() = std::move(*other.mutable_network());
+  RETURN_IF_ERROR(attached);
+  return launched;
+}
+
+Status AcquireAll(const Context& ctx, Core& core, SandboxRecord& sandbox) {
+  const size_t count = core.resources.size();
+  for (size_t i = 0; i < count; ++i) {
+    SandboxResource& resource = *core.resources[i];
+    sandbox.add_begun(resource.name());
+    const bool together =
+        resource.name() == "network" && i + 2 == count &&
+        sandbox.config().namespaces().network() == NAMESPACE_MODE_POD;
+    if (together) sandbox.add_begun(core.resources[i + 1]->name());
+    // What was made before this one, and that this one begins.
+    RETURN_IF_ERROR(core.records.Save(sandbox));
+    if (together) {
+      return AcquireTogether(ctx, resource, *core.resources[i + 1], sandbox);
+    }
+    RETURN_IF_ERROR(AcquireOne(ctx, resource, sandbox));
+  }
+  return OkStatus();
+}
+
+// A pod that could not be started is gone, name and all; if that fails too, it
+// stays for Stop and Remove to try again.
+void RollBack(Core& core, SandboxRecord& sandbox, const Status& failure) {
+  const SandboxId id(sandbox.id());
+  const Status released =
+      ReleaseAll(Context::Background(sandbox.id()), core, sandbox);
+  LogFailure("roll back sandbox " + sandbox.id(), released);
+  const bool pod = sandbox.config().kind() == SANDBOX_KIND_POD;
+  if (released.ok() && pod) {
+    LogFailure("forget sandbox " + sandbox.id(), core.records.Erase(id));
+    core.names.Release(NameOf(sandbox.config()), sandbox.id());
+    return;
+  }
+  sandbox.set_phase(released.ok() ? SANDBOX_PHASE_STOPPED
+                                  : SANDBOX_PHASE_STOPPING);
+  sandbox.set_reason("StartError");
+  sandbox.set_message(Message(failure));
+  sandbox.set_stopped_at(Now());
+  LogFailure("record failed start of sandbox " + sandbox.id(),
+             core.records.Save(sandbox));
+}
+
+StatusOr<SandboxRecord> Find(const Core& core, const SandboxId& id) {
+  const SandboxStatus now = core.inventory.FindSandbox(id);
+  if (!now) return NotFound("find sandbox " + id.str() + ": no such sandbox");
+  return *now;
+}
+
+}  // namespace
+
+SandboxManager::SandboxManager(World& world) : world_(world) {}
+SandboxManager::~SandboxManager() = default;
+
+StatusOr<SandboxId> SandboxManager::Create(const Context&,
+                                           const SandboxConfig& config) {
+  Core& core = world_.core();
+  const std::string& name = config.metadata().name();
+  RETURN_IF_ERROR_AS(CheckSandboxConfig(config),
+                     "create sandbox " + Quoted(name));
+  if (core.settings.runtimes.count(config.runtime_handler()) == 0) {
+    return InvalidArgument("runtime_handler " +
+                           Quoted(config.runtime_handler()) +
+                           ": not configured");
+  }
+  const SandboxId id(RandomId());
+  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  NameIndex::Claim claim = core.names.Take(NameOf(config), id.str());
+  if (!claim.mine()) {
+    const SandboxStatus holder =
+        core.inventory.FindSandbox(SandboxId(claim.id()));
+    const bool starting = claim.busy() || !holder ||
+                          (config.kind() == SANDBOX_KIND_POD &&
+                           (holder->phase() == SANDBOX_PHASE_CREATED ||
+                            holder->phase() == SANDBOX_PHASE_STARTING));
+    if (starting) return SandboxId(claim.id());
+    return AlreadyExists("sandbox name " + Quoted(name) +
+                         ": taken by sandbox " + claim.id());
+  }
+  SandboxRecord sandbox;
+  sandbox.set_id(id.str());
+  *sandbox.mutable_config() = config;
+  sandbox.set_phase(SANDBOX_PHASE_CREATED);
+  sandbox.set_created_at(Now());
+  sandbox.set_hostname(HostnameFor(config, id.str()));
+  RETURN_IF_ERROR(core.records.Save(sandbox));
+  claim.Keep();
+  RETURN_IF_ERROR(Failpoint("sandbox.run.recorded"));
+  core.Publish(Event::Type::kSandboxCreated, sandbox);
+  return id;
+}
+
+Status SandboxManager::Start(const Context& ctx, const SandboxId& id) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  ASSIGN_OR_RETURN(SandboxRecord sandbox, Find(core, id));
+  if (sandbox.phase() == SANDBOX_PHASE_READY) return OkStatus();
+  if (!IsLegal(sandbox.config().kind(), sandbox.phase(),
+               SANDBOX_PHASE_STARTING)) {
+    return FailedPrecondition("start sandbox " + id.str() + ": in phase " +
+                              SandboxPhase_Name(sandbox.phase()));
+  }
+  sandbox.set_phase(SANDBOX_PHASE_STARTING);
+  sandbox.set_boot_id(core.boot_id);
+  sandbox.clear_reason();
+  sandbox.clear_message();
+  sandbox.set_stopped_at(0);
+  RETURN_IF_ERROR(core.records.Save(sandbox));
+  RETURN_IF_ERROR(Failpoint("sandbox.start.recorded"));
+  Status started = AcquireAll(ctx, core, sandbox);
+  if (started.ok() && sandbox.config().kind() == SANDBOX_KIND_STANDALONE) {
+    started = WriteHostsFile(sandbox);
+  }
+  if (started.ok()) started = Failpoint("sandbox.start.acquired");
+  if (started.ok()) {
+    sandbox.set_phase(SANDBOX_PHASE_READY);
+    sandbox.set_ready_at(Now());
+    started = core.records.Save(sandbox);
+  }
+  if (!started.ok()) {
+    RollBack(core, sandbox, started);
+    return Annotate(started, "start sandbox " + id.str());
+  }
+  RETURN_IF_ERROR(Failpoint("sandbox.start.ready"));
+  core.Publish(Event::Type::kSandboxStarted, sandbox);
+  return OkStatus();
+}
+
+Status SandboxManager::Update(const Context&, const SandboxId& id,
+                              const Resources& overhead,
+                              const Resources& resources) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  ASSIGN_OR_RETURN(SandboxRecord sandbox, Find(core, id));
+  *sandbox.mutable_config()->mutable_overhead() = overhead;
+  *sandbox.mutable_config()->mutable_resources() = resources;
+  return core.records.Save(sandbox);
+}
+
+Status SandboxManager::Stop(const Context& ctx, const SandboxId& id) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  const StatusOr<SandboxRecord> found = Find(core, id);
+  if (!found.ok()) return OkStatus();
+  SandboxRecord sandbox = *found;
+  return EndSandbox(ctx, core, sandbox);
+}
+
+Status SandboxManager::Remove(const Context& ctx, const SandboxId& id) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  const StatusOr<SandboxRecord> found = Find(core, id);
+  if (!found.ok()) return OkStatus();
+  SandboxRecord sandbox = *found;
+  return EraseSandbox(ctx, core, sandbox);
+}
+
+Status SandboxManager::SetDoorNotes(const Context&, const SandboxId& id,
+                                    const std::string& notes) {
+  Core& core = world_.core();
+  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  ASSIGN_OR_RETURN(SandboxRecord sandbox, Find(core, id));
+  sandbox.mutable_config()->set_door_notes(notes);
+  return core.records.Save(sandbox);
+}
+
+}  // namespace berth::sandbox

@@ -1,0 +1,40 @@
+#ifndef SANDBOX_SETTINGS_H_
+#define SANDBOX_SETTINGS_H_
+
+#include <map>
+#include <string>
+
+namespace berth::sandbox {
+
+// A runtime handler.
+struct Runtime {
+  // Absolute path of a shim, or "io.containerd.NAME.VER" (shim/shim.h).
+  std::string shim = "/usr/libexec/berth/berth-shim";
+  // Absolute path of a runc-compatible program; empty: the shim's own.
+  std::string program;
+  // The shim knows our log URIs and extension service.
+  bool native = true;
+  // Privileged containers get no devices of the host.
+  bool privileged_without_host_devices = false;
+};
+
+// What the daemon's configuration decides for sandboxes.
+struct Settings {
+  std::string root = "/var/lib/berth";
+  std::string state = "/run/berth";
+  // Parent of sandboxes that name none.
+  std::string cgroup_parent = "/berth";
+  bool systemd_cgroup = false;
+  // What a request may name as its runtime handler; "" is the default and
+  // must be there.
+  std::map<std::string, Runtime> runtimes;
+  // Set net.ipv4.ip_unprivileged_port_start=0 and ping_group_range in pods
+  // with their own network and no user namespace.
+  bool enable_unprivileged_ports = true;
+  bool enable_unprivileged_icmp = true;
+  std::string cdi_spec_dirs = "/etc/cdi:/var/run/cdi";
+};
+
+}  // namespace berth::sandbox
+
+#endif  // SANDBOX_SETTINGS_H_

@@ -1,0 +1,105 @@
+#include "sandbox/world.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "sandbox/container_end.h"
+#include "sandbox/core.h"
+#include "sandbox/files.h"
+#include "sandbox/recovery.h"
+#include "sandbox/resource/cgroup_parent.h"
+#include "sandbox/resource/namespaces.h"
+#include "sandbox/resource/pod_network.h"
+#include "sandbox/resource/state_directory.h"
+
+namespace berth::sandbox {
+namespace {
+
+HostPaths PathsOf(const Settings& settings) {
+  HostPaths paths;
+  paths.root = settings.root;
+  paths.state = settings.state;
+  return paths;
+}
+
+std::string ReadBootId(const HostPaths& paths) {
+  const StatusOr<std::string> text =
+      ReadSmallFile(paths.proc + "/sys/kernel/random/boot_id", 256);
+  return text.ok() ? std::string(Trim(*text)) : "unknown";
+}
+
+// A machine without cgroups is found out when the first container starts.
+oci::CgroupHost DetectCgroups(const HostPaths& paths) {
+  StatusOr<oci::CgroupHost> host =
+      oci::CgroupHost::Detect(paths.proc + "/self");
+  return host.ok() ? *std::move(host) : oci::CgroupHost();
+}
+
+}  // namespace
+
+World::Core::Core(Settings all_settings, Parts all_parts)
+    : settings(std::move(all_settings)),
+      parts(all_parts),
+      paths(PathsOf(settings)),
+      boot_id(ReadBootId(paths)),
+      cgroups(DetectCgroups(paths)),
+      host(HostFacts::Detect(paths.proc, paths.sys,
+                             cgroups.version == oci::CgroupVersion::kV2)),
+      records(parts.store, inventory),
+      kills([this](const ContainerId& id) { KillContainer(*this, id); }),
+      exits([this](const ContainerId& id,
+                   const StatusOr<shim::ExitStatus>& exit) {
+        OnExit(*this, id, exit);
+      }) {
+  resources.push_back(std::make_unique<StateDirectory>(paths));
+  resources.push_back(std::make_unique<CgroupParent>(
+      cgroups, settings.cgroup_parent, settings.systemd_cgroup));
+  resources.push_back(std::make_unique<Namespaces>(
+      paths, inventory, settings.enable_unprivileged_ports,
+      settings.enable_unprivileged_icmp));
+  resources.push_back(std::make_unique<PodNetwork>(paths, parts.network));
+  resources.push_back(
+      std::make_unique<ShimProcess>(paths, settings, parts.shims, shims));
+}
+
+SandboxResource* World::Core::FindResource(const std::string& name) const {
+  for (const auto& resource : resources) {
+    if (resource->name() == name) return resource.get();
+  }
+  return nullptr;
+}
+
+void World::Core::Publish(Event::Type type, const SandboxRecord& sandbox) {
+  Event event;
+  event.type = type;
+  event.sandbox_id = sandbox.id();
+  event.detail = sandbox.reason();
+  events.Publish(event);
+}
+
+void World::Core::Publish(Event::Type type, const ContainerRecord& container,
+                          const std::string& detail) {
+  Event event;
+  event.type = type;
+  event.sandbox_id = container.sandbox_id();
+  event.container_id = container.id();
+  event.exit_code = container.exit_code();
+  event.detail = detail;
+  events.Publish(event);
+}
+
+World::World(Settings settings, Parts parts)
+    : core_(std::make_unique<Core>(std::move(settings), parts)) {}
+
+World::~World() {
+  core_->kills.Stop();
+  core_->exits.Stop();
+}
+
+Status World::Recover(const Context& ctx) { return RecoverAll(ctx, *core_); }
+
+const Settings& World::settings() const { return core_->settings; }
+const Inventory& World::inventory() const { return core_->inventory; }
+EventBus& World::events() { return core_->events; }
+
+}  // namespace berth::sandbox
