@@ -71,7 +71,7 @@ ImageService::ImageService(const ImageServiceOptions& options,
       layers_(std::move(layers)),
       snapshotter_(std::move(snapshotter)),
       http_(options.user_agent),
-      mirrors_(options.registry_config),
+      mirrors_(options.registry_config, options.plain_http),
       images_(metadata, options.pinned),
       installer_(*content_, *layers_, options.install),
       garbage_(metadata, *content_, *layers_, images_, leases_) {}

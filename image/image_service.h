@@ -27,10 +27,11 @@
 namespace berth::image {
 
 struct ImageServiceOptions {
-  std::string root;                 // content/ and snapshots/ are made below it
-  std::string registry_config;      // certs.d; empty: none
-  std::string credential_file;      // Docker's form; empty: none
-  std::vector<std::string> pinned;  // patterns of names
+  std::string root;             // content/ and snapshots/ are made below it
+  std::string registry_config;  // certs.d; empty: none
+  std::vector<std::string> plain_http;  // registries; see Mirrors
+  std::string credential_file;          // Docker's form; empty: none
+  std::vector<std::string> pinned;      // patterns of names
   std::string user_agent = "berth/0.1";
   Installer::Options install;
   RetryPolicy retry;

@@ -295,7 +295,13 @@ StatusOr<std::vector<RegistryHost>> Mirrors::HostsFor(
       return ReadCertificates(folder, domain);
     }
   }
-  return std::vector<RegistryHost>{Upstream(domain)};
+  RegistryHost host = Upstream(domain);
+  if (std::find(plain_http_.begin(), plain_http_.end(), domain) !=
+      plain_http_.end()) {
+    host.api = "http://" + ApiHost(domain) + "/v2";
+    host.try_plain_http = false;
+  }
+  return std::vector<RegistryHost>{host};
 }
 
 }  // namespace berth::image

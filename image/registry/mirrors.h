@@ -34,8 +34,11 @@ struct RegistryHost {
 // Read at every pull. Thread-safe.
 class Mirrors {
  public:
-  // An empty directory name: no configuration.
-  explicit Mirrors(std::string directory) : directory_(std::move(directory)) {}
+  // An empty directory name: no configuration. `plain_http`: registries
+  // ("host[:port]") that are asked over http if they have no configuration.
+  explicit Mirrors(std::string directory,
+                   std::vector<std::string> plain_http = {})
+      : directory_(std::move(directory)), plain_http_(std::move(plain_http)) {}
 
   // In the order to be tried; the registry itself is the last. A file that
   // cannot be understood is INVALID_ARGUMENT with its line: it is never passed
@@ -49,6 +52,7 @@ class Mirrors {
 
  private:
   const std::string directory_;
+  const std::vector<std::string> plain_http_;
 };
 
 }  // namespace berth::image

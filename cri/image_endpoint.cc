@@ -1,0 +1,96 @@
+#include "api/admin/v1/admin.grpc.pb.h"
+#include "api/cri/v1/image_api.grpc.pb.h"
+#include "cri/call.h"
+#include "cri/endpoint.h"
+
+namespace berth::cri {
+namespace {
+
+using grpc::CallbackServerContext;
+using grpc::ServerUnaryReactor;
+using grpc::ServerWriteReactor;
+
+template <typename Request, typename Response>
+ServerUnaryReactor* Serve(
+    const Lanes& lanes, ImageService& service, CallbackServerContext* call,
+    const char* name, const Request* request, Response* response,
+    StatusOr<Response> (ImageService::*method)(const Context&, const Request&),
+    WorkerPool& pool) {
+  auto* unary = new UnaryCall<Request, Response>(
+      *call, name, *request, *response, lanes.log,
+      [&service, method](const Context& ctx, const Request& asked) {
+        return (service.*method)(ctx, asked);
+      });
+  unary->RunOn(pool);
+  return unary;
+}
+
+class ImageEndpoint final : public v1::ImageService::CallbackService {
+ public:
+  ImageEndpoint(ImageService& service, const Lanes& lanes)
+      : service_(service), lanes_(lanes) {}
+
+  // METHOD(Verb): the generated method Verb, answered by our Verb.
+#define METHOD(Verb, pool)                                          \
+  ServerUnaryReactor* Verb(CallbackServerContext* call,             \
+                           const v1::Verb##Request* request,        \
+                           v1::Verb##Response* response) override { \
+    return Serve(lanes_, service_, call, #Verb, request, response,  \
+                 &ImageService::Verb, pool);                        \
+  }
+  METHOD(ListImages, lanes_.requests)
+  METHOD(ImageStatus, lanes_.requests)
+  METHOD(PullImage, lanes_.pulls)
+  METHOD(RemoveImage, lanes_.requests)
+  METHOD(ImageFsInfo, lanes_.requests)
+#undef METHOD
+
+  ServerWriteReactor<v1::StreamImagesResponse>* StreamImages(
+      CallbackServerContext* call,
+      const v1::StreamImagesRequest* request) override {
+    auto* stream =
+        new StreamCall<v1::StreamImagesRequest, v1::StreamImagesResponse>(
+            *call, "StreamImages", *request, lanes_.log,
+            [this](const Context& ctx, const auto& asked, const auto& sink) {
+              return service_.StreamImages(ctx, asked, sink);
+            });
+    stream->RunOn(lanes_.requests);
+    return stream;
+  }
+
+ private:
+  ImageService& service_;
+  const Lanes lanes_;
+};
+
+class AdminEndpoint final : public admin::v1::Admin::CallbackService {
+ public:
+  AdminEndpoint(ImageService& service, const Lanes& lanes)
+      : service_(service), lanes_(lanes) {}
+
+  ServerUnaryReactor* ImportImages(
+      CallbackServerContext* call,
+      const admin::v1::ImportImagesRequest* request,
+      admin::v1::ImportImagesResponse* response) override {
+    return Serve(lanes_, service_, call, "ImportImages", request, response,
+                 &ImageService::ImportImages, lanes_.pulls);
+  }
+
+ private:
+  ImageService& service_;
+  const Lanes lanes_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> NewImageEndpoint(ImageService& service,
+                                                const Lanes& lanes) {
+  return std::make_unique<ImageEndpoint>(service, lanes);
+}
+
+std::unique_ptr<grpc::Service> NewAdminEndpoint(ImageService& service,
+                                                const Lanes& lanes) {
+  return std::make_unique<AdminEndpoint>(service, lanes);
+}
+
+}  // namespace berth::cri

@@ -1,0 +1,158 @@
+#include "cri/image_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "cri/chunk.h"
+#include "cri/convert_image.h"
+
+namespace berth::cri {
+namespace {
+
+v1::FilesystemUsage ToUsage(const std::string& mountpoint,
+                            const image::DiskUsage& usage, UnixNanos time) {
+  v1::FilesystemUsage ours;
+  ours.set_timestamp(time);
+  ours.mutable_fs_id()->set_mountpoint(mountpoint);
+  ours.mutable_used_bytes()->set_value(usage.bytes);
+  ours.mutable_inodes_used()->set_value(usage.inodes);
+  return ours;
+}
+
+// The OCI image configuration, where `crictl inspecti` looks for it.
+StatusOr<std::string> ImageInfo(const image::ImageService& images,
+                                const image::Image& image) {
+  ASSIGN_OR_RETURN(const std::string text, images.ConfigJson(image.id()));
+  ASSIGN_OR_RETURN(Json spec,
+                   ParseJson(text, "configuration of image " + image.id()));
+  return DumpJson(Json{{"chainID", image.record.chain_id()},
+                       {"imageSpec", std::move(spec)}});
+}
+
+}  // namespace
+
+ImageService::ImageService(ImageFacts facts, image::ImageService& images)
+    : facts_(std::move(facts)), images_(images) {}
+
+StatusOr<std::vector<v1::Image>> ImageService::Find(
+    const v1::ImageFilter& filter) const {
+  std::vector<v1::Image> found;
+  const std::string& name = filter.image().image();
+  if (!name.empty()) {
+    const StatusOr<image::Image> image = images_.Resolve(name);
+    RETURN_IF_ERROR(IgnoreNotFound(image.status()));
+    if (image.ok()) found.push_back(ToImage(*image));
+    return found;
+  }
+  ASSIGN_OR_RETURN(const std::vector<image::Image> all,
+                   images_.List(image::ImageFilter()));
+  for (const image::Image& image : all) {
+    found.push_back(ToImage(image));
+  }
+  return found;
+}
+
+StatusOr<v1::ListImagesResponse> ImageService::ListImages(
+    const Context&, const v1::ListImagesRequest& request) {
+  ASSIGN_OR_RETURN(std::vector<v1::Image> images, Find(request.filter()));
+  v1::ListImagesResponse response;
+  for (v1::Image& image : images) *response.add_images() = std::move(image);
+  return response;
+}
+
+Status ImageService::StreamImages(const Context&,
+                                  const v1::StreamImagesRequest& request,
+                                  const Sink<v1::StreamImagesResponse>& sink) {
+  ASSIGN_OR_RETURN(const std::vector<v1::Image> images, Find(request.filter()));
+  return SendInChunks<v1::StreamImagesResponse, v1::Image>(
+      images, [](auto& m, const auto& image) { *m.add_images() = image; },
+      sink);
+}
+
+StatusOr<v1::ImageStatusResponse> ImageService::ImageStatus(
+    const Context&, const v1::ImageStatusRequest& request) {
+  if (request.image().image().empty()) {
+    return InvalidArgument("image.image: is missing");
+  }
+  v1::ImageStatusResponse response;
+  const StatusOr<image::Image> image = images_.Resolve(request.image().image());
+  RETURN_IF_ERROR(IgnoreNotFound(image.status()));
+  if (!image.ok()) return response;
+  *response.mutable_image() = ToImage(*image);
+  if (request.verbose()) {
+    ASSIGN_OR_RETURN((*response.mutable_info())["info"],
+                     ImageInfo(images_, *image));
+  }
+  return response;
+}
+
+StatusOr<v1::PullImageResponse> ImageService::PullImage(
+    const Context& ctx, const v1::PullImageRequest& request) {
+  const std::string& handler = request.image().runtime_handler();
+  if (!handler.empty() &&
+      std::find(facts_.handlers.begin(), facts_.handlers.end(), handler) ==
+          facts_.handlers.end()) {
+    return InvalidArgument("image.runtime_handler: there is no " +
+                           Quoted(handler));
+  }
+  ASSIGN_OR_RETURN_AS(const image::Reference reference,
+                      image::Reference::Parse(request.image().image()),
+                      "image.image");
+  ASSIGN_OR_RETURN(
+      const image::Image image,
+      images_.Pull(ctx, reference, FromAuth(request.auth()), nullptr));
+  v1::PullImageResponse response;
+  response.set_image_ref(image.id());
+  return response;
+}
+
+StatusOr<v1::RemoveImageResponse> ImageService::RemoveImage(
+    const Context&, const v1::RemoveImageRequest& request) {
+  if (request.image().image().empty()) {
+    return InvalidArgument("image.image: is missing");
+  }
+  // By any of its names: all of them go.
+  const StatusOr<image::Image> image = images_.Resolve(request.image().image());
+  RETURN_IF_ERROR(IgnoreNotFound(image.status()));
+  if (image.ok()) {
+    RETURN_IF_ERROR(IgnoreNotFound(images_.Remove(image->id())));
+  }
+  return v1::RemoveImageResponse();
+}
+
+StatusOr<v1::ImageFsInfoResponse> ImageService::ImageFsInfo(
+    const Context&, const v1::ImageFsInfoRequest&) {
+  ASSIGN_OR_RETURN(const image::StoreUsage store, images_.StoreUsageNow());
+  v1::ImageFsInfoResponse response;
+  // Writable layers are on the same file system: nothing to tell apart.
+  *response.add_image_filesystems() =
+      ToUsage(facts_.mountpoint, store.usage, store.timestamp);
+  return response;
+}
+
+StatusOr<admin::v1::ImportImagesResponse> ImageService::ImportImages(
+    const Context&, const admin::v1::ImportImagesRequest& request) {
+  if (!StartsWith(request.path(), "/")) {
+    return InvalidArgument("path: must be absolute");
+  }
+  return Unimplemented("import images: no archive can be read yet");
+}
+
+StatusOr<ImageNames> ImageService::Names(const std::string& name) const {
+  ASSIGN_OR_RETURN(const image::Image image, images_.Resolve(name));
+  return ImageNames{.id = image.id(),
+                    .reference = image.repo_digests.empty()
+                                     ? image.id()
+                                     : image.repo_digests.front()};
+}
+
+StatusOr<v1::FilesystemUsage> ImageService::WritableLayer(
+    const std::string& key) const {
+  ASSIGN_OR_RETURN(const image::DiskUsage usage, images_.Usage(key));
+  return ToUsage(facts_.mountpoint, usage, Now());
+}
+
+}  // namespace berth::cri

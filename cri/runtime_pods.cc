@@ -1,0 +1,159 @@
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "cri/chunk.h"
+#include "cri/runtime_service.h"
+
+namespace berth::cri {
+namespace {
+
+using sandbox::SandboxId;
+using sandbox::SandboxStatus;
+
+bool IsFullId(const std::string& id) { return id.size() == 64; }
+
+// In the form in which the field's tools look for it.
+Json CniResult(const state::v1::NetworkState& network) {
+  Json ips = Json::array();
+  for (const state::v1::PodIp& ip : network.ips()) {
+    ips.push_back({{"IP", ip.address()}, {"Gateway", ip.gateway()}});
+  }
+  const Json interface = {{"IPConfigs", std::move(ips)},
+                          {"Mac", network.mac()}};
+  return {{"Interfaces", {{network.interface(), interface}}}};
+}
+
+// What `crictl inspectp` shows and scripts read.
+StatusOr<std::string> VerboseInfo(const sandbox::SandboxRecord& record) {
+  std::string text;
+  if (!google::protobuf::util::MessageToJsonString(record.config(), &text)
+           .ok()) {
+    return Internal("write the configuration of sandbox " + record.id());
+  }
+  ASSIGN_OR_RETURN(Json config, ParseJson(text, "configuration"));
+  Json info = {
+      {"pid", record.pod_pid()},
+      {"runtimeHandler", record.config().runtime_handler()},
+      {"netNamespace", record.namespaces().network()},
+      {"netNamespaceClosed", record.phase() != state::v1::SANDBOX_PHASE_READY},
+      {"shimPid", record.shim().pid()},
+      {"config", std::move(config)}};
+  if (record.network().attached()) {
+    info["cniResult"] = CniResult(record.network());
+  }
+  return DumpJson(info);
+}
+
+}  // namespace
+
+StatusOr<SandboxStatus> RuntimeService::FindPod(const std::string& id) const {
+  if (id.empty()) return InvalidArgument("pod_sandbox_id: is missing");
+  return parts_.inventory.Sandbox(id);
+}
+
+// The id to stop or remove. One that is not listed may still be in the making,
+// so a full id is left to the manager; a prefix that fits nothing is NOT_FOUND.
+StatusOr<SandboxId> RuntimeService::PodToEnd(const std::string& id) const {
+  const StatusOr<SandboxStatus> pod = FindPod(id);
+  if (pod.ok()) return SandboxId((*pod)->id());
+  if (IsNotFound(pod.status()) && IsFullId(id)) return SandboxId(id);
+  return pod.status();
+}
+
+std::vector<sandbox::ContainerStatus> RuntimeService::ContainersOf(
+    const std::string& sandbox_id) const {
+  sandbox::ContainerFilter filter;
+  filter.sandbox_id_or_prefix = sandbox_id;
+  return parts_.inventory.Containers(filter);
+}
+
+StatusOr<v1::RunPodSandboxResponse> RuntimeService::RunPodSandbox(
+    const Context& ctx, const v1::RunPodSandboxRequest& request) {
+  const std::string& handler = request.runtime_handler();
+  const auto& known = facts_.handlers;
+  if (!handler.empty() &&
+      std::find(known.begin(), known.end(), handler) == known.end()) {
+    return InvalidArgument("runtime_handler: there is no " + Quoted(handler));
+  }
+  ASSIGN_OR_RETURN(const state::v1::SandboxConfig config,
+                   FromPodConfig(request.config(), handler));
+  ASSIGN_OR_RETURN(const SandboxId id, parts_.sandboxes.Create(ctx, config));
+  RETURN_IF_ERROR(parts_.sandboxes.Start(ctx, id));
+  v1::RunPodSandboxResponse response;
+  response.set_pod_sandbox_id(id.str());
+  return response;
+}
+
+StatusOr<v1::StopPodSandboxResponse> RuntimeService::StopPodSandbox(
+    const Context& ctx, const v1::StopPodSandboxRequest& request) {
+  const StatusOr<SandboxId> id = PodToEnd(request.pod_sandbox_id());
+  RETURN_IF_ERROR(IgnoreNotFound(id.status()));
+  if (id.ok()) RETURN_IF_ERROR(parts_.sandboxes.Stop(ctx, *id));
+  return v1::StopPodSandboxResponse();
+}
+
+StatusOr<v1::RemovePodSandboxResponse> RuntimeService::RemovePodSandbox(
+    const Context& ctx, const v1::RemovePodSandboxRequest& request) {
+  const StatusOr<SandboxId> id = PodToEnd(request.pod_sandbox_id());
+  RETURN_IF_ERROR(IgnoreNotFound(id.status()));
+  if (id.ok()) RETURN_IF_ERROR(parts_.sandboxes.Remove(ctx, *id));
+  return v1::RemovePodSandboxResponse();
+}
+
+StatusOr<v1::PodSandboxStatusResponse> RuntimeService::PodSandboxStatus(
+    const Context&, const v1::PodSandboxStatusRequest& request) {
+  ASSIGN_OR_RETURN(const SandboxStatus pod, FindPod(request.pod_sandbox_id()));
+  v1::PodSandboxStatusResponse response;
+  *response.mutable_status() = ToPodStatus(*pod);
+  // The event-driven kubelet takes the containers from here.
+  for (const sandbox::ContainerStatus& container : ContainersOf(pod->id())) {
+    *response.add_containers_statuses() = ToContainerStatus(*container);
+  }
+  response.set_timestamp(Now());
+  if (request.verbose()) {
+    ASSIGN_OR_RETURN((*response.mutable_info())["info"], VerboseInfo(*pod));
+  }
+  return response;
+}
+
+StatusOr<v1::ListPodSandboxResponse> RuntimeService::ListPodSandbox(
+    const Context&, const v1::ListPodSandboxRequest& request) {
+  v1::ListPodSandboxResponse response;
+  for (const SandboxStatus& pod :
+       parts_.inventory.Sandboxes(FromFilter(request.filter()))) {
+    *response.add_items() = ToPod(*pod);
+  }
+  return response;
+}
+
+Status RuntimeService::StreamPodSandboxes(
+    const Context&, const v1::StreamPodSandboxesRequest& request,
+    const Sink<v1::StreamPodSandboxesResponse>& sink) {
+  std::vector<v1::PodSandbox> pods;
+  for (const SandboxStatus& pod :
+       parts_.inventory.Sandboxes(FromFilter(request.filter()))) {
+    pods.push_back(ToPod(*pod));
+  }
+  return SendInChunks<v1::StreamPodSandboxesResponse, v1::PodSandbox>(
+      pods, [](auto& m, const auto& pod) { *m.add_pod_sandboxes() = pod; },
+      sink);
+}
+
+StatusOr<v1::UpdatePodSandboxResourcesResponse>
+RuntimeService::UpdatePodSandboxResources(
+    const Context& ctx, const v1::UpdatePodSandboxResourcesRequest& request) {
+  ASSIGN_OR_RETURN(const SandboxStatus pod, FindPod(request.pod_sandbox_id()));
+  ASSIGN_OR_RETURN(const state::v1::Resources overhead,
+                   FromResources(request.overhead(), "overhead"));
+  ASSIGN_OR_RETURN(const state::v1::Resources resources,
+                   FromResources(request.resources(), "resources"));
+  RETURN_IF_ERROR(
+      parts_.sandboxes.Update(ctx, SandboxId(pod->id()), overhead, resources));
+  return v1::UpdatePodSandboxResourcesResponse();
+}
+
+}  // namespace berth::cri

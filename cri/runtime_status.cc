@@ -1,0 +1,80 @@
+#include "base/json.h"
+#include "cri/runtime_service.h"
+
+namespace berth::cri {
+namespace {
+
+// The versions that every runtime of the field answers; clients compare them.
+constexpr char kKubeletApiVersion[] = "0.1.0";
+constexpr char kRuntimeName[] = "berth";
+constexpr char kRuntimeApiVersion[] = "v1";
+
+void AddCondition(v1::RuntimeStatus& status, const std::string& type,
+                  const Status& state, const std::string& reason) {
+  v1::RuntimeCondition& condition = *status.add_conditions();
+  condition.set_type(type);
+  condition.set_status(state.ok());
+  if (state.ok()) return;
+  condition.set_reason(reason);
+  condition.set_message(Message(state));
+}
+
+}  // namespace
+
+RuntimeService::RuntimeService(RuntimeFacts facts, RuntimeParts parts)
+    : facts_(std::move(facts)), parts_(std::move(parts)) {}
+
+StatusOr<v1::VersionResponse> RuntimeService::Version(
+    const Context&, const v1::VersionRequest&) {
+  v1::VersionResponse response;
+  response.set_version(kKubeletApiVersion);
+  response.set_runtime_name(kRuntimeName);
+  response.set_runtime_version(facts_.version);
+  response.set_runtime_api_version(kRuntimeApiVersion);
+  return response;
+}
+
+StatusOr<v1::StatusResponse> RuntimeService::GetStatus(
+    const Context&, const v1::StatusRequest& request) {
+  v1::StatusResponse response;
+  AddCondition(*response.mutable_status(), "RuntimeReady", OkStatus(), "");
+  AddCondition(*response.mutable_status(), "NetworkReady",
+               parts_.network_ready(), "NetworkPluginNotReady");
+  // The default goes by the empty name, and first.
+  std::vector<std::string> names = {""};
+  names.insert(names.end(), facts_.handlers.begin(), facts_.handlers.end());
+  for (const std::string& name : names) {
+    v1::RuntimeHandler& handler = *response.add_runtime_handlers();
+    handler.set_name(name);
+    handler.mutable_features()->set_recursive_read_only_mounts(
+        facts_.recursive_read_only_mounts);
+    handler.mutable_features()->set_user_namespaces(facts_.user_namespaces);
+  }
+  response.mutable_features()->set_supplemental_groups_policy(true);
+  response.mutable_features()->set_mount_options(true);
+  if (request.verbose()) {
+    // stateDir: critest looks beside it for what the file system can do.
+    (*response.mutable_info())["config"] =
+        DumpJson(Json{{"stateDir", facts_.state},
+                      {"rootDir", facts_.root},
+                      {"systemdCgroup", facts_.systemd_cgroup}});
+  }
+  return response;
+}
+
+StatusOr<v1::RuntimeConfigResponse> RuntimeService::RuntimeConfig(
+    const Context&, const v1::RuntimeConfigRequest&) {
+  v1::RuntimeConfigResponse response;
+  response.mutable_linux()->set_cgroup_driver(
+      facts_.systemd_cgroup ? v1::SYSTEMD : v1::CGROUPFS);
+  return response;
+}
+
+// The pod CIDR is for runtimes that write a CNI configuration from a template;
+// ours has its subnet from its own configuration. The interface wants OK.
+StatusOr<v1::UpdateRuntimeConfigResponse> RuntimeService::UpdateRuntimeConfig(
+    const Context&, const v1::UpdateRuntimeConfigRequest&) {
+  return v1::UpdateRuntimeConfigResponse();
+}
+
+}  // namespace berth::cri
