@@ -49,7 +49,17 @@ PEERS = {
         "Hooks.test_failing_poststart_ends_the_container": "1.8 goes on",
         "Security.test_dev_that_is_a_link": "CVE-2026-47766",
         "Exec.test_strict_user": "CVE-2026-30892",
-        "Lifecycle.test_list_json": "lists differ",
+        "Lifecycle.test_bad_ids": "1.8 takes them",
+        "Configuration.test_bad_values": "1.8 takes some",
+        "Configuration.test_json_log": "has words of its own",
+        "Exec.test_flags": "1.8 drops the environment and the group",
+        "Hooks.test_failing_poststop_does_not_matter": "1.8 dies by SIGPIPE",
+        "Process.test_home_of_the_user": "1.8 leaves HOME out",
+        "Security.test_nothing_but_procfs_on_proc": "takes tmpfs on /proc",
+        "Terminal.test_console_socket_without_terminal_is_an_error":
+            "1.8 ignores it",
+        "UserNamespace.test_mappings_without_the_namespace_are_refused":
+            "1.8 ignores them",
     },
 }
 
@@ -74,6 +84,8 @@ class RuntimeTest(unittest.TestCase):
 
     def assertFails(self, done, *words):
         self.assertNotEqual(done.returncode, 0, done.stdout)
+        if self.runtime.name() == "crun":
+            return  # has words of its own
         for word in words:
             self.assertIn(word.lower(), done.stderr.lower())
 
@@ -468,9 +480,10 @@ class Terminal(RuntimeTest):
         b = r.bundle("/bin/true")
         b.save()
         s = rt.ConsoleSocket(r.directory)
-        self.assertFails(r.call("create", "--console-socket", s.path,
-                                "--bundle", b.path, r.new_id()))
+        done = r.call("create", "--console-socket", s.path,
+                      "--bundle", b.path, r.new_id())
         s.close()
+        self.assertFails(done)
 
     def test_terminal_needs_a_socket_when_detached(self):
         r = self.runtime
@@ -1278,12 +1291,13 @@ class Security(RuntimeTest):
         finally:
             os.chown("/dev/null", before.st_uid, before.st_gid)
 
-    def test_keys_of_the_caller_stay_outside(self):
+    def test_session_keyring_is_new(self):
         r = self.runtime
-        out = r.shell(r.bundle(), "cat /proc/keys; true")
-        for line in out.splitlines():
-            if "keyring" in line and " _ses" in line:
-                self.assertIn("_ses.suite-", line)
+        b = r.bundle("/bin/cat", "/proc/keys")
+        done = r.run(b)
+        if not done.stdout:
+            self.skipTest("no keyrings in this kernel")
+        self.assertIn("_ses." + r.ids[-1], done.stdout)
 
     def test_pid_of_another_process_is_not_killed(self):
         r = self.runtime
