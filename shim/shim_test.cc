@@ -537,7 +537,7 @@ TEST_P(ShimTest, RefusesUnknownStreams) {
   EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Runtimes, ShimTest, ::testing::Values("runc"),
+INSTANTIATE_TEST_SUITE_P(Runtimes, ShimTest, ::testing::Values("", "runc"),
                          [](const auto& info) {
                            return info.param.empty() ? "own" : info.param;
                          });
