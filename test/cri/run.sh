@@ -1,0 +1,77 @@
+#!/bin/bash
+# Runs the CRI tests on a runtime that is started for them, in an enclave.
+#
+#   run.sh KIND [ARGUMENT...]    KIND: containerd (the peer) or berthd; the
+#                                arguments go to the test program, such as
+#                                -test.run=Stop; VERBOSE=1 shows all output
+#
+# BERTH_BIN is the folder with berthd, berth-shim and berth-oci.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+support=$here/../support
+
+# Inside the enclave: KIND, the work folder, arguments.
+inside() {
+  local kind=$1 work=$2 plain basic token tls status=0
+  shift 2
+  address() { "$support/registry.sh" start "$@" | sed -n 's/^ADDRESS=//p'; }
+  plain=$(address "$work/plain")
+  basic=$(address "$work/basic" --auth basic)
+  tls=$(address "$work/tls" --tls)
+  "$support/images.py" build "$work/images"
+  "$support/images.py" push "$work/images" "$plain"
+  local layers=("$work/images/layers" latest)
+  "$support/images.py" push-one "${layers[@]}" "$basic" test/layers \
+    --user tester:secret >/dev/null
+  "$support/images.py" push-one "${layers[@]}" "$tls" test/layers \
+    --ca "$work/tls/tls/ca.crt" >/dev/null
+  # Tokens are asked of whoever pushes, too: first without, then with them.
+  address "$work/token" >/dev/null
+  "$support/images.py" push-one "${layers[@]}" "$(cat "$work/token/address")" \
+    test/layers >/dev/null
+  "$support/registry.sh" stop "$work/token"
+  token=$(address "$work/token" --auth token)
+  mkdir -p "$work/canary"
+  "$support/hostile.py" "$work/hostile" "$work/canary/bird" \
+    >"$work/verdicts.tsv"
+  mv "$work/verdicts.tsv" "$work/hostile/"
+  "$support/runtime.sh" start "$kind" "$work/r" --registry "$plain" \
+    --registry "$basic" --registry "$token" \
+    --registry "$tls=$work/tls/tls/ca.crt" \
+    --pause "$plain/test/pause:latest" >"$work/info"
+  # shellcheck disable=SC1091
+  . "$work/info"
+  local oci=runc
+  [ "$kind" != berthd ] || oci=$BERTH_BIN/berth-oci
+  "$work/cri.test" -test.v -test.timeout=20m -endpoint="$SOCKET" -kind="$kind" \
+    -registry="$plain" -registry-basic="$basic" -registry-token="$token" \
+    -registry-tls="$tls" -certs="$work/r/certs.d" -support="$support" \
+    -scratch="$work/scratch" -cni-control="$work/r/cni-fault" \
+    -hostile="$work/hostile" -canary="$work/canary/bird" \
+    -oci-runtime="$(command -v "$oci")" -daemon-pid="$PID" "$@" || status=$?
+  "$support/runtime.sh" stop "$work/r" || status=1
+  for one in plain basic token tls; do "$support/registry.sh" stop "$work/$one"; done
+  return "$status"
+}
+
+if [ "${1:-}" = --inside ]; then
+  shift
+  inside "$@"
+  exit
+fi
+[ $# -ge 1 ] || { sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'; exit 2; }
+kind=$1
+shift
+work=$(mktemp -d /tmp/berth-cri.XXXXXX)
+# Layers may hold folders that only a patient rm can remove.
+trap '[ -n "${KEEP:-}" ] || rm -rf --one-file-system "$work"' EXIT
+mkdir "$work/scratch"
+"$support/go.sh" cri "$work/cri.test"
+{ "$support/enclave.sh" "$here/run.sh" --inside "$kind" "$work" "$@" 2>&1 || true; } |
+  "$support/tally.py" "test/cri on $kind" ${VERBOSE:+--verbose} || status=$?
+if [ "${status:-0}" != 0 ] && [ -s "$work/r/log" ]; then
+  echo "    the last of $kind's log:"
+  tail -"${LOG_LINES:-5}" "$work/r/log" | cut -c1-400 | sed 's/^/    | /'
+  [ -z "${KEEP:-}" ] || echo "    kept: $work"
+fi
+exit "${status:-0}"
