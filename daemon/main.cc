@@ -1,5 +1,6 @@
 // berthd: the daemon, and its few commands.
 #include <gflags/gflags.h>
+#include <glog/logging.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -112,7 +113,9 @@ void WaitForEnd(const Config& config) {
   const sigset_t set = OurSignals();
   for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
     if (sigwait(&set, &signal) != 0) return;
-    if (signal == SIGHUP) OpenLog(config.log());
+    if (signal != SIGHUP) continue;
+    const Status log = OpenLog(config.log());
+    LOG_IF(ERROR, !log.ok()) << Message(log);
   }
 }
 

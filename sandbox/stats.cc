@@ -82,6 +82,11 @@ std::vector<InterfaceStats> ParseNetDev(const std::string& text) {
   return interfaces;
 }
 
+StatusOr<std::unique_ptr<StatsReader>> StatsReader::Open() {
+  ASSIGN_OR_RETURN(oci::CgroupHost host, oci::CgroupHost::Detect());
+  return std::make_unique<StatsReader>(std::move(host));
+}
+
 StatusOr<UsageStats> StatsReader::Container(const ContainerRecord& container) {
   if (!Runs(container)) {
     return FailedPrecondition("read usage of container " + container.id() +

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ std::vector<InterfaceStats> ParseNetDev(const std::string& text);
 // Thread-safe.
 class StatsReader {
  public:
+  // FAILED_PRECONDITION on a machine without cgroups.
+  static StatusOr<std::unique_ptr<StatsReader>> Open();
   explicit StatsReader(oci::CgroupHost host) : host_(std::move(host)) {}
 
   // FAILED_PRECONDITION unless it runs.

@@ -1,0 +1,244 @@
+#include "daemon/daemon.h"
+
+#include <glog/logging.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "base/fs/host_paths.h"
+#include "base/store/metadata_store.h"
+#include "base/strings.h"
+#include "cni/cni_network.h"
+#include "cni/config_list.h"
+#include "cri/image_service.h"
+#include "cri/runtime_service.h"
+#include "cri/server.h"
+#include "daemon/host_facts.h"
+#include "daemon/version.h"
+#include "image/image_service.h"
+#include "sandbox/container_manager.h"
+#include "sandbox/sandbox_manager.h"
+#include "sandbox/stats.h"
+#include "sandbox/world.h"
+#include "shim/shim_launcher.h"
+
+namespace berth::daemon {
+namespace {
+
+// How long requests at work may take to end by themselves at Stop.
+constexpr Duration kGrace = std::chrono::seconds(2);
+
+// Only root may look in: below are the files of all containers.
+Status MakeFolder(const std::string& path) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string parent = path.substr(0, end);
+    if (mkdir(parent.c_str(), 0711) != 0 && errno != EEXIST) {
+      return Errno(errno, "mkdir " + parent);
+    }
+    if (end == std::string::npos) return OkStatus();
+  }
+}
+
+HostPaths PathsOf(const Config& config) {
+  HostPaths paths;
+  paths.root = config.root();
+  paths.state = config.state();
+  return paths;
+}
+
+image::ImageServiceOptions ImageOptions(const Config& config) {
+  image::ImageServiceOptions options;
+  options.root = config.root();
+  options.registry_config = config.registry().config_dir();
+  const auto& hosts = config.registry().plain_http_hosts();
+  options.plain_http = {hosts.begin(), hosts.end()};
+  const auto& pinned = config.images().pinned();
+  options.pinned = {pinned.begin(), pinned.end()};
+  options.user_agent = std::string("berth/") + kVersion;
+  return options;
+}
+
+cni::CniOptions NetworkOptions(const Config& config) {
+  cni::CniOptions options;
+  options.config_directory = config.network().conf_dir();
+  options.plugin_folders = PluginFolders(config);
+  options.result_directory = config.state() + "/cni";
+  options.plugin_time_limit =
+      std::chrono::seconds(config.network().plugin_timeout_seconds());
+  return options;
+}
+
+// So that a node without any configuration has a network.
+Status SetUpNetwork(const Config& config) {
+  if (!config.network().write_default()) return OkStatus();
+  cni::DefaultNetwork network;
+  network.bridge = config.network().bridge();
+  network.subnet = config.network().subnet();
+  network.address_directory = config.state() + "/cni-addresses";
+  ASSIGN_OR_RETURN(const bool wrote, cni::WriteDefaultConfig(
+                                         config.network().conf_dir(), network));
+  if (wrote) {
+    LOG(INFO) << "no network was configured: wrote a bridge " << network.bridge
+              << ", " << network.subnet << ", to "
+              << config.network().conf_dir();
+  }
+  return OkStatus();
+}
+
+sandbox::Settings SandboxSettings(const Config& config) {
+  sandbox::Settings settings;
+  settings.root = config.root();
+  settings.state = config.state();
+  settings.cgroup_parent = config.cgroup_parent();
+  settings.enable_unprivileged_ports = config.pods().unprivileged_ports();
+  settings.enable_unprivileged_icmp = config.pods().unprivileged_ping();
+  settings.cdi_spec_dirs = Join(CdiFolders(config), ":");
+  sandbox::Runtime ours;
+  ours.shim = ShimPath(config);
+  settings.runtimes[""] = ours;
+  for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
+    sandbox::Runtime runtime = ours;
+    if (!handler.shim().empty()) runtime.shim = handler.shim();
+    runtime.native = handler.shim().empty();
+    runtime.program = handler.runtime();
+    settings.runtimes[handler.name()] = runtime;
+  }
+  return settings;
+}
+
+std::vector<std::string> HandlerNames(const Config& config) {
+  std::vector<std::string> names;
+  for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
+    names.push_back(handler.name());
+  }
+  return names;
+}
+
+cri::ServerOptions DoorOptions(const Config& config) {
+  cri::ServerOptions options;
+  options.socket = CriSocket(config);
+  options.requests = config.limits().requests();
+  options.exec_sync = config.limits().exec_sync();
+  options.event_streams = config.limits().event_streams();
+  options.pulls = config.limits().pulls();
+  options.log_queries = config.log().queries();
+  return options;
+}
+
+}  // namespace
+
+// Members in the order of need: each may use those above it.
+class Daemon::Parts {
+ public:
+  Parts(const Config& config, std::unique_ptr<MetadataStore> store,
+        std::unique_ptr<image::ImageService> images,
+        std::unique_ptr<sandbox::StatsReader> stats)
+      : store_(std::move(store)),
+        images_(std::move(images)),
+        network_(NetworkOptions(config)),
+        shims_(shim::NewShimLauncher()),
+        world_(SandboxSettings(config), {.store = *store_,
+                                         .shims = *shims_,
+                                         .network = network_,
+                                         .images = *images_}),
+        sandboxes_(world_),
+        containers_(world_),
+        stats_(std::move(stats)),
+        cri_images_(ImageFactsOf(config), *images_),
+        cri_runtime_(RuntimeFactsOf(config), RuntimePartsOf()) {}
+
+  // Before any door opens: what became of what ran.
+  Status Recover() { return world_.Recover(Context::Background("recovery")); }
+
+  Status OpenDoors(const Config& config) {
+    ASSIGN_OR_RETURN(door_, cri::Server::Start(DoorOptions(config),
+                                               cri_runtime_, cri_images_));
+    LOG(INFO) << "berthd " << kVersion << " serves the CRI on "
+              << CriSocket(config);
+    if (!config.docker_socket().empty()) {
+      LOG(WARNING) << "docker_socket: not supported yet, and not opened";
+    }
+    return OkStatus();
+  }
+
+  void CloseDoors() {
+    if (door_ != nullptr) door_->Shutdown(kGrace);
+  }
+
+ private:
+  static cri::ImageFacts ImageFactsOf(const Config& config) {
+    return {.handlers = HandlerNames(config), .mountpoint = config.root()};
+  }
+
+  static cri::RuntimeFacts RuntimeFactsOf(const Config& config) {
+    const bool setattr = HasMountSetattr();
+    return {.version = kVersion,
+            .handlers = HandlerNames(config),
+            .recursive_read_only_mounts = setattr,
+            .user_namespaces = setattr,
+            .systemd_cgroup = false,
+            .root = config.root(),
+            .state = config.state(),
+            .exec_sync_output = config.limits().exec_sync_output()};
+  }
+
+  cri::RuntimeParts RuntimePartsOf() {
+    return {
+        .sandboxes = sandboxes_,
+        .containers = containers_,
+        .inventory = world_.inventory(),
+        .events = world_.events(),
+        .stats = *stats_,
+        .resolve_image =
+            [this](const std::string& name) { return cri_images_.Names(name); },
+        .writable_layer =
+            [this](const std::string& key) {
+              return cri_images_.WritableLayer(key);
+            },
+        .network_ready = [this] { return network_.Ready(); }};
+  }
+
+  const std::unique_ptr<MetadataStore> store_;
+  const std::unique_ptr<image::ImageService> images_;
+  cni::CniNetwork network_;
+  const std::unique_ptr<shim::ShimLauncher> shims_;
+  sandbox::World world_;
+  sandbox::SandboxManager sandboxes_;
+  sandbox::ContainerManager containers_;
+  const std::unique_ptr<sandbox::StatsReader> stats_;
+  cri::ImageService cri_images_;
+  cri::RuntimeService cri_runtime_;
+  std::unique_ptr<cri::Server> door_;
+};
+
+StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+  const HostPaths paths = PathsOf(config);
+  RETURN_IF_ERROR(MakeFolder(paths.root));
+  RETURN_IF_ERROR(MakeFolder(paths.state));
+  // Also our claim to the folder.
+  ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store,
+                   MetadataStore::Open(paths.MetadataFile()));
+  for (const std::string& lack : HostLacks(paths.proc, paths.cgroup)) {
+    LOG(INFO) << lack;
+  }
+  RETURN_IF_ERROR_AS(SetUpNetwork(config), "set up the default network");
+  ASSIGN_OR_RETURN(std::unique_ptr<sandbox::StatsReader> stats,
+                   sandbox::StatsReader::Open());
+  ASSIGN_OR_RETURN_AS(std::unique_ptr<image::ImageService> images,
+                      image::ImageService::Open(ImageOptions(config), *store),
+                      "open images");
+  auto parts = std::make_unique<Parts>(config, std::move(store),
+                                       std::move(images), std::move(stats));
+  RETURN_IF_ERROR_AS(parts->Recover(), "recover");
+  RETURN_IF_ERROR(parts->OpenDoors(config));
+  return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
+}
+
+Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Daemon::~Daemon() { Stop(); }
+
+void Daemon::Stop() { parts_->CloseDoors(); }
+
+}  // namespace berth::daemon
