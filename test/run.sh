@@ -1,0 +1,122 @@
+#!/bin/bash
+# Everything that judges berth, from a bare Debian 12 or 13 with git only:
+#
+#   sudo ./test/run.sh             installs, builds, runs every suite
+#   sudo ./test/run.sh SUITE...    runs those alone, of: unit oci cri recovery
+#                                  docker machine
+#
+# Each suite prints a line "NAME: N passed, N failed, N skipped"; the last line
+# of all is their sum. A suite that does not come to its line has failed. Where
+# a peer exists, a suite passes there first, so that it is known to be true.
+# What is skipped says why. Exit status 1 if anything failed.
+#
+# The suites but for the unit tests run in an enclave (support/enclave.sh); at
+# the end the whole machine is compared with what it was.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+support=$here/support
+cd "$here/.."
+export CI=true LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+exec </dev/null
+
+say() { printf '\n==== [%4ds] %s\n' "$SECONDS" "$*"; }
+die() { echo "run.sh: $*"; echo '0 passed, 1 failed, 0 skipped'; exit 1; }
+
+passed=0 failed=0 skipped=0 lines=()
+
+# suite NAME SECONDS COMMAND...: runs one, and adds what its last line says.
+suite() {
+  local name=$1 limit=$2 line numbers
+  shift 2
+  say "$name"
+  timeout --kill-after=30 "$limit" "$@" 2>&1 | tee "$work/output"
+  line=$(grep -E '(^|: )[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' \
+    "$work/output" | tail -1)
+  if [ -z "$line" ]; then
+    line="0 passed, 1 failed, 0 skipped"
+    echo "    $name did not come to its end (limit $limit s)"
+  fi
+  line=${line##*: }
+  read -ra numbers <<<"${line//[^0-9 ]/}"
+  passed=$((passed + numbers[0]))
+  failed=$((failed + numbers[1]))
+  skipped=$((skipped + numbers[2]))
+  lines+=("$name: $line")
+}
+
+wanted() { # SUITE: was it asked for?
+  local one
+  [ ${#only[@]} -gt 0 ] || return 0
+  for one in "${only[@]}"; do [ "$one" != "$1" ] || return 0; done
+  return 1
+}
+
+build() {
+  bazel build --noshow_progress --color=no //daemon:berthd //shim:berth-shim \
+    //oci/cli:berth-oci || return 1
+  mkdir -p "$work/bin"
+  install -m 755 bazel-bin/daemon/berthd bazel-bin/shim/berth-shim \
+    bazel-bin/oci/cli/berth-oci "$work/bin/"
+}
+
+oci() { # NAME PROGRAM
+  OCI_RUNTIME=$2 "$support/enclave.sh" python3 "$here/oci/oci_suite.py" 2>&1 |
+    "$support/unittest_tally.py" "$1"
+}
+
+# The machine after all of it, against what it was before.
+machine() {
+  local left
+  if left=$("$support/leaks.sh" compare "$work/machine" 20); then
+    echo 'the machine is as it was: 1 passed, 0 failed, 0 skipped'
+  else
+    echo "$left" | sed 's/^/    left behind: /'
+    echo 'the machine is as it was: 0 passed, 1 failed, 0 skipped'
+  fi
+}
+# timeout(1) runs programs, not functions.
+[ "${1:-}" != --function ] || { shift; "$@"; exit; }
+
+[ "$(id -u)" = 0 ] || die 'run as root'
+only=("$@")
+say 'packages'
+./deploy/install-deps.sh test || die 'the packages could not be installed'
+work=$(mktemp -d /tmp/berth-test.XXXXXX) || die 'no folder in /tmp'
+trap 'rm -rf --one-file-system "$work"' EXIT
+export work BERTH_BIN=$work/bin
+"$support/leaks.sh" snapshot "$work/machine"
+
+say 'build'
+build || die 'the build failed'
+
+call=("$here/run.sh" --function)
+if wanted unit; then
+  # test/oci runs below, where its cases are counted.
+  suite unit 1500 "$support/bazel_tally.py" unit //... -//test/oci:oci_test
+fi
+if wanted oci; then
+  suite 'test/oci on runc' 300 "${call[@]}" oci 'test/oci on runc' \
+    "$(command -v runc)"
+  suite 'test/oci on berth-oci' 300 "${call[@]}" oci 'test/oci on berth-oci' \
+    "$BERTH_BIN/berth-oci"
+fi
+if wanted cri; then
+  suite 'test/cri on containerd' 500 "$here/cri/run.sh" containerd
+  suite 'test/cri on berthd' 500 "$here/cri/run.sh" berthd
+fi
+if wanted recovery; then
+  suite 'test/recovery' 500 "$here/recovery/run.sh"
+fi
+if wanted docker; then
+  suite 'test/docker on dockerd' 400 "$here/docker/run.sh" dockerd
+  suite 'test/docker on berthd' 400 "$here/docker/run.sh" berthd
+fi
+bazel shutdown
+if wanted machine; then
+  suite 'the machine is as it was' 60 "${call[@]}" machine
+fi
+
+say 'all suites'
+printf '%s\n' "${lines[@]}"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
