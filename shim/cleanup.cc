@@ -2,18 +2,20 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 
 #include "api/shim/runtime/task/v3/shim.pb.h"
 #include "base/clock.h"
 #include "base/io/event_loop.h"
+#include "base/sys/file.h"
 #include "base/sys/mount.h"
+#include "base/sys/socket.h"
 #include "shim/bootstrap.h"
 #include "shim/process_facts.h"
 #include "shim/reaper.h"
@@ -25,6 +27,7 @@ namespace berth::shim {
 namespace {
 
 constexpr uint32_t kKilled = 137;
+constexpr uint64_t kMaxAddress = 4096;
 
 std::string WorkingDirectory() {
   char path[PATH_MAX];
@@ -51,6 +54,19 @@ void UnmountRootfs(const std::string& bundle) {
   }
 }
 
+// The socket of a shim that was killed stays; that of one that lives, for other
+// containers of its group, must.
+void RemoveDeadSocket() {
+  const StatusOr<std::string> address = ReadFile("address", kMaxAddress);
+  if (!address.ok()) return;
+  const StatusOr<ShimAddress> parsed = ParseStartOutput(*address);
+  if (!parsed.ok()) return;
+  const StatusOr<UniqueFd> connection = ConnectUnix(parsed->path);
+  if (connection.status().code() == StatusCode::kUnavailable) {
+    unlink(parsed->path.c_str());
+  }
+}
+
 }  // namespace
 
 StatusOr<std::string> CleanUp(const ShimFlags& flags,
@@ -59,10 +75,10 @@ StatusOr<std::string> CleanUp(const ShimFlags& flags,
   const std::string here = WorkingDirectory();
   const TaskRecords records(here);
   std::vector<TaskRecords::Record> all = records.All();
-  const bool recorded = std::any_of(
-      all.begin(), all.end(),
-      [&](const TaskRecords::Record& each) { return each.id == flags.id; });
-  if (!recorded) {
+  if (getenv(kSocketVariable) == nullptr) {
+    std::erase_if(all, [&](const auto& each) { return each.id != flags.id; });
+  }
+  if (all.empty()) {
     TaskRecords::Record record;
     record.id = flags.id;
     record.bundle = flags.bundle.empty() ? here : flags.bundle;
@@ -88,6 +104,8 @@ StatusOr<std::string> CleanUp(const ShimFlags& flags,
     UnmountRootfs(record.bundle);
     records.Erase(record.id);
   }
+
+  RemoveDeadSocket();
 
   containerd::task::v3::DeleteResponse response;
   response.set_exit_status(kKilled);

@@ -26,8 +26,6 @@ namespace berth::shim {
 namespace {
 
 constexpr char kDefaultSocketDir[] = "/run/containerd/s";
-// berthd's own: the whole path of the socket.
-constexpr char kSocketVariable[] = "BERTH_SHIM_SOCKET";
 constexpr size_t kMaxConfig = 16u << 20;
 
 std::string Environment(const char* name) {
@@ -202,6 +200,7 @@ StatusOr<std::string> StartShim(const ShimFlags& flags,
                                ? Environment("TTRPC_ADDRESS")
                                : input.event_address;
     config.socket_path = path;
+    config.records_in_bundles = Environment(kSocketVariable).empty();
     config.options = input.options;
     const pid_t manager = getppid();
     const pid_t pid = fork();

@@ -17,6 +17,11 @@ struct ShimFlags {
   bool debug = false;
 };
 
+// berthd sets this variable to the whole path of the socket. It also tells who
+// the manager is: containerd has one container per state directory and cleans
+// up after each by itself; berthd has a sandbox's, and cleans up once.
+inline constexpr char kSocketVariable[] = "BERTH_SHIM_SOCKET";
+
 // `start`: listens, leaves a daemon behind that serves, and answers what goes
 // to standard output. If a shim of the same group (a pod's) listens already,
 // its address is the answer and nothing is started.

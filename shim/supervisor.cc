@@ -41,8 +41,8 @@ class Supervisor {
                                     config_.state_dir);
                }),
         sandbox_(parts_, tasks_, [this] { End(); }),
-        task_service_(tasks_, TaskRecords(config.state_dir), config.options,
-                      [this] { EndUnlessSandbox(); }),
+        task_service_(tasks_, config.records_in_bundles ? "" : config.state_dir,
+                      config.options, [this] { EndUnlessSandbox(); }),
         berth_service_(tasks_),
         server_(*loop_, std::move(listener)) {}
 

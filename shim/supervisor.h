@@ -14,6 +14,8 @@ struct SupervisorConfig {
   std::string state_dir;      // our working directory
   std::string event_address;  // the manager's ttrpc socket; may be empty
   std::string socket_path;    // removed at the end
+  // Notes for cleaning up go to each container's bundle, not to state_dir.
+  bool records_in_bundles = false;
   containerd::runc::v1::Options options;
 };
 

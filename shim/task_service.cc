@@ -77,11 +77,11 @@ Stdio StdioOf(const Request& request) {
 
 }  // namespace
 
-TaskService::TaskService(TaskTable& tasks, TaskRecords records,
+TaskService::TaskService(TaskTable& tasks, std::string record_dir,
                          containerd::runc::v1::Options defaults,
                          std::function<void()> shutdown)
     : tasks_(tasks),
-      records_(std::move(records)),
+      record_dir_(std::move(record_dir)),
       defaults_(std::move(defaults)),
       shutdown_(std::move(shutdown)) {}
 
@@ -123,6 +123,10 @@ void TaskService::Handle(const TtrpcCall& call, const Responder& reply) {
   reply.Fail(Unimplemented("unknown method " + call.method));
 }
 
+TaskRecords TaskService::RecordsFor(const std::string& bundle) const {
+  return TaskRecords(record_dir_.empty() ? bundle : record_dir_);
+}
+
 void TaskService::Create(const TtrpcCall& call, const Responder& reply) {
   task::CreateTaskRequest request;
   if (!request.ParseFromString(call.payload)) {
@@ -152,11 +156,14 @@ void TaskService::Create(const TtrpcCall& call, const Responder& reply) {
   const Status valid = tasks_.CheckNew(create.id);
   if (!valid.ok()) return reply.Fail(valid);
   const Status recorded =
-      records_.Save({create.id, create.bundle, table_options.runtime});
+      RecordsFor(create.bundle)
+          .Save({create.id, create.bundle, table_options.runtime});
   if (!recorded.ok()) return reply.Fail(recorded);
   tasks_.Create(std::move(create), table_options,
-                [this, id = request.id(), reply](StatusOr<pid_t> pid) {
-                  if (!pid.ok()) records_.Erase(id);
+                [this, request, reply](StatusOr<pid_t> pid) {
+                  if (!pid.ok()) {
+                    RecordsFor(request.bundle()).Erase(request.id());
+                  }
                   AnswerPid<task::CreateTaskResponse>(reply)(std::move(pid));
                 });
 }
@@ -188,10 +195,16 @@ void TaskService::Delete(const TtrpcCall& call, const Responder& reply) {
   if (!request.ParseFromString(call.payload)) {
     return reply.Fail(InvalidArgument("Delete: cannot parse"));
   }
+  const StatusOr<std::shared_ptr<Container>> container =
+      tasks_.Find(request.id());
+  if (!container.ok()) return reply.Fail(container.status());
   tasks_.Delete(request.id(), request.exec_id(),
-                [this, request, reply](const StatusOr<TaskState>& state) {
+                [this, request, bundle = (*container)->bundle(),
+                 reply](const StatusOr<TaskState>& state) {
                   if (!state.ok()) return reply.Fail(state.status());
-                  if (request.exec_id().empty()) records_.Erase(request.id());
+                  if (request.exec_id().empty()) {
+                    RecordsFor(bundle).Erase(request.id());
+                  }
                   task::DeleteResponse response;
                   response.set_pid(static_cast<uint32_t>(state->pid));
                   response.set_exit_status(state->exit.code);

@@ -18,9 +18,10 @@ namespace berth::shim {
 class TaskService {
  public:
   // `defaults`: the options that the shim was started with, for a Create that
-  // has none. `shutdown` is called when a manager wants the shim to end and
+  // has none. `record_dir`: where TaskRecords go; empty: each in its bundle.
+  // `shutdown` is called when a manager wants the shim to end and
   // nothing is left in it.
-  TaskService(TaskTable& tasks, TaskRecords records,
+  TaskService(TaskTable& tasks, std::string record_dir,
               containerd::runc::v1::Options defaults,
               std::function<void()> shutdown);
 
@@ -28,6 +29,7 @@ class TaskService {
 
  private:
   void Handle(const TtrpcCall& call, const Responder& reply);
+  TaskRecords RecordsFor(const std::string& bundle) const;
   void Create(const TtrpcCall& call, const Responder& reply);
   void Start(const TtrpcCall& call, const Responder& reply);
   void Exec(const TtrpcCall& call, const Responder& reply);
@@ -47,7 +49,7 @@ class TaskService {
   void Checkpoint(const TtrpcCall& call, const Responder& reply);
 
   TaskTable& tasks_;
-  const TaskRecords records_;
+  const std::string record_dir_;
   const containerd::runc::v1::Options defaults_;
   const std::function<void()> shutdown_;
 };
