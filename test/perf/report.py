@@ -1,0 +1,202 @@
+"""Samples to medians, medians to tables and a plot."""
+import html
+import statistics
+
+COLUMNS = ("wall_ms", "cpu_ms", "faults", "switches", "rss_kib")
+OURS = "#1f6f54"
+THEIRS = "#9aa5b1"
+
+
+def median_of(samples, column):
+    return statistics.median(sample[column] for sample in samples)
+
+
+def tenth(values):
+    return statistics.quantiles(values, n=10)[0] if len(values) > 1 else 0
+
+
+def ninth(values):
+    return statistics.quantiles(values, n=10)[-1] if len(values) > 1 else 0
+
+
+def summary(measured):
+    """{gap: {(name, profile): samples}} as a list of plain rows."""
+    rows = []
+    for gap, series in measured.items():
+        for (name, profile), samples in series.items():
+            wall = [sample["wall_ms"] for sample in samples]
+            row = {"name": name, "profile": profile, "gap": gap,
+                   "p10": tenth(wall), "p90": ninth(wall)}
+            row.update({c: median_of(samples, c) for c in COLUMNS})
+            rows.append(row)
+    return rows
+
+
+def strongest(rows, ours):
+    """The best median of those that are not ours."""
+    others = [row["wall_ms"] for row in rows
+              if not row["name"].startswith(ours)
+              and "no container" not in row["name"]]
+    return min(others) if others else None
+
+
+def oci_table(rows):
+    gaps = sorted({row["gap"] for row in rows})
+    lines = []
+    for profile in ("plain", "seccomp"):
+        title = ("without a seccomp profile" if profile == "plain"
+                 else "with a seccomp profile of Docker's size")
+        lines += ["", f"### `run` of /bin/true, {title}", ""]
+        head = "| runtime |"
+        rule = "|---|"
+        for gap in gaps:
+            where = "back to back" if gap == 0 else f"{gap} ms of rest"
+            head += f" {where}: ms (p10–p90) | × strongest |"
+            rule += "--:|--:|"
+        lines += [head + " CPU ms | page faults | peak RSS MiB |",
+                  rule + "--:|--:|--:|"]
+        mine = [row for row in rows if row["profile"] == profile]
+        names = sorted({row["name"] for row in mine},
+                       key=lambda n: min(r["wall_ms"] for r in mine
+                                         if r["name"] == n))
+        for name in names:
+            line = f"| {name} |"
+            last = None
+            for gap in gaps:
+                at = [row for row in mine if row["gap"] == gap]
+                best = strongest(at, "berth")
+                last = next(row for row in at if row["name"] == name)
+                ratio = (f"{last['wall_ms'] / best:.2f}"
+                         if best and "no container" not in name else "")
+                line += (f" **{last['wall_ms']:.2f}** ({last['p10']:.2f}–"
+                         f"{last['p90']:.2f}) | {ratio} |")
+            lines.append(line + f" {last['cpu_ms']:.1f} | {last['faults']:.0f}"
+                         f" | {last['rss_kib'] / 1024:.1f} |")
+    return lines
+
+
+def pods_table(rows):
+    """Rows: name, net, gap, metric, wall_ms, p10, p90."""
+    gaps = sorted({row["gap"] for row in rows})
+    lines = []
+    for net in ("host", "bridge"):
+        here = [row for row in rows if row["net"] == net]
+        if not here:
+            continue
+        lines += ["", f"### Pods, {net} network" if net == "host"
+                  else "### Pods, bridge network", ""]
+        names = list(dict.fromkeys(row["name"] for row in here))
+        for gap in gaps:
+            lines += ["", "Back to back, medians in ms:" if gap == 0
+                      else f"With {gap} ms of rest, medians in ms:", "",
+                      "| | " + " | ".join(names) + " | berth × strongest |",
+                      "|---|" + "--:|" * (len(names) + 1)]
+            at = [row for row in here if row["gap"] == gap]
+            for metric in dict.fromkeys(row["metric"] for row in at):
+                of = [row for row in at if row["metric"] == metric]
+                best = strongest(of, "berth")
+                by = {row["name"]: row["wall_ms"] for row in of}
+                ratio = (f"{by['berth'] / best:.2f}"
+                         if best and "berth" in by else "")
+                lines.append(f"| {metric} | " + " | ".join(
+                    f"{by[n]:.1f}" if n in by else "" for n in names)
+                    + f" | {ratio} |")
+    return lines
+
+
+def memory_table(rows):
+    lines = ["", "### Memory, KiB (Rss / Pss / private)", "",
+             "| runtime | pods | daemon | one shim (mean) |",
+             "|---|--:|--:|--:|"]
+    for row in rows:
+        def cell(kind):
+            use = row.get(kind)
+            if not use or not use["count"]:
+                return ""
+            return " / ".join(f"{use[c] / use['count']:,.0f}"
+                              for c in ("rss", "pss", "private"))
+        lines.append(f"| {row['name']} | {row['pods']} | {cell('daemon')} |"
+                     f" {cell('shim')} |")
+    return lines
+
+
+def tables(results):
+    at = results["machine"]
+    lines = ["# Measured",
+             "",
+             f"{at['date']}, {at['cores']} cores ({at['cpu']}), kernel "
+             f"{at['kernel']}, cgroup {at['cgroup']}, load {at['load']:.1f} at"
+             f" the start and {at.get('load at the end', 0):.1f} at the end. "
+             f"Medians of {results['rounds']} rounds; every round runs all of "
+             "them in a new random order. Ratios travel to other machines, "
+             "times do not. \"×\" is against the fastest of the others in the "
+             "same column."]
+    if "oci" in results:
+        lines += oci_table(results["oci"])
+    if "pods" in results:
+        lines += pods_table(results["pods"])
+    if "memory" in results:
+        lines += memory_table(results["memory"])
+    return "\n".join(lines) + "\n"
+
+
+def charts(results):
+    """(title, unit, [(name, value)]) of each group of bars."""
+    found = []
+    for profile in ("plain", "seccomp"):
+        for gap in sorted({r["gap"] for r in results.get("oci", [])}):
+            bars = [(r["name"], r["wall_ms"]) for r in results["oci"]
+                    if r["profile"] == profile and r["gap"] == gap
+                    and "no container" not in r["name"]]
+            rest = "back to back" if gap == 0 else f"{gap} ms rest"
+            found.append((f"run /bin/true, {profile}, {rest}", "ms", bars))
+    rows = results.get("pods", [])
+    for metric in ("pod start", "ExecSync"):
+        for net in ("host", "bridge"):
+            for gap in sorted({r["gap"] for r in rows}):
+                bars = [(r["name"], r["wall_ms"]) for r in rows
+                        if r["metric"] == metric and r["net"] == net
+                        and r["gap"] == gap]
+                rest = "back to back" if gap == 0 else f"{gap} ms rest"
+                if bars:
+                    found.append((f"{metric}, {net} network, {rest}", "ms",
+                                  bars))
+    for pods in sorted({r["pods"] for r in results.get("memory", [])}):
+        bars = [(r["name"], r["shim"]["pss"] / r["shim"]["count"] / 1024)
+                for r in results["memory"]
+                if r["pods"] == pods and r["shim"]["count"]]
+        found.append((f"shim Pss at {pods} pods", "MiB", bars))
+    return found
+
+
+def plot(results):
+    """Groups of horizontal bars, two groups a row."""
+    bar, gap, left, width, column = 16, 4, 190, 200, 460
+    groups = charts(results)
+    parts = []
+    tops = [10, 10]
+    for number, (title, unit, bars) in enumerate(groups):
+        side = number % 2
+        x, y = side * column + 10, tops[side]
+        parts.append(f'<text x="{x}" y="{y + 14}" class="t">'
+                     f"{html.escape(title)}</text>")
+        y += 22
+        top = max((value for _, value in bars), default=1) or 1
+        for name, value in sorted(bars, key=lambda b: b[1]):
+            length = max(1, width * value / top)
+            colour = OURS if name.startswith("berth") else THEIRS
+            parts.append(
+                f'<text x="{x + left - 6}" y="{y + 12}" class="n">'
+                f"{html.escape(name)}</text>"
+                f'<rect x="{x + left}" y="{y}" width="{length:.1f}" '
+                f'height="{bar}" fill="{colour}"/>'
+                f'<text x="{x + left + length + 4:.1f}" y="{y + 12}">'
+                f"{value:.1f} {unit}</text>")
+            y += bar + gap
+        tops[side] = y + 14
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * column + 20}"'
+            f' height="{max(tops)}" font-family="sans-serif" font-size="11">'
+            "<style>.t{font-weight:bold;font-size:12px}"
+            ".n{text-anchor:end}</style>"
+            '<rect width="100%" height="100%" fill="white"/>'
+            + "".join(parts) + "</svg>\n")
