@@ -11,6 +11,10 @@ def median_of(samples, column):
     return statistics.median(sample[column] for sample in samples)
 
 
+def median(values):
+    return statistics.median(values)
+
+
 def tenth(values):
     return statistics.quantiles(values, n=10)[0] if len(values) > 1 else 0
 
