@@ -121,6 +121,8 @@ StatusOr<CgroupHost> CgroupHost::Detect(const std::string& proc) {
     return FailedPrecondition("no cgroup hierarchy is mounted");
   }
   host.version = any_v1_controller ? CgroupVersion::kV1 : CgroupVersion::kV2;
+  // The little that a hybrid machine's v2 tree may offer is not used.
+  if (any_v1_controller) return host;
   for (CgroupHierarchy& hierarchy : host.hierarchies) {
     if (!hierarchy.v2) continue;
     const auto offered =

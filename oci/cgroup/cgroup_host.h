@@ -16,7 +16,7 @@ enum class CgroupVersion { kV1, kV2 };
 struct CgroupHierarchy {
   std::string mount_point;  // "/sys/fs/cgroup/memory"
   // {"cpu", "cpuacct"}; {"name=systemd"} for one without controllers; for v2
-  // what its root offers in cgroup.controllers.
+  // what its root offers in cgroup.controllers, nothing on a hybrid machine.
   std::vector<std::string> controllers;
   bool v2 = false;
   // The calling process's cgroup, as a path below mount_point: "/" or "/a/b".

@@ -33,6 +33,13 @@ bool IsSystemds(const CgroupHierarchy& hierarchy) {
   return named && hierarchy.own_path != "/";
 }
 
+// One that a container may be in: it has controllers, or systemd looks at it.
+bool IsOurs(const CgroupHierarchy& hierarchy) {
+  if (IsSystemds(hierarchy)) return true;
+  return !hierarchy.v2 && !hierarchy.controllers.empty() &&
+         !StartsWith(hierarchy.controllers[0], "name=");
+}
+
 std::string ParentOf(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
@@ -77,6 +84,7 @@ class OomWatchV1 : public OomWatch {
 CgroupV1::CgroupV1(CgroupHost host, std::string path)
     : host_(std::move(host)), path_(std::move(path)) {
   for (const CgroupHierarchy& hierarchy : host_.hierarchies) {
+    if (!IsOurs(hierarchy)) continue;
     const char* const file = hierarchy.v2 ? "/cgroup.procs" : "/tasks";
     tasks_.push_back(DirectoryOf(hierarchy) + file);
   }
@@ -153,10 +161,15 @@ Status CgroupV1::WriteLimits(const Resources& limits,
   }
   ASSIGN_OR_RETURN(const std::vector<DeviceLine> lines,
                    DeviceLines(limits.devices));
+  ASSIGN_OR_RETURN(const UniqueFd allow,
+                   OpenFile(directory + "/devices.allow", O_WRONLY));
+  ASSIGN_OR_RETURN(const UniqueFd deny,
+                   OpenFile(directory + "/devices.deny", O_WRONLY));
   for (const DeviceLine& line : lines) {
-    RETURN_IF_ERROR(WriteCgroupFile(
-        directory + (line.allow ? "/devices.allow" : "/devices.deny"),
-        line.line));
+    RETURN_IF_ERROR_AS(
+        WriteAll(line.allow ? allow.get() : deny.get(), line.line),
+        (line.allow ? "allow devices \"" : "deny devices \"") + line.line +
+            "\" in " + directory);
   }
   return OkStatus();
 }
