@@ -99,12 +99,12 @@ void SandboxService::Create(const std::string& payload,
   }
   const auto wish = request.annotations().find(kPidNamespace);
   if (wish != request.annotations().end()) {
-    if (wish->second != "pod") {
+    wants_init_ = wish->second == "pod";
+    if (!wants_init_ && wish->second != "container") {
       return reply.Fail(InvalidArgument("annotation " +
                                         std::string(kPidNamespace) + " is " +
                                         Quoted(wish->second)));
     }
-    wants_init_ = true;
   }
   id_ = request.sandbox_id();
   phase_ = Phase::kCreated;

@@ -19,9 +19,9 @@
 namespace berth::shim {
 
 // containerd's sandbox API. A sandbox is a word until somebody asks for the
-// annotation "berth.pid-namespace" = "pod": then StartSandbox makes a process
-// that is pid 1 of a pid namespace of its own, does nothing but reap, and dies
-// with the shim. No image, no container. Single-threaded.
+// annotation "berth.pid-namespace" = "pod" (not "container"): then StartSandbox
+// makes a process that is pid 1 of a pid namespace of its own, does nothing but
+// reap, and dies with the shim. No image, no container. Single-threaded.
 class SandboxService {
  public:
   // `shutdown` ends the shim.
