@@ -1,8 +1,11 @@
 #include "image/image_service.h"
 
+#include <fcntl.h>
+
 #include <utility>
 
 #include "base/failpoint.h"
+#include "base/fs/tree.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "image/layer/layer_stack.h"
@@ -17,6 +20,8 @@ namespace {
 
 // A half-written blob is worth going on with for a day.
 constexpr UnixNanos kIngestLife = UnixNanos{24} * 3600 * 1'000'000'000;
+
+constexpr char kImportFolder[] = "/import";
 
 StatusOr<Digest> ChainOf(const std::string& text) {
   if (text.empty()) return Digest();
@@ -46,6 +51,9 @@ StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
   ASSIGN_OR_RETURN(std::unique_ptr<ContentStore> content,
                    ContentStore::Open(options.root + "/content"));
   RETURN_IF_ERROR(content->RemoveAbandoned(Now() - kIngestLife));
+  // What an import left that was killed.
+  RETURN_IF_ERROR(RemoveTree(AT_FDCWD, options.root + kImportFolder));
+  RETURN_IF_ERROR(MakeDirectories(options.root + kImportFolder, 0700));
   ASSIGN_OR_RETURN(std::unique_ptr<LayerStore> layers,
                    LayerStore::Open(options.root + "/snapshots", metadata));
   const Status overlay = OverlaySnapshotter::Probe(layers->directory());
@@ -120,15 +128,6 @@ StatusOr<std::string> ImageService::PullWork(const Context& ctx,
   RegistryClient client(http_, reference, std::move(hosts), credential,
                         options_.retry);
   return InstallAndName(ctx, client, reference, report);
-}
-
-StatusOr<Image> ImageService::Install(const Context& ctx, ImageSource& source,
-                                      const Reference& name,
-                                      const ProgressFunction& progress) {
-  ASSIGN_OR_RETURN_AS(const std::string id,
-                      InstallAndName(ctx, source, name, progress),
-                      "install " + Quoted(name.str()));
-  return images_.Resolve(id);
 }
 
 StatusOr<std::string> ImageService::InstallAndName(

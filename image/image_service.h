@@ -12,6 +12,8 @@
 #include "base/keyed_mutex.h"
 #include "base/status.h"
 #include "base/store/metadata_store.h"
+#include "base/unique_fd.h"
+#include "image/archive/image_files.h"
 #include "image/garbage_collector.h"
 #include "image/image_store.h"
 #include "image/installer.h"
@@ -67,10 +69,16 @@ class ImageService : public RootfsProvider {
   StatusOr<Image> Pull(const Context& ctx, const Reference& reference,
                        const RegistryAuth& auth,
                        const ProgressFunction& progress);
-  // From any other source; `name` is what it will be called.
-  StatusOr<Image> Install(const Context& ctx, ImageSource& source,
-                          const Reference& name,
-                          const ProgressFunction& progress);
+  // All images of an OCI layout, a directory, or of an archive: of a layout or
+  // of what `docker save` wrote. They get the names that they give themselves;
+  // one that has a tag only, or nothing, is called after `base`, which may be
+  // empty if there is none such.
+  StatusOr<std::vector<Image>> ImportDirectory(const Context& ctx,
+                                               const std::string& directory,
+                                               const std::string& base);
+  StatusOr<std::vector<Image>> ImportArchive(const Context& ctx,
+                                             UniqueFd archive,
+                                             const std::string& base);
 
   StatusOr<Image> Resolve(std::string_view reference_or_id) const;
   StatusOr<std::vector<Image>> List(const ImageFilter& filter) const;
@@ -104,6 +112,9 @@ class ImageService : public RootfsProvider {
   StatusOr<std::string> PullWork(const Context& ctx, const Reference& reference,
                                  const Credential& credential,
                                  const ProgressFunction& report);
+  StatusOr<std::vector<Image>> Import(const Context& ctx,
+                                      const ImageFiles& files,
+                                      const std::string& base);
   StatusOr<std::string> InstallAndName(const Context& ctx, ImageSource& source,
                                        const Reference& name,
                                        const ProgressFunction& report);

@@ -184,6 +184,7 @@ Status LayerApplier::MakeWhiteout(const std::string& path) {
 
 Status LayerApplier::MakeOpaque(const std::string& path) {
   ASSIGN_OR_RETURN(const int directory, Directory(path));
+  opaque_.insert(path);
   return SetOpaque(directory);
 }
 
@@ -520,6 +521,7 @@ StatusOr<UniqueFd> LayerApplier::MakeStep(int parent, const std::string& name,
     return Errno(errno, "chmod");
   }
   if (whiteouts_.count(path) > 0) {
+    opaque_.insert(path);
     RETURN_IF_ERROR(SetOpaque(fd.get()));
   } else {
     implied_.insert(path);

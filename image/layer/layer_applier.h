@@ -102,6 +102,7 @@ class LayerApplier {
                    const std::string& target);
   Status CopyUp(const LayerStack::Found& file, const std::string& path);
   Status CopyAttributes(const LayerStack& lower, const std::string& path);
+  Status DropNeedlessWhiteouts(const LayerStack& lower);
   Status SetDirectoryTimes();
   Status CheckSpace(uint64_t more);
 
@@ -113,6 +114,7 @@ class LayerApplier {
   size_t next_slot_ = 0;
 
   std::set<std::string> whiteouts_;  // names that this layer removes
+  std::set<std::string> opaque_;     // directories that hide those below
   std::set<std::string> implied_;    // directories made on the way
   std::map<std::string, struct timespec> directory_times_;
   std::vector<std::pair<std::string, std::string>> lower_links_;

@@ -57,6 +57,7 @@ Status LayerApplier::Complete(const LayerStack& lower) {
     RETURN_IF_ERROR_AS(LinkLower(lower, path, target),
                        "link " + Quoted(path) + " to " + Quoted(target));
   }
+  RETURN_IF_ERROR(DropNeedlessWhiteouts(lower));
   const std::set<std::string> implied = implied_;
   for (const std::string& path : implied) {
     RETURN_IF_ERROR_AS(CopyAttributes(lower, path),
@@ -128,6 +129,31 @@ Status LayerApplier::CopyAttributes(const LayerStack& lower,
   ASSIGN_OR_RETURN(const int directory, Directory(path));
   RETURN_IF_ERROR(CopyMetadata(*found, directory));
   directory_times_[path] = found->info.st_mtim;
+  return OkStatus();
+}
+
+// In a directory that has none below it overlayfs does not look for whiteouts:
+// they would show when it is listed.
+Status LayerApplier::DropNeedlessWhiteouts(const LayerStack& lower) {
+  for (const std::string& path : whiteouts_) {
+    bool hidden = opaque_.count("") > 0;
+    for (size_t at = path.find('/'); at != std::string::npos && !hidden;
+         at = path.find('/', at + 1)) {
+      hidden = opaque_.count(path.substr(0, at)) > 0;
+    }
+    if (!hidden) {
+      ASSIGN_OR_RETURN(const std::optional<LayerStack::Found> below,
+                       lower.Find(path));
+      if (below) continue;
+    }
+    ASSIGN_OR_RETURN(const Place place, PlaceOf(path));
+    const StatusOr<struct stat> info = StatAt(place.parent, place.name);
+    if (!info.ok() || !IsWhiteout(*info)) continue;
+    if (unlinkat(place.parent, place.name.c_str(), 0) != 0) {
+      return Errno(errno, "unlink whiteout " + Quoted(path));
+    }
+    --usage_.inodes;
+  }
   return OkStatus();
 }
 

@@ -3,7 +3,7 @@
 //   image_main --root DIR [OPTIONS] VERB ARGUMENTS...
 //
 //   pull REFERENCE       prints the image's id
-//   import PATH          an OCI layout, an archive of one, or a docker archive
+//   import PATH [NAME]   an OCI layout, an archive of one, or a docker archive
 //   list                 id, size, names
 //   remove REFERENCE     with all its names
 //   mount REFERENCE DIR  makes a root file system and mounts it there
@@ -28,6 +28,7 @@
 #include "base/store/metadata_store.h"
 #include "base/sys/file.h"
 #include "base/sys/mount.h"
+#include "base/unique_fd.h"
 #include "image/image_service.h"
 #include "image/reference.h"
 
@@ -71,6 +72,18 @@ Status Pull(const Context& ctx, ImageService& images, const Arguments& args) {
   return OkStatus();
 }
 
+Status Import(const Context& ctx, ImageService& images, const Arguments& args) {
+  const std::string base = args.size() > 1 ? args[1] : "";
+  ASSIGN_OR_RETURN(UniqueFd file, OpenFile(args.at(0), O_RDONLY));
+  ASSIGN_OR_RETURN(const struct stat info, StatFd(file.get()));
+  StatusOr<std::vector<Image>> imported =
+      S_ISDIR(info.st_mode) ? images.ImportDirectory(ctx, args.at(0), base)
+                            : images.ImportArchive(ctx, std::move(file), base);
+  RETURN_IF_ERROR(imported.status());
+  for (const Image& image : *imported) std::cout << image.id() << "\n";
+  return OkStatus();
+}
+
 Status MountImage(ImageService& images, const Arguments& args) {
   ASSIGN_OR_RETURN(const Image image, images.Resolve(args.at(0)));
   ASSIGN_OR_RETURN(Rootfs rootfs, images.Acquire(image.id(), args.at(1)));
@@ -101,6 +114,7 @@ Status Cat(ImageService& images, const Arguments& args) {
 Status Run(const Context& ctx, ImageService& images, const std::string& verb,
            const Arguments& args) {
   if (verb == "pull") return Pull(ctx, images, args);
+  if (verb == "import") return Import(ctx, images, args);
   if (verb == "remove") return images.Remove(args.at(0));
   if (verb == "mount") return MountImage(images, args);
   if (verb == "umount") return UnmountImage(images, args);

@@ -1,0 +1,89 @@
+// The half of ImageService that takes images from files.
+#include <utility>
+
+#include "base/strings.h"
+#include "image/archive/docker_archive.h"
+#include "image/archive/layout_source.h"
+#include "image/image_service.h"
+
+namespace berth::image {
+namespace {
+
+// What an entry of a layout calls itself may be a full name or a tag only.
+StatusOr<Reference> NameOf(const Layout::Entry& entry,
+                           const std::string& base) {
+  const bool is_full = entry.name.find_first_of("/:") != std::string::npos;
+  if (is_full) return Reference::Parse(entry.name);
+  if (base.empty()) {
+    return InvalidArgument("image " + entry.descriptor.digest.str() +
+                           " calls itself " + Quoted(entry.name) +
+                           ": it needs a name");
+  }
+  if (entry.name.empty()) {
+    return Reference::Parse(base + "@" + entry.descriptor.digest.str());
+  }
+  return Reference::Parse(base + ":" + entry.name);
+}
+
+}  // namespace
+
+StatusOr<std::vector<Image>> ImageService::ImportDirectory(
+    const Context& ctx, const std::string& directory, const std::string& base) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ImageFiles> files,
+                   DirectoryFiles::Load(directory));
+  return Import(ctx, *files, base);
+}
+
+StatusOr<std::vector<Image>> ImageService::ImportArchive(
+    const Context& ctx, UniqueFd archive, const std::string& base) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ImageFiles> files,
+                   ArchiveFiles::Load(ctx, std::move(archive),
+                                      options_.root + "/import", {}));
+  return Import(ctx, *files, base);
+}
+
+StatusOr<std::vector<Image>> ImageService::Import(const Context& ctx,
+                                                  const ImageFiles& files,
+                                                  const std::string& base) {
+  std::vector<std::string> ids;
+  if (files.Has("index.json")) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Layout> layout, Layout::Open(files));
+    for (const Layout::Entry& entry : layout->entries()) {
+      ASSIGN_OR_RETURN(const Reference name, NameOf(entry, base));
+      LayoutSource source(*layout, entry.descriptor);
+      ASSIGN_OR_RETURN_AS(std::string id,
+                          InstallAndName(ctx, source, name, nullptr),
+                          "import " + Quoted(name.str()));
+      ids.push_back(std::move(id));
+    }
+  } else {
+    ASSIGN_OR_RETURN(const std::vector<DockerArchiveImage> images,
+                     ReadDockerArchive(files));
+    for (const DockerArchiveImage& image : images) {
+      ASSIGN_OR_RETURN(const std::unique_ptr<DockerArchiveSource> source,
+                       DockerArchiveSource::Open(ctx, files, image));
+      std::vector<std::string> names = image.tags;
+      if (names.empty() && !base.empty()) names.push_back(base);
+      if (names.empty()) {
+        return InvalidArgument("an image of the archive has no name");
+      }
+      for (const std::string& text : names) {
+        ASSIGN_OR_RETURN(const Reference name, Reference::Parse(text));
+        ASSIGN_OR_RETURN_AS(std::string id,
+                            InstallAndName(ctx, *source, name, nullptr),
+                            "import " + Quoted(name.str()));
+        ids.push_back(std::move(id));
+      }
+    }
+  }
+  std::vector<Image> all;
+  std::set<std::string> seen;
+  for (const std::string& id : ids) {
+    if (!seen.insert(id).second) continue;
+    ASSIGN_OR_RETURN(Image image, images_.Resolve(id));
+    all.push_back(std::move(image));
+  }
+  return all;
+}
+
+}  // namespace berth::image
