@@ -67,6 +67,15 @@ curl_socket_t OpenSocket(void*, curlsocktype, curl_sockaddr* address) {
                 address->protocol);
 }
 
+constexpr char kNoTls[] = "the server speaks no TLS";
+
+// What OpenSSL says when "HTTP/1.1 400" comes in place of a ServerHello.
+bool AnswersInPlainText(const std::string& why) {
+  return why.find("wrong version number") != std::string::npos ||
+         why.find("packet length too long") != std::string::npos ||
+         why.find("http request") != std::string::npos;
+}
+
 bool IsTlsError(CURLcode code) {
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -97,6 +106,11 @@ StatusOr<std::string> CaBundle(const std::vector<std::string>& files) {
 }
 
 }  // namespace
+
+bool SpeaksNoTls(const Status& status) {
+  return status.code() == StatusCode::kFailedPrecondition &&
+         Message(status).find(kNoTls) != std::string::npos;
+}
 
 std::string HttpResponse::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
@@ -338,6 +352,9 @@ Status HttpClient::Transfer::Outcome(CURLcode code) const {
   // A connection that broke during the handshake says nothing about trust.
   const bool broke = why.find("SSL_ERROR_SYSCALL") != std::string::npos ||
                      why.find("reset by peer") != std::string::npos;
+  if (code == CURLE_SSL_CONNECT_ERROR && !broke && AnswersInPlainText(why)) {
+    return FailedPrecondition(What() + ": " + kNoTls + " (" + why + ")");
+  }
   if (IsTlsError(code) && !broke) return FailedPrecondition(text);
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
     return InvalidArgument(text);

@@ -99,6 +99,10 @@ class HttpClient {
   const std::unique_ptr<Pool> pool_;
 };
 
+// Whether a request to https failed because the server answered in plain text,
+// and for no other reason: what a certificate says never leads here.
+bool SpeaksNoTls(const Status& status);
+
 // The parts of an absolute http or https URL.
 struct Url {
   std::string scheme;  // lower case

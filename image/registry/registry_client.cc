@@ -192,8 +192,8 @@ StatusOr<HttpResponse> RegistryClient::Send(const Context& ctx, size_t index,
                                             Duration* retry_after) {
   RegistryHost host = HostAt(index);
   StatusOr<HttpResponse> response = SendTo(ctx, host, path, request, sink);
-  if (response.status().code() == StatusCode::kFailedPrecondition &&
-      host.try_plain_http && !host.insecure()) {
+  if (host.try_plain_http && !host.insecure() &&
+      SpeaksNoTls(response.status())) {
     host.api = "http" + host.api.substr(5);
     response = SendTo(ctx, host, path, request, sink);
     if (response.ok()) {
