@@ -36,12 +36,6 @@ StatusOr<std::unique_ptr<Cgroup>> CgroupAt(const std::string& path) {
   return OpenCgroup(host, path);
 }
 
-StatusOr<Spec> LoadSpec(const StateFile& state) {
-  ASSIGN_OR_RETURN(const std::string text,
-                   ReadFile(state.Path(kConfigCopy), kMaxSpecBytes));
-  return ParseSpec(text);
-}
-
 // The init, if it is still the one that was recorded: NOT_FOUND otherwise. A
 // zombie has stopped.
 StatusOr<UniqueFd> OpenInit(const StateFile& state) {
@@ -113,6 +107,8 @@ StatusOr<Container> Container::Create(const std::string& root,
   Creation creation(root, options);
   RETURN_IF_ERROR(creation.Run());
   Container container(std::move(creation.state()));
+  container.spec_ = std::make_unique<Spec>(std::move(creation.spec()));
+  container.cgroup_ = creation.TakeCgroup();
   container.pidfd_ = creation.TakePidfd();
   container.console_ = creation.TakeConsole();
   container.warnings_ = creation.TakeWarnings();
@@ -137,11 +133,28 @@ StatusOr<std::vector<std::string>> Container::List(const std::string& root) {
   return names;
 }
 
+StatusOr<const Spec*> Container::GetSpec() const {
+  if (spec_ == nullptr) {
+    ASSIGN_OR_RETURN(const std::string text,
+                     ReadFile(state_.Path(kConfigCopy), kMaxSpecBytes));
+    ASSIGN_OR_RETURN(Spec spec, ParseSpec(text));
+    spec_ = std::make_unique<const Spec>(std::move(spec));
+  }
+  return spec_.get();
+}
+
+StatusOr<Cgroup*> Container::GetCgroup() const {
+  if (cgroup_ == nullptr) {
+    ASSIGN_OR_RETURN(cgroup_, CgroupAt(state_.cgroup_path));
+  }
+  return cgroup_.get();
+}
+
 StatusOr<ContainerStatus> Container::CurrentStatus() const {
   const auto init = OpenInit(state_);
   if (IsNotFound(init.status())) return ContainerStatus::kStopped;
   RETURN_IF_ERROR(init.status());
-  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   const auto frozen = cgroup->Frozen();
   if (frozen.ok() && *frozen) return ContainerStatus::kPaused;
   if (access(state_.Path(kStartFifo).c_str(), F_OK) == 0) {
@@ -178,8 +191,8 @@ Status Container::Start() {
     return FailedPrecondition("cannot start a container that is " +
                               std::string(StatusName(status)));
   }
-  ASSIGN_OR_RETURN(const Spec spec, LoadSpec(state_));
-  if (!spec.process) {
+  ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
+  if (!spec->process) {
     return InvalidArgument("config.json: no process to start");
   }
   ASSIGN_OR_RETURN(const UniqueFd result,
@@ -195,7 +208,7 @@ Status Container::Start() {
   if (answer.empty()) return Internal("the init died before it was started");
   if (answer[0] != 'x') return DecodeStatus(answer);
   if (answer.size() > 1) return DecodeStatus(answer.substr(1));
-  return RunPoststartHooks(spec);
+  return RunPoststartHooks(*spec);
 }
 
 Status Container::RunPoststartHooks(const Spec& spec) {
@@ -216,9 +229,9 @@ Status Container::RunPoststartHooks(const Spec& spec) {
 }
 
 StatusOr<ProcessSpec> Container::DefaultProcess() const {
-  ASSIGN_OR_RETURN(Spec spec, LoadSpec(state_));
-  if (!spec.process) return InvalidArgument("config.json: no process");
-  return *std::move(spec.process);
+  ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
+  if (!spec->process) return InvalidArgument("config.json: no process");
+  return *spec->process;
 }
 
 StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
@@ -238,16 +251,16 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
                               std::string(StatusName(status)) + " container");
   }
   ASSIGN_OR_RETURN(const UniqueFd init, OpenInit(state_));
-  ASSIGN_OR_RETURN(const Spec spec, LoadSpec(state_));
+  ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
   SeccompFilter filter;
-  if (spec.linux.seccomp) {
-    ASSIGN_OR_RETURN(filter, CachedSeccomp(*spec.linux.seccomp,
+  if (spec->linux.seccomp) {
+    ASSIGN_OR_RETURN(filter, CachedSeccomp(*spec->linux.seccomp,
                                            SeccompCacheOf(state_.directory)));
   }
   ASSIGN_OR_RETURN(const std::string path,
                    CgroupBelow(state_.cgroup_path, options.cgroup));
   ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(path));
-  const bool user = spec.linux.Find(NamespaceType::kUser) != nullptr;
+  const bool user = spec->linux.Find(NamespaceType::kUser) != nullptr;
   ASSIGN_OR_RETURN(
       Born born, BearExec({.id = state_.id,
                            .process = process,
@@ -255,7 +268,7 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
                            .filter = filter.program.empty() ? nullptr : &filter,
                            .cgroup = *cgroup,
                            .init_pidfd = init.get(),
-                           .namespaces = NamespacesOf(spec),
+                           .namespaces = NamespacesOf(*spec),
                            .user_namespace = user}));
   if (!options.io.pid_file.empty()) {
     RETURN_IF_ERROR_AS(
@@ -271,7 +284,7 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
 }
 
 Status Container::Kill(int signal, bool all) {
-  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   if (all) return cgroup->Signal(signal);
   const auto init = OpenInit(state_);
   if (IsNotFound(init.status())) {
@@ -279,8 +292,8 @@ Status Container::Kill(int signal, bool all) {
   }
   RETURN_IF_ERROR(init.status());
   if (signal == SIGKILL) {
-    ASSIGN_OR_RETURN(const Spec spec, LoadSpec(state_));
-    if (!OwnsItsPids(spec)) return cgroup->Signal(SIGKILL);
+    ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
+    if (!OwnsItsPids(*spec)) return cgroup->Signal(SIGKILL);
   }
   const Status sent = SignalProcess(init->get(), signal);
   if (IsNotFound(sent)) return FailedPrecondition("container not running");
@@ -302,7 +315,7 @@ Status Container::Freeze(bool frozen) {
     return FailedPrecondition(frozen ? "container is paused already"
                                      : "container is not paused");
   }
-  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   return cgroup->Freeze(frozen);
 }
 
@@ -312,12 +325,12 @@ Status Container::Update(const Resources& limits) {
   if (status == ContainerStatus::kStopped) {
     return FailedPrecondition("container not running");
   }
-  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   return cgroup->Update(limits);
 }
 
 StatusOr<std::vector<pid_t>> Container::Pids() const {
-  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   return cgroup->Pids();
 }
 
@@ -333,7 +346,7 @@ Status Container::StopInit(bool force) {
   }
   RETURN_IF_ERROR(IgnoreNotFound(SignalProcess(init->get(), SIGKILL)));
   if (status == ContainerStatus::kPaused) {
-    ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
+    ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
     RETURN_IF_ERROR(IgnoreNotFound(cgroup->Freeze(false)));
   }
   return AwaitExit(*init);
@@ -341,10 +354,10 @@ Status Container::StopInit(bool force) {
 
 Status Container::Delete(bool force) {
   RETURN_IF_ERROR(StopInit(force));
-  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(state_.cgroup_path));
-  const auto spec = LoadSpec(state_);
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
+  const auto spec = GetSpec();
   // Without a pid namespace of its own the init took nobody along.
-  if (!spec.ok() || !OwnsItsPids(*spec)) {
+  if (!spec.ok() || !OwnsItsPids(**spec)) {
     RETURN_IF_ERROR(cgroup->Signal(SIGKILL));
   }
   RETURN_IF_ERROR(cgroup->Remove());
@@ -355,7 +368,7 @@ Status Container::Delete(bool force) {
   state.id = state_.id;
   state.bundle = state_.bundle;
   state.annotations = state_.annotations;
-  for (const Hook& hook : spec->hooks.poststop) {
+  for (const Hook& hook : (*spec)->hooks.poststop) {
     const Status status = RunHooks("poststop", {hook}, ToHookJson(state));
     if (!status.ok()) warnings_.push_back(Message(status));
   }

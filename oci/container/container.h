@@ -3,12 +3,14 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "oci/cgroup/cgroup.h"
 #include "oci/container/state_file.h"
 #include "oci/init/process_io.h"
 #include "oci/spec/resources.h"
@@ -105,11 +107,17 @@ class Container {
  private:
   explicit Container(StateFile state) : state_(std::move(state)) {}
 
+  // From Create, or read when first asked for.
+  StatusOr<const Spec*> GetSpec() const;
+  StatusOr<Cgroup*> GetCgroup() const;
+
   StatusOr<ContainerStatus> CurrentStatus() const;
   Status RunPoststartHooks(const Spec& spec);
   Status StopInit(bool force);
 
   StateFile state_;
+  mutable std::unique_ptr<const Spec> spec_;
+  mutable std::unique_ptr<Cgroup> cgroup_;
   UniqueFd pidfd_;
   UniqueFd console_;
   std::vector<std::string> warnings_;

@@ -31,6 +31,8 @@ class Creation {
   Status Run();
 
   StateFile& state() { return state_; }
+  Spec& spec() { return spec_; }
+  std::unique_ptr<Cgroup> TakeCgroup() { return std::move(cgroup_); }
   UniqueFd TakePidfd() { return std::move(born_.pidfd); }
   UniqueFd TakeConsole() { return std::move(born_.console); }
   std::vector<std::string> TakeWarnings() { return std::move(born_.warnings); }

@@ -1297,7 +1297,7 @@ class Security(RuntimeTest):
         done = r.run(b)
         if not done.stdout:
             self.skipTest("no keyrings in this kernel")
-        self.assertIn("_ses." + r.ids[-1], done.stdout)
+        self.assertIn(r.ids[-1] + ":", done.stdout)
 
     def test_pid_of_another_process_is_not_killed(self):
         r = self.runtime
