@@ -179,7 +179,7 @@ class Berth(Runtime):
 
     def load(self, archive):
         return [os.path.join(self.folder, "berthd"), "image", "import",
-                "--state", "/run/berth", archive]
+                "--config", os.path.join(self.folder, "berth.conf"), archive]
 
 
 class Containerd(Runtime):
