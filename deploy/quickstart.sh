@@ -112,7 +112,7 @@ first_pod() {
   [ "$IMAGE" = busybox ] || fail "the pod did not run"
   say "" && say "no registry can be reached: making the image from Debian's busybox"
   "$SOURCE/deploy/busybox_image.py" "$STATE/busybox.tar" busybox:latest
-  "$ROOT/bin/berthd" image import --state "$STATE" "$STATE/busybox.tar"
+  "$ROOT/bin/berthd" image import --config "$ROOT/berth.conf" --state "$STATE" "$STATE/busybox.tar"
   rm -f "$STATE/busybox.tar"
   run_pod busybox || fail "the pod did not run"
 }
