@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/unique_fd.h"
 #include "cri/chunk.h"
 #include "cri/convert_image.h"
 
@@ -134,11 +136,21 @@ StatusOr<v1::ImageFsInfoResponse> ImageService::ImageFsInfo(
 }
 
 StatusOr<admin::v1::ImportImagesResponse> ImageService::ImportImages(
-    const Context&, const admin::v1::ImportImagesRequest& request) {
+    const Context& ctx, const admin::v1::ImportImagesRequest& request) {
   if (!StartsWith(request.path(), "/")) {
     return InvalidArgument("path: must be absolute");
   }
-  return Unimplemented("import images: no archive can be read yet");
+  ASSIGN_OR_RETURN(UniqueFd archive, OpenFile(request.path(), O_RDONLY));
+  ASSIGN_OR_RETURN_AS(
+      const std::vector<image::Image> imported,
+      images_.ImportArchive(ctx, std::move(archive), /*base=*/""),
+      "import images from " + Quoted(request.path()));
+  admin::v1::ImportImagesResponse response;
+  for (const image::Image& image : imported) {
+    for (const std::string& tag : image.repo_tags) response.add_names(tag);
+    if (image.repo_tags.empty()) response.add_names(image.id());
+  }
+  return response;
 }
 
 StatusOr<ImageNames> ImageService::Names(const std::string& name) const {
