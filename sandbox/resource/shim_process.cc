@@ -64,8 +64,9 @@ StatusOr<shim::SandboxShim> ShimProcess::Describe(
   shim.systemd_cgroup = settings_.systemd_cgroup;
   const auto& annotations = sandbox.config().annotations();
   shim.annotations.insert(annotations.begin(), annotations.end());
-  shim.annotations["berth.pid-namespace"] =
-      SharesPids(sandbox) ? "pod" : "container";
+  // Ours to say; never the pod's own annotation of that name.
+  shim.annotations.erase("berth.pid-namespace");
+  if (SharesPids(sandbox)) shim.annotations["berth.pid-namespace"] = "pod";
   shim.netns_path = sandbox.namespaces().network();
   return shim;
 }

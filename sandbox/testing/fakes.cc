@@ -1,0 +1,351 @@
+#include "sandbox/testing/fakes.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+namespace berth::sandbox {
+namespace {
+
+constexpr std::chrono::milliseconds kPoll{5};
+
+}  // namespace
+
+void Failures::Set(const std::string& call, Status status) {
+  MutexLock lock(mutex_);
+  failures_[call] = std::move(status);
+}
+
+void Failures::Clear(const std::string& call) {
+  MutexLock lock(mutex_);
+  failures_.erase(call);
+}
+
+Status Failures::Check(const std::string& call) {
+  MutexLock lock(mutex_);
+  ++calls_[call];
+  const auto it = failures_.find(call);
+  return it == failures_.end() ? OkStatus() : it->second;
+}
+
+int Failures::Calls(const std::string& call) {
+  MutexLock lock(mutex_);
+  return calls_[call];
+}
+
+// ---- Tasks ------------------------------------------------------------------
+
+class FakeTask : public shim::Task {
+ public:
+  FakeTask(FakeShims& all, std::string sandbox, std::string id)
+      : all_(all), sandbox_(std::move(sandbox)), id_(std::move(id)) {}
+
+  StatusOr<pid_t> Start(const Context&) override {
+    RETURN_IF_ERROR(all_.failures.Check("task Start"));
+    MutexLock lock(all_.mutex_);
+    ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
+    if (process->phase != shim::TaskPhase::kCreated) {
+      return FailedPrecondition("started before");
+    }
+    process->phase = shim::TaskPhase::kRunning;
+    return getpid();
+  }
+
+  StatusOr<shim::ExitStatus> Wait(const Context& ctx) override {
+    MutexLock lock(all_.mutex_);
+    while (true) {
+      ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
+      if (process->phase == shim::TaskPhase::kStopped) return process->exit;
+      RETURN_IF_ERROR(ctx.Check());
+      all_.changed_.WaitUntil(all_.mutex_,
+                              std::chrono::steady_clock::now() + kPoll);
+    }
+  }
+
+  StatusOr<shim::TaskState> State(const Context&) override {
+    MutexLock lock(all_.mutex_);
+    ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
+    return shim::TaskState{process->phase, getpid(), process->exit};
+  }
+
+  Status Kill(const Context&, int signal, bool) override {
+    RETURN_IF_ERROR(all_.failures.Check("task Kill"));
+    MutexLock lock(all_.mutex_);
+    ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
+    if (process->phase == shim::TaskPhase::kStopped) {
+      return NotFound("process already finished");
+    }
+    process->signals.push_back(signal);
+    if (signal == SIGKILL || (signal == SIGTERM && !process->ignores_term)) {
+      process->phase = shim::TaskPhase::kStopped;
+      process->exit = {128u + static_cast<uint32_t>(signal), Now()};
+      all_.changed_.SignalAll();
+    }
+    return OkStatus();
+  }
+
+  Status Attach(const Context&, const shim::Stdio&) override {
+    return Unimplemented("attach");
+  }
+  Status Resize(const Context&, shim::TerminalSize) override {
+    return OkStatus();
+  }
+  Status CloseStdin(const Context&) override { return OkStatus(); }
+  Status Freeze(const Context&, bool frozen) override {
+    MutexLock lock(all_.mutex_);
+    ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
+    process->phase =
+        frozen ? shim::TaskPhase::kPaused : shim::TaskPhase::kRunning;
+    return OkStatus();
+  }
+  Status Update(const Context&, const std::string& resources) override {
+    RETURN_IF_ERROR(all_.failures.Check("task Update"));
+    MutexLock lock(all_.mutex_);
+    ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
+    process->resources = resources;
+    return OkStatus();
+  }
+  StatusOr<shim::TaskStats> Stats(const Context&) override {
+    return shim::TaskStats();
+  }
+  Status ReopenLog(const Context&) override { return OkStatus(); }
+
+  StatusOr<shim::ExitStatus> Delete(const Context&) override {
+    RETURN_IF_ERROR(all_.failures.Check("task Delete"));
+    MutexLock lock(all_.mutex_);
+    ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
+    if (process->phase == shim::TaskPhase::kRunning) {
+      return FailedPrecondition("running");
+    }
+    const shim::ExitStatus exit = process->exit;
+    all_.FindLocked(sandbox_)->processes.erase(id_);
+    return exit;
+  }
+
+ private:
+  StatusOr<FakeProcess*> FindLocked() REQUIRES(all_.mutex_) {
+    FakeShims::State* shim = all_.FindLocked(sandbox_);
+    if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
+    const auto it = shim->processes.find(id_);
+    if (it == shim->processes.end()) return NotFound("no such task");
+    return &it->second;
+  }
+
+  FakeShims& all_;
+  const std::string sandbox_;
+  const std::string id_;
+};
+
+// ---- Shims ------------------------------------------------------------------
+
+class FakeShim : public shim::Shim {
+ public:
+  FakeShim(FakeShims& all, std::string id) : all_(all), id_(std::move(id)) {}
+
+  pid_t sandbox_pid() const override { return getpid(); }
+
+  StatusOr<std::unique_ptr<shim::Task>> Create(
+      const Context&, const shim::CreateTask& task) override {
+    RETURN_IF_ERROR(all_.failures.Check("shim Create"));
+    MutexLock lock(all_.mutex_);
+    FakeShims::State* shim = all_.FindLocked(id_);
+    if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
+    if (shim->processes.count(task.id) > 0) return AlreadyExists("task");
+    FakeProcess process;
+    process.request = task;
+    process.ignores_term = all_.ignore_term_;
+    shim->processes[task.id] = process;
+    return std::make_unique<FakeTask>(all_, id_, task.id);
+  }
+  StatusOr<std::unique_ptr<shim::Task>> Exec(const Context&,
+                                             const shim::ExecTask&) override {
+    return Unimplemented("exec");
+  }
+  StatusOr<shim::ExecSyncResult> ExecSync(
+      const Context&, const shim::ExecSyncTask& task) override {
+    RETURN_IF_ERROR(all_.failures.Check("shim ExecSync"));
+    shim::ExecSyncResult result;
+    result.out = task.process;
+    result.timed_out = task.timeout == std::chrono::milliseconds(1);
+    return result;
+  }
+  StatusOr<std::unique_ptr<shim::Task>> Find(const Context&,
+                                             const std::string& id,
+                                             const std::string&) override {
+    MutexLock lock(all_.mutex_);
+    FakeShims::State* shim = all_.FindLocked(id_);
+    if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
+    if (shim->processes.count(id) == 0) return NotFound("no such task");
+    return std::make_unique<FakeTask>(all_, id_, id);
+  }
+  Status Shutdown(const Context&) override {
+    RETURN_IF_ERROR(all_.failures.Check("shim Shutdown"));
+    MutexLock lock(all_.mutex_);
+    FakeShims::State* shim = all_.FindLocked(id_);
+    if (shim == nullptr) return Unavailable("shim is gone");
+    if (!shim->processes.empty()) return FailedPrecondition("holds a task");
+    all_.shims_.erase(id_);
+    return OkStatus();
+  }
+
+ private:
+  FakeShims& all_;
+  const std::string id_;
+};
+
+StatusOr<std::unique_ptr<shim::Shim>> FakeShims::Launch(
+    const Context&, const shim::SandboxShim& sandbox) {
+  RETURN_IF_ERROR(failures.Check("Launch"));
+  MutexLock lock(mutex_);
+  shims_[sandbox.id] = State();
+  return std::make_unique<FakeShim>(*this, sandbox.id);
+}
+
+StatusOr<std::unique_ptr<shim::Shim>> FakeShims::Reconnect(
+    const Context&, const shim::SandboxShim& sandbox) {
+  RETURN_IF_ERROR(failures.Check("Reconnect"));
+  MutexLock lock(mutex_);
+  const State* shim = FindLocked(sandbox.id);
+  if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
+  return std::make_unique<FakeShim>(*this, sandbox.id);
+}
+
+Status FakeShims::Destroy(const Context&, const shim::SandboxShim& sandbox) {
+  RETURN_IF_ERROR(failures.Check("Destroy"));
+  MutexLock lock(mutex_);
+  shims_.erase(sandbox.id);
+  changed_.SignalAll();
+  return OkStatus();
+}
+
+void FakeShims::Crash(const std::string& sandbox_id) {
+  MutexLock lock(mutex_);
+  if (State* shim = FindLocked(sandbox_id)) shim->alive = false;
+  changed_.SignalAll();
+}
+
+void FakeShims::Exit(const std::string& container_id, uint32_t code) {
+  MutexLock lock(mutex_);
+  for (auto& [id, shim] : shims_) {
+    const auto it = shim.processes.find(container_id);
+    if (it == shim.processes.end()) continue;
+    it->second.phase = shim::TaskPhase::kStopped;
+    it->second.exit = {code, Now()};
+  }
+  changed_.SignalAll();
+}
+
+void FakeShims::IgnoreTerm(bool ignore) {
+  MutexLock lock(mutex_);
+  ignore_term_ = ignore;
+}
+
+bool FakeShims::Has(const std::string& sandbox_id) {
+  MutexLock lock(mutex_);
+  return FindLocked(sandbox_id) != nullptr;
+}
+
+size_t FakeShims::size() {
+  MutexLock lock(mutex_);
+  return shims_.size();
+}
+
+FakeProcess FakeShims::Process(const std::string& container_id) {
+  MutexLock lock(mutex_);
+  for (auto& [id, shim] : shims_) {
+    const auto it = shim.processes.find(container_id);
+    if (it != shim.processes.end()) return it->second;
+  }
+  return FakeProcess();
+}
+
+bool FakeShims::HasProcess(const std::string& container_id) {
+  MutexLock lock(mutex_);
+  for (auto& [id, shim] : shims_) {
+    if (shim.processes.count(container_id) > 0) return true;
+  }
+  return false;
+}
+
+FakeShims::State* FakeShims::FindLocked(const std::string& sandbox_id) {
+  const auto it = shims_.find(sandbox_id);
+  return it == shims_.end() ? nullptr : &it->second;
+}
+
+// ---- Network ----------------------------------------------------------------
+
+StatusOr<cni::NetworkResult> FakeNetwork::Attach(const Context&,
+                                                 const cni::Attachment& to) {
+  RETURN_IF_ERROR(failures.Check("Attach"));
+  MutexLock lock(mutex_);
+  attached_.insert(to.sandbox_id);
+  cni::NetworkResult result;
+  result.interface = "eth0";
+  result.addresses.push_back({"10.1.2.3", 24, "10.1.2.1"});
+  return result;
+}
+
+Status FakeNetwork::Check(const Context&, const cni::Attachment&) {
+  return failures.Check("Check");
+}
+
+Status FakeNetwork::Detach(const Context&, const cni::Attachment& from) {
+  RETURN_IF_ERROR(failures.Check("Detach"));
+  MutexLock lock(mutex_);
+  attached_.erase(from.sandbox_id);
+  return OkStatus();
+}
+
+std::set<std::string> FakeNetwork::attached() {
+  MutexLock lock(mutex_);
+  return attached_;
+}
+
+// ---- Images -----------------------------------------------------------------
+
+StatusOr<image::Rootfs> FakeImages::Acquire(std::string_view image_id,
+                                            const std::string& key) {
+  RETURN_IF_ERROR(failures.Check("Acquire"));
+  if (image_id != "sha256:busybox") return NotFound("no such image");
+  MutexLock lock(mutex_);
+  keys_.insert(key);
+  image::Rootfs rootfs;
+  rootfs.image_id = std::string(image_id);
+  rootfs.config = config;
+  if (!root_.empty()) {
+    rootfs.mounts.push_back(Mount{"bind", root_, "", {"rbind", "rprivate"}});
+  }
+  return rootfs;
+}
+
+StatusOr<image::Rootfs> FakeImages::AcquireReadOnly(std::string_view image_id,
+                                                    const std::string& key) {
+  return Acquire(image_id, key);
+}
+
+StatusOr<std::string> FakeImages::ReadFile(const std::string&,
+                                           std::string_view path, uint64_t) {
+  const auto it = files.find(std::string(path));
+  if (it == files.end()) return NotFound("no such file");
+  return it->second;
+}
+
+StatusOr<image::DiskUsage> FakeImages::Usage(const std::string&) {
+  return image::DiskUsage();
+}
+
+Status FakeImages::Release(const std::string& key) {
+  RETURN_IF_ERROR(failures.Check("Release"));
+  MutexLock lock(mutex_);
+  keys_.erase(key);
+  return OkStatus();
+}
+
+std::set<std::string> FakeImages::keys() {
+  MutexLock lock(mutex_);
+  return keys_;
+}
+
+}  // namespace berth::sandbox
