@@ -126,7 +126,7 @@ StatusOr<LogTarget> ParseLogUri(const std::string& uri) {
   LogTarget target;
   std::string rest = uri.substr(scheme_end + 3);
   if (scheme == "berth-log") {
-    const size_t question = rest.find('?');
+    const size_t question = rest.rfind('?');  // a path may hold one
     if (question == std::string::npos) {
       return InvalidArgument("no format in " + Quoted(uri));
     }

@@ -1,0 +1,174 @@
+#include "shim/log_writer.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <string>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+
+namespace berth::shim {
+namespace {
+
+using Stream = LogWriter::Stream;
+
+// 2026-01-02T03:04:05.000000006Z
+constexpr UnixNanos kTime = 1767323045'000000006;
+const std::string kStamp = "2026-01-02T03:04:05.000000006Z";
+
+class LogWriterTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<LogWriter> Open(const std::string& options) {
+    const auto target =
+        ParseLogUri("berth-log://" + dir_.Path("log") + "?" + options);
+    EXPECT_OK(target);
+    auto writer = LogWriter::Open(*target);
+    EXPECT_OK(writer);
+    return *writer;
+  }
+  std::string Log(const std::string& name = "log") { return dir_.Read(name); }
+
+  TempDir dir_;
+};
+
+TEST_F(LogWriterTest, MakesTheFileBeforeThereIsOutput) {
+  Open("format=cri");
+  EXPECT_TRUE(dir_.Exists("log"));
+  EXPECT_EQ(Log(), "");
+}
+
+TEST_F(LogWriterTest, WritesOneCriRecordALine) {
+  const auto log = Open("format=cri");
+  log->Write(Stream::kStdout, "hello\n\nwindows\r\n", kTime);
+  log->Write(Stream::kStderr, "oops\n", kTime);
+  EXPECT_EQ(Log(), kStamp + " stdout F hello\n" + kStamp + " stdout F \n" +
+                       kStamp + " stdout F windows\n" + kStamp +
+                       " stderr F oops\n");
+}
+
+TEST_F(LogWriterTest, KeepsLinesOfTwoStreamsApart) {
+  const auto log = Open("format=cri");
+  log->Write(Stream::kStdout, "ou", kTime);
+  log->Write(Stream::kStderr, "er", kTime);
+  log->Write(Stream::kStdout, "t\n", kTime);
+  log->Write(Stream::kStderr, "r\n", kTime);
+  EXPECT_EQ(Log(), kStamp + " stdout F out\n" + kStamp + " stderr F err\n");
+}
+
+TEST_F(LogWriterTest, CutsLongLinesIntoPartialRecords) {
+  const auto log = Open("format=cri");
+  const std::string full(LogWriter::kMaxRecord, 'x');
+  log->Write(Stream::kStdout, full + full + "tail\n", kTime);
+  EXPECT_EQ(Log(), kStamp + " stdout P " + full + "\n" + kStamp + " stdout P " +
+                       full + "\n" + kStamp + " stdout F tail\n");
+}
+
+TEST_F(LogWriterTest, DoesNotCutALineThatJustFits) {
+  const std::string full(LogWriter::kMaxRecord, 'x');
+  const auto log = Open("format=cri");
+  // However it arrives.
+  log->Write(Stream::kStdout, full.substr(0, 5), kTime);
+  log->Write(Stream::kStdout, full.substr(5), kTime);
+  log->Write(Stream::kStdout, "\n", kTime);
+  EXPECT_EQ(Log(), kStamp + " stdout F " + full + "\n");
+}
+
+TEST_F(LogWriterTest, TagsAnUnfinishedLineAtTheEnd) {
+  const auto log = Open("format=cri");
+  log->Write(Stream::kStdout, "no newline", kTime);
+  EXPECT_EQ(Log(), "");
+  log->Finish(Stream::kStdout, kTime);
+  log->Finish(Stream::kStdout, kTime);
+  log->Finish(Stream::kStderr, kTime);
+  EXPECT_EQ(Log(), kStamp + " stdout P no newline\n");
+}
+
+TEST_F(LogWriterTest, GoesOnInANewFileAfterReopen) {
+  const auto log = Open("format=cri");
+  log->Write(Stream::kStdout, "one\nhal", kTime);
+  ASSERT_EQ(rename(dir_.Path("log").c_str(), dir_.Path("old").c_str()), 0);
+  ASSERT_OK(log->Reopen());
+  log->Write(Stream::kStdout, "f\n", kTime);
+  EXPECT_EQ(Log("old"), kStamp + " stdout F one\n");
+  EXPECT_EQ(Log(), kStamp + " stdout F half\n");
+}
+
+TEST_F(LogWriterTest, KeepsTheOldFileWhenANewOneCannotBeMade) {
+  const auto log = Open("format=cri");
+  ASSERT_EQ(rename(dir_.Path("log").c_str(), dir_.Path("old").c_str()), 0);
+  dir_.MakeDirectory("log/occupied");
+  EXPECT_FALSE(log->Reopen().ok());
+  log->Write(Stream::kStdout, "still\n", kTime);
+  EXPECT_EQ(Log("old"), kStamp + " stdout F still\n");
+}
+
+TEST_F(LogWriterTest, WritesJsonLines) {
+  const auto log = Open("format=json-file");
+  log->Write(Stream::kStdout, "say \"hi\"\t\x01\\\n", kTime);
+  log->Write(Stream::kStderr, "caf\xc3\xa9 \xff\xe2\x82\n", kTime);
+  const std::string time = ",\"time\":\"" + kStamp + "\"}\n";
+  EXPECT_EQ(
+      Log(),
+      "{\"log\":\"say \\\"hi\\\"\\t\\u0001\\\\\\n\",\"stream\":\"stdout\"" +
+          time +
+          "{\"log\":\"caf\xc3\xa9 \\ufffd\\ufffd\\ufffd\\n\","
+          "\"stream\":\"stderr\"" +
+          time);
+}
+
+TEST_F(LogWriterTest, RotatesJsonFilesBySize) {
+  const auto log = Open("format=json-file&max-size=200&max-file=3");
+  for (int i = 0; i < 12; ++i) {
+    log->Write(Stream::kStdout, "line " + std::to_string(i) + "\n", kTime);
+  }
+  EXPECT_NE(Log().find("line 11"), std::string::npos);
+  EXPECT_NE(Log("log.1").find("line 9"), std::string::npos);
+  EXPECT_TRUE(dir_.Exists("log.2"));
+  EXPECT_FALSE(dir_.Exists("log.3"));
+  EXPECT_LE(Log().size(), 200u);
+}
+
+TEST_F(LogWriterTest, StartsOverWhenOneFileIsAllowed) {
+  const auto log = Open("format=json-file&max-size=100");
+  for (int i = 0; i < 5; ++i) {
+    log->Write(Stream::kStdout, "line " + std::to_string(i) + "\n", kTime);
+  }
+  EXPECT_EQ(dir_.Names(), (std::vector<std::string>{"log"}));
+  EXPECT_LE(Log().size(), 100u);
+}
+
+TEST_F(LogWriterTest, LosesOutputAndNothingElseWhenTheDiskIsFull) {
+  const auto log = LogWriter::Open({"/dev/full", LogFormat::kCri});
+  ASSERT_OK(log);
+  (*log)->Write(Stream::kStdout, "lost\n", kTime);
+  EXPECT_GT((*log)->dropped(), 0u);
+}
+
+TEST_F(LogWriterTest, WritesRawBytesForPlainFiles) {
+  const auto target = ParseLogUri("file://" + dir_.Path("new/dir/out"));
+  ASSERT_OK(target);
+  ASSERT_OK_AND_ASSIGN(const auto log, LogWriter::Open(*target));
+  log->Write(Stream::kStdout, std::string("a\0b", 3), kTime);
+  log->Write(Stream::kStderr, "c", kTime);
+  EXPECT_EQ(Log("new/dir/out"), std::string("a\0bc", 4));
+}
+
+TEST(ParseLogUriTest, RefusesWhatItDoesNotUnderstand) {
+  for (const char* uri :
+       {"", "/plain/path", "berth-log:///x", "berth-log:///x?format=xml",
+        "berth-log://relative?format=cri", "file://relative",
+        "berth-log:///x?format=cri&color=red",
+        "berth-log:///x?format=json-file&max-file=0",
+        "berth-log:///x?format=json-file&max-size=-1",
+        "berth-log:///x?max-size=3"}) {
+    EXPECT_THAT(ParseLogUri(uri), StatusIs(StatusCode::kInvalidArgument))
+        << uri;
+  }
+  ASSERT_OK_AND_ASSIGN(const LogTarget target,
+                       ParseLogUri("berth-log:///a?b/c?format=cri"));
+  EXPECT_EQ(target.path, "/a?b/c");
+}
+
+}  // namespace
+}  // namespace berth::shim

@@ -1,0 +1,253 @@
+#include "shim/ttrpc.h"
+
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/io/event_loop.h"
+#include "base/sys/socket.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "shim/ttrpc_client.h"
+#include "shim/ttrpc_server.h"
+
+namespace berth::shim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string Header(uint32_t length, uint32_t stream, uint8_t type) {
+  std::string header;
+  for (const uint32_t value : {length, stream}) {
+    for (int shift = 24; shift >= 0; shift -= 8) {
+      header.push_back(static_cast<char>(value >> shift & 0xff));
+    }
+  }
+  return header + static_cast<char>(type) + '\0';
+}
+
+TEST(FrameParserTest, TakesFramesApartHoweverTheyArrive) {
+  const std::string bytes = EncodeFrame(1, kRequestFrame, "one") +
+                            EncodeFrame(3, kResponseFrame, "") +
+                            EncodeFrame(5, kRequestFrame, "three");
+  FrameParser parser;
+  std::vector<std::string> seen;
+  for (const char byte : bytes) {
+    parser.Feed({&byte, 1});
+    while (auto frame = parser.Next()) {
+      seen.push_back(std::to_string(frame->stream) + ":" + frame->data);
+    }
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{"1:one", "3:", "5:three"}));
+}
+
+TEST(FrameParserTest, DropsWhatIsTooLongAndGoesOn) {
+  FrameParser parser;
+  const uint32_t length = kMaxFrameData + 1;
+  parser.Feed(Header(length, 1, kRequestFrame));
+  auto frame = parser.Next();
+  ASSERT_TRUE(frame);
+  EXPECT_TRUE(frame->oversized);
+  EXPECT_EQ(frame->stream, 1u);
+  std::string rest(length, 'x');
+  rest += EncodeFrame(3, kRequestFrame, "next");
+  for (size_t at = 0; at < rest.size(); at += 100'000) {
+    parser.Feed(std::string_view(rest).substr(at, 100'000));
+    frame = parser.Next();
+    if (frame) break;
+  }
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->data, "next");
+}
+
+TEST(FrameParserTest, ReservesNothingForAPromise) {
+  FrameParser parser;
+  parser.Feed(Header(0xffffffff, 1, kRequestFrame));
+  EXPECT_TRUE(parser.Next()->oversized);
+  parser.Feed("some bytes of it");
+  EXPECT_FALSE(parser.Next());
+}
+
+TEST(TtrpcMessageTest, KeepsTheCodeAndTextOfAnError) {
+  const std::string frame = EncodeResponse(7, NotFound("no such task"));
+  const StatusOr<std::string> answer =
+      DecodeResponse(frame.substr(kFrameHeaderSize));
+  EXPECT_THAT(answer, StatusIs(StatusCode::kNotFound, "no such task"));
+  EXPECT_THAT(DecodeResponse("\xff\xff"), StatusIs(StatusCode::kDataLoss));
+}
+
+TEST(TtrpcMessageTest, RefusesWhatDoesNotFitAFrame) {
+  const std::string huge(kMaxFrameData + 1, 'x');
+  EXPECT_THAT(EncodeRequest(1, "S", "M", huge, {}),
+              StatusIs(StatusCode::kResourceExhausted));
+  const std::string frame = EncodeResponse(1, huge);
+  EXPECT_LT(frame.size(), 1000u);
+  EXPECT_THAT(DecodeResponse(frame.substr(kFrameHeaderSize)),
+              StatusIs(StatusCode::kResourceExhausted));
+}
+
+// A server on a thread of its own, with a service "Test" whose method "Echo"
+// answers and whose "Never" does not.
+class TtrpcServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(loop_, EventLoop::Create());
+    ASSERT_OK_AND_ASSIGN(UniqueFd listener, ListenUnix(dir_.Path("s"), 0600));
+    stop_.reset(eventfd(0, EFD_CLOEXEC));
+    ASSERT_OK(loop_->Add(stop_.get(), 1, [this](uint32_t) { loop_->Stop(); }));
+    server_ = std::make_unique<TtrpcServer>(*loop_, std::move(listener));
+    server_->Add("Test", [this](const TtrpcCall& call, const Responder& reply) {
+      if (call.method == "Never") return kept_.push_back(reply);
+      wire::Status message;
+      message.set_message(call.payload);
+      reply.Send(message);
+    });
+    ASSERT_OK(server_->Listen());
+    thread_ = std::thread([this] { EXPECT_OK(loop_->Run()); });
+  }
+
+  void TearDown() override { StopServer(); }
+
+  void StopServer() {
+    if (!thread_.joinable()) return;
+    eventfd_write(stop_.get(), 1);
+    thread_.join();
+    server_.reset();
+  }
+
+  std::unique_ptr<TtrpcClient> Connect() {
+    auto client = TtrpcClient::Connect(dir_.Path("s"), "ns");
+    EXPECT_OK(client);
+    return *std::move(client);
+  }
+
+  // The next answer on a bare connection.
+  static StatusOr<std::string> Answer(int socket, uint32_t stream) {
+    FrameParser parser;
+    char byte;
+    while (read(socket, &byte, 1) == 1) {
+      parser.Feed({&byte, 1});
+      if (auto frame = parser.Next()) {
+        EXPECT_EQ(frame->stream, stream);
+        return DecodeResponse(frame->data);
+      }
+    }
+    return Unavailable("closed");
+  }
+
+  static void Write(int socket, const std::string& bytes) {
+    ASSERT_EQ(send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+
+  static std::string Request(uint32_t stream, const std::string& method) {
+    return *EncodeRequest(stream, "Test", method, "hi", {});
+  }
+
+  TempDir dir_;
+  const Context ctx_ = Context::Background().WithTimeout(seconds(30));
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<TtrpcServer> server_;
+  std::vector<Responder> kept_;
+  UniqueFd stop_;
+  std::thread thread_;
+};
+
+TEST_F(TtrpcServerTest, AnswersWhileAnotherCallWaits) {
+  const auto client = Connect();
+  StatusOr<std::string> never = std::string();
+  std::thread waiter([&] {
+    never =
+        client->Call(ctx_.WithTimeout(milliseconds(300)), "Test", "Never", "");
+  });
+  for (int i = 0; i < 100; ++i) {
+    wire::Status request;
+    request.set_code(i);
+    ASSERT_OK_AND_ASSIGN(
+        const auto response,
+        client->Call<wire::Status>(ctx_, "Test", "Echo", request));
+    EXPECT_EQ(response.message(), request.SerializeAsString());
+  }
+  waiter.join();
+  EXPECT_THAT(never, StatusIs(StatusCode::kDeadlineExceeded));
+  // The connection is as good as before.
+  EXPECT_OK(client->Call(ctx_, "Test", "Echo", "again"));
+}
+
+TEST_F(TtrpcServerTest, EndsACallThatIsCancelled) {
+  const auto client = Connect();
+  const Context cancelled = ctx_.WithCancel();
+  StatusOr<std::string> never = std::string();
+  std::thread waiter(
+      [&] { never = client->Call(cancelled, "Test", "Never", ""); });
+  cancelled.Cancel();
+  waiter.join();
+  EXPECT_THAT(never, StatusIs(StatusCode::kCancelled));
+}
+
+TEST_F(TtrpcServerTest, TellsEveryWaiterWhenTheConnectionIsLost) {
+  const auto client = Connect();
+  std::vector<StatusOr<std::string>> answers(5, std::string());
+  std::vector<std::thread> waiters;
+  for (auto& answer : answers) {
+    waiters.emplace_back(
+        [&] { answer = client->Call(ctx_, "Test", "Never", ""); });
+  }
+  ASSERT_OK(client->Call(ctx_, "Test", "Echo", ""));
+  StopServer();
+  for (std::thread& waiter : waiters) waiter.join();
+  for (const auto& answer : answers) {
+    EXPECT_THAT(answer, StatusIs(StatusCode::kUnavailable));
+  }
+  EXPECT_THAT(client->Call(ctx_, "Test", "Echo", ""),
+              StatusIs(StatusCode::kUnavailable));
+}
+
+TEST_F(TtrpcServerTest, SaysWhatItDoesNotKnow) {
+  const auto client = Connect();
+  EXPECT_THAT(client->Call(ctx_, "Other", "Echo", ""),
+              StatusIs(StatusCode::kUnimplemented));
+}
+
+TEST_F(TtrpcServerTest, RefusesEvenAndReusedStreamIds) {
+  ASSERT_OK_AND_ASSIGN(UniqueFd socket, ConnectUnix(dir_.Path("s")));
+  Write(socket.get(), Request(2, "Echo"));
+  EXPECT_THAT(Answer(socket.get(), 2), StatusIs(StatusCode::kInvalidArgument));
+  Write(socket.get(), Request(5, "Echo"));
+  EXPECT_OK(Answer(socket.get(), 5));
+  for (const uint32_t used : {5u, 3u}) {
+    Write(socket.get(), Request(used, "Echo"));
+    EXPECT_THAT(Answer(socket.get(), used),
+                StatusIs(StatusCode::kInvalidArgument));
+  }
+  Write(socket.get(), Request(7, "Echo"));
+  EXPECT_OK(Answer(socket.get(), 7));
+}
+
+TEST_F(TtrpcServerTest, OutlivesHostileFrames) {
+  ASSERT_OK_AND_ASSIGN(UniqueFd socket, ConnectUnix(dir_.Path("s")));
+  Write(socket.get(), EncodeFrame(1, kRequestFrame, "\xff\xff\xff"));
+  EXPECT_THAT(Answer(socket.get(), 1), StatusIs(StatusCode::kInvalidArgument));
+  // An unknown type is passed over; an oversized frame is dropped.
+  Write(socket.get(), Header(4, 3, 9) + "data");
+  Write(socket.get(), Header(kMaxFrameData + 1, 5, kRequestFrame));
+  EXPECT_THAT(Answer(socket.get(), 5),
+              StatusIs(StatusCode::kResourceExhausted));
+  Write(socket.get(), std::string(kMaxFrameData + 1, 'x'));
+  Write(socket.get(), Request(7, "Echo"));
+  EXPECT_OK(Answer(socket.get(), 7));
+  // A peer that leaves in the middle of a frame harms nobody.
+  Write(socket.get(), Header(100, 9, kRequestFrame) + "half");
+  socket.reset();
+  EXPECT_OK(Connect()->Call(ctx_, "Test", "Echo", ""));
+}
+
+}  // namespace
+}  // namespace berth::shim
