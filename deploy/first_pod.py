@@ -70,7 +70,7 @@ class Runtime:
                 request_serializer=lambda m: m.SerializeToString(),
                 response_deserializer=answer.FromString,
             )
-            return stub(request, timeout=timeout)
+            return stub(request, timeout=timeout, wait_for_ready=True)
         raise KeyError(verb)
 
 

@@ -25,8 +25,17 @@ fail() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
 # The pid of our berthd; fails if it does not run.
 daemon_pid() {
   pid=$(cat "$STATE/berthd.pid" 2>/dev/null) || return 1
-  [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$ROOT/bin/berthd" ] || return 1
-  echo "$pid"
+  case "$(readlink "/proc/$pid/exe" 2>/dev/null)" in
+    "$ROOT/bin/berthd" | "$ROOT/bin/berthd (deleted)") echo "$pid" ;;
+    *) return 1 ;;
+  esac
+}
+
+end_daemon() {
+  kill "$1"
+  while [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do
+    sleep 0.05
+  done
 }
 
 install_packages() {
@@ -83,12 +92,15 @@ EOF
 
 start_daemon() {
   if pid=$(daemon_pid); then
-    say "berthd runs already (pid $pid)"
-    return
+    case "$(readlink "/proc/$pid/exe")" in
+      *deleted*) say "a new build: restarting berthd, pods go on"; end_daemon "$pid" ;;
+      *) say "berthd runs already (pid $pid)"; return ;;
+    esac
   fi
   mkdir -p "$STATE" "$LOGS"
   remember_host
   write_configuration
+  rm -f "$SOCKET"
   setsid "$ROOT/bin/berthd" --config "$ROOT/berth.conf" --root "$ROOT" \
     --state "$STATE" >>"$LOGS/berthd.log" 2>&1 </dev/null &
   echo $! >"$STATE/berthd.pid"
@@ -155,10 +167,7 @@ stop() {
   if pid=$(daemon_pid); then
     "$SOURCE/deploy/first_pod.py" "$SOCKET" "$PROTOS" --remove
     [ ! -S "$DOCKER_SOCKET" ] || remove_docker_containers
-    kill "$pid"
-    while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null; do
-      sleep 0.05
-    done
+    end_daemon "$pid"
   fi
   ip link delete "$BRIDGE" 2>/dev/null || true
   if [ -e "$ROOT/host/chains" ]; then
