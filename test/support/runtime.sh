@@ -91,6 +91,10 @@ configure_berthd() {
   local bin=${BERTH_BIN:-}
   [ -n "$bin" ] || die 'BERTH_BIN is not set'
   cat >"$dir/berth.conf" <<END
+cri_socket: "$socket"
+shim: "$bin/berth-shim"
+network { conf_dir: "$cni_conf" bin_dirs: "$cni_bin" write_default: false }
+registry { config_dir: "$dir/certs.d" }
 END
   command=("$bin/berthd" --config "$dir/berth.conf" --root "$dir/data"
     --state "$dir/state")
