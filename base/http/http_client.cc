@@ -472,9 +472,9 @@ StatusOr<HttpResponse> HttpClient::FollowRedirects(const Context& ctx,
     HttpResponse response = transfer.TakeResponse();
     if (!IsRedirect(response.status)) return response;
     if (hops >= request.max_redirects) {
-      return InvalidArgument("redirect from " + url.Printable() +
-                             ": more than " +
-                             std::to_string(request.max_redirects));
+      // The server's fault, not the caller's.
+      return Unavailable("redirect from " + url.Printable() + ": more than " +
+                         std::to_string(request.max_redirects));
     }
     RETURN_IF_ERROR(Redirect(response, url, request));
   }

@@ -90,8 +90,10 @@ func setUpAndRun(m *testing.M) (int, error) {
 func snapshotFile() string { return filepath.Join(*scratch, "before") }
 
 // warmUp runs one pod on the network and removes it: the first one makes the
-// bridge, which stays by the plugin's design, and a peer's pause image.
+// bridge, which stays by the plugin's design, and a peer's pause image. The
+// cgroup that all pods are below is kubelet's, so ours, to make.
 func warmUp(ctx context.Context) error {
+	criclient.MakeCgroup("/test-pods")
 	config := &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: "first", Namespace: "test", Uid: "first"},
 		Hostname:     "first",

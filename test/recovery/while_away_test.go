@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -149,9 +150,17 @@ func TestAShimThatIsKilledCostsItsOwnPod(t *testing.T) {
 		t.Run(fmt.Sprintf("daemon away %v", away), func(t *testing.T) {
 			n := newNode(t, "")
 			victim := runner(t, n, "sleep 1000")
-			shims := n.shims()
-			if len(shims) != 1 {
-				t.Fatalf("shims: %v", shims)
+			var shims []int
+			err := criclient.Eventually(5*time.Second, func() error {
+				shims = n.shims() // what the start made is on its way out
+				if len(shims) != 1 {
+					return fmt.Errorf("%d of them", len(shims))
+				}
+				return nil
+			})
+			if err != nil {
+				out, _ := exec.Command("ps", "-eo", "pid,ppid,stat,args").CombinedOutput()
+				t.Fatalf("shims: %v\n%s", err, out)
 			}
 			other := runner(t, n, "sleep 1000")
 			if away {
@@ -166,7 +175,7 @@ func TestAShimThatIsKilledCostsItsOwnPod(t *testing.T) {
 			if got.ExitCode != 255 && got.ExitCode != 137 || got.Reason == "Completed" {
 				t.Errorf("exit code %d, reason %q, %s", got.ExitCode, got.Reason, got.Message)
 			}
-			err := criclient.Eventually(5*time.Second, func() error {
+			err = criclient.Eventually(5*time.Second, func() error {
 				if state := victim.Pod.Status(t).State; state != cri.PodSandboxState_SANDBOX_NOTREADY {
 					return fmt.Errorf("its pod is %v", state)
 				}

@@ -256,30 +256,38 @@ def compression(make):
 
 
 def metadata(make):
-    one = [digest_of(tar(OK))]
+    # Each case has bytes of its own: a layer that was unpacked for another
+    # image need not be fetched again, and then nobody looks at its blob.
     add = make.add
+
+    def own(case):
+        return tar(entry("ok", case.encode() + b"\n"))
+
+    def one(case, verdict, about, **wrong):
+        add(case, verdict, about, own(case), **wrong)
 
     def layer(**fields):
         return lambda manifest: manifest["layers"][0].update(fields)
 
-    add("diffid-wrong", "reject", "not the digest of what was unpacked",
-        tar(OK), diffs=["sha256:" + "0" * 64])
+    one("diffid-wrong", "reject", "not the digest of what was unpacked",
+        diffs=["sha256:" + "0" * 64])
+    few = own("diffid-too-few")
     add("diffid-too-few", "reject", "two layers, one diff id",
-        tar(OK), tar(entry("b", b"b")), diffs=one)
-    add("rootfs-type", "reject", "rootfs.type is not layers", tar(OK),
-        rootfs={"type": "blocks", "diff_ids": one})
-    add("size-mismatch", "reject", "the descriptor's size is wrong", tar(OK),
+        few, tar(entry("b", b"b")), diffs=[digest_of(few)])
+    one("rootfs-type", "reject", "rootfs.type is not layers",
+        rootfs={"type": "blocks", "diff_ids": [digest_of(own("rootfs-type"))]})
+    one("size-mismatch", "reject", "the descriptor's size is wrong",
         edit=lambda m: m["layers"][0].update(size=m["layers"][0]["size"] + 1))
-    add("layer-missing", "reject", "a layer that is nowhere", tar(OK),
+    one("layer-missing", "reject", "a layer that is nowhere",
         edit=layer(digest="sha256:" + "a" * 64))
-    add("digest-traversal", "reject", "a digest that is a path", tar(OK),
+    one("digest-traversal", "reject", "a digest that is a path",
         edit=layer(digest="sha256:../../../../etc/passwd"))
-    add("digest-md5", "reject", "an algorithm nobody registered", tar(OK),
+    one("digest-md5", "reject", "an algorithm nobody registered",
         edit=layer(digest="md5:" + "a" * 32))
     other = {"mediaType": MANIFEST, "digest": "sha256:" + "b" * 64, "size": 3}
-    add("manifest-and-index", "reject", "layers and manifests in one", tar(OK),
+    one("manifest-and-index", "reject", "layers and manifests in one",
         edit=lambda m: m.update(manifests=[other]))
-    add("layer-foreign-url", "contain", "no fetch from such a URL", tar(OK),
+    one("layer-foreign-url", "contain", "no fetch from such a URL",
         edit=layer(
             mediaType="application/vnd.docker.image.rootfs.foreign.diff.tar."
             "gzip", urls=["file:///etc/passwd",

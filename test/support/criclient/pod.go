@@ -112,6 +112,17 @@ func RemoveCgroup(path string) {
 	}
 }
 
+// MakeCgroup makes a cgroup in every hierarchy there is.
+func MakeCgroup(path string) {
+	trees := []string{"/sys/fs/cgroup"}
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); err != nil {
+		trees, _ = filepath.Glob("/sys/fs/cgroup/*") // no unified tree
+	}
+	for _, tree := range trees {
+		os.Mkdir(filepath.Join(tree, path), 0o755)
+	}
+}
+
 // Status is the pod's, without the library's checks in between.
 func (p *Pod) Status(t *testing.T) *cri.PodSandboxStatus {
 	t.Helper()
