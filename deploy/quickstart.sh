@@ -66,12 +66,10 @@ remember_host() {
   chains >"$ROOT/host/chains"
 }
 
-# "TABLE CHAIN" of every chain that CNI plugins make.
+# The chains that CNI's portmap shares among all pods of the machine. Those of
+# a single pod go with the pod.
 chains() {
-  for table in nat filter; do
-    iptables -t "$table" -S 2>/dev/null |
-      sed -n "s/^-N \(CNI-[^ ]*\)\$/$table \1/p"
-  done
+  iptables -t nat -S 2>/dev/null | sed -n 's/^-N \(CNI-HOSTPORT-[A-Z]*\)$/\1/p'
 }
 
 write_configuration() {
@@ -141,19 +139,16 @@ what next:
 EOF
 }
 
-# One line an address family and table would be silent about: a chain that is
-# still referenced is kept, and said.
+# Only what was not there before, and only if nobody publishes a port.
 remove_chains() {
-  chains | while read -r table chain; do
-    grep -qx "$table $chain" "$ROOT/host/chains" && continue
-    iptables -t "$table" -S | grep -e "-j $chain\$" | sed 's/^-A/-D/' |
-      while read -r rule; do eval "iptables -t $table $rule"; done
-    iptables -t "$table" -F "$chain"
+  ! iptables -t nat -S CNI-HOSTPORT-DNAT 2>/dev/null | grep -q '^-A' || return 0
+  ours=$(chains | grep -vxFf "$ROOT/host/chains" || true)
+  for chain in $ours; do
+    iptables -t nat -S | grep -e "-j $chain\$" | sed 's/^-A/-D/' |
+      while read -r rule; do eval "iptables -t nat $rule"; done
+    iptables -t nat -F "$chain"
   done
-  chains | while read -r table chain; do
-    grep -qx "$table $chain" "$ROOT/host/chains" && continue
-    iptables -t "$table" -X "$chain" || say "chain $chain of $table is in use: kept"
-  done
+  for chain in $ours; do iptables -t nat -X "$chain"; done
 }
 
 remove_cgroups() {
