@@ -32,10 +32,10 @@ TEST(RemoveTreeTest, AcceptsWhatIsNotThereAndASingleFile) {
   EXPECT_FALSE(dir.Exists("file"));
 }
 
-TEST(RemoveTreeTest, RemovesATreeThatIsDeeperThanAnyPath) {
+TEST(RemoveTreeTest, RemovesATreeThatNeedsMoreLevelsThanWeOpen) {
   TempDir dir;
   UniqueFd at(dup(dir.fd()));
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 600; ++i) {
     ASSERT_EQ(mkdirat(at.get(), "deep", 0755), 0);
     ASSERT_EQ(mkdirat(at.get(), "side", 0755), 0);
     at = UniqueFd(openat(at.get(), "deep", O_RDONLY | O_DIRECTORY));

@@ -1,0 +1,100 @@
+#include "image/registry/mirrors.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+
+namespace berth::image {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(MirrorsTest, NeedsNoConfiguration) {
+  ASSERT_OK_AND_ASSIGN(const auto hosts, Mirrors("").HostsFor("docker.io"));
+  ASSERT_EQ(hosts.size(), 1u);
+  EXPECT_EQ(hosts[0].api, "https://registry-1.docker.io/v2");
+  EXPECT_FALSE(hosts[0].try_plain_http);
+  EXPECT_TRUE(Mirrors("").HostsFor("localhost:5000")->at(0).try_plain_http);
+}
+
+TEST(MirrorsTest, KeepsTheOrderOfTheFile) {
+  ASSERT_OK_AND_ASSIGN(const auto hosts, Mirrors::Parse(R"(
+server = "https://up.test"
+ca = "up.crt"
+[host."https://z.test"]
+  capabilities = ["pull"]
+  ca = ["/abs.crt", "rel.crt"]
+  client = [["c.cert", "c.key"]]
+  skip_verify = true
+  dial_timeout = "1m30s"
+  [host."https://z.test".header]
+    X-A = ["1", "2"]
+[host."http://a.test:5000/sub"]
+[host."https://b.test/api/v9"]
+  override_path = true
+)",
+                                                        "/d", "r.test"));
+  ASSERT_EQ(hosts.size(), 4u);
+  EXPECT_EQ(hosts[0].api, "https://z.test/v2");
+  EXPECT_TRUE(hosts[0].can_pull);
+  EXPECT_FALSE(hosts[0].can_resolve);
+  EXPECT_FALSE(hosts[0].is_upstream);
+  EXPECT_THAT(hosts[0].tls.ca_files, ElementsAre("/abs.crt", "/d/rel.crt"));
+  EXPECT_EQ(hosts[0].tls.client_certificate, "/d/c.cert");
+  EXPECT_EQ(hosts[0].tls.client_key, "/d/c.key");
+  EXPECT_TRUE(hosts[0].tls.skip_verify);
+  EXPECT_EQ(hosts[0].dial_timeout, std::chrono::seconds(90));
+  EXPECT_EQ(hosts[0].headers.size(), 2u);
+  EXPECT_EQ(hosts[1].api, "http://a.test:5000/sub/v2");
+  EXPECT_TRUE(hosts[1].can_resolve);
+  EXPECT_FALSE(hosts[1].can_push);
+  EXPECT_EQ(hosts[2].api, "https://b.test/api/v9");
+  EXPECT_EQ(hosts[3].api, "https://up.test/v2");
+  EXPECT_TRUE(hosts[3].is_upstream);
+  EXPECT_THAT(hosts[3].tls.ca_files, ElementsAre("/d/up.crt"));
+}
+
+TEST(MirrorsTest, NamesTheLineOfAMistake) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"server = [\n", "line"},
+      {"\nskip_verify = \"yes\"\n", "line 2"},
+      {"\n\ncapabilities = [\"fly\"]\n", "line 3"},
+      {"[host.\"ftp://x\"]\n", "line 1"},
+      {"dial_timeout = \"soon\"\n", "line 1"},
+      {"ca = [1]\n", "line 1"},
+  };
+  for (const auto& [text, where] : cases) {
+    EXPECT_THAT(Mirrors::Parse(text, "/d", "r.test"),
+                StatusIs(StatusCode::kInvalidArgument, HasSubstr(where)))
+        << text;
+  }
+}
+
+TEST(MirrorsTest, FindsTheFolderOfAHost) {
+  TempDir dir;
+  const auto add = [&](const std::string& folder) {
+    dir.MakeDirectory(folder);
+    dir.Write(folder + "/hosts.toml",
+              "server = \"https://" + folder + ".found\"\n");
+  };
+  const Mirrors mirrors(dir.path());
+  add("_default");
+  EXPECT_EQ(mirrors.HostsFor("x.test:5")->back().api,
+            "https://_default.found/v2");
+  add("x.test_5_");
+  EXPECT_EQ(mirrors.HostsFor("x.test:5")->back().api,
+            "https://x.test_5_.found/v2");
+  dir.MakeDirectory("certs.test");
+  dir.Write("certs.test/a.crt", "");
+  dir.Write("certs.test/me.cert", "");
+  ASSERT_OK_AND_ASSIGN(const auto hosts, mirrors.HostsFor("certs.test"));
+  EXPECT_THAT(hosts[0].tls.ca_files,
+              ElementsAre(dir.path() + "/certs.test/a.crt"));
+  EXPECT_EQ(hosts[0].tls.client_key, dir.path() + "/certs.test/me.key");
+}
+
+}  // namespace
+}  // namespace berth::image
