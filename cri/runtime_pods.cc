@@ -40,7 +40,6 @@ StatusOr<std::string> VerboseInfo(const sandbox::SandboxRecord& record) {
       {"runtimeHandler", record.config().runtime_handler()},
       {"netNamespace", record.namespaces().network()},
       {"netNamespaceClosed", record.phase() != state::v1::SANDBOX_PHASE_READY},
-      {"shimPid", record.shim().pid()},
       {"config", std::move(config)}};
   if (record.network().attached()) {
     info["cniResult"] = CniResult(record.network());

@@ -1,6 +1,7 @@
 // berthd: the daemon, and its few commands.
 #include <gflags/gflags.h>
 #include <glog/logging.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -101,6 +102,15 @@ int ImportCommand(const std::string& archive) {
   return 0;
 }
 
+// A daemon that is mostly idle: what a burst needed goes back to the kernel
+// after it. Fixed thresholds turn off glibc's habit of raising them to the
+// largest block that was ever freed.
+void KeepMemoryLow() {
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
+  mallopt(M_TRIM_THRESHOLD, 128 << 10);
+  mallopt(M_ARENA_MAX, 2);
+}
+
 sigset_t OurSignals() {
   sigset_t set;
   sigemptyset(&set);
@@ -127,6 +137,7 @@ int Serve() {
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
   umask(022);
+  KeepMemoryLow();
   const Status log = OpenLog(config->log());
   if (!log.ok()) return Fail(Message(log));
 
