@@ -90,7 +90,8 @@ Status ContainerManager::Update(const Context& ctx, const ContainerId& id,
   ContainerRecord container = *now;
   *container.mutable_config()->mutable_resources() =
       Merge(container.config().resources(), limits);
-  ASSIGN_OR_RETURN_AS(const oci::Resources change, ToOci(limits), what);
+  ASSIGN_OR_RETURN_AS(const oci::Resources change,
+                      ToOci(limits, core.host.hugetlb), what);
   RETURN_IF_ERROR_AS(oci::ValidateResources(change), what);
   if (IsAlive(container.phase())) {
     const std::shared_ptr<LiveTask> live = core.tasks.Find(id);

@@ -94,12 +94,13 @@ oci::MemoryLimits Memory(const Resources& limits) {
 
 }  // namespace
 
-StatusOr<oci::Resources> ToOci(const Resources& limits) {
+StatusOr<oci::Resources> ToOci(const Resources& limits, bool has_hugetlb) {
   oci::Resources resources;
   ASSIGN_OR_RETURN(resources.cpu, Cpu(limits));
   resources.memory = Memory(limits);
   if (limits.pids_limit() != 0) resources.pids_limit = limits.pids_limit();
   for (const auto& page : limits.hugepage_limits()) {
+    if (page.limit() == 0 && !has_hugetlb) continue;
     resources.hugepages.push_back({page.page_size(), page.limit()});
   }
   resources.unified.insert(limits.unified().begin(), limits.unified().end());

@@ -10,8 +10,10 @@
 namespace berth::sandbox {
 
 // INVALID_ARGUMENT and UNIMPLEMENTED name the field. Device rules are not
-// among them.
-StatusOr<oci::Resources> ToOci(const state::v1::Resources& limits);
+// among them. Without a hugetlb controller limits of 0 are left out: kubelet
+// sends one for each page size, wanted or not; any other is kept, to fail.
+StatusOr<oci::Resources> ToOci(const state::v1::Resources& limits,
+                               bool has_hugetlb);
 
 // `current` with the fields of `change` that are set.
 state::v1::Resources Merge(const state::v1::Resources& current,

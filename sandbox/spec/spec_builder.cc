@@ -212,7 +212,8 @@ StatusOr<oci::Linux> LinuxPart(const SpecInputs& in) {
   oci::Linux linux;
   RETURN_IF_ERROR(AddNamespaces(in, linux));
   RETURN_IF_ERROR(AddPaths(config.security(), linux));
-  ASSIGN_OR_RETURN(oci::Resources resources, ToOci(config.resources()));
+  ASSIGN_OR_RETURN(oci::Resources resources,
+                   ToOci(config.resources(), in.host.hugetlb));
   if (in.host.cgroup_v2 == false && !resources.unified.empty()) {
     return InvalidArgument("resources.unified: only on cgroup v2");
   }
@@ -249,9 +250,12 @@ std::map<std::string, std::string> Annotations(const SpecInputs& in) {
 }  // namespace
 
 HostFacts HostFacts::Detect(const std::string& proc, const std::string& sys,
-                            bool cgroup_v2) {
+                            const oci::CgroupHost& cgroups) {
   HostFacts facts;
-  facts.cgroup_v2 = cgroup_v2;
+  facts.cgroup_v2 = cgroups.version == oci::CgroupVersion::kV2;
+  const oci::CgroupHierarchy* hugetlb = cgroups.Find("hugetlb");
+  // On a hybrid machine the v2 tree may have it, where nobody looks.
+  facts.hugetlb = hugetlb != nullptr && hugetlb->v2 == facts.cgroup_v2;
   const auto number = [](const StatusOr<std::string>& text, int otherwise) {
     if (!text.ok()) return otherwise;
     return static_cast<int>(ParseInt(Trim(*text)).value_or(otherwise));

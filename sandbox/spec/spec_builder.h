@@ -8,6 +8,7 @@
 #include "api/state/v1/image.pb.h"
 #include "api/state/v1/state.pb.h"
 #include "base/status.h"
+#include "oci/cgroup/cgroup_host.h"
 #include "oci/spec/spec.h"
 #include "sandbox/spec/devices.h"
 #include "sandbox/spec/mounts.h"
@@ -17,6 +18,7 @@ namespace berth::sandbox {
 // What this machine and this daemon can give. Found once.
 struct HostFacts {
   bool cgroup_v2 = false;
+  bool hugetlb = false;  // the cgroup controller
   // That a container can be given: the kernel's, within our bounding set.
   std::vector<std::string> capabilities;
   bool selinux = false;
@@ -25,7 +27,7 @@ struct HostFacts {
   int min_oom_score_adj = -1000;
 
   static HostFacts Detect(const std::string& proc, const std::string& sys,
-                          bool cgroup_v2);
+                          const oci::CgroupHost& cgroups);
 };
 
 // What of the request had to be looked up on the host before a specification
