@@ -677,8 +677,8 @@ class Root(RuntimeTest):
         b.linux["resources"]["memory"] = {"limit": 64 << 20}
         name = ("/sys/fs/cgroup/memory.max" if rt.cgroup_v2() else
                 "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-        out = r.shell(b, "cat %s; mkdir /sys/fs/cgroup/memory/x 2>&1; "
-                         "cat /proc/self/cgroup" % name)
+        out = r.shell(b, "cat %s; mkdir %s/x 2>&1; cat /proc/self/cgroup" %
+                      (name, os.path.dirname(name)))
         self.assertEqual(out.splitlines()[0], str(64 << 20))
         self.assertIn("Read-only", out)
         self.assertNotIn("suite-", out)
