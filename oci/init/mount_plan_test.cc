@@ -1,0 +1,172 @@
+#include "oci/init/mount_plan.h"
+
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include "base/testing/status_matchers.h"
+
+namespace berth::oci {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+MountSpec Request(const std::string& destination, const std::string& type,
+                  const std::string& source,
+                  const std::vector<std::string>& options) {
+  MountSpec mount;
+  mount.destination = destination;
+  mount.type = type;
+  mount.source = source;
+  mount.options = options;
+  return mount;
+}
+
+CgroupHost HostV1() {
+  CgroupHost host;
+  host.version = CgroupVersion::kV1;
+  host.hierarchies = {
+      {"/sys/fs/cgroup/cpu,cpuacct", {"cpu", "cpuacct"}, false, "/"},
+      {"/sys/fs/cgroup/systemd", {"name=systemd"}, false, "/"}};
+  return host;
+}
+
+StatusOr<MountPlan> Plan(const Spec& spec) {
+  static const CgroupHost host = HostV1();
+  return PlanMounts(spec, {"/bundle", &host, "/box"});
+}
+
+StatusOr<MountPlan> PlanOf(const MountSpec& mount) {
+  Spec spec;
+  spec.mounts = {mount};
+  return Plan(spec);
+}
+
+TEST(PlanMountsTest, BindWithFlagsKeepsThemForTheMount) {
+  ASSERT_OK_AND_ASSIGN(
+      const MountPlan plan,
+      PlanOf(Request("data/../etc//x", "none", "src", {"rbind", "ro"})));
+  ASSERT_THAT(plan.steps, SizeIs(1));
+  EXPECT_EQ(plan.steps[0].kind, MountStep::Kind::kBind);
+  EXPECT_EQ(plan.steps[0].target, "/etc/x");
+  EXPECT_EQ(plan.steps[0].source, "/bundle/src");
+  EXPECT_TRUE(plan.steps[0].options.recursive);
+  EXPECT_EQ(plan.steps[0].options.top.set, uint64_t{MOUNT_ATTR_RDONLY});
+}
+
+TEST(PlanMountsTest, ProcAndSysfsAcceptNoLinks) {
+  Spec spec;
+  spec.mounts = {Request("/proc", "proc", "proc", {}),
+                 Request("/sys", "sysfs", "sysfs", {"ro"}),
+                 Request("/t", "tmpfs", "tmpfs", {})};
+  ASSERT_OK_AND_ASSIGN(const MountPlan plan, Plan(spec));
+  EXPECT_TRUE(plan.steps[0].no_links);
+  EXPECT_TRUE(plan.steps[1].no_links);
+  EXPECT_EQ(plan.steps[1].fallback, "");
+  EXPECT_FALSE(plan.steps[2].no_links);
+}
+
+TEST(PlanMountsTest, SysfsFallsBackInAUserNamespace) {
+  Spec spec;
+  spec.linux.namespaces = {{NamespaceType::kUser, ""}};
+  spec.mounts = {Request("/sys", "sysfs", "sysfs", {})};
+  EXPECT_EQ(Plan(spec)->steps[0].fallback, "/sys");
+}
+
+TEST(PlanMountsTest, ReadOnlyTmpfsIsSealedLast) {
+  ASSERT_OK_AND_ASSIGN(const MountPlan plan,
+                       PlanOf(Request("/t", "tmpfs", "tmpfs", {"ro"})));
+  EXPECT_TRUE(plan.steps[0].seal_last);
+  EXPECT_EQ(plan.steps[0].options.top.set, 0u);
+}
+
+TEST(PlanMountsTest, CgroupV1IsOneDirectoryForEachHierarchy) {
+  ASSERT_OK_AND_ASSIGN(
+      const MountPlan plan,
+      PlanOf(Request("/sys/fs/cgroup", "cgroup", "cgroup", {"ro"})));
+  ASSERT_THAT(plan.steps, SizeIs(5));
+  EXPECT_EQ(plan.steps[0].type, "tmpfs");
+  EXPECT_TRUE(plan.steps[0].seal_last);
+  EXPECT_EQ(plan.steps[1].source, "/sys/fs/cgroup/cpu,cpuacct/box");
+  EXPECT_EQ(plan.steps[1].target, "/sys/fs/cgroup/cpu,cpuacct");
+  EXPECT_TRUE(plan.steps[1].options.top.set & MOUNT_ATTR_RDONLY);
+  EXPECT_TRUE(plan.steps[1].optional);
+  EXPECT_EQ(plan.steps[2].source, "/sys/fs/cgroup/systemd/box");
+  EXPECT_EQ(plan.steps[3].kind, MountStep::Kind::kSymlink);
+  EXPECT_EQ(plan.steps[3].target, "/sys/fs/cgroup/cpu");
+  EXPECT_EQ(plan.steps[3].source, "cpu,cpuacct");
+}
+
+TEST(PlanMountsTest, RefusesByName) {
+  const struct {
+    MountSpec mount;
+    StatusCode code;
+    const char* word;
+  } cases[] = {
+      {Request("/", "tmpfs", "t", {}), StatusCode::kInvalidArgument, "root"},
+      {Request("/proc", "tmpfs", "t", {}), StatusCode::kInvalidArgument,
+       "procfs"},
+      {Request("/proc/self/attr", "bind", "/x", {}),
+       StatusCode::kInvalidArgument, "/proc"},
+      {Request("/tmp/../proc/sys", "bind", "/x", {}),
+       StatusCode::kInvalidArgument, "/proc"},
+      {Request("/x", "bind", "/y", {"bind", "size=1"}),
+       StatusCode::kInvalidArgument, "size=1"},
+      {Request("/x", "bind", "", {"bind"}), StatusCode::kInvalidArgument,
+       "source"},
+      {Request("/x", "", "/y", {}), StatusCode::kInvalidArgument, "type"},
+      {Request("/x", "bind", "/y", {"remount", "bind"}),
+       StatusCode::kUnimplemented, "remount"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_THAT(PlanOf(c.mount), StatusIs(c.code, HasSubstr(c.word)))
+        << c.mount.destination;
+  }
+  EXPECT_OK(PlanOf(Request("/proc/meminfo", "bind", "/x", {"bind"})));
+}
+
+TEST(PlanMountsTest, DevIsFilledUnlessBound) {
+  EXPECT_THAT(Plan(Spec())->devices, SizeIs(6));
+  ASSERT_OK_AND_ASSIGN(const MountPlan bound,
+                       PlanOf(Request("/dev", "bind", "/dev", {"rbind"})));
+  EXPECT_THAT(bound.devices, IsEmpty());
+  EXPECT_THAT(bound.links, IsEmpty());
+}
+
+TEST(PlanMountsTest, ARequestedDeviceReplacesTheDefault) {
+  Spec spec;
+  DeviceNode null;
+  null.path = "/dev//null";
+  null.major = 1;
+  null.minor = 3;
+  null.file_mode = 0600;
+  spec.linux.devices = {null};
+  ASSERT_OK_AND_ASSIGN(const MountPlan plan, Plan(spec));
+  ASSERT_THAT(plan.devices, SizeIs(6));
+  EXPECT_EQ(plan.devices.back().path, "/dev/null");
+  EXPECT_EQ(plan.devices.back().file_mode, 0600u);
+}
+
+TEST(PlanMountsTest, Propagation) {
+  Spec spec;
+  EXPECT_EQ(Plan(spec)->initial_propagation,
+            static_cast<unsigned long>(MS_SLAVE | MS_REC));
+  spec.linux.rootfs_propagation = "rshared";
+  EXPECT_EQ(Plan(spec)->final_propagation,
+            static_cast<unsigned long>(MS_SHARED | MS_REC));
+  spec.linux.rootfs_propagation = "private";
+  EXPECT_EQ(Plan(spec)->initial_propagation,
+            static_cast<unsigned long>(MS_PRIVATE | MS_REC));
+  spec.linux.rootfs_propagation = "sideways";
+  EXPECT_THAT(Plan(spec), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(CleanPathTest, StopsAtTheRoot) {
+  EXPECT_EQ(CleanPath("../../a/./b//../c/"), "/a/c");
+  EXPECT_EQ(CleanPath(""), "/");
+}
+
+}  // namespace
+}  // namespace berth::oci
