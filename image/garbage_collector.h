@@ -7,8 +7,8 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "image/content/content_store.h"
+#include "image/content/lease.h"
 #include "image/image_store.h"
-#include "image/lease.h"
 #include "image/rootfs_provider.h"
 #include "image/snapshot/layer_store.h"
 

@@ -10,8 +10,8 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "image/content/content_store.h"
+#include "image/content/lease.h"
 #include "image/image_source.h"
-#include "image/lease.h"
 #include "image/manifest.h"
 #include "image/snapshot/layer_store.h"
 

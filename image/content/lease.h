@@ -1,5 +1,5 @@
-#ifndef IMAGE_LEASE_H_
-#define IMAGE_LEASE_H_
+#ifndef IMAGE_CONTENT_LEASE_H_
+#define IMAGE_CONTENT_LEASE_H_
 
 #include <functional>
 #include <map>
@@ -41,4 +41,4 @@ class Leases {
 
 }  // namespace berth::image
 
-#endif  // IMAGE_LEASE_H_
+#endif  // IMAGE_CONTENT_LEASE_H_

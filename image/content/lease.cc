@@ -1,4 +1,4 @@
-#include "image/lease.h"
+#include "image/content/lease.h"
 
 namespace berth::image {
 
