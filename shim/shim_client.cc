@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "base/sys/process.h"
 #include "base/unique_fd.h"
+#include "shim/foreign_bundles.h"
 #include "shim/foreign_exec.h"
 #include "shim/metrics.h"
 #include "shim/ttrpc_client.h"
@@ -300,6 +301,9 @@ StatusOr<std::unique_ptr<Task>> ShimClient::Create(const Context& ctx,
   SetStdio(create.stdio, request);
   request.mutable_options()->set_type_url("containerd.runc.v1.Options");
   request.mutable_options()->set_value(OptionsOf(sandbox_).SerializeAsString());
+  if (!ours_) {
+    RETURN_IF_ERROR(NoteForeignBundle(sandbox_, create.id, create.bundle));
+  }
   RETURN_IF_ERROR(
       connection_->Task<task::CreateTaskResponse>(ctx, "Create", request)
           .status());

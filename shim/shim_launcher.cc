@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,8 +19,10 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/mount.h"
 #include "base/sys/process.h"
 #include "shim/bootstrap.h"
+#include "shim/foreign_bundles.h"
 #include "shim/shim_client.h"
 
 namespace berth::shim {
@@ -101,27 +104,44 @@ std::vector<std::string> ShimEnvironment(const SandboxShim& sandbox) {
       "BERTH_SHIM_SOCKET=" + SocketPath(sandbox)};
 }
 
+bool IsForeign(const SandboxShim& sandbox) {
+  return sandbox.binary.find("berth-shim") == std::string::npos;
+}
+
+// Shims made for containerd expect to start in a container's bundle: they look
+// for annotations in its config.json, and for something to log to.
+Status PrepareForForeign(const SandboxShim& sandbox) {
+  Json config = {{"ociVersion", "1.0.2"}, {"annotations", Json::object()}};
+  for (const auto& [name, value] : sandbox.annotations) {
+    config["annotations"][name] = value;
+  }
+  RETURN_IF_ERROR(ReplaceFile(sandbox.state_dir + "/config.json",
+                              DumpJson(config) + "\n", 0600));
+  return OpenFile(sandbox.state_dir + "/log", O_WRONLY | O_CREAT, 0600)
+      .status();
+}
+
+// In the directory `bundle`, about the container or sandbox `id`.
 StatusOr<std::string> RunShim(const Context& ctx, const SandboxShim& sandbox,
+                              const std::string& id, const std::string& bundle,
                               const std::string& action, Duration time_limit) {
   Command command;
   ASSIGN_OR_RETURN(command.program, FindBinary(sandbox.binary));
   // An address of a manager that takes no calls: containers of two berthds
   // must not meet in one shim, and this tells them apart.
-  command.args = {"-namespace",
-                  sandbox.name_space,
-                  "-address",
-                  sandbox.state_dir,
-                  "-publish-binary",
-                  "/bin/false",
-                  "-id",
-                  sandbox.id,
-                  action};
+  command.args = {
+      "-namespace",      sandbox.name_space, "-address", sandbox.state_dir,
+      "-publish-binary", "/bin/false",       "-id",      id};
+  if (action == "delete") {
+    command.args.insert(command.args.end(), {"-bundle", bundle});
+  }
+  command.args.push_back(action);
   command.env = ShimEnvironment(sandbox);
-  command.directory = sandbox.state_dir;
-  const bool foreign = command.program.find("berth-shim") == std::string::npos;
-  command.input = foreign ? FormatOptions(OptionsOf(sandbox))
-                          : FormatStartInput(sandbox.id, sandbox.name_space,
-                                             OptionsOf(sandbox));
+  command.directory = bundle;
+  command.input = IsForeign(sandbox)
+                      ? FormatOptions(OptionsOf(sandbox))
+                      : FormatStartInput(sandbox.id, sandbox.name_space,
+                                         OptionsOf(sandbox));
   command.max_output = kMaxStateFile;
   command.time_limit = time_limit;
   const std::string what = "shim " + command.program + " " + action;
@@ -180,7 +200,20 @@ class Launcher : public ShimLauncher {
     if (stat(sandbox.state_dir.c_str(), &status) != 0) return OkStatus();
     const std::optional<Bootstrap> bootstrap = Recall(ctx, sandbox);
     if (bootstrap) RETURN_IF_ERROR(KillShim(*bootstrap));
-    RETURN_IF_ERROR(RunShim(ctx, sandbox, "delete", kCleanUpTime).status());
+    for (const auto& [id, bundle] : ForeignBundles(sandbox)) {
+      RETURN_IF_ERROR(
+          RunShim(ctx, sandbox, id, bundle, "delete", kCleanUpTime).status());
+      while (Unmount(bundle + "/rootfs", MNT_DETACH | UMOUNT_NOFOLLOW).ok()) {
+      }
+      ForgetForeignBundle(sandbox, id);
+    }
+    // A foreign shim has no sandbox, only containers; and it takes the last
+    // part of a bundle's path for the id.
+    if (!IsForeign(sandbox)) {
+      RETURN_IF_ERROR(RunShim(ctx, sandbox, sandbox.id, sandbox.state_dir,
+                              "delete", kCleanUpTime)
+                          .status());
+    }
     if (bootstrap) unlink(bootstrap->address.path.c_str());
     unlink(SocketPath(sandbox).c_str());
     unlink(BootstrapPath(sandbox).c_str());
@@ -194,8 +227,10 @@ class Launcher : public ShimLauncher {
       return InvalidArgument("state directory " + sandbox.state_dir +
                              " is too long for a socket's path");
     }
+    if (IsForeign(sandbox)) RETURN_IF_ERROR(PrepareForForeign(sandbox));
     ASSIGN_OR_RETURN(const std::string output,
-                     RunShim(ctx, sandbox, "start", kStartTime));
+                     RunShim(ctx, sandbox, sandbox.id, sandbox.state_dir,
+                             "start", kStartTime));
     Bootstrap bootstrap;
     ASSIGN_OR_RETURN_AS(bootstrap.address, ParseStartOutput(output),
                         "start the shim of " + sandbox.id);

@@ -537,6 +537,44 @@ TEST_P(ShimTest, RefusesUnknownStreams) {
   EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
 }
 
+// containerd's own shim, if it is installed: what it lacks is made up for.
+TEST_P(ShimTest, DrivesAForeignShim) {
+  if (FindProgram("containerd-shim-runc-v2").empty() || GetParam().empty()) {
+    GTEST_SKIP() << "no containerd-shim-runc-v2 here, or not its turn";
+  }
+  sandbox_.binary = "io.containerd.runc.v2";
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  CreateTask create = Bundle("c1", "echo hello; exec sleep 100");
+  create.stdio.out = create.stdio.err = "file://" + dir_.Path("c1.log");
+  auto task = StartTask(create);
+  ASSERT_NE(task, nullptr);
+  ExecSyncTask exec;
+  exec.container_id = "c1";
+  exec.process = ProcessJson("echo out; echo err >&2; exit 5");
+  ASSERT_OK_AND_ASSIGN(ExecSyncResult result, shim_->ExecSync(ctx_, exec));
+  EXPECT_EQ(result.exit_status, 5u);
+  EXPECT_EQ(result.out, "out\n");
+  EXPECT_EQ(result.err, "err\n");
+  exec.process = ProcessJson("exec sleep 111");
+  exec.timeout = std::chrono::milliseconds(300);
+  ASSERT_OK_AND_ASSIGN(result, shim_->ExecSync(ctx_, exec));
+  EXPECT_TRUE(result.timed_out);
+  EXPECT_THAT(task->ReopenLog(ctx_), StatusIs(StatusCode::kUnimplemented));
+  ASSERT_OK_AND_ASSIGN(const TaskStats stats, task->Stats(ctx_));
+  EXPECT_EQ(stats.pids_limit, 64u);
+  EXPECT_EQ(dir_.Read("c1.log"), "hello\n");
+
+  // It is killed: what it held is found and ended all the same.
+  ASSERT_OK_AND_ASSIGN(const TaskState state, task->State(ctx_));
+  ASSERT_OK_AND_ASSIGN(const std::string bootstrap,
+                       ReadFile(dir_.Path("state/bootstrap.json"), 4096));
+  const size_t at = bootstrap.find("\"pid\":") + 6;
+  ASSERT_EQ(kill(atoi(bootstrap.c_str() + at), SIGKILL), 0);
+  ASSERT_OK(launcher_->Destroy(ctx_, sandbox_));
+  EXPECT_TRUE(WaitUntil([&] { return kill(state.pid, 0) != 0; }));
+  EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Runtimes, ShimTest, ::testing::Values("", "runc"),
                          [](const auto& info) {
                            return info.param.empty() ? "own" : info.param;
