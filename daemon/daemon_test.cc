@@ -1,0 +1,216 @@
+// The whole daemon in this process, without pods: that its parts fit, what the
+// socket answers at once, and how calls end that cannot wait for an answer.
+#include "daemon/daemon.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+
+#include "api/cri/v1/api.grpc.pb.h"
+#include "api/cri/v1/image_api.grpc.pb.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+
+namespace berth::daemon {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+using ::testing::HasSubstr;
+
+constexpr char kNobody[] =
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+class DaemonTest : public ::testing::Test {
+ protected:
+  DaemonTest() {
+    config_.set_root(dir_.Path("root"));
+    config_.set_state(dir_.Path("state"));
+    config_.mutable_network()->set_conf_dir(dir_.Path("cni"));
+    config_.mutable_limits()->set_event_streams(1);
+  }
+
+  void SetUp() override {
+    StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(config_);
+    ASSERT_OK(daemon);
+    daemon_ = *std::move(daemon);
+    channel_ = grpc::CreateChannel("unix:" + CriSocket(config_),
+                                   grpc::InsecureChannelCredentials());
+    runtime_ = v1::RuntimeService::NewStub(channel_);
+    images_ = v1::ImageService::NewStub(channel_);
+  }
+
+  // Calls one method; the answer's status.
+  template <typename Request, typename Response>
+  grpc::Status Call(grpc::Status (v1::RuntimeService::Stub::*method)(
+                        grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response& response) {
+    grpc::ClientContext context;
+    return (runtime_.get()->*method)(&context, request, &response);
+  }
+
+  TempDir dir_;
+  Config config_;
+  std::unique_ptr<Daemon> daemon_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::RuntimeService::Stub> runtime_;
+  std::unique_ptr<v1::ImageService::Stub> images_;
+};
+
+TEST_F(DaemonTest, AnswersWhatClientsAskFirst) {
+  v1::VersionResponse version;
+  ASSERT_TRUE(
+      Call(&v1::RuntimeService::Stub::Version, v1::VersionRequest(), version)
+          .ok());
+  EXPECT_EQ(version.version(), "0.1.0");
+  EXPECT_EQ(version.runtime_name(), "berth");
+  EXPECT_EQ(version.runtime_api_version(), "v1");
+
+  grpc::ClientContext context;
+  v1::ImageFsInfoResponse info;
+  ASSERT_TRUE(
+      images_->ImageFsInfo(&context, v1::ImageFsInfoRequest(), &info).ok());
+  EXPECT_EQ(info.image_filesystems(0).fs_id().mountpoint(), config_.root());
+  EXPECT_GT(info.image_filesystems(0).timestamp(), 0);
+}
+
+TEST_F(DaemonTest, SaysThatItIsReady) {
+  v1::StatusRequest request;
+  request.set_verbose(true);
+  v1::StatusResponse response;
+  ASSERT_TRUE(Call(&v1::RuntimeService::Stub::Status, request, response).ok());
+  ASSERT_EQ(response.status().conditions_size(), 2);
+  EXPECT_EQ(response.status().conditions(0).type(), "RuntimeReady");
+  EXPECT_TRUE(response.status().conditions(0).status());
+  EXPECT_EQ(response.status().conditions(1).type(), "NetworkReady");
+  EXPECT_EQ(response.runtime_handlers(0).name(), "");
+  EXPECT_THAT(response.info().at("config"), HasSubstr("stateDir"));
+}
+
+TEST_F(DaemonTest, OpensTheSocketForItsGroupOnly) {
+  struct stat info;
+  ASSERT_EQ(stat(CriSocket(config_).c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0660u);
+}
+
+TEST_F(DaemonTest, TellsStoppingFromAskingForAnUnknownId) {
+  v1::StopPodSandboxRequest stop;
+  stop.set_pod_sandbox_id(kNobody);
+  v1::StopPodSandboxResponse stopped;
+  EXPECT_TRUE(
+      Call(&v1::RuntimeService::Stub::StopPodSandbox, stop, stopped).ok());
+  v1::RemoveContainerRequest remove;
+  remove.set_container_id("abc");
+  v1::RemoveContainerResponse removed;
+  EXPECT_TRUE(
+      Call(&v1::RuntimeService::Stub::RemoveContainer, remove, removed).ok());
+  v1::ContainerStatusRequest ask;
+  ask.set_container_id(kNobody);
+  v1::ContainerStatusResponse answer;
+  EXPECT_EQ(Call(&v1::RuntimeService::Stub::ContainerStatus, ask, answer)
+                .error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  ask.clear_container_id();
+  EXPECT_EQ(Call(&v1::RuntimeService::Stub::ContainerStatus, ask, answer)
+                .error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(DaemonTest, RefusesByName) {
+  v1::RunPodSandboxRequest run;
+  v1::RunPodSandboxResponse response;
+  grpc::Status status =
+      Call(&v1::RuntimeService::Stub::RunPodSandbox, run, response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("config.metadata.name"));
+  run.set_runtime_handler("nobody");
+  status = Call(&v1::RuntimeService::Stub::RunPodSandbox, run, response);
+  EXPECT_THAT(status.error_message(), HasSubstr("runtime_handler"));
+
+  v1::CheckpointContainerResponse checkpoint;
+  EXPECT_EQ(Call(&v1::RuntimeService::Stub::CheckpointContainer,
+                 v1::CheckpointContainerRequest(), checkpoint)
+                .error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(DaemonTest, KnowsNoImage) {
+  v1::ImageStatusRequest request;
+  request.mutable_image()->set_image("busybox");
+  v1::ImageStatusResponse response;
+  grpc::ClientContext context;
+  EXPECT_TRUE(images_->ImageStatus(&context, request, &response).ok());
+  EXPECT_FALSE(response.has_image());
+  grpc::ClientContext again;
+  v1::RemoveImageRequest remove;
+  *remove.mutable_image() = request.image();
+  v1::RemoveImageResponse removed;
+  EXPECT_TRUE(images_->RemoveImage(&again, remove, &removed).ok());
+}
+
+TEST_F(DaemonTest, StreamsNothingForNothing) {
+  grpc::ClientContext context;
+  const auto stream =
+      runtime_->StreamContainers(&context, v1::StreamContainersRequest());
+  v1::StreamContainersResponse message;
+  EXPECT_FALSE(stream->Read(&message));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(DaemonTest, TellsOnFirstReadWhatItCannotStream) {
+  grpc::ClientContext context;
+  const auto stream = runtime_->StreamPodSandboxMetrics(
+      &context, v1::StreamPodSandboxMetricsRequest());
+  v1::StreamPodSandboxMetricsResponse message;
+  EXPECT_FALSE(stream->Read(&message));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNIMPLEMENTED);
+}
+
+// An event stream ends with its client, and gives its place to the next.
+TEST_F(DaemonTest, LimitsEventStreams) {
+  const auto open = [this](grpc::ClientContext& context) {
+    auto stream =
+        runtime_->GetContainerEvents(&context, v1::GetEventsRequest());
+    return stream;
+  };
+  grpc::ClientContext first;
+  const auto held = open(first);
+  grpc::StatusCode code = grpc::StatusCode::OK;
+  const auto until =
+      std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (code != grpc::StatusCode::RESOURCE_EXHAUSTED &&
+         std::chrono::steady_clock::now() < until) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::milliseconds(200));
+    v1::ContainerEventResponse event;
+    const auto stream = open(context);
+    EXPECT_FALSE(stream->Read(&event));
+    code = stream->Finish().error_code();
+  }
+  EXPECT_EQ(code, grpc::StatusCode::RESOURCE_EXHAUSTED);
+  first.TryCancel();
+  EXPECT_EQ(held->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+// Stop ends a stream that would last forever, and does not wait for it.
+TEST_F(DaemonTest, StopsInSpiteOfAStream) {
+  grpc::ClientContext context;
+  const auto stream =
+      runtime_->GetContainerEvents(&context, v1::GetEventsRequest());
+  daemon_->Stop();
+  v1::ContainerEventResponse event;
+  EXPECT_FALSE(stream->Read(&event));
+  EXPECT_FALSE(stream->Finish().ok());
+}
+
+TEST_F(DaemonTest, HasItsFoldersForItself) {
+  const StatusOr<std::unique_ptr<Daemon>> second = Daemon::Start(config_);
+  EXPECT_THAT(second.status(), StatusIs(StatusCode::kUnavailable));
+}
+
+}  // namespace
+}  // namespace berth::daemon
