@@ -69,10 +69,10 @@ using BodySink =
 //
 // Errors: CANCELLED and DEADLINE_EXCEEDED from the context; UNAVAILABLE for
 // what another try may cure (connect, name lookup, broken or stalled
-// transfer); FAILED_PRECONDITION when the server's certificate is not trusted
-// or TLS cannot be agreed; INVALID_ARGUMENT for a URL or redirect that may not
-// be followed. A response of any status is OK here. Messages hold the URL
-// without its query, which may be secret.
+// transfer, redirects without end); FAILED_PRECONDITION when the server's
+// certificate is not trusted or TLS cannot be agreed; INVALID_ARGUMENT for a
+// URL or redirect that may not be followed. A response of any status is OK
+// here. Messages hold the URL without its query, which may be secret.
 class HttpClient {
  public:
   explicit HttpClient(std::string user_agent);

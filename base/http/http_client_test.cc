@@ -61,14 +61,14 @@ TEST(HttpClientTest, KeepsAuthorizationOnTheSameServerOnly) {
   EXPECT_EQ(RequestHeader(last, "Accept"), "x/y");
 }
 
-TEST(HttpClientTest, RefusesRedirectsToFilesLinkLocalAddressesAndLoops) {
+TEST(HttpClientTest, RefusesRedirectsToFilesAndLinkLocalAddresses) {
   std::string location;
   ScriptedServer server([&](const std::string&) {
     return HttpReply(302, "", {"Location: " + location});
   });
   const HttpClient client("test");
   for (const char* target :
-       {"file:///etc/passwd", "http://169.254.169.254/latest", "/again",
+       {"file:///etc/passwd", "http://169.254.169.254/latest",
         "gopher://127.0.0.1/", "http://[fe80::1]/", ""}) {
     location = target;
     EXPECT_THAT(
@@ -76,6 +76,15 @@ TEST(HttpClientTest, RefusesRedirectsToFilesLinkLocalAddressesAndLoops) {
         StatusIs(StatusCode::kInvalidArgument))
         << target;
   }
+}
+
+TEST(HttpClientTest, LeavesALoopOfRedirects) {
+  ScriptedServer server(
+      [](const std::string&) { return HttpReply(302, "", {"Location: /a"}); });
+  EXPECT_THAT(HttpClient("test")
+                  .Fetch(Context::Background(), Get(server.Url("/a")))
+                  .status(),
+              StatusIs(StatusCode::kUnavailable));
 }
 
 TEST(HttpClientTest, StopsAtTheLimitOfABody) {
