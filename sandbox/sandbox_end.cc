@@ -38,7 +38,6 @@ Status ReleaseAll(const Context& ctx, Core& core, SandboxRecord& sandbox) {
     SandboxResource* resource = core.FindResource(name);
     if (resource != nullptr) {
       RETURN_IF_ERROR_AS(resource->Release(ctx, sandbox), "release " + name);
-      RETURN_IF_ERROR(Failpoint(("sandbox.stop." + name).c_str()));
     }
     sandbox.mutable_begun()->RemoveLast();
   }

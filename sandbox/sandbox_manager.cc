@@ -32,11 +32,9 @@ std::string HostnameFor(const SandboxConfig& config, const std::string& id) {
   return config.kind() == SANDBOX_KIND_POD ? HostName() : id.substr(0, 12);
 }
 
-// Begins (in the record) and makes one resource.
 Status AcquireOne(const Context& ctx, SandboxResource& resource,
                   SandboxRecord& sandbox) {
-  RETURN_IF_ERROR_AS(resource.Acquire(ctx, sandbox), resource.name());
-  return Failpoint(("sandbox.start." + resource.name()).c_str());
+  return Annotate(resource.Acquire(ctx, sandbox), resource.name());
 }
 
 // The last two at once: plugins take longer than all else together, and

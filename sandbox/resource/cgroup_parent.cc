@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/strings.h"
 
 namespace berth::sandbox {
@@ -42,7 +43,7 @@ Status CgroupParent::Acquire(const Context&, SandboxRecord& sandbox) {
   state.set_path(parent);
   state.set_pod_path(parent);
   state.set_made(!wanted.empty() && !Exists(parent));
-  return OkStatus();
+  return Failpoint("sandbox.start.cgroup");
 }
 
 Status CgroupParent::Recover(const Context&, SandboxRecord&) {
@@ -51,13 +52,15 @@ Status CgroupParent::Recover(const Context&, SandboxRecord&) {
 
 Status CgroupParent::Release(const Context&, const SandboxRecord& sandbox) {
   const auto& state = sandbox.cgroup();
-  if (!state.made() || state.systemd()) return OkStatus();
+  if (!state.made() || state.systemd()) {
+    return Failpoint("sandbox.stop.cgroup");
+  }
   // One directory in each hierarchy, and only if nothing is in it: no rmdir
   // can hurt what is in use.
   for (const oci::CgroupHierarchy& hierarchy : host_.hierarchies) {
     rmdir((hierarchy.mount_point + state.path()).c_str());
   }
-  return OkStatus();
+  return Failpoint("sandbox.stop.cgroup");
 }
 
 bool CgroupParent::Exists(const std::string& path) const {

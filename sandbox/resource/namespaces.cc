@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "base/sys/mount.h"
 #include "base/sys/namespace.h"
@@ -202,9 +203,11 @@ Status Namespaces::Acquire(const Context&, SandboxRecord& sandbox) {
                                 OwnUts(sandbox)));
     settings.sysctls.emplace_back(paths_.proc + "/sys/" + file, value);
   }
-  if (pins.empty()) return OkStatus();
-  return user ? MakeInChild(pins, settings, sandbox)
-              : MakeInThread(pins, settings);
+  if (!pins.empty()) {
+    RETURN_IF_ERROR(user ? MakeInChild(pins, settings, sandbox)
+                         : MakeInThread(pins, settings));
+  }
+  return Failpoint("sandbox.start.namespaces");
 }
 
 Status Namespaces::Recover(const Context&, SandboxRecord& sandbox) {
@@ -226,7 +229,7 @@ Status Namespaces::Release(const Context&, const SandboxRecord& sandbox) {
   for (const char* file : {"/utsns", "/ipcns", "/netns", "/userns"}) {
     RETURN_IF_ERROR(Unpin(base + file));
   }
-  return OkStatus();
+  return Failpoint("sandbox.stop.namespaces");
 }
 
 std::map<std::string, std::string> Namespaces::Sysctls(

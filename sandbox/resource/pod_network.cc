@@ -12,6 +12,7 @@
 #include <map>
 #include <thread>
 
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "base/sys/namespace.h"
 #include "base/unique_fd.h"
@@ -162,7 +163,7 @@ Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
     ip.set_gateway(address.gateway);
     ip.set_prefix_length(static_cast<uint32_t>(address.prefix_length));
   }
-  return OkStatus();
+  return Failpoint("sandbox.start.network");
 }
 
 Status PodNetwork::Recover(const Context&, SandboxRecord&) {
@@ -178,7 +179,8 @@ Status PodNetwork::Release(const Context& ctx, const SandboxRecord& sandbox) {
   if (!from.ok()) return OkStatus();
   from->netns = paths_.NetworkNamespace(sandbox.id());
   if (!OpenNamespace(from->netns, CLONE_NEWNET).ok()) from->netns.clear();
-  return network_.Detach(ctx.WithTimeout(kReleaseTime), *from);
+  RETURN_IF_ERROR(network_.Detach(ctx.WithTimeout(kReleaseTime), *from));
+  return Failpoint("sandbox.stop.network");
 }
 
 }  // namespace berth::sandbox

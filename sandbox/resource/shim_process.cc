@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "sandbox/files.h"
 
@@ -93,7 +94,7 @@ Status ShimProcess::Acquire(const Context& ctx, SandboxRecord& sandbox) {
                                           "/ns/pid");
   }
   table_.Put(sandbox.id(), std::move(shim));
-  return OkStatus();
+  return Failpoint("sandbox.start.shim");
 }
 
 Status ShimProcess::Recover(const Context& ctx, SandboxRecord& sandbox) {
@@ -111,12 +112,16 @@ Status ShimProcess::Release(const Context& ctx, const SandboxRecord& sandbox) {
     // The quick way; a shim that will not go is killed below.
     const Status gone = shim->Shutdown(ctx.WithTimeout(kShutdownTime));
     table_.Erase(sandbox.id());
-    if (gone.ok() && describe.ok()) return RemoveTree(describe->state_dir);
+    if (gone.ok() && describe.ok()) {
+      RETURN_IF_ERROR(RemoveTree(describe->state_dir));
+      return Failpoint("sandbox.stop.shim");
+    }
   }
   // A handler that is not configured any more cannot be asked to clean up.
   if (!describe.ok()) return OkStatus();
   RETURN_IF_ERROR(launcher_.Destroy(ctx.WithTimeout(kDestroyTime), *describe));
-  return RemoveTree(describe->state_dir);
+  RETURN_IF_ERROR(RemoveTree(describe->state_dir));
+  return Failpoint("sandbox.stop.shim");
 }
 
 }  // namespace berth::sandbox

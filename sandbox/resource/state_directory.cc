@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "base/sys/mount.h"
 #include "base/unique_fd.h"
@@ -69,7 +70,8 @@ Status StateDirectory::Acquire(const Context&, SandboxRecord& sandbox) {
     directory.set_shm_path(directory.state_path() + "/shm");
     RETURN_IF_ERROR(MountShm(sandbox));
   }
-  return WriteFiles(sandbox);
+  RETURN_IF_ERROR(WriteFiles(sandbox));
+  return Failpoint("sandbox.start.directory");
 }
 
 Status StateDirectory::Recover(const Context&, SandboxRecord& sandbox) {
@@ -85,7 +87,8 @@ Status StateDirectory::Release(const Context&, const SandboxRecord& sandbox) {
   const std::string state = paths_.SandboxState(sandbox.id());
   RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(state + "/shm")));
   RETURN_IF_ERROR(RemoveTree(state));
-  return RemoveTree(paths_.root + "/sandboxes/" + sandbox.id());
+  RETURN_IF_ERROR(RemoveTree(paths_.root + "/sandboxes/" + sandbox.id()));
+  return Failpoint("sandbox.stop.directory");
 }
 
 std::string ResolvConf(const state::v1::DnsConfig& dns) {
