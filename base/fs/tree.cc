@@ -97,7 +97,17 @@ class Removal {
 }  // namespace
 
 Status RemoveTree(int dir, const std::string& name) {
-  return Annotate(Removal(dir).Run(name), "remove tree " + Quoted(name));
+  const std::string doing = "remove tree " + Quoted(name);
+  const size_t slash = name.rfind('/');
+  if (slash == std::string::npos) {
+    return Annotate(Removal(dir).Run(name), doing);
+  }
+  if (slash + 1 == name.size()) return InvalidArgument(doing + ": no name");
+  // What is mounted above the tree, /run say, is not of its matter.
+  const auto parent =
+      OpenFileAt(dir, name.substr(0, slash + 1), O_PATH | O_DIRECTORY);
+  if (!parent.ok()) return Annotate(IgnoreNotFound(parent.status()), doing);
+  return Annotate(Removal(parent->get()).Run(name.substr(slash + 1)), doing);
 }
 
 }  // namespace berth

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <string>
+
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "base/unique_fd.h"
@@ -30,6 +32,16 @@ TEST(RemoveTreeTest, AcceptsWhatIsNotThereAndASingleFile) {
   dir.Write("file", "x");
   EXPECT_OK(RemoveTree(dir.fd(), "file"));
   EXPECT_FALSE(dir.Exists("file"));
+}
+
+TEST(RemoveTreeTest, ReachesATreeOnAnotherFileSystem) {
+  // A mount of its own everywhere; the working directory is not on it.
+  const std::string tree = "/dev/shm/berth-tree-" + std::to_string(getpid());
+  ASSERT_EQ(mkdir(tree.c_str(), 0755), 0);
+  ASSERT_EQ(mkdir((tree + "/inner").c_str(), 0755), 0);
+  EXPECT_OK(RemoveTree(AT_FDCWD, tree));
+  EXPECT_NE(access(tree.c_str(), F_OK), 0);
+  EXPECT_OK(RemoveTree(AT_FDCWD, tree + "/inner"));
 }
 
 TEST(RemoveTreeTest, RemovesATreeThatNeedsMoreLevelsThanWeOpen) {
