@@ -1,0 +1,111 @@
+// The small parts: names, phases, the bus, the kill timer, queries.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "base/testing/status_matchers.h"
+#include "sandbox/event_bus.h"
+#include "sandbox/kill_timer.h"
+#include "sandbox/name_index.h"
+#include "sandbox/phase.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace ::berth::state::v1;
+
+TEST(NameIndexTest, AClaimEndsWithItsRequest) {
+  NameIndex names;
+  {
+    NameIndex::Claim first = names.Take("n", "1");
+    EXPECT_TRUE(first.mine());
+    NameIndex::Claim second = names.Take("n", "2");
+    EXPECT_FALSE(second.mine());
+    EXPECT_TRUE(second.busy());
+    EXPECT_EQ(second.id(), "1");
+  }
+  EXPECT_TRUE(names.Take("n", "3").mine());
+}
+
+TEST(NameIndexTest, AKeptNameIsHeldUntilItsOwnerLetsGo) {
+  NameIndex names;
+  names.Take("n", "1").Keep();
+  EXPECT_FALSE(names.Take("n", "2").busy());
+  names.Release("n", "2");
+  EXPECT_FALSE(names.Take("n", "2").mine());
+  names.Release("n", "1");
+  EXPECT_TRUE(names.Take("n", "2").mine());
+}
+
+TEST(NameIndexTest, PartsOfANameDoNotRunTogether) {
+  SandboxConfig one, two;
+  one.mutable_metadata()->set_name("ab");
+  one.mutable_metadata()->set_namespace_("c");
+  two.mutable_metadata()->set_name("a");
+  two.mutable_metadata()->set_namespace_("bc");
+  EXPECT_NE(NameOf(one), NameOf(two));
+}
+
+TEST(PhaseTest, OnlyStandaloneStartsAgain) {
+  EXPECT_FALSE(IsLegal(SANDBOX_KIND_POD, CONTAINER_PHASE_EXITED,
+                       CONTAINER_PHASE_STARTING));
+  EXPECT_TRUE(IsLegal(SANDBOX_KIND_STANDALONE, CONTAINER_PHASE_EXITED,
+                      CONTAINER_PHASE_STARTING));
+  EXPECT_FALSE(IsLegal(SANDBOX_KIND_POD, CONTAINER_PHASE_RUNNING,
+                       CONTAINER_PHASE_STARTING));
+  EXPECT_FALSE(
+      IsLegal(SANDBOX_KIND_POD, SANDBOX_PHASE_STOPPED, SANDBOX_PHASE_STARTING));
+}
+
+TEST(EventBusTest, ASlowReaderLosesTheOldestAndIsTold) {
+  EventBus bus;
+  const auto reader = bus.Subscribe({}, 2);
+  for (int i = 0; i < 5; ++i) {
+    Event event;
+    event.exit_code = i;
+    bus.Publish(event);
+  }
+  const Context ctx = Context::Background().WithTimeout(5s);
+  EXPECT_THAT(reader->Next(ctx), StatusIs(StatusCode::kResourceExhausted));
+  EXPECT_EQ(reader->Next(ctx)->exit_code, 3);
+  EXPECT_EQ(reader->Next(ctx)->exit_code, 4);
+}
+
+TEST(EventBusTest, FiltersAndEnds) {
+  std::optional<EventBus> bus(std::in_place);
+  EventFilter filter;
+  filter.container_id = "c";
+  const auto reader = bus->Subscribe(filter);
+  bus->Publish(Event{});
+  Event wanted;
+  wanted.container_id = "c";
+  bus->Publish(wanted);
+  const Context ctx = Context::Background().WithTimeout(5s);
+  EXPECT_EQ(reader->Next(ctx)->container_id, "c");
+  EXPECT_THAT(reader->Next(ctx.WithTimeout(1ms)),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  bus.reset();
+  EXPECT_THAT(reader->Next(ctx), StatusIs(StatusCode::kCancelled));
+}
+
+TEST(KillTimerTest, TheEarlierDeadlineCounts) {
+  std::atomic<int> kills = 0;
+  KillTimer timer([&](const ContainerId&) { ++kills; });
+  const auto now = std::chrono::steady_clock::now();
+  timer.Arm(ContainerId("a"), now + 1h);
+  timer.Arm(ContainerId("b"), now + 1h);
+  timer.Arm(ContainerId("a"), now);
+  timer.Arm(ContainerId("a"), now + 1h);
+  while (kills == 0) std::this_thread::yield();
+  timer.Disarm(ContainerId("b"));
+  timer.Stop();
+  EXPECT_EQ(kills, 1);
+}
+
+}  // namespace
+}  // namespace berth::sandbox
