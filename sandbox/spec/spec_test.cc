@@ -1,0 +1,362 @@
+// Specifications as values: configurations in, OCI specifications out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "oci/spec/validate.h"
+#include "sandbox/spec/check_config.h"
+#include "sandbox/spec/security.h"
+#include "sandbox/spec/spec_builder.h"
+#include "sandbox/spec/user.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr char kPasswd[] =
+    "root:x:0:0:root:/root:/bin/sh\n"
+    "web:x:1000:1234:web:/home/web:/bin/sh\n"
+    "99999999999:x:0:0::/:/bin/sh\n";
+constexpr char kGroup[] = "root:x:0:\nextra:x:50000:web\nweb:x:1234:\n";
+
+class SpecTest : public ::testing::Test {
+ protected:
+  SpecTest() {
+    sandbox_.set_id("pod");
+    sandbox_.set_hostname("host");
+    sandbox_.mutable_directory()->set_root_path("/root-of-pod");
+    sandbox_.mutable_directory()->set_shm_path("/shm-of-pod");
+    sandbox_.mutable_namespaces()->set_network("/pins/netns");
+    sandbox_.mutable_namespaces()->set_ipc("/pins/ipcns");
+    sandbox_.mutable_namespaces()->set_uts("/pins/utsns");
+    sandbox_.mutable_namespaces()->set_pid("/proc/9/ns/pid");
+    container_.set_id("c");
+    container_.add_argv("/bin/app");
+    container_.set_cgroup("/parent/c");
+    host_.capabilities = AllCapabilities(40);
+  }
+
+  ContainerSecurity& security() {
+    return *container_.mutable_config()->mutable_security();
+  }
+
+  StatusOr<oci::Spec> Build() {
+    return BuildSpec(SpecInputs{
+        sandbox_, container_, image_, host_, "/root", {}, {}, {}, {}});
+  }
+
+  SandboxRecord sandbox_;
+  ContainerRecord container_;
+  ImageConfig image_;
+  HostFacts host_;
+};
+
+const oci::MountSpec* FindMount(const oci::Spec& spec,
+                                const std::string& destination) {
+  for (const oci::MountSpec& mount : spec.mounts) {
+    if (mount.destination == destination) return &mount;
+  }
+  return nullptr;
+}
+
+TEST_F(SpecTest, JoinsTheSandboxAndIsValid) {
+  ASSERT_OK_AND_ASSIGN(const oci::Spec spec, Build());
+  EXPECT_OK(oci::Validate(spec));
+  const auto path = [&](oci::NamespaceType type) {
+    const oci::NamespaceSpec* found = spec.linux.Find(type);
+    return found == nullptr ? "absent" : found->path;
+  };
+  EXPECT_EQ(path(oci::NamespaceType::kNetwork), "/pins/netns");
+  EXPECT_EQ(path(oci::NamespaceType::kIpc), "/pins/ipcns");
+  EXPECT_EQ(path(oci::NamespaceType::kUts), "/pins/utsns");
+  EXPECT_EQ(path(oci::NamespaceType::kPid), "/proc/9/ns/pid");
+  EXPECT_EQ(path(oci::NamespaceType::kMount), "");
+  EXPECT_EQ(path(oci::NamespaceType::kCgroup), "absent");
+  ASSERT_NE(FindMount(spec, "/dev/shm"), nullptr);
+  EXPECT_EQ(FindMount(spec, "/dev/shm")->source, "/shm-of-pod");
+  EXPECT_EQ(FindMount(spec, "/etc/hosts")->source, "/root-of-pod/hosts");
+  EXPECT_EQ(spec.linux.cgroups_path, "/parent/c");
+}
+
+TEST_F(SpecTest, HostNamespacesAreNotMentioned) {
+  sandbox_.clear_namespaces();
+  security().mutable_namespaces()->set_pid(NAMESPACE_MODE_NODE);
+  ASSERT_OK_AND_ASSIGN(const oci::Spec spec, Build());
+  EXPECT_EQ(spec.linux.namespaces.size(), 1u);
+}
+
+TEST_F(SpecTest, EqualInputsGiveEqualSpecifications) {
+  EXPECT_EQ(*Build(), *Build());
+}
+
+TEST_F(SpecTest, LaterEnvironmentWins) {
+  image_.add_env("A=image");
+  image_.add_env("B=image");
+  image_.add_env("PATH=/image");
+  auto& own = *container_.mutable_config()->add_env();
+  own.set_name("A");
+  own.set_value("own\xff");
+  auto& gone = *container_.mutable_config()->add_env();
+  gone.set_name("B");
+  gone.set_unset(true);
+  ASSERT_OK_AND_ASSIGN(const oci::Spec spec, Build());
+  EXPECT_THAT(spec.process->env, ElementsAre("PATH=/image", "HOSTNAME=host",
+                                             "A=own\xff", "HOME=/root"));
+}
+
+TEST_F(SpecTest, ClampsTheOomScoreAndChecksItsRange) {
+  host_.min_oom_score_adj = 100;
+  container_.mutable_config()->mutable_resources()->set_oom_score_adj(-998);
+  EXPECT_EQ(Build()->process->oom_score_adj, 100);
+  container_.mutable_config()->mutable_resources()->set_oom_score_adj(2000);
+  EXPECT_THAT(Build(), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST_F(SpecTest, PrivilegedLiftsWhatHides) {
+  security().set_default_paths(true);
+  EXPECT_THAT(Build()->linux.masked_paths, Contains("/proc/kcore"));
+  EXPECT_THAT(FindMount(*Build(), "/sys")->options, Contains("ro"));
+  security().set_privileged(true);
+  EXPECT_THAT(Build()->linux.masked_paths, IsEmpty());
+  EXPECT_THAT(FindMount(*Build(), "/sys")->options, Contains("rw"));
+  EXPECT_EQ(Build()->process->capabilities->bounding.size(),
+            host_.capabilities.size());
+}
+
+TEST(MergeMountsTest, RequestedOnesWinAndParentsComeFirst) {
+  oci::MountSpec proc, sys, cgroup, deep, own;
+  proc.destination = "/proc";
+  sys.destination = "/sys";
+  cgroup.destination = "/sys/fs/cgroup";
+  deep.destination = "/a/b/c";
+  own.destination = "/sys";
+  own.source = "/mine";
+  const auto merged = MergeMounts({proc, sys, cgroup}, {deep, own});
+  ASSERT_EQ(merged.size(), 3u);
+  EXPECT_EQ(merged[0].destination, "/proc");
+  EXPECT_EQ(merged[1].source, "/mine");
+  EXPECT_EQ(merged[2].destination, "/a/b/c");
+}
+
+TEST(RequestedMountsTest, FollowsLinksMakesDirectoriesChecksPropagation) {
+  TempDir dir;
+  dir.MakeDirectory("real");
+  ASSERT_EQ(symlink("real", dir.Path("link").c_str()), 0);
+  const HostMounts host("1 0 8:1 / / rw - ext4 /dev/sda rw\n");
+  ContainerRecord container;
+  auto& mount = *container.mutable_config()->add_mounts();
+  mount.set_container_path("/in");
+  mount.set_host_path(dir.Path("link"));
+  ASSERT_OK_AND_ASSIGN(MountPlan plan, RequestedMounts(container, {}, host));
+  EXPECT_EQ(plan.mounts[0].source, dir.Path("real"));
+  EXPECT_THAT(plan.mounts[0].options, ElementsAre("rbind", "rprivate", "rw"));
+  mount.set_host_path(dir.Path("new/below"));
+  ASSERT_OK(RequestedMounts(container, {}, host));
+  EXPECT_TRUE(dir.Exists("new/below"));
+  mount.set_propagation(MOUNT_PROPAGATION_BIDIRECTIONAL);
+  EXPECT_THAT(RequestedMounts(container, {}, host),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("shared")));
+  const HostMounts shared("1 0 8:1 / / rw shared:1 - ext4 /dev/sda rw\n");
+  EXPECT_EQ(RequestedMounts(container, {}, shared)->rootfs_propagation,
+            "rshared");
+  mount.set_recursive_readonly(true);
+  EXPECT_THAT(RequestedMounts(container, {}, shared),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(ImageMountTest, StaysInsideTheImage) {
+  TempDir dir;
+  dir.MakeDirectory("image/sub");
+  ASSERT_EQ(symlink("/etc", dir.Path("image/out").c_str()), 0);
+  const HostMounts host("");
+  ContainerRecord container;
+  auto& mount = *container.mutable_config()->add_mounts();
+  mount.set_type(MOUNT_TYPE_IMAGE);
+  mount.set_container_path("/in");
+  mount.set_image_sub_path("sub");
+  const std::vector<std::string> roots = {dir.Path("image")};
+  EXPECT_THAT(RequestedMounts(container, roots, host),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("readonly")));
+  mount.set_readonly(true);
+  EXPECT_EQ(RequestedMounts(container, roots, host)->mounts[0].source,
+            dir.Path("image/sub"));
+  for (const char* path : {"out", "absent", "../../etc"}) {
+    mount.set_image_sub_path(path);
+    EXPECT_FALSE(RequestedMounts(container, roots, host).ok()) << path;
+  }
+}
+
+TEST(UserTest, NumbersNamesAndGroups) {
+  ContainerSecurity security;
+  const auto resolve = [&](const std::string& image) {
+    return ResolveUser(security, image, kPasswd, kGroup);
+  };
+  EXPECT_EQ(resolve("web")->ids.uid(), 1000u);
+  EXPECT_EQ(resolve("web")->ids.gid(), 1234u);
+  EXPECT_EQ(resolve("web")->home, "/home/web");
+  EXPECT_THAT(resolve("web")->ids.supplemental_groups(),
+              ElementsAre(1234, 50000));
+  EXPECT_THAT(resolve("7:extra")->ids.supplemental_groups(),
+              ElementsAre(50000));
+  EXPECT_EQ(resolve("7")->ids.gid(), 0u);
+  EXPECT_EQ(resolve("")->ids.uid(), 0u);
+  security.set_run_as_user(1000);
+  security.add_supplemental_groups(77);
+  security.set_groups_policy(GROUPS_POLICY_STRICT);
+  EXPECT_THAT(resolve("root")->ids.supplemental_groups(),
+              ElementsAre(1234, 77));
+}
+
+TEST(UserTest, RefusesWhatCouldBecomeRoot) {
+  ContainerSecurity security;
+  for (const char* user : {"99999999999", "4294967296", "4294967295", "nobody",
+                           "-1", "0x1", " 1", "web:nogroup"}) {
+    EXPECT_THAT(ResolveUser(security, user, kPasswd, kGroup),
+                StatusIs(StatusCode::kInvalidArgument))
+        << user;
+  }
+  security.set_run_as_group(5);
+  EXPECT_THAT(ResolveUser(security, "web", kPasswd, kGroup),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(CapabilityTest, AllFirstThenSingleOnes) {
+  const auto known = AllCapabilities(40);
+  ContainerSecurity security;
+  EXPECT_EQ(CapabilitySets(security, known)->bounding.size(), 14u);
+  security.add_drop_capabilities("all");
+  security.add_add_capabilities("net_raw");
+  ASSERT_OK_AND_ASSIGN(const oci::Capabilities sets,
+                       CapabilitySets(security, known));
+  EXPECT_THAT(sets.bounding, ElementsAre("CAP_NET_RAW"));
+  EXPECT_THAT(sets.inheritable, IsEmpty());
+  EXPECT_THAT(sets.ambient, IsEmpty());
+  security.add_add_capabilities("no_such");
+  EXPECT_THAT(CapabilitySets(security, known),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+// Whether a rule of the profile allows it without conditions.
+bool Allows(const oci::Seccomp& profile, const std::string& name) {
+  return std::any_of(
+      profile.syscalls.begin(), profile.syscalls.end(),
+      [&](const oci::SeccompRule& rule) {
+        return rule.action == "SCMP_ACT_ALLOW" && rule.args.empty() &&
+               std::count(rule.names.begin(), rule.names.end(), name) > 0;
+      });
+}
+
+TEST(SeccompTest, CapabilitiesWidenTheDefaultProfile) {
+  const oci::Seccomp plain = DefaultSeccompProfile(DefaultCapabilities());
+  EXPECT_EQ(plain.default_action, "SCMP_ACT_ERRNO");
+  for (const char* name : {"read", "execve", "futex", "epoll_wait", "chroot"}) {
+    EXPECT_TRUE(Allows(plain, name)) << name;
+  }
+  for (const char* name :
+       {"keyctl", "add_key", "io_uring_setup", "userfaultfd", "mount", "bpf",
+        "unshare", "setns", "clone3", "kexec_load", "init_module", "reboot",
+        "open_by_handle_at", "perf_event_open", "swapon"}) {
+    EXPECT_FALSE(Allows(plain, name)) << name;
+  }
+  EXPECT_TRUE(Allows(DefaultSeccompProfile({"CAP_SYS_ADMIN"}), "mount"));
+  EXPECT_TRUE(Allows(DefaultSeccompProfile({"CAP_SYS_ADMIN"}), "clone3"));
+}
+
+TEST(SeccompTest, ReadsDockersConditions) {
+  const char profile[] = R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+      {"names": ["read"], "action": "SCMP_ACT_ALLOW"},
+      {"names": ["mount"], "action": "SCMP_ACT_ALLOW",
+       "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+      {"names": ["clone"], "action": "SCMP_ACT_ALLOW",
+       "excludes": {"caps": ["CAP_SYS_ADMIN"]}}]})";
+  ASSERT_OK_AND_ASSIGN(const oci::Seccomp plain,
+                       ParseSeccompProfile(profile, {}));
+  EXPECT_TRUE(Allows(plain, "read"));
+  EXPECT_FALSE(Allows(plain, "mount"));
+  EXPECT_TRUE(Allows(plain, "clone"));
+  EXPECT_TRUE(
+      Allows(*ParseSeccompProfile(profile, {"CAP_SYS_ADMIN"}), "mount"));
+  EXPECT_THAT(ParseSeccompProfile("{}", {}),
+              StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(ParseSeccompProfile("[1", {}),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(SeccompTest, PrivilegedHasNone) {
+  ContainerSecurity security;
+  security.mutable_seccomp()->set_type(SecurityProfile::RUNTIME_DEFAULT);
+  EXPECT_TRUE(ResolveSeccomp(security, {})->has_value());
+  security.set_privileged(true);
+  EXPECT_FALSE(ResolveSeccomp(security, {})->has_value());
+}
+
+TEST(DeviceTest, RulesAndNodes) {
+  EXPECT_OK(ParseDeviceRule("c 10:* rw"));
+  for (const char* text :
+       {"", "c", "x 1:3 r", "c 1 r", "c 1:3 q", "c 1:-3 r"}) {
+    EXPECT_FALSE(ParseDeviceRule(text).ok()) << text;
+  }
+  ContainerConfig config;
+  auto& device = *config.add_devices();
+  device.set_host_path("/dev/null");
+  device.set_container_path("/dev/nothing");
+  device.set_permissions("r");
+  ASSERT_OK_AND_ASSIGN(const DeviceSet set, RequestedDevices(config));
+  ASSERT_EQ(set.nodes.size(), 1u);
+  EXPECT_EQ(set.nodes[0].path, "/dev/nothing");
+  EXPECT_EQ(set.rules[0].access, "r");
+}
+
+TEST(CommandLineTest, RequestOverImage) {
+  ContainerConfig config;
+  ImageConfig image;
+  EXPECT_FALSE(CommandLine(config, image).ok());
+  image.add_entrypoint("entry");
+  image.add_cmd("cmd");
+  EXPECT_THAT(*CommandLine(config, image), ElementsAre("entry", "cmd"));
+  config.add_args("arg");
+  EXPECT_THAT(*CommandLine(config, image), ElementsAre("entry", "arg"));
+  config.add_command("own");
+  EXPECT_THAT(*CommandLine(config, image), ElementsAre("own", "arg"));
+  config.clear_args();
+  EXPECT_THAT(*CommandLine(config, image), ElementsAre("own"));
+}
+
+TEST(CheckConfigTest, NamesWhatItRefuses) {
+  SandboxConfig sandbox;
+  sandbox.mutable_metadata()->set_name("n");
+  EXPECT_THAT(CheckSandboxConfig(sandbox),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("namespace")));
+  sandbox.mutable_metadata()->set_namespace_("ns");
+  sandbox.mutable_metadata()->set_uid("u");
+  EXPECT_OK(CheckSandboxConfig(sandbox));
+  sandbox.set_hostname(std::string(65, 'a'));
+  EXPECT_THAT(CheckSandboxConfig(sandbox),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("hostname")));
+  ContainerConfig config;
+  config.set_name("c");
+  config.set_image_id("i");
+  EXPECT_OK(CheckContainerConfig(config, sandbox));
+  config.mutable_security()->set_privileged(true);
+  EXPECT_THAT(CheckContainerConfig(config, sandbox),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("privileged")));
+  config.mutable_security()->set_privileged(false);
+  config.mutable_security()->mutable_selinux()->set_level("bad level");
+  EXPECT_THAT(CheckContainerConfig(config, sandbox),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("selinux")));
+}
+
+}  // namespace
+}  // namespace berth::sandbox
