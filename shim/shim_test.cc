@@ -3,6 +3,7 @@
 #include "shim/shim.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -143,10 +144,16 @@ class ShimTest : public ::testing::TestWithParam<std::string> {
     if (launcher_ != nullptr) {
       EXPECT_OK(launcher_->Destroy(ctx_, sandbox_));
     }
-    for (const char* controller : {"memory", "pids", "cpu", "devices"}) {
-      rmdir(Format("/sys/fs/cgroup/%s/berth-shim-test-%d", controller, getpid())
-                .c_str());
+    // The parents of the containers' cgroups, in whatever hierarchies the
+    // runtime made them.
+    const std::string pattern =
+        Format("/sys/fs/cgroup/{,*/}berth-shim-test-%d", getpid());
+    glob_t found{};
+    glob(pattern.c_str(), GLOB_BRACE, nullptr, &found);
+    for (size_t i = 0; i < found.gl_pathc; ++i) {
+      EXPECT_EQ(rmdir(found.gl_pathv[i]), 0) << found.gl_pathv[i];
     }
+    globfree(&found);
   }
 
   void Launch() {
