@@ -26,6 +26,16 @@ TEST(RemoveTreeTest, RemovesFilesLinksAndDirectoriesButNotWhatLinksLeadTo) {
   EXPECT_THAT(dir.Names(), ::testing::ElementsAre("kept"));
 }
 
+TEST(RemoveTreeTest, MayCrossMountsOnTheWayToTheTree) {
+  // /dev/shm is a file system of its own, wherever there is one.
+  const std::string tree = "/dev/shm/tree-test." + std::to_string(getpid());
+  ASSERT_EQ(mkdir(tree.c_str(), 0755), 0);
+  ASSERT_EQ(mkdir((tree + "/in").c_str(), 0755), 0);
+  EXPECT_OK(RemoveTree(AT_FDCWD, tree));
+  EXPECT_NE(access(tree.c_str(), F_OK), 0);
+  EXPECT_OK(RemoveTree(AT_FDCWD, tree + "/missing/too"));
+}
+
 TEST(RemoveTreeTest, AcceptsWhatIsNotThereAndASingleFile) {
   TempDir dir;
   EXPECT_OK(RemoveTree(dir.fd(), "missing"));
