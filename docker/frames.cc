@@ -23,7 +23,7 @@ std::string Frame(Stream stream, std::string_view bytes) {
 }
 
 StatusOr<DetachKeys> DetachKeys::Parse(std::string_view keys) {
-  if (keys.empty()) return DetachKeys(std::string("\x10\x11"));
+  if (keys.empty()) return DetachKeys();
   std::string codes;
   for (const std::string& key : Split(keys, ',')) {
     if (key.size() == 1) {

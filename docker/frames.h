@@ -21,6 +21,7 @@ std::string Frame(Stream stream, std::string_view bytes);
 // client types. Single-threaded.
 class DetachKeys {
  public:
+  DetachKeys() : DetachKeys("\x10\x11") {}
   // "ctrl-X" and single characters, separated by commas; "" is the default.
   static StatusOr<DetachKeys> Parse(std::string_view keys);
 

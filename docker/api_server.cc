@@ -1,0 +1,135 @@
+#include "docker/api_server.h"
+
+#include <glog/logging.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/strings.h"
+#include "docker/http_status.h"
+
+namespace berth::docker {
+namespace {
+
+constexpr int kOldestVersion = 24;
+constexpr int kNewestVersion = 50;
+
+std::vector<Route> AllRoutes() {
+  std::vector<Route> all;
+  for (auto* group :
+       {SystemRoutes, EventRoutes, ImageRoutes, ContainerRoutes,
+        ContainerIoRoutes, ExecRoutes, NetworkRoutes, VolumeRoutes}) {
+    std::vector<Route> routes = group();
+    std::move(routes.begin(), routes.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+// "/v1.41/containers/json" -> 41 and "/containers/json". Without a version it
+// is the newest.
+Status TakeVersion(std::string& path, int& version) {
+  version = kNewestVersion;
+  if (!StartsWith(path, "/v1.")) return OkStatus();
+  const size_t slash = path.find('/', 1);
+  if (slash == std::string::npos) return OkStatus();
+  const std::optional<uint64_t> minor = ParseUint(path.substr(4, slash - 4));
+  if (!minor.has_value()) return OkStatus();
+  const std::string text = path.substr(2, slash - 2);
+  if (*minor < kOldestVersion) {
+    return InvalidArgument("client version " + text +
+                           " is too old. Minimum supported API version is 1." +
+                           std::to_string(kOldestVersion) +
+                           ", please upgrade your client to a newer version");
+  }
+  if (*minor > kNewestVersion) {
+    return InvalidArgument("client version " + text +
+                           " is too new. Maximum supported API version is 1." +
+                           std::to_string(kNewestVersion));
+  }
+  version = static_cast<int>(*minor);
+  path.erase(0, slash);
+  return OkStatus();
+}
+
+// What {id} stands for; nothing if the path is another one.
+std::optional<std::string> Match(const std::string& pattern,
+                                 const std::string& path) {
+  const size_t open = pattern.find('{');
+  if (open == std::string::npos) {
+    return pattern == path ? std::optional<std::string>("") : std::nullopt;
+  }
+  const size_t close = pattern.find('}');
+  const std::string suffix = pattern.substr(close + 1);
+  const bool many = pattern.compare(close - 3, 3, "...") == 0;
+  if (path.size() <= open + suffix.size() ||
+      path.compare(0, open, pattern, 0, open) != 0 || !EndsWith(path, suffix)) {
+    return std::nullopt;
+  }
+  std::string name = path.substr(open, path.size() - open - suffix.size());
+  if (!many && name.find('/') != std::string::npos) return std::nullopt;
+  return name;
+}
+
+void RespondError(HttpExchange& http, const Status& status) {
+  // The client may be gone: nothing to be done then.
+  (void)http.Respond(HttpStatus(status), "application/json",
+                     DumpJson({{"message", Message(status)}}) + "\n");
+}
+
+}  // namespace
+
+ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
+                     sandbox::SandboxManager& sandboxes,
+                     sandbox::ContainerManager& containers,
+                     image::ImageService& images)
+    : engine_(std::move(settings), world, sandboxes, containers, images),
+      monitor_(std::make_unique<RestartMonitor>(engine_)),
+      routes_(AllRoutes()),
+      server_([this](const Context& ctx, HttpExchange& http) {
+        Serve(ctx, http);
+      }) {}
+
+ApiServer::~ApiServer() { Shutdown(); }
+
+Status ApiServer::Listen(const std::string& socket) {
+  return server_.Listen(socket, 0660);
+}
+
+void ApiServer::Shutdown() { server_.Shutdown(); }
+
+void ApiServer::Serve(const Context& ctx, HttpExchange& http) {
+  const auto begin = std::chrono::steady_clock::now();
+  http.AddHeader("Api-Version", "1." + std::to_string(kNewestVersion));
+  http.AddHeader("Docker-Experimental", "false");
+  http.AddHeader("Ostype", "linux");
+  http.AddHeader("Server", "berth/" + engine_.settings.version + " (linux)");
+  const Status status = Dispatch(ctx, http);
+  if (!status.ok() && !http.answered()) RespondError(http, status);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - begin);
+  LOG(INFO) << "docker " << http.request().method << " " << http.request().path
+            << " " << ms.count() << " ms "
+            << (status.ok() ? "ok" : status.ToString());
+}
+
+Status ApiServer::Dispatch(const Context& ctx, HttpExchange& http) {
+  std::string path = http.request().path;
+  Call call{ctx, http, "", kNewestVersion};
+  RETURN_IF_ERROR(TakeVersion(path, call.version));
+  if (path.size() > 1 && path.back() == '/') path.pop_back();
+  bool known = false;
+  for (const Route& route : routes_) {
+    const std::optional<std::string> name = Match(route.pattern, path);
+    if (!name.has_value()) continue;
+    known = true;
+    if (route.method != http.request().method) continue;
+    call.name = *name;
+    return route.handler(engine_, call);
+  }
+  if (!known) return NotFound("page not found");
+  return http.Respond(405, "application/json",
+                      "{\"message\":\"method not allowed\"}\n");
+}
+
+}  // namespace berth::docker

@@ -1,0 +1,48 @@
+#ifndef DOCKER_API_SERVER_H_
+#define DOCKER_API_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/context.h"
+#include "base/http/http_server.h"
+#include "base/status.h"
+#include "docker/call.h"
+#include "docker/engine.h"
+#include "docker/restart_monitor.h"
+
+namespace berth::docker {
+
+// The door for Docker's clients: the Engine's REST API, versions 1.24 to 1.50,
+// on a Unix socket. Every request runs on its connection's thread.
+//
+// Made when the world has been recovered; all that is given must outlive it.
+// Thread-safe.
+class ApiServer {
+ public:
+  ApiServer(EngineSettings settings, sandbox::World& world,
+            sandbox::SandboxManager& sandboxes,
+            sandbox::ContainerManager& containers, image::ImageService& images);
+  ~ApiServer();
+  ApiServer(const ApiServer&) = delete;
+  ApiServer& operator=(const ApiServer&) = delete;
+
+  // Mode 0660.
+  Status Listen(const std::string& socket);
+  // Ends every request; containers go on.
+  void Shutdown();
+
+ private:
+  void Serve(const Context& ctx, HttpExchange& http);
+  Status Dispatch(const Context& ctx, HttpExchange& http);
+
+  Engine engine_;
+  std::unique_ptr<RestartMonitor> monitor_;
+  const std::vector<Route> routes_;
+  HttpServer server_;
+};
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_API_SERVER_H_

@@ -1,0 +1,359 @@
+#include "docker/container_json.h"
+
+#include <cstdio>
+#include <set>
+
+#include "base/digest.h"
+#include "base/strings.h"
+#include "docker/start_error.h"
+
+namespace berth::docker {
+namespace {
+
+const char* ProtocolName(state::v1::Protocol protocol) {
+  switch (protocol) {
+    case state::v1::PROTOCOL_UDP:
+      return "udp";
+    case state::v1::PROTOCOL_SCTP:
+      return "sctp";
+    default:
+      return "tcp";
+  }
+}
+
+// "" where our own network mode is an address.
+const std::string kAnyAddress = "0.0.0.0";
+
+Json EndpointJson(const View& view, const std::string& network) {
+  Json endpoint = {{"IPAMConfig", nullptr},
+                   {"Links", nullptr},
+                   {"Aliases", nullptr},
+                   {"MacAddress", ""},
+                   {"DriverOpts", nullptr},
+                   {"GwPriority", 0},
+                   {"NetworkID", NetworkId(network)},
+                   {"EndpointID", ""},
+                   {"Gateway", ""},
+                   {"IPAddress", ""},
+                   {"IPPrefixLen", 0},
+                   {"IPv6Gateway", ""},
+                   {"GlobalIPv6Address", ""},
+                   {"GlobalIPv6PrefixLen", 0},
+                   {"DNSNames", nullptr}};
+  if (!view.sandbox || !view.running()) return endpoint;
+  const auto& state = view.sandbox->network();
+  if (!state.attached()) return endpoint;
+  endpoint["EndpointID"] = Digest::Of(view.sandbox->id()).hex();
+  endpoint["MacAddress"] = state.mac();
+  for (const auto& ip : state.ips()) {
+    const bool six = ip.address().find(':') != std::string::npos;
+    const char* address = six ? "GlobalIPv6Address" : "IPAddress";
+    if (endpoint[address] != "") continue;
+    endpoint[address] = ip.address();
+    endpoint[six ? "GlobalIPv6PrefixLen" : "IPPrefixLen"] = ip.prefix_length();
+    endpoint[six ? "IPv6Gateway" : "Gateway"] = ip.gateway();
+  }
+  return endpoint;
+}
+
+Json NetworksJson(const View& view) {
+  const std::string mode = NetworkModeOf(view);
+  if (StartsWith(mode, "container:")) return Json::object();
+  return {{mode, EndpointJson(view, mode)}};
+}
+
+std::set<std::string> ExposedPorts(const View& view) {
+  std::set<std::string> ports;
+  const auto exposed = view.notes.config.find("ExposedPorts");
+  if (exposed != view.notes.config.end() && exposed->is_object()) {
+    for (const auto& [port, ignored] : exposed->items()) ports.insert(port);
+  }
+  return ports;
+}
+
+// PortMap of inspect: published and merely exposed ones.
+Json PortMapJson(const View& view) {
+  Json map = Json::object();
+  if (!view.sandbox || !view.running()) return map;
+  for (const std::string& port : ExposedPorts(view)) map[port] = nullptr;
+  for (const auto& mapping : view.sandbox->config().port_mappings()) {
+    if (mapping.host_port() == 0) continue;
+    const std::string key = std::to_string(mapping.container_port()) + "/" +
+                            ProtocolName(mapping.protocol());
+    map[key].push_back(
+        {{"HostIp",
+          mapping.host_ip().empty() ? kAnyAddress : mapping.host_ip()},
+         {"HostPort", std::to_string(mapping.host_port())}});
+  }
+  return map;
+}
+
+// The same as the list has it.
+Json PortListJson(const View& view) {
+  Json list = Json::array();
+  if (!view.sandbox || !view.running()) return list;
+  std::set<std::string> exposed = ExposedPorts(view);
+  for (const auto& mapping : view.sandbox->config().port_mappings()) {
+    if (mapping.host_port() == 0) continue;
+    const char* protocol = ProtocolName(mapping.protocol());
+    exposed.erase(std::to_string(mapping.container_port()) + "/" + protocol);
+    list.push_back(
+        {{"IP", mapping.host_ip().empty() ? kAnyAddress : mapping.host_ip()},
+         {"PrivatePort", mapping.container_port()},
+         {"PublicPort", mapping.host_port()},
+         {"Type", protocol}});
+  }
+  for (const std::string& port : exposed) {
+    const std::vector<std::string> parts = Split(port, '/');
+    list.push_back({{"PrivatePort", ParseInt(parts[0]).value_or(0)},
+                    {"Type", parts.size() > 1 ? parts[1] : "tcp"}});
+  }
+  return list;
+}
+
+Json MountsJson(const View& view, const Surroundings& around) {
+  Json list = Json::array();
+  for (const auto& mount : view.container->config().mounts()) {
+    const bool tmpfs = mount.type() == state::v1::MOUNT_TYPE_TMPFS;
+    Json json = {{"Type", tmpfs ? "tmpfs" : "bind"},
+                 {"Source", tmpfs ? "" : mount.host_path()},
+                 {"Destination", mount.container_path()},
+                 {"Mode", mount.readonly() ? "ro" : ""},
+                 {"RW", !mount.readonly()},
+                 {"Propagation", tmpfs ? "" : "rprivate"}};
+    if (!mount.volume().empty()) {
+      json["Type"] = "volume";
+      json["Name"] = mount.volume();
+      json["Driver"] = "local";
+      json["Source"] =
+          around.volume_directory + "/" + mount.volume() + "/_data";
+      json["Propagation"] = "";
+    }
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
+// Path and arguments: in force once it has run, else as asked for.
+std::vector<std::string> Argv(const View& view) {
+  const auto& argv = view.container->argv();
+  if (!argv.empty()) return {argv.begin(), argv.end()};
+  const auto& config = view.container->config();
+  std::vector<std::string> all(config.command().begin(),
+                               config.command().end());
+  all.insert(all.end(), config.args().begin(), config.args().end());
+  return all;
+}
+
+Json StateJson(const View& view, const Surroundings& around) {
+  const auto& record = *view.container;
+  return {
+      {"Status", view.state(around.restarting)},
+      {"Running", view.running() || around.restarting},
+      {"Paused", view.running() && record.paused()},
+      {"Restarting", around.restarting},
+      {"OOMKilled", record.oom_killed()},
+      {"Dead", false},
+      {"Pid", view.running() ? record.pid() : 0},
+      {"ExitCode", view.running() ? 0 : view.exit_code()},
+      {"Error",
+       view.failed_start() ? StartErrorText(record.message()) : std::string()},
+      {"StartedAt", TimeText(view.failed_start() ? 0 : record.started_at())},
+      {"FinishedAt", TimeText(view.failed_start() ? 0 : record.finished_at())}};
+}
+
+std::string StatusText(const View& view, const Surroundings& around) {
+  const auto& record = *view.container;
+  const auto since = [&](UnixNanos time) {
+    return HumanDuration(Duration(around.now - time));
+  };
+  const std::string state = view.state(around.restarting);
+  const std::string code = "(" + std::to_string(view.exit_code()) + ") ";
+  if (state == "running") return "Up " + since(record.started_at());
+  if (state == "paused")
+    return "Up " + since(record.started_at()) + " (Paused)";
+  if (state == "restarting") {
+    return "Restarting " + code + since(record.finished_at()) + " ago";
+  }
+  if (state == "exited") {
+    return "Exited " + code + since(record.finished_at()) + " ago";
+  }
+  return state == "removing" ? "Removal In Progress" : "Created";
+}
+
+std::map<std::string, std::string> Labels(const View& view) {
+  const auto& labels = view.container->config().labels();
+  return {labels.begin(), labels.end()};
+}
+
+std::string ImageName(const View& view) {
+  const auto& config = view.container->config();
+  if (!config.user_specified_image().empty()) {
+    return config.user_specified_image();
+  }
+  return config.image().empty() ? config.image_id() : config.image();
+}
+
+// A pod's container was made without our notes: what they would have said.
+Json ConfigJson(const View& view) {
+  Json config = view.notes.config;
+  const auto& ours = view.container->config();
+  config["Labels"] = Labels(view);
+  config["Image"] = ImageName(view);
+  config["Tty"] = ours.tty();
+  config["OpenStdin"] = ours.stdin();
+  if (config.value("Hostname", "").empty() && view.sandbox != nullptr) {
+    config["Hostname"] = view.sandbox->hostname().empty()
+                             ? view.id().substr(0, 12)
+                             : view.sandbox->hostname();
+  }
+  if (!config.contains("Cmd")) config["Cmd"] = Argv(view);
+  for (const char* text : {"Domainname", "User", "WorkingDir"}) {
+    if (!config.contains(text)) config[text] = "";
+  }
+  for (const char* list : {"Env", "Entrypoint", "Volumes", "OnBuild"}) {
+    if (!config.contains(list)) config[list] = nullptr;
+  }
+  return config;
+}
+
+Json HostConfigJson(const View& view) {
+  Json host = view.notes.host_config;
+  host["NetworkMode"] = NetworkModeOf(view);
+  if (!host.contains("RestartPolicy")) {
+    host["RestartPolicy"] = {{"Name", "no"}, {"MaximumRetryCount", 0}};
+  }
+  Json log = host.value("LogConfig", Json::object());
+  if (!log.is_object() || log.value("Type", "").empty()) {
+    host["LogConfig"] = {{"Type", "json-file"}, {"Config", Json::object()}};
+  }
+  if (host.value("ShmSize", 0) == 0) host["ShmSize"] = 64 << 20;
+  return host;
+}
+
+}  // namespace
+
+std::string NetworkModeOf(const View& view) {
+  const auto& own = view.notes.host_config;
+  const auto mode = own.find("NetworkMode");
+  if (mode != own.end() && mode->is_string() && *mode != "" &&
+      *mode != "default") {
+    return mode->get<std::string>();
+  }
+  if (view.sandbox != nullptr) {
+    const auto network = view.sandbox->config().namespaces().network();
+    if (network == state::v1::NAMESPACE_MODE_NODE) return "host";
+    if (network == state::v1::NAMESPACE_MODE_NONE) return "none";
+  }
+  return "bridge";
+}
+
+std::string NetworkId(const std::string& name) {
+  return Digest::Of("network " + name).hex();
+}
+
+std::string TimeText(UnixNanos time) {
+  if (time <= 0) return "0001-01-01T00:00:00Z";
+  std::string text = FormatRfc3339(time);  // nine digits and Z
+  text.pop_back();
+  while (text.back() == '0') text.pop_back();
+  if (text.back() == '.') text.pop_back();
+  return text + "Z";
+}
+
+std::string HumanDuration(Duration duration) {
+  const int64_t seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(duration).count();
+  const auto many = [](int64_t count, const char* unit) {
+    return std::to_string(count) + " " + unit;
+  };
+  if (seconds < 1) return "Less than a second";
+  if (seconds == 1) return "1 second";
+  if (seconds < 60) return many(seconds, "seconds");
+  const int64_t minutes = seconds / 60;
+  if (minutes == 1) return "About a minute";
+  if (minutes < 60) return many(minutes, "minutes");
+  const int64_t hours = (seconds + 1800) / 3600;
+  if (hours == 1) return "About an hour";
+  if (hours < 48) return many(hours, "hours");
+  if (hours < 24 * 14) return many(hours / 24, "days");
+  if (hours < 24 * 60) return many(hours / 24 / 7, "weeks");
+  if (hours < 24 * 365 * 2) return many(hours / 24 / 30, "months");
+  return many(hours / 24 / 365, "years");
+}
+
+Json InspectJson(const View& view, const Surroundings& around) {
+  const auto& record = *view.container;
+  const std::vector<std::string> argv = Argv(view);
+  Json json = {
+      {"Id", record.id()},
+      {"Created", TimeText(record.created_at())},
+      {"Path", argv.empty() ? "" : argv[0]},
+      {"Args", argv.empty()
+                   ? std::vector<std::string>()
+                   : std::vector<std::string>(argv.begin() + 1, argv.end())},
+      {"State", StateJson(view, around)},
+      {"Image", record.config().image_id()},
+      {"LogPath", record.log_path()},
+      {"Name", "/" + view.name()},
+      {"RestartCount",
+       view.notes.restart_policy() == "no" ? 0 : record.restart_count()},
+      {"Driver", "overlay2"},
+      {"Platform", "linux"},
+      {"MountLabel", ""},
+      {"ProcessLabel", ""},
+      {"AppArmorProfile", ""},
+      {"ExecIDs", nullptr},
+      {"HostConfig", HostConfigJson(view)},
+      {"GraphDriver", {{"Name", "overlay2"}, {"Data", nullptr}}},
+      {"Mounts", MountsJson(view, around)},
+      {"Config", ConfigJson(view)}};
+  const std::string files =
+      view.sandbox == nullptr ? "" : view.sandbox->directory().root_path();
+  json["ResolvConfPath"] = files.empty() ? "" : files + "/resolv.conf";
+  json["HostnamePath"] = files.empty() ? "" : files + "/hostname";
+  json["HostsPath"] = files.empty() ? "" : files + "/hosts";
+
+  const Json networks = NetworksJson(view);
+  Json settings = {
+      {"Bridge", ""},
+      {"SandboxID", record.sandbox_id()},
+      {"SandboxKey",
+       view.sandbox == nullptr ? "" : view.sandbox->namespaces().network()},
+      {"HairpinMode", false},
+      {"LinkLocalIPv6Address", ""},
+      {"LinkLocalIPv6PrefixLen", 0},
+      {"SecondaryIPAddresses", nullptr},
+      {"SecondaryIPv6Addresses", nullptr},
+      {"Ports", PortMapJson(view)},
+      {"Networks", networks}};
+  // The default network's addresses are repeated at the top.
+  const Json endpoint = networks.value("bridge", EndpointJson(View{}, "none"));
+  for (const char* member :
+       {"EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen",
+        "IPAddress", "IPPrefixLen", "IPv6Gateway", "MacAddress"}) {
+    settings[member] = endpoint[member];
+  }
+  json["NetworkSettings"] = std::move(settings);
+  return json;
+}
+
+Json SummaryJson(const View& view, const Surroundings& around) {
+  const auto& record = *view.container;
+  std::vector<std::string> words = Argv(view);
+  return {{"Id", record.id()},
+          {"Names", {"/" + view.name()}},
+          {"Image", ImageName(view)},
+          {"ImageID", record.config().image_id()},
+          {"Command", Join(words, " ")},
+          {"Created", record.created_at() / 1000000000},
+          {"Ports", PortListJson(view)},
+          {"Labels", Labels(view)},
+          {"State", view.state(around.restarting)},
+          {"Status", StatusText(view, around)},
+          {"HostConfig", {{"NetworkMode", NetworkModeOf(view)}}},
+          {"NetworkSettings", {{"Networks", NetworksJson(view)}}},
+          {"Mounts", MountsJson(view, around)}};
+}
+
+}  // namespace berth::docker

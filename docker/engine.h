@@ -1,0 +1,79 @@
+#ifndef DOCKER_ENGINE_H_
+#define DOCKER_ENGINE_H_
+
+#include <string>
+
+#include "base/context.h"
+#include "base/keyed_mutex.h"
+#include "base/status.h"
+#include "docker/background.h"
+#include "docker/container_json.h"
+#include "docker/event_log.h"
+#include "docker/exec_table.h"
+#include "docker/notes.h"
+#include "docker/volume_store.h"
+#include "image/image_service.h"
+#include "sandbox/container_manager.h"
+#include "sandbox/sandbox_manager.h"
+#include "sandbox/world.h"
+
+namespace berth::docker {
+
+class RestartMonitor;
+
+struct EngineSettings {
+  std::string root;     // of the daemon; volumes/ and docker/ are made below it
+  std::string version;  // of the daemon
+  std::string id;       // of this installation, stable
+  // Of the default network, for inspection.
+  std::string bridge;
+  std::string subnet;
+};
+
+// All that the routes act through. It owns no state beside the volumes and
+// what may be lost with this process.
+struct Engine {
+  Engine(EngineSettings s, sandbox::World& w, sandbox::SandboxManager& sm,
+         sandbox::ContainerManager& cm, image::ImageService& is)
+      : settings(std::move(s)),
+        world(w),
+        sandboxes(sm),
+        containers(cm),
+        images(is),
+        volumes(settings.root + "/volumes"),
+        events(w.events(), w.inventory()) {}
+
+  const sandbox::Inventory& inventory() const { return world.inventory(); }
+
+  const EngineSettings settings;
+  sandbox::World& world;
+  sandbox::SandboxManager& sandboxes;
+  sandbox::ContainerManager& containers;
+  image::ImageService& images;
+  VolumeStore volumes;
+  EventLog events;
+  ExecTable execs;
+  RestartMonitor* monitor = nullptr;
+  // By container id: start, restart and what follows an exit. Never held
+  // while a process is waited for, but by restart.
+  KeyedMutex lifecycle;
+  // One key: names are given one at a time.
+  KeyedMutex names;
+  // Ends of exec processes; the first to be destroyed.
+  Background background;
+};
+
+// All containers of the node: ours and the pods'. Oldest first.
+std::vector<View> AllViews(const Engine& engine);
+// By full id, name, or unique beginning of an id; NOT_FOUND in Docker's words.
+StatusOr<View> FindView(const Engine& engine, const std::string& text);
+// The same, for a change: FAILED_PRECONDITION for a pod's container.
+StatusOr<View> FindOurs(const Engine& engine, const std::string& text);
+// By full id; null container if it is gone.
+View ViewOf(const Engine& engine, const std::string& id);
+
+Surroundings SurroundingsOf(const Engine& engine, const View& view);
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_ENGINE_H_

@@ -1,0 +1,172 @@
+#include "docker/event_log.h"
+
+#include <utility>
+
+#include "docker/notes.h"
+
+namespace berth::docker {
+namespace {
+
+constexpr size_t kKept = 256;
+// A reader without a deadline looks for its context's end this often.
+constexpr Duration kLookAgain = std::chrono::milliseconds(200);
+
+using sandbox::Event;
+
+const char* ActionOf(Event::Type type) {
+  switch (type) {
+    case Event::Type::kContainerCreated:
+      return "create";
+    case Event::Type::kContainerStarted:
+      return "start";
+    case Event::Type::kContainerExited:
+      return "die";
+    case Event::Type::kContainerRemoved:
+      return "destroy";
+    case Event::Type::kContainerPaused:
+      return "pause";
+    case Event::Type::kContainerResumed:
+      return "unpause";
+    case Event::Type::kContainerUpdated:
+      return "update";
+    case Event::Type::kContainerOom:
+      return "oom";
+    case Event::Type::kContainerRenamed:
+      return "rename";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+Json DockerEvent::ToJson() const {
+  Json json = {{"Type", type},
+               {"Action", action},
+               {"Actor", {{"ID", id}, {"Attributes", attributes}}},
+               {"scope", "local"},
+               {"time", time / 1000000000},
+               {"timeNano", time}};
+  if (type == "container" || type == "image") {
+    json["status"] = action;
+    json["id"] = id;
+    const auto image = attributes.find("image");
+    if (image != attributes.end()) json["from"] = image->second;
+  }
+  return json;
+}
+
+EventLog::EventLog(sandbox::EventBus& bus, const sandbox::Inventory& inventory)
+    : inventory_(inventory),
+      until_(Context::Background("docker events").WithCancel()),
+      subscription_(bus.Subscribe({})),
+      translator_([this] { Translate(); }) {}
+
+EventLog::~EventLog() {
+  until_.Cancel();
+  translator_.join();
+}
+
+void EventLog::Translate() {
+  while (!until_.cancelled()) {
+    const StatusOr<Event> event = subscription_->Next(until_);
+    if (event.ok()) {
+      Take(*event);
+    } else if (event.status().code() != StatusCode::kResourceExhausted) {
+      return;  // the bus is gone, or we are
+    }
+  }
+}
+
+void EventLog::Take(const Event& event) {
+  const char* action = ActionOf(event.type);
+  if (action == nullptr || event.container_id.empty()) return;
+  std::map<std::string, std::string> more;
+  if (event.type == Event::Type::kContainerExited) {
+    more["exitCode"] = std::to_string(event.exit_code);
+  }
+  PublishContainer(action, event.container_id, std::move(more));
+  if (event.type == Event::Type::kContainerRemoved) {
+    MutexLock lock(mutex_);
+    known_.erase(event.container_id);
+  }
+}
+
+std::map<std::string, std::string> EventLog::AttributesOf(
+    const std::string& id) {
+  const sandbox::ContainerStatus container =
+      inventory_.FindContainer(sandbox::ContainerId(id));
+  if (container == nullptr) {
+    MutexLock lock(mutex_);
+    const auto found = known_.find(id);
+    return found == known_.end() ? std::map<std::string, std::string>()
+                                 : found->second;
+  }
+  View view;
+  view.container = container;
+  view.sandbox =
+      inventory_.FindSandbox(sandbox::SandboxId(container->sandbox_id()));
+  const auto& config = container->config();
+  std::map<std::string, std::string> attributes(config.labels().begin(),
+                                                config.labels().end());
+  attributes["image"] = config.user_specified_image().empty()
+                            ? config.image()
+                            : config.user_specified_image();
+  attributes["name"] = view.name();
+  MutexLock lock(mutex_);
+  known_[id] = attributes;
+  return attributes;
+}
+
+void EventLog::PublishContainer(const std::string& action,
+                                const std::string& id,
+                                std::map<std::string, std::string> more) {
+  std::map<std::string, std::string> attributes = AttributesOf(id);
+  attributes.merge(more);
+  Publish("container", action, id, std::move(attributes));
+}
+
+void EventLog::Publish(const std::string& type, const std::string& action,
+                       const std::string& id,
+                       std::map<std::string, std::string> attributes) {
+  MutexLock lock(mutex_);
+  DockerEvent event;
+  event.number = next_++;
+  event.time = Now();
+  event.type = type;
+  event.action = action;
+  event.id = id;
+  event.attributes = std::move(attributes);
+  kept_.push_back(std::move(event));
+  if (kept_.size() > kKept) kept_.pop_front();
+  added_.SignalAll();
+}
+
+uint64_t EventLog::Next() const {
+  MutexLock lock(mutex_);
+  return next_;
+}
+
+StatusOr<std::vector<DockerEvent>> EventLog::Read(const Context& ctx,
+                                                  uint64_t number) {
+  MutexLock lock(mutex_);
+  while (next_ <= number) {
+    RETURN_IF_ERROR(ctx.Check());
+    added_.WaitUntil(mutex_,
+                     std::chrono::steady_clock::now() +
+                         std::chrono::duration_cast<SteadyTime::duration>(
+                             ctx.Remaining(kLookAgain)));
+  }
+  std::vector<DockerEvent> events;
+  for (const DockerEvent& event : kept_) {
+    if (event.number >= number) events.push_back(event);
+  }
+  return events;
+}
+
+std::vector<DockerEvent> EventLog::Kept() const {
+  MutexLock lock(mutex_);
+  return {kept_.begin(), kept_.end()};
+}
+
+}  // namespace berth::docker

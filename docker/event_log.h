@@ -1,0 +1,79 @@
+#ifndef DOCKER_EVENT_LOG_H_
+#define DOCKER_EVENT_LOG_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/json.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "sandbox/event_bus.h"
+#include "sandbox/inventory.h"
+
+namespace berth::docker {
+
+// One of Docker's events.
+struct DockerEvent {
+  uint64_t number = 0;  // in order, without gaps
+  UnixNanos time = 0;
+  std::string type;    // "container", "image", "volume"
+  std::string action;  // "start", "exec_create: ls -l"
+  std::string id;
+  std::map<std::string, std::string> attributes;
+
+  Json ToJson() const;
+};
+
+// What happened lately, in Docker's words: the bus's events, translated, and
+// those of this door alone (pull, attach, kill). Keeps the last few for those
+// who ask for the past, as Docker does. Thread-safe.
+class EventLog {
+ public:
+  EventLog(sandbox::EventBus& bus, const sandbox::Inventory& inventory);
+  ~EventLog();
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
+
+  void Publish(const std::string& type, const std::string& action,
+               const std::string& id,
+               std::map<std::string, std::string> attributes);
+  // With the container's own attributes: its labels, image and name.
+  void PublishContainer(const std::string& action, const std::string& id,
+                        std::map<std::string, std::string> more = {});
+
+  // The number that the next event will have.
+  uint64_t Next() const;
+  // Events from `number` on, waiting for the first of them until the context
+  // ends; older ones may be lost already.
+  StatusOr<std::vector<DockerEvent>> Read(const Context& ctx, uint64_t number);
+  // Those that are kept.
+  std::vector<DockerEvent> Kept() const;
+
+ private:
+  void Translate();
+  void Take(const sandbox::Event& event);
+  std::map<std::string, std::string> AttributesOf(const std::string& id);
+
+  const sandbox::Inventory& inventory_;
+  const Context until_;
+  const std::shared_ptr<sandbox::Subscription> subscription_;
+
+  mutable Mutex mutex_;
+  CondVar added_;
+  uint64_t next_ GUARDED_BY(mutex_) = 1;
+  std::deque<DockerEvent> kept_ GUARDED_BY(mutex_);
+  // Of containers that exist, for when they do no longer.
+  std::map<std::string, std::map<std::string, std::string>> known_
+      GUARDED_BY(mutex_);
+  std::thread translator_;
+};
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_EVENT_LOG_H_

@@ -1,0 +1,136 @@
+#include "docker/lifecycle.h"
+
+#include <fcntl.h>
+#include <glog/logging.h>
+
+#include <set>
+#include <utility>
+
+#include "base/fs/tree.h"
+#include "base/strings.h"
+#include "docker/restart_monitor.h"
+#include "sandbox/ids.h"
+
+namespace berth::docker {
+namespace {
+
+using sandbox::ContainerId;
+using sandbox::SandboxId;
+
+SandboxId SandboxOf(const View& view) {
+  return SandboxId(view.container->sandbox_id());
+}
+
+// Published by somebody else, by us or by any program of the host.
+Status CheckPorts(const Engine& engine, const View& view) {
+  if (view.sandbox == nullptr) return OkStatus();
+  std::set<std::string> wanted;
+  const auto key = [](const state::v1::PortMapping& port) {
+    return std::to_string(port.host_port()) + "/" +
+           std::to_string(port.protocol());
+  };
+  for (const auto& port : view.sandbox->config().port_mappings()) {
+    if (port.host_port() > 0) wanted.insert(key(port));
+  }
+  if (wanted.empty()) return OkStatus();
+  for (const View& other : AllViews(engine)) {
+    if (other.id() == view.id() || !other.running() || !other.sandbox) continue;
+    for (const auto& port : other.sandbox->config().port_mappings()) {
+      if (port.host_port() == 0 || wanted.count(key(port)) == 0) continue;
+      const std::string ip =
+          port.host_ip().empty() ? "0.0.0.0" : port.host_ip();
+      return Internal(
+          "driver failed programming external connectivity on endpoint " +
+          view.name() + ": Bind for " + ip + ":" +
+          std::to_string(port.host_port()) +
+          " failed: port is already allocated");
+    }
+  }
+  return OkStatus();
+}
+
+Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
+  RETURN_IF_ERROR(CheckPorts(engine, view));
+  RETURN_IF_ERROR(engine.sandboxes.Start(ctx, SandboxOf(view)));
+  return engine.containers.Start(ctx, ContainerId(view.id()));
+}
+
+void LogFailure(const std::string& doing, const Status& status) {
+  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
+}
+
+}  // namespace
+
+Status MarkStoppedByHand(Engine& engine, const Context& ctx, const View& view,
+                         bool stopped) {
+  if (view.notes.stopped_by_hand == stopped) return OkStatus();
+  Notes notes = view.notes;
+  notes.stopped_by_hand = stopped;
+  return engine.containers.SetDoorNotes(ctx, ContainerId(view.id()),
+                                        SerializeNotes(notes));
+}
+
+Status StartContainer(Engine& engine, const Context& ctx, const View& view) {
+  RETURN_IF_ERROR(MarkStoppedByHand(engine, ctx, view, false));
+  const Status started = StartBoth(engine, ctx, view);
+  if (started.ok()) return OkStatus();
+  // Its own context, as that of the request may have ended.
+  const Context clean_up = Context::Background(ctx.request_id());
+  LogFailure("stop the sandbox of container " + view.id(),
+             engine.sandboxes.Stop(clean_up, SandboxOf(view)));
+  if (view.notes.auto_remove()) {
+    LogFailure("remove container " + view.id(),
+               RemoveContainer(engine, clean_up, view, true));
+  }
+  return started;
+}
+
+std::vector<std::string> UsersOf(const Engine& engine,
+                                 const std::string& volume) {
+  std::vector<std::string> users;
+  for (const View& view : AllViews(engine)) {
+    for (const auto& mount : view.container->config().mounts()) {
+      if (mount.volume() == volume) {
+        users.push_back(view.id());
+        break;
+      }
+    }
+  }
+  return users;
+}
+
+Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
+                       bool volumes) {
+  RETURN_IF_ERROR(engine.sandboxes.Remove(ctx, SandboxOf(view)));
+  if (!view.notes.log_directory.empty()) {
+    LogFailure("remove the log of container " + view.id(),
+               RemoveTree(AT_FDCWD, view.notes.log_directory));
+  }
+  if (!volumes) return OkStatus();
+  for (const auto& mount : view.container->config().mounts()) {
+    if (mount.volume().empty()) continue;
+    const StatusOr<Volume> volume = engine.volumes.Get(mount.volume());
+    if (!volume.ok() || !volume->anonymous()) continue;
+    if (!UsersOf(engine, volume->name).empty()) continue;
+    LogFailure("remove volume " + volume->name,
+               engine.volumes.Remove(volume->name));
+  }
+  return OkStatus();
+}
+
+Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
+  KeyedMutex::Lock lock(engine.lifecycle, id);
+  const View view = ViewOf(engine, id);
+  if (view.container == nullptr || !view.ours()) return OkStatus();
+  if (view.container->phase() != state::v1::CONTAINER_PHASE_EXITED) {
+    return OkStatus();
+  }
+  if (engine.monitor != nullptr && engine.monitor->Schedule(view)) {
+    return OkStatus();
+  }
+  RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
+  if (!view.notes.auto_remove()) return OkStatus();
+  return RemoveContainer(engine, ctx, view, true);
+}
+
+}  // namespace berth::docker

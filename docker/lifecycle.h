@@ -1,0 +1,36 @@
+// Docker's verbs that take more than one of the managers'.
+#ifndef DOCKER_LIFECYCLE_H_
+#define DOCKER_LIFECYCLE_H_
+
+#include <string>
+
+#include "base/context.h"
+#include "base/status.h"
+#include "docker/engine.h"
+
+namespace berth::docker {
+
+// Sandbox, then container. The caller holds the container's lifecycle lock. A
+// start that fails leaves neither running, and with AutoRemove nothing at all.
+Status StartContainer(Engine& engine, const Context& ctx, const View& view);
+
+// Keeps the notes' mark that a person ended (or started) it.
+Status MarkStoppedByHand(Engine& engine, const Context& ctx, const View& view,
+                         bool stopped);
+
+// What follows an exit: nothing if it runs again, else the restart policy, the
+// end of the sandbox, AutoRemove. Takes the lifecycle lock.
+Status SettleExit(Engine& engine, const Context& ctx, const std::string& id);
+
+// The container with its sandbox and log; its anonymous volumes too if
+// `volumes`. The caller holds the lifecycle lock.
+Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
+                       bool volumes);
+
+// Names of the containers that use a volume.
+std::vector<std::string> UsersOf(const Engine& engine,
+                                 const std::string& volume);
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_LIFECYCLE_H_

@@ -1,0 +1,96 @@
+#include "docker/notes.h"
+
+#include "base/strings.h"
+#include "docker/start_error.h"
+
+namespace berth::docker {
+namespace {
+
+Json Member(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() ? Json() : *found;
+}
+
+}  // namespace
+
+bool Notes::auto_remove() const {
+  const Json value = Member(host_config, "AutoRemove");
+  return value.is_boolean() && value.get<bool>();
+}
+
+std::string Notes::restart_policy() const {
+  const Json name = Member(Member(host_config, "RestartPolicy"), "Name");
+  return name.is_string() && name != "" ? name.get<std::string>() : "no";
+}
+
+int64_t Notes::max_retries() const {
+  const Json count =
+      Member(Member(host_config, "RestartPolicy"), "MaximumRetryCount");
+  return count.is_number_integer() ? count.get<int64_t>() : 0;
+}
+
+std::string SerializeNotes(const Notes& notes) {
+  return DumpJson({{"Config", notes.config},
+                   {"HostConfig", notes.host_config},
+                   {"StoppedByHand", notes.stopped_by_hand},
+                   {"LogDirectory", notes.log_directory}});
+}
+
+Notes ParseNotes(const std::string& bytes) {
+  Notes notes;
+  const StatusOr<Json> json = ParseJson(bytes, "notes");
+  if (!json.ok() || !json->is_object()) return notes;
+  JsonReader reader(*json, "notes");
+  if (const Json* found = reader.Find("Config")) notes.config = *found;
+  if (const Json* found = reader.Find("HostConfig")) {
+    notes.host_config = *found;
+  }
+  reader.Get("StoppedByHand", notes.stopped_by_hand);
+  reader.Get("LogDirectory", notes.log_directory);
+  return notes;
+}
+
+bool View::ours() const {
+  return sandbox == nullptr ||
+         sandbox->config().kind() == state::v1::SANDBOX_KIND_STANDALONE;
+}
+
+std::string View::name() const {
+  if (ours()) return container->config().name();
+  const auto& pod = sandbox->config().metadata();
+  return "k8s_" + container->config().name() + "_" + pod.name() + "_" +
+         pod.namespace_() + "_" + pod.uid() + "_" +
+         std::to_string(container->config().attempt());
+}
+
+bool View::running() const {
+  return container->phase() == state::v1::CONTAINER_PHASE_RUNNING ||
+         container->phase() == state::v1::CONTAINER_PHASE_STOPPING;
+}
+
+bool View::failed_start() const {
+  return container->phase() == state::v1::CONTAINER_PHASE_EXITED &&
+         container->reason() == "StartError";
+}
+
+std::string View::state(bool restarting) const {
+  if (restarting) return "restarting";
+  switch (container->phase()) {
+    case state::v1::CONTAINER_PHASE_RUNNING:
+    case state::v1::CONTAINER_PHASE_STOPPING:
+      return container->paused() ? "paused" : "running";
+    case state::v1::CONTAINER_PHASE_EXITED:
+      return failed_start() ? "created" : "exited";
+    case state::v1::CONTAINER_PHASE_REMOVING:
+      return "removing";
+    default:
+      return "created";
+  }
+}
+
+int View::exit_code() const {
+  return failed_start() ? StartErrorCode(container->message())
+                        : container->exit_code();
+}
+
+}  // namespace berth::docker

@@ -1,0 +1,56 @@
+#ifndef DOCKER_NOTES_H_
+#define DOCKER_NOTES_H_
+
+#include <string>
+
+#include "base/json.h"
+#include "sandbox/inventory.h"
+
+namespace berth::docker {
+
+// What this door keeps with a container of its own (door_notes): the request
+// it was made by, from which inspect answers, and what was done by hand since.
+// A value; no container of the other door has it.
+struct Notes {
+  Json config = Json::object();
+  Json host_config = Json::object();
+  // Stopped or killed by a person: no restart policy brings it back, but
+  // "always" at the next start of the daemon.
+  bool stopped_by_hand = false;
+  // Directory of the log; removed with the container.
+  std::string log_directory;
+
+  bool auto_remove() const;
+  std::string restart_policy() const;  // "no" if there is none
+  int64_t max_retries() const;         // of on-failure; 0: no limit
+};
+
+std::string SerializeNotes(const Notes& notes);
+// Notes that cannot be read are empty ones.
+Notes ParseNotes(const std::string& bytes);
+
+// One container as this door sees it.
+struct View {
+  sandbox::ContainerStatus container;
+  sandbox::SandboxStatus sandbox;  // null while the sandbox is being removed
+  Notes notes;                     // of a container of ours
+
+  const std::string& id() const { return container->id(); }
+  // Made by this door, rather than a pod's.
+  bool ours() const;
+  // Without the slash: its own, or "k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT".
+  std::string name() const;
+  bool running() const;  // alive, paused included
+  bool tty() const { return container->config().tty(); }
+  // Docker's word: created, running, paused, restarting, removing, exited.
+  std::string state(bool restarting) const;
+  // Of the first process; for one that could not be started what a shell
+  // would say (127, 126), else 128.
+  int exit_code() const;
+  // It has been tried and never ran.
+  bool failed_start() const;
+};
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_NOTES_H_

@@ -1,0 +1,161 @@
+#include "docker/restart_monitor.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "docker/lifecycle.h"
+
+namespace berth::docker {
+namespace {
+
+using sandbox::Event;
+
+constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
+constexpr Duration kLastDelay = std::chrono::minutes(1);
+constexpr Duration kLongRun = std::chrono::seconds(10);
+constexpr Duration kIdle = std::chrono::hours(1);
+
+void LogFailure(const std::string& doing, const Status& status) {
+  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
+}
+
+}  // namespace
+
+bool WantsRestart(const View& view) {
+  if (view.notes.stopped_by_hand || view.failed_start()) return false;
+  const std::string policy = view.notes.restart_policy();
+  if (policy == "always" || policy == "unless-stopped") return true;
+  if (policy != "on-failure" || view.exit_code() == 0) return false;
+  const int64_t most = view.notes.max_retries();
+  return most == 0 || view.container->restart_count() < most;
+}
+
+RestartMonitor::RestartMonitor(Engine& engine)
+    : engine_(engine),
+      until_(Context::Background("restart monitor").WithCancel()),
+      subscription_(engine.world.events().Subscribe(
+          {{Event::Type::kContainerExited}, "", ""})) {
+  // The threads' work asks it.
+  engine_.monitor = this;
+  exits_ = std::thread([this] { FollowExits(); });
+  starts_ = std::thread([this] { StartDue(); });
+}
+
+RestartMonitor::~RestartMonitor() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    changed_.SignalAll();
+  }
+  until_.Cancel();
+  exits_.join();
+  starts_.join();
+}
+
+bool RestartMonitor::Schedule(const View& view) {
+  if (!WantsRestart(view)) return false;
+  const Duration ran(view.container->finished_at() -
+                     view.container->started_at());
+  MutexLock lock(mutex_);
+  Wait& wait = waits_[view.id()];
+  if (wait.pending) return true;
+  wait.delay = wait.delay == Duration::zero() || ran >= kLongRun
+                   ? kFirstDelay
+                   : std::min(2 * wait.delay, kLastDelay);
+  wait.due = std::chrono::steady_clock::now() +
+             std::chrono::duration_cast<SteadyTime::duration>(wait.delay);
+  wait.pending = true;
+  changed_.SignalAll();
+  return true;
+}
+
+void RestartMonitor::Forget(const std::string& id) {
+  MutexLock lock(mutex_);
+  waits_.erase(id);
+}
+
+bool RestartMonitor::Waiting(const std::string& id) const {
+  MutexLock lock(mutex_);
+  const auto found = waits_.find(id);
+  return found != waits_.end() && found->second.pending;
+}
+
+// What ended while nobody was there to see it, and what must run.
+void RestartMonitor::CatchUp() {
+  for (const View& view : AllViews(engine_)) {
+    if (!view.ours()) continue;
+    const auto phase = view.container->phase();
+    if (phase != state::v1::CONTAINER_PHASE_EXITED) continue;
+    // "always" outlives even a stop by hand.
+    if (view.notes.restart_policy() == "always" && view.notes.stopped_by_hand) {
+      LogFailure("restart container " + view.id(),
+                 MarkStoppedByHand(engine_, until_, view, false));
+    }
+    LogFailure("wind up container " + view.id(),
+               SettleExit(engine_, until_, view.id()));
+  }
+}
+
+void RestartMonitor::FollowExits() {
+  CatchUp();
+  while (!until_.cancelled()) {
+    const StatusOr<Event> event = subscription_->Next(until_);
+    if (event.ok()) {
+      LogFailure("wind up container " + event->container_id,
+                 SettleExit(engine_, until_, event->container_id));
+    } else if (event.status().code() == StatusCode::kResourceExhausted) {
+      CatchUp();  // some exits were not told
+    } else {
+      return;
+    }
+  }
+}
+
+void RestartMonitor::StartOne(const std::string& id) {
+  KeyedMutex::Lock lock(engine_.lifecycle, id);
+  {
+    MutexLock waits(mutex_);
+    const auto found = waits_.find(id);
+    if (found == waits_.end() || !found->second.pending) return;
+  }
+  const View view = ViewOf(engine_, id);
+  Status started = OkStatus();
+  if (view.container != nullptr && WantsRestart(view)) {
+    started = StartContainer(engine_, until_, view);
+  }
+  LogFailure("restart container " + id, started);
+  MutexLock waits(mutex_);
+  const auto found = waits_.find(id);
+  if (found == waits_.end()) return;
+  if (started.ok() && view.container != nullptr) {
+    found->second.pending = false;  // its delay is kept for the next exit
+  } else {
+    waits_.erase(found);
+  }
+}
+
+void RestartMonitor::StartDue() {
+  while (true) {
+    std::string due;
+    {
+      MutexLock lock(mutex_);
+      if (stopping_) return;
+      SteadyTime next = std::chrono::steady_clock::now() +
+                        std::chrono::duration_cast<SteadyTime::duration>(kIdle);
+      for (const auto& [id, wait] : waits_) {
+        if (!wait.pending || wait.due >= next) continue;
+        next = wait.due;
+        due = id;
+      }
+      if (next > std::chrono::steady_clock::now()) {
+        changed_.WaitUntil(mutex_, next);
+        continue;
+      }
+    }
+    StartOne(due);
+  }
+}
+
+}  // namespace berth::docker

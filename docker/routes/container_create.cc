@@ -1,0 +1,235 @@
+// POST /containers/create.
+#include "docker/routes/container_create.h"
+
+#include <glog/logging.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/undo.h"
+#include "base/unique_fd.h"
+#include "docker/create_request.h"
+#include "docker/engine.h"
+#include "docker/names.h"
+#include "image/reference.h"
+
+namespace berth::docker {
+namespace {
+
+using image::Image;
+
+void LogFailure(const std::string& doing, const Status& status) {
+  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
+}
+
+StatusOr<Image> ImageOf(const Engine& engine, const Call& call,
+                        const std::string& name) {
+  if (name.empty()) return InvalidArgument("no image specified");
+  StatusOr<Image> image = engine.images.Resolve(name);
+  if (!image.ok()) {
+    if (!IsNotFound(image.status()) &&
+        image.status().code() != StatusCode::kInvalidArgument) {
+      return image.status();
+    }
+    const StatusOr<image::Reference> reference = image::Reference::Parse(name);
+    if (!reference.ok()) {
+      return InvalidArgument("invalid reference format: " +
+                             Message(reference.status()));
+    }
+    // The CLI pulls when it reads this.
+    return NotFound("No such image: " + reference->Familiar());
+  }
+  const std::string platform = call.Query("platform");
+  const auto& ours = image->record.platform();
+  const std::string have = ours.os() + "/" + ours.architecture();
+  if (!platform.empty() && platform != have &&
+      !StartsWith(platform, have + "/")) {
+    return NotFound("image with reference " + name +
+                    " was found but does not provide the specified platform (" +
+                    platform + ")");
+  }
+  return image;
+}
+
+// One that no container has; INVALID_ARGUMENT or the conflict otherwise.
+StatusOr<std::string> ChooseName(const Engine& engine,
+                                 const std::string& asked) {
+  std::map<std::string, std::string> taken;
+  for (const View& view : AllViews(engine)) taken[view.name()] = view.id();
+  if (!asked.empty()) {
+    const std::string name = asked.front() == '/' ? asked.substr(1) : asked;
+    RETURN_IF_ERROR(CheckName(name, "container"));
+    const auto holder = taken.find(name);
+    if (holder == taken.end()) return name;
+    return AlreadyExists(
+        "Conflict. The container name \"/" + name +
+        "\" is already in use by container \"" + holder->second +
+        "\". You have to remove (or rename) that container to be able to "
+        "reuse that name.");
+  }
+  std::string name = RandomName();
+  for (int i = 2; taken.count(name) > 0; ++i) {
+    name = RandomName() + std::to_string(i);
+  }
+  return name;
+}
+
+// A port that nobody listens on now.
+StatusOr<uint32_t> FreePort(state::v1::Protocol protocol) {
+  const bool udp = protocol == state::v1::PROTOCOL_UDP;
+  const UniqueFd probe(
+      socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return Errno(errno, "make a socket");
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  socklen_t size = sizeof(address);
+  auto* plain = reinterpret_cast<sockaddr*>(&address);
+  if (bind(probe.get(), plain, size) != 0 ||
+      getsockname(probe.get(), plain, &size) != 0) {
+    return Errno(errno, "find a free port");
+  }
+  return ntohs(address.sin_port);
+}
+
+Status ChoosePorts(state::v1::SandboxConfig& sandbox) {
+  for (auto& mapping : *sandbox.mutable_port_mappings()) {
+    if (mapping.host_port() != 0) continue;
+    ASSIGN_OR_RETURN(const uint32_t port, FreePort(mapping.protocol()));
+    mapping.set_host_port(port);
+  }
+  return OkStatus();
+}
+
+// "container:NAME" of the three namespaces.
+Status FindTargets(const Engine& engine, CreateRequest& request) {
+  auto& sandbox = *request.sandbox.mutable_namespaces();
+  auto& container = *request.container.mutable_security()->mutable_namespaces();
+  if (!request.network_container.empty()) {
+    ASSIGN_OR_RETURN(const View target,
+                     FindView(engine, request.network_container));
+    sandbox.set_network_target(target.container->sandbox_id());
+    container.set_network_target(target.container->sandbox_id());
+    request.host_config["NetworkMode"] = "container:" + target.id();
+    if (request.sandbox.port_mappings_size() > 0) {
+      return InvalidArgument(
+          "conflicting options: port publishing and the container type "
+          "network mode");
+    }
+  }
+  if (!request.pid_container.empty()) {
+    ASSIGN_OR_RETURN(const View target,
+                     FindView(engine, request.pid_container));
+    sandbox.set_target_id(target.id());
+    container.set_target_id(target.id());
+  }
+  if (!request.ipc_container.empty()) {
+    ASSIGN_OR_RETURN(const View target,
+                     FindView(engine, request.ipc_container));
+    sandbox.set_ipc_target(target.container->sandbox_id());
+    container.set_ipc_target(target.container->sandbox_id());
+  }
+  return OkStatus();
+}
+
+std::map<std::string, std::string> TextMap(const Json& json) {
+  std::map<std::string, std::string> map;
+  if (!json.is_object()) return map;
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_string()) map[key] = value.get<std::string>();
+  }
+  return map;
+}
+
+Status MakeVolumes(Engine& engine, CreateRequest& request, Undo& undo) {
+  for (const VolumeUse& use : request.volumes) {
+    std::map<std::string, std::string> labels = TextMap(use.labels);
+    if (use.anonymous) labels["com.docker.volume.anonymous"] = "";
+    const bool fresh = IsNotFound(engine.volumes.Get(use.name).status());
+    ASSIGN_OR_RETURN(
+        const Volume volume,
+        engine.volumes.Create(use.name, labels, TextMap(use.driver_options)));
+    if (fresh) {
+      undo.Add([&engine, name = volume.name] {
+        LogFailure("remove volume " + name, engine.volumes.Remove(name));
+      });
+      engine.events.Publish("volume", "create", volume.name,
+                            {{"driver", "local"}});
+    }
+    request.container.mutable_mounts(use.mount)->set_host_path(
+        volume.mountpoint);
+  }
+  return OkStatus();
+}
+
+// What the host and the image add to the request.
+Status Complete(const Engine& engine, const Image& image,
+                const std::string& asked_image, CreateRequest& request) {
+  const std::string token = RandomId();
+  request.sandbox.mutable_metadata()->set_name(token);
+  request.container.set_image_id(image.id());
+  request.container.set_image(asked_image);
+  request.container.set_user_specified_image(asked_image);
+  if (!image.repo_digests.empty()) {
+    request.container.set_image_ref(image.repo_digests[0]);
+  }
+  const std::string log_type =
+      request.host_config.value("LogConfig", Json::object()).value("Type", "");
+  const std::string log_directory = engine.settings.root + "/docker/" + token;
+  RETURN_IF_ERROR(MakeDirectories(log_directory, 0700));
+  if (log_type != "none") {
+    request.container.mutable_log()->set_path(log_directory + "/json.log");
+  }
+  Notes notes;
+  notes.config = request.config;
+  notes.host_config = request.host_config;
+  notes.log_directory = log_directory;
+  request.container.set_door_notes(SerializeNotes(notes));
+  return OkStatus();
+}
+
+StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
+                               const CreateRequest& request, Undo& undo) {
+  ASSIGN_OR_RETURN(const sandbox::SandboxId sandbox,
+                   engine.sandboxes.Create(ctx, request.sandbox));
+  undo.Add([&engine, sandbox] {
+    LogFailure("remove sandbox " + sandbox.str(),
+               engine.sandboxes.Remove(Context::Background(), sandbox));
+  });
+  ASSIGN_OR_RETURN(const sandbox::ContainerId container,
+                   engine.containers.Create(ctx, sandbox, request.container));
+  return container.str();
+}
+
+}  // namespace
+
+Status CreateContainer(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Json body, call.Body());
+  JsonReader reader(body, "Config");
+  std::string asked_image;
+  reader.Get("Image", asked_image);
+  RETURN_IF_ERROR(reader.status());
+  ASSIGN_OR_RETURN(const Image image, ImageOf(engine, call, asked_image));
+  ASSIGN_OR_RETURN(CreateRequest request,
+                   ConvertCreate(body, image.record.config()));
+
+  KeyedMutex::Lock lock(engine.names, "names");
+  ASSIGN_OR_RETURN(const std::string name,
+                   ChooseName(engine, call.Query("name")));
+  request.container.set_name(name);
+  RETURN_IF_ERROR(FindTargets(engine, request));
+  RETURN_IF_ERROR(ChoosePorts(request.sandbox));
+  Undo undo;
+  RETURN_IF_ERROR(MakeVolumes(engine, request, undo));
+  RETURN_IF_ERROR(Complete(engine, image, asked_image, request));
+  ASSIGN_OR_RETURN(const std::string id,
+                   MakeBoth(engine, call.ctx, request, undo));
+  undo.Commit();
+  return call.Reply(201, {{"Id", id}, {"Warnings", Json::array()}});
+}
+
+}  // namespace berth::docker

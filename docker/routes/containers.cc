@@ -1,0 +1,415 @@
+// Containers: list, inspect and the lifecycle verbs.
+#include <signal.h>
+
+#include <algorithm>
+#include <regex>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/io/subprocess.h"
+#include "base/strings.h"
+#include "base/sys/process.h"
+#include "docker/call.h"
+#include "docker/container_json.h"
+#include "docker/engine.h"
+#include "docker/filters.h"
+#include "docker/lifecycle.h"
+#include "docker/names.h"
+#include "docker/restart_monitor.h"
+#include "docker/routes/container_create.h"
+#include "docker/start_error.h"
+#include "sandbox/ids.h"
+
+namespace berth::docker {
+namespace {
+
+using sandbox::ContainerId;
+
+constexpr int64_t kDefaultGrace = 10;
+constexpr Duration kForEver = std::chrono::hours(24 * 365);
+
+Status NotRunning(const View& view) {
+  return FailedPrecondition("container " + view.id() + " is not running");
+}
+
+bool MatchesName(const std::string& pattern, const std::string& name) {
+  try {
+    const std::regex regex(pattern);
+    return std::regex_search(name, regex) ||
+           std::regex_search("/" + name, regex);
+  } catch (const std::regex_error&) {
+    return false;
+  }
+}
+
+bool MatchesImage(const View& view, const std::string& wanted) {
+  const auto& config = view.container->config();
+  const std::string& name = config.user_specified_image().empty()
+                                ? config.image()
+                                : config.user_specified_image();
+  return name == wanted || name == wanted + ":latest" ||
+         name + ":latest" == wanted || StartsWith(config.image_id(), wanted) ||
+         StartsWith(config.image_id(), "sha256:" + wanted);
+}
+
+bool UsesVolume(const View& view, const std::string& wanted) {
+  const auto& mounts = view.container->config().mounts();
+  return std::any_of(mounts.begin(), mounts.end(), [&](const auto& mount) {
+    return mount.volume() == wanted || mount.container_path() == wanted ||
+           mount.host_path() == wanted;
+  });
+}
+
+bool Publishes(const View& view, const std::string& wanted) {
+  if (view.sandbox == nullptr) return false;
+  const auto& ports = view.sandbox->config().port_mappings();
+  const std::string number = wanted.substr(0, wanted.find('/'));
+  return std::any_of(ports.begin(), ports.end(), [&](const auto& port) {
+    return std::to_string(port.container_port()) == number ||
+           std::to_string(port.host_port()) == number;
+  });
+}
+
+bool Matches(const Filters& filters, const View& view,
+             const Surroundings& around) {
+  const auto& labels = view.container->config().labels();
+  return filters.MatchLabels({labels.begin(), labels.end()}) &&
+         filters.Any("id", [&](auto& w) { return StartsWith(view.id(), w); }) &&
+         filters.Any("name",
+                     [&](auto& w) { return MatchesName(w, view.name()); }) &&
+         filters.Any(
+             "status",
+             [&](auto& w) { return w == view.state(around.restarting); }) &&
+         filters.Any("exited",
+                     [&](auto& w) {
+                       return view.state(around.restarting) == "exited" &&
+                              w == std::to_string(view.exit_code());
+                     }) &&
+         filters.Any("ancestor",
+                     [&](auto& w) { return MatchesImage(view, w); }) &&
+         filters.Any("volume", [&](auto& w) { return UsesVolume(view, w); }) &&
+         filters.Any("network",
+                     [&](auto& w) {
+                       return w == NetworkModeOf(view) ||
+                              w == NetworkId(NetworkModeOf(view));
+                     }) &&
+         filters.Any("publish", [&](auto& w) { return Publishes(view, w); }) &&
+         filters.Any("expose", [&](auto& w) { return Publishes(view, w); }) &&
+         filters.Any("health", [](auto& w) { return w == "none"; }) &&
+         filters.Any("is-task", [](auto& w) { return w == "false"; });
+}
+
+// "before" and "since" name a container: by its age.
+StatusOr<int64_t> CreatedOf(const Engine& engine, const Filters& filters,
+                            const std::string& key) {
+  if (!filters.Has(key)) return 0;
+  ASSIGN_OR_RETURN(const View view, FindView(engine, *filters.Of(key).begin()));
+  return view.container->created_at();
+}
+
+Status List(Engine& engine, Call& call) {
+  static const auto& known = *new std::set<std::string>{
+      "ancestor", "before",  "exited", "expose", "health",
+      "id",       "is-task", "label",  "name",   "network",
+      "publish",  "since",   "status", "volume", "isolation"};
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), known));
+  ASSIGN_OR_RETURN(int64_t limit, call.Number("limit", 0));
+  ASSIGN_OR_RETURN(const int64_t before, CreatedOf(engine, filters, "before"));
+  ASSIGN_OR_RETURN(const int64_t since, CreatedOf(engine, filters, "since"));
+  // A limit or a filter on the state looks at stopped ones too.
+  const bool all = call.Flag("all") || limit > 0 || filters.Has("status") ||
+                   filters.Has("exited");
+  Json list = Json::array();
+  std::vector<View> views = AllViews(engine);
+  std::reverse(views.begin(), views.end());
+  for (const View& view : views) {
+    const Surroundings around = SurroundingsOf(engine, view);
+    const int64_t created = view.container->created_at();
+    if (!all && !view.running() && !around.restarting) continue;
+    if ((before > 0 && created >= before) || (since > 0 && created <= since)) {
+      continue;
+    }
+    if (!Matches(filters, view, around)) continue;
+    list.push_back(SummaryJson(view, around));
+    if (--limit == 0) break;
+  }
+  return call.Reply(200, list);
+}
+
+Status Inspect(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
+  Json json = InspectJson(view, SurroundingsOf(engine, view));
+  const std::vector<std::string> execs = engine.execs.Of(view.id());
+  if (!execs.empty()) json["ExecIDs"] = execs;
+  return call.Reply(200, json);
+}
+
+Status Start(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
+  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  view = ViewOf(engine, view.id());
+  if (view.container == nullptr) {
+    return NotFound("No such container: " + call.name);
+  }
+  if (view.running()) return call.Reply(304);
+  engine.monitor->Forget(view.id());
+  const Status started = StartContainer(engine, call.ctx, view);
+  if (started.ok()) return call.Reply(204);
+  // What the CLI makes of it hangs on the words.
+  const std::string text = StartErrorText(
+      "failed to create task for container: " + Message(started));
+  const int code = StartErrorCode(text);
+  return call.http.Respond(code == 128 ? 500 : 400, "application/json",
+                           DumpJson({{"message", text}}) + "\n");
+}
+
+StatusOr<Duration> GraceOf(const Call& call, const View& view) {
+  const auto& config = view.container->config();
+  ASSIGN_OR_RETURN(
+      const int64_t seconds,
+      call.Number("t", config.has_stop_timeout() ? config.stop_timeout()
+                                                 : kDefaultGrace));
+  return seconds < 0 || seconds > 365 * 24 * 3600
+             ? kForEver
+             : Duration(std::chrono::seconds(seconds));
+}
+
+StatusOr<int> SignalOf(const std::string& text) {
+  StatusOr<int> signal = ParseSignal(text);
+  if (!signal.ok()) return InvalidArgument("Invalid signal: " + text);
+  return signal;
+}
+
+// With a signal of the caller's choice, or the container's own.
+Status StopContainer(Engine& engine, Call& call, const View& view) {
+  ASSIGN_OR_RETURN(const Duration grace, GraceOf(call, view));
+  const ContainerId id(view.id());
+  const std::string signal_name = call.Query("signal");
+  if (signal_name.empty()) {
+    return engine.containers.Stop(call.ctx, id, grace);
+  }
+  ASSIGN_OR_RETURN(const int signal, SignalOf(signal_name));
+  RETURN_IF_ERROR(engine.containers.Kill(call.ctx, id, signal));
+  const Status gone =
+      engine.containers.Wait(call.ctx.WithTimeout(grace), id).status();
+  if (gone.ok() || IsNotFound(gone)) return OkStatus();
+  RETURN_IF_ERROR(call.ctx.Check());
+  return engine.containers.Stop(call.ctx, id, Duration::zero());
+}
+
+Status Stop(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
+  RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view, true));
+  const bool waited = engine.monitor->Waiting(view.id());
+  engine.monitor->Forget(view.id());
+  if (!view.running()) {
+    RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
+    return call.Reply(waited ? 204 : 304);
+  }
+  engine.events.PublishContainer(
+      "kill", view.id(),
+      {{"signal", std::to_string(view.container->stop_signal())}});
+  RETURN_IF_ERROR(StopContainer(engine, call, view));
+  engine.events.PublishContainer("stop", view.id());
+  RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
+  return call.Reply(204);
+}
+
+Status Restart(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
+  // Held from end to end, so that the exit is not taken for the last one.
+  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  view = ViewOf(engine, view.id());
+  if (view.container == nullptr) {
+    return NotFound("No such container: " + call.name);
+  }
+  engine.monitor->Forget(view.id());
+  if (view.running()) RETURN_IF_ERROR(StopContainer(engine, call, view));
+  RETURN_IF_ERROR(StartContainer(engine, call.ctx, ViewOf(engine, view.id())));
+  engine.events.PublishContainer("restart", view.id());
+  return call.Reply(204);
+}
+
+Status Kill(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
+  const std::string text = call.Query("signal");
+  ASSIGN_OR_RETURN(const int signal, SignalOf(text.empty() ? "KILL" : text));
+  if (!view.running()) {
+    return Annotate(NotRunning(view), "Cannot kill container: " + call.name);
+  }
+  if (signal == SIGKILL || signal == view.container->stop_signal()) {
+    RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view, true));
+  }
+  engine.events.PublishContainer("kill", view.id(),
+                                 {{"signal", std::to_string(signal)}});
+  const ContainerId id(view.id());
+  RETURN_IF_ERROR(engine.containers.Kill(call.ctx, id, signal));
+  if (signal == SIGKILL) {
+    // Docker answers when it is dead.
+    const Status gone = engine.containers.Wait(call.ctx, id).status();
+    RETURN_IF_ERROR(IgnoreNotFound(gone));
+  }
+  return call.Reply(204);
+}
+
+Status Rename(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
+  std::string name = call.Query("name");
+  if (!name.empty() && name.front() == '/') name.erase(0, 1);
+  RETURN_IF_ERROR(CheckName(name, "container"));
+  KeyedMutex::Lock lock(engine.names, "names");
+  for (const View& other : AllViews(engine)) {
+    if (other.name() != name) continue;
+    return AlreadyExists("Conflict. The container name \"/" + name +
+                         "\" is already in use by container \"" + other.id() +
+                         "\". You have to remove (or rename) that container "
+                         "to be able to reuse that name.");
+  }
+  RETURN_IF_ERROR(
+      engine.containers.Rename(call.ctx, ContainerId(view.id()), name));
+  return call.Reply(204);
+}
+
+Status Freeze(Engine& engine, Call& call, bool frozen) {
+  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
+  if (!view.running()) return NotRunning(view);
+  if (view.container->paused() == frozen) {
+    return FailedPrecondition("Container " + call.name + " is " +
+                              (frozen ? "already" : "not") + " paused");
+  }
+  RETURN_IF_ERROR(
+      engine.containers.Freeze(call.ctx, ContainerId(view.id()), frozen));
+  return call.Reply(204);
+}
+
+Status Delete(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
+  if (call.Flag("link")) return Unimplemented("links are not supported");
+  const bool force = call.Flag("force");
+  if (view.running() && !force) {
+    return FailedPrecondition(
+        "cannot remove container \"/" + view.name() +
+        "\": container is running: stop the container before removing or "
+        "force remove");
+  }
+  RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view, true));
+  engine.monitor->Forget(view.id());
+  if (view.running()) {
+    engine.events.PublishContainer("kill", view.id(), {{"signal", "9"}});
+    RETURN_IF_ERROR(IgnoreNotFound(engine.containers.Stop(
+        call.ctx, ContainerId(view.id()), Duration::zero())));
+  }
+  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  const View now = ViewOf(engine, view.id());
+  if (now.container != nullptr) {
+    RETURN_IF_ERROR(RemoveContainer(engine, call.ctx, now, call.Flag("v")));
+  }
+  return call.Reply(204);
+}
+
+Status Prune(Engine& engine, Call& call) {
+  static const auto& known =
+      *new std::set<std::string>{"label", "label!", "until"};
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), known));
+  if (filters.Has("until")) {
+    return Unimplemented("the filter until is not supported");
+  }
+  Json deleted = Json::array();
+  for (const View& view : AllViews(engine)) {
+    const auto& labels = view.container->config().labels();
+    if (!view.ours() || view.running() ||
+        SurroundingsOf(engine, view).restarting ||
+        !filters.MatchLabels({labels.begin(), labels.end()})) {
+      continue;
+    }
+    KeyedMutex::Lock lock(engine.lifecycle, view.id());
+    const View now = ViewOf(engine, view.id());
+    if (now.container == nullptr || now.running()) continue;
+    if (RemoveContainer(engine, call.ctx, now, false).ok()) {
+      deleted.push_back(view.id());
+    }
+  }
+  return call.Reply(200,
+                    {{"ContainersDeleted", deleted}, {"SpaceReclaimed", 0}});
+}
+
+// The header and the rows of those pids, of ps(1)'s output.
+StatusOr<Json> SelectRows(const std::string& output,
+                          const std::set<int>& pids) {
+  const auto words = [](const std::string& line, size_t most) {
+    std::vector<std::string> all;
+    std::string_view rest = Trim(line);
+    while (!rest.empty()) {
+      const size_t blank = all.size() + 1 == most ? std::string_view::npos
+                                                  : rest.find_first_of(" \t");
+      all.emplace_back(rest.substr(0, blank));
+      rest = blank == std::string_view::npos ? "" : Trim(rest.substr(blank));
+    }
+    return all;
+  };
+  const std::vector<std::string> lines = Split(output, '\n');
+  if (lines.empty()) return Internal("ps printed nothing");
+  const std::vector<std::string> titles = words(lines[0], 1000);
+  const auto pid = std::find(titles.begin(), titles.end(), "PID");
+  if (pid == titles.end()) {
+    return InvalidArgument("Couldn't find PID field in ps output");
+  }
+  Json rows = Json::array();
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::vector<std::string> row = words(lines[i], titles.size());
+    if (row.size() != titles.size()) continue;
+    const auto number = ParseInt(row[pid - titles.begin()]);
+    if (number.has_value() && pids.count(static_cast<int>(*number)) > 0) {
+      rows.push_back(row);
+    }
+  }
+  return Json{{"Titles", titles}, {"Processes", rows}};
+}
+
+Status Top(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
+  if (!view.running()) return NotRunning(view);
+  ASSIGN_OR_RETURN(const std::vector<int> pids,
+                   engine.containers.Pids(ContainerId(view.id())));
+  Command ps;
+  ps.program = "/bin/ps";
+  const std::string asked = call.Query("ps_args");
+  for (const std::string& word : Split(asked.empty() ? "-ef" : asked, ' ')) {
+    if (!word.empty()) ps.args.push_back(word);
+  }
+  ps.env = {"PATH=/usr/bin:/bin"};
+  ps.time_limit = std::chrono::seconds(30);
+  ASSIGN_OR_RETURN(const CommandResult result, RunCommand(call.ctx, ps));
+  if (!result.ok()) {
+    return InvalidArgument("ps: " + std::string(Trim(result.errors)));
+  }
+  ASSIGN_OR_RETURN(const Json json,
+                   SelectRows(result.output, {pids.begin(), pids.end()}));
+  return call.Reply(200, json);
+}
+
+}  // namespace
+
+std::vector<Route> ContainerRoutes() {
+  return {
+      {"GET", "/containers/json", List},
+      {"POST", "/containers/create", CreateContainer},
+      {"POST", "/containers/prune", Prune},
+      {"GET", "/containers/{id}/json", Inspect},
+      {"POST", "/containers/{id}/start", Start},
+      {"POST", "/containers/{id}/stop", Stop},
+      {"POST", "/containers/{id}/restart", Restart},
+      {"POST", "/containers/{id}/kill", Kill},
+      {"POST", "/containers/{id}/rename", Rename},
+      {"POST", "/containers/{id}/pause",
+       [](Engine& engine, Call& call) { return Freeze(engine, call, true); }},
+      {"POST", "/containers/{id}/unpause",
+       [](Engine& engine, Call& call) { return Freeze(engine, call, false); }},
+      {"GET", "/containers/{id}/top", Top},
+      {"DELETE", "/containers/{id}", Delete}};
+}
+
+}  // namespace berth::docker

@@ -1,0 +1,102 @@
+// The event stream.
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/strings.h"
+#include "docker/call.h"
+#include "docker/engine.h"
+#include "docker/filters.h"
+
+namespace berth::docker {
+namespace {
+
+const std::set<std::string>& KnownFilters() {
+  static const auto& keys = *new std::set<std::string>{
+      "config", "container", "daemon", "event",  "image",   "label", "network",
+      "node",   "plugin",    "scope",  "secret", "service", "type",  "volume"};
+  return keys;
+}
+
+// Unix seconds, with a fraction or not; 0 for "".
+StatusOr<UnixNanos> Time(const Call& call, const std::string& name) {
+  const std::string text = call.Query(name);
+  if (text.empty()) return 0;
+  const size_t dot = text.find('.');
+  std::string fraction = dot == std::string::npos ? "" : text.substr(dot + 1);
+  fraction.resize(9, '0');
+  const std::optional<int64_t> seconds = ParseInt(text.substr(0, dot));
+  const std::optional<int64_t> nanos = ParseInt(fraction);
+  if (!seconds.has_value() || !nanos.has_value()) {
+    return InvalidArgument("invalid value for '" + name + "': " + text);
+  }
+  return *seconds * 1000000000 + *nanos;
+}
+
+bool Matches(const Filters& filters, const DockerEvent& event) {
+  const auto attribute = [&](const std::string& name) {
+    const auto found = event.attributes.find(name);
+    return found == event.attributes.end() ? std::string() : found->second;
+  };
+  const std::string word = event.action.substr(0, event.action.find(':'));
+  const auto object = [&](const std::string& type) {
+    return filters.Any(type, [&](const std::string& wanted) {
+      return event.type == type &&
+             (wanted == event.id || wanted == attribute("name") ||
+              StartsWith(event.id, wanted));
+    });
+  };
+  return filters.Any("type", [&](auto& w) { return w == event.type; }) &&
+         filters.Any("event",
+                     [&](auto& w) { return w == word || w == event.action; }) &&
+         filters.Any("scope", [](auto& w) { return w == "local"; }) &&
+         filters.Any("image",
+                     [&](auto& w) {
+                       return w == event.id || w == attribute("image") ||
+                              w == attribute("name");
+                     }) &&
+         object("container") && object("volume") && object("network") &&
+         filters.MatchLabels(event.attributes);
+}
+
+Status Send(Call& call, const DockerEvent& event) {
+  return call.http.Write(DumpJson(event.ToJson()) + "\n");
+}
+
+Status Events(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), KnownFilters()));
+  ASSIGN_OR_RETURN(const UnixNanos since, Time(call, "since"));
+  ASSIGN_OR_RETURN(const UnixNanos until, Time(call, "until"));
+  uint64_t next = engine.events.Next();
+  RETURN_IF_ERROR(call.http.BeginStream(200, "application/json"));
+  if (since > 0) {
+    for (const DockerEvent& event : engine.events.Kept()) {
+      if (event.number >= next || event.time < since) continue;
+      if (until > 0 && event.time > until) continue;
+      if (Matches(filters, event)) RETURN_IF_ERROR(Send(call, event));
+    }
+  }
+  const Context ctx = until > 0 ? call.ctx.WithTimeout(Duration(
+                                      std::max<UnixNanos>(until - Now(), 0)))
+                                : call.ctx;
+  while (true) {
+    const StatusOr<std::vector<DockerEvent>> events =
+        engine.events.Read(ctx, next);
+    if (events.status().code() == StatusCode::kDeadlineExceeded) {
+      return OkStatus();
+    }
+    RETURN_IF_ERROR(events.status());
+    for (const DockerEvent& event : *events) {
+      next = event.number + 1;
+      if (Matches(filters, event)) RETURN_IF_ERROR(Send(call, event));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Route> EventRoutes() { return {{"GET", "/events", Events}}; }
+
+}  // namespace berth::docker

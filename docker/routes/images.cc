@@ -1,0 +1,412 @@
+// Images: pull, list, inspect, tag, delete.
+#include <atomic>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/digest.h"
+#include "base/mutex.h"
+#include "base/strings.h"
+#include "docker/base64.h"
+#include "docker/call.h"
+#include "docker/container_json.h"
+#include "docker/engine.h"
+#include "docker/filters.h"
+#include "image/image_service.h"
+#include "image/reference.h"
+
+namespace berth::docker {
+namespace {
+
+using image::Image;
+using image::Progress;
+using image::Reference;
+
+std::vector<std::string> Familiar(const std::vector<std::string>& names) {
+  std::vector<std::string> all;
+  for (const std::string& name : names) {
+    const StatusOr<Reference> reference = Reference::Parse(name);
+    all.push_back(reference.ok() ? reference->Familiar() : name);
+  }
+  return all;
+}
+
+StatusOr<Image> FindImage(const Engine& engine, const std::string& name) {
+  StatusOr<Image> found = engine.images.Resolve(name);
+  if (found.ok()) return found;
+  // A name that is none is a name that nothing has.
+  if (!IsNotFound(found.status()) &&
+      found.status().code() != StatusCode::kInvalidArgument) {
+    return found.status();
+  }
+  const StatusOr<Reference> reference = Reference::Parse(name);
+  return NotFound("No such image: " +
+                  (reference.ok() ? reference->Familiar() : name));
+}
+
+// X-Registry-Auth: base64url of JSON.
+StatusOr<image::RegistryAuth> AuthOf(const Call& call) {
+  image::RegistryAuth auth;
+  const std::string header = call.http.request().Header("x-registry-auth");
+  if (header.empty()) return auth;
+  ASSIGN_OR_RETURN_AS(const std::string text, DecodeBase64(header),
+                      "X-Registry-Auth");
+  if (Trim(text).empty()) return auth;
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "X-Registry-Auth"));
+  JsonReader reader(json, "X-Registry-Auth");
+  reader.Get("username", auth.username);
+  reader.Get("password", auth.password);
+  reader.Get("auth", auth.auth);
+  reader.Get("serveraddress", auth.server_address);
+  reader.Get("identitytoken", auth.identity_token);
+  reader.Get("registrytoken", auth.registry_token);
+  RETURN_IF_ERROR(reader.status());
+  return auth;
+}
+
+// The lines of a pull. The stream begins with the first of them, so that what
+// fails before is a plain error. Thread-safe.
+class PullReport {
+ public:
+  PullReport(Call& call, const Reference& reference)
+      : call_(call), reference_(reference) {}
+
+  void Layer(const Progress& progress) {
+    static constexpr const char* kWords[] = {"Pulling fs layer", "Downloading",
+                                             "Extracting", "Pull complete",
+                                             "Already exists"};
+    const auto state = static_cast<size_t>(progress.state);
+    Json line = {{"status", kWords[state]},
+                 {"id", progress.layer.hex().substr(0, 12)},
+                 {"progressDetail", Json::object()}};
+    if (progress.state == Progress::State::kDownloading && progress.total > 0) {
+      line["progressDetail"] = {{"current", progress.current},
+                                {"total", progress.total}};
+    }
+    MutexLock lock(mutex_);
+    Send(line);
+  }
+
+  void Say(const Json& line) {
+    MutexLock lock(mutex_);
+    Send(line);
+  }
+
+  // OK also for a failure that the stream could still carry.
+  Status Fail(const Status& status) {
+    MutexLock lock(mutex_);
+    if (!begun_) return status;
+    Send({{"errorDetail", {{"message", Message(status)}}},
+          {"error", Message(status)}});
+    return OkStatus();
+  }
+
+ private:
+  void Send(const Json& line) REQUIRES(mutex_) {
+    if (!begun_) {
+      begun_ = true;
+      const std::string selector = reference_.has_digest()
+                                       ? reference_.digest().str()
+                                       : reference_.tag();
+      alive_ = call_.http.BeginStream(200, "application/json").ok();
+      Put({{"status", "Pulling from " + Repository()}, {"id", selector}});
+    }
+    Put(line);
+  }
+
+  void Put(const Json& line) REQUIRES(mutex_) {
+    if (alive_) alive_ = call_.http.Write(DumpJson(line) + "\r\n").ok();
+  }
+
+  std::string Repository() const { return reference_.path(); }
+
+  Call& call_;
+  const Reference& reference_;
+  Mutex mutex_;
+  bool begun_ GUARDED_BY(mutex_) = false;
+  bool alive_ GUARDED_BY(mutex_) = true;
+};
+
+Status PullError(const Status& status, const Reference& reference) {
+  const std::string name = reference.Familiar();
+  if (IsNotFound(status)) {
+    return NotFound("manifest for " + name +
+                    " not found: manifest unknown: " + Message(status));
+  }
+  if (status.code() == StatusCode::kUnauthenticated ||
+      status.code() == StatusCode::kPermissionDenied) {
+    return NotFound("pull access denied for " + name +
+                    ", repository does not exist or may require 'docker "
+                    "login': " +
+                    Message(status));
+  }
+  if (status.code() == StatusCode::kUnavailable) {
+    return Internal(Message(status));
+  }
+  return status;
+}
+
+Status Pull(Engine& engine, Call& call) {
+  const std::string from = call.Query("fromImage");
+  const std::string tag = call.Query("tag");
+  if (!call.Query("fromSrc").empty() || from.empty()) {
+    return Unimplemented("import is not supported");
+  }
+  if (tag.empty() && from.find('@') == std::string::npos &&
+      from.find(':', from.rfind('/') + 1) == std::string::npos) {
+    return Unimplemented("pulling all tags is not supported");
+  }
+  const std::string name =
+      tag.empty() ? from
+                  : from + (StartsWith(tag, "sha256:") ? "@" : ":") + tag;
+  const StatusOr<Reference> reference = Reference::Parse(name);
+  if (!reference.ok()) {
+    return InvalidArgument("invalid reference format: " +
+                           Message(reference.status()));
+  }
+  ASSIGN_OR_RETURN(const image::RegistryAuth auth, AuthOf(call));
+  const StatusOr<Image> before = engine.images.Resolve(reference->str());
+
+  PullReport report(call, *reference);
+  const StatusOr<Image> pulled = engine.images.Pull(
+      call.ctx, *reference, auth,
+      [&](const Progress& progress) { report.Layer(progress); });
+  if (!pulled.ok()) return report.Fail(PullError(pulled.status(), *reference));
+  const bool same = before.ok() && before->id() == pulled->id();
+  const std::string digest = pulled->record.index_digest().empty()
+                                 ? pulled->record.manifest_digest()
+                                 : pulled->record.index_digest();
+  report.Say({{"status", "Digest: " + digest}});
+  report.Say({{"status", (same ? "Status: Image is up to date for "
+                               : "Status: Downloaded newer image for ") +
+                             reference->Familiar()}});
+  engine.events.Publish("image", "pull", reference->Familiar(),
+                        {{"name", reference->Familiar()}});
+  return OkStatus();
+}
+
+bool MatchesReference(const Image& image, const std::string& pattern) {
+  const StatusOr<Reference> wanted = Reference::Parse(pattern);
+  if (!wanted.ok()) return false;
+  const bool any_tag =
+      pattern.find(':', pattern.rfind('/') + 1) == std::string::npos;
+  for (const std::string& name : image.repo_tags) {
+    const StatusOr<Reference> has = Reference::Parse(name);
+    if (!has.ok() || has->name() != wanted->name()) continue;
+    if (any_tag || has->tag() == wanted->tag()) return true;
+  }
+  return false;
+}
+
+std::map<std::string, std::string> LabelsOf(const Image& image) {
+  const auto& labels = image.record.config().labels();
+  return {labels.begin(), labels.end()};
+}
+
+Json SummaryOf(const Image& image) {
+  Json labels = LabelsOf(image);
+  return {{"Id", image.id()},
+          {"ParentId", ""},
+          {"RepoTags", Familiar(image.repo_tags)},
+          {"RepoDigests", Familiar(image.repo_digests)},
+          {"Created", image.record.created() / 1000000000},
+          {"Size", image.record.size()},
+          {"VirtualSize", image.record.size()},
+          {"SharedSize", -1},
+          {"Labels", labels.empty() ? Json() : labels},
+          {"Containers", -1}};
+}
+
+Status List(Engine& engine, Call& call) {
+  static const auto& known = *new std::set<std::string>{
+      "before", "dangling", "label", "reference", "since", "until"};
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), known));
+  for (const char* key : {"before", "since", "until"}) {
+    if (filters.Has(key)) {
+      return Unimplemented(std::string("image filter ") + key +
+                           " is not supported");
+    }
+  }
+  ASSIGN_OR_RETURN(std::vector<Image> images, engine.images.List({}));
+  std::sort(images.begin(), images.end(), [](const Image& a, const Image& b) {
+    return a.record.created() > b.record.created();
+  });
+  Json list = Json::array();
+  for (const Image& image : images) {
+    if (filters.Any("reference",
+                    [&](auto& w) { return MatchesReference(image, w); }) &&
+        filters.Any("dangling",
+                    [&](auto& w) {
+                      return image.repo_tags.empty() ==
+                             (w == "true" || w == "1");
+                    }) &&
+        filters.MatchLabels(LabelsOf(image))) {
+      list.push_back(SummaryOf(image));
+    }
+  }
+  return call.Reply(200, list);
+}
+
+Json ConfigOf(const Engine& engine, const Image& image) {
+  const StatusOr<std::string> text = engine.images.ConfigJson(image.id());
+  if (!text.ok()) return Json::object();
+  const StatusOr<Json> json = ParseJson(*text, "image configuration");
+  if (!json.ok() || !json->is_object()) return Json::object();
+  return json->value("config", Json::object());
+}
+
+Status Inspect(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
+  const auto& record = image.record;
+  return call.Reply(
+      200, {{"Id", image.id()},
+            {"RepoTags", Familiar(image.repo_tags)},
+            {"RepoDigests", Familiar(image.repo_digests)},
+            {"Parent", ""},
+            {"Comment", ""},
+            {"Created", TimeText(record.created())},
+            {"DockerVersion", ""},
+            {"Author", record.author()},
+            {"Config", ConfigOf(engine, image)},
+            {"Architecture", record.platform().architecture()},
+            {"Variant", record.platform().variant()},
+            {"Os", record.platform().os()},
+            {"Size", record.size()},
+            {"VirtualSize", record.size()},
+            {"GraphDriver", {{"Name", "overlay2"}, {"Data", nullptr}}},
+            {"RootFS",
+             {{"Type", "layers"},
+              {"Layers", std::vector<std::string>(record.diff_ids().begin(),
+                                                  record.diff_ids().end())}}},
+            {"Metadata", {{"LastTagTime", TimeText(record.pulled())}}}});
+}
+
+Status Tag(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
+  const std::string repo = call.Query("repo");
+  const std::string tag = call.Query("tag");
+  const StatusOr<Reference> name =
+      Reference::Parse(tag.empty() ? repo : repo + ":" + tag);
+  if (!name.ok() || name->has_digest()) {
+    return InvalidArgument("invalid reference format");
+  }
+  RETURN_IF_ERROR(engine.images.Tag(image.id(), *name));
+  engine.events.Publish("image", "tag", image.id(),
+                        {{"name", name->Familiar()}});
+  return call.Reply(201);
+}
+
+// Containers made from the image, running ones first.
+const View* UserOf(const std::vector<View>& views, const std::string& id) {
+  const View* user = nullptr;
+  for (const View& view : views) {
+    if (view.container->config().image_id() != id) continue;
+    if (view.running()) return &view;
+    user = &view;
+  }
+  return user;
+}
+
+Status Delete(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
+  const bool force = call.Flag("force");
+  const std::vector<View> views = AllViews(engine);
+  const View* user = UserOf(views, image.id());
+  const bool by_id = StartsWith(image.id(), call.name) ||
+                     StartsWith(image.id(), "sha256:" + call.name);
+  Json deleted = Json::array();
+  const size_t names = image.repo_tags.size();
+  if (by_id && names > 1 && !force) {
+    return FailedPrecondition(
+        "conflict: unable to delete " + call.name.substr(0, 12) +
+        " (must be forced) - image is referenced in multiple repositories");
+  }
+  if (user != nullptr && (by_id || names <= 1) && (!force || user->running())) {
+    const std::string container = user->id().substr(0, 12);
+    if (by_id) {
+      return FailedPrecondition(
+          "conflict: unable to delete " + call.name.substr(0, 12) +
+          (user->running()
+               ? " (cannot be forced) - image is being used by running "
+                 "container "
+               : " (must be forced) - image is being used by stopped "
+                 "container ") +
+          container);
+    }
+    if (!force) {
+      return FailedPrecondition(
+          "conflict: unable to remove repository reference \"" + call.name +
+          "\" (must force) - container " + container +
+          " is using its referenced image " + image.id().substr(7, 12));
+    }
+  }
+  if (by_id || names <= 1) {
+    RETURN_IF_ERROR(engine.images.Remove(image.id()));
+    for (const std::string& name : Familiar(image.repo_tags)) {
+      deleted.push_back({{"Untagged", name}});
+    }
+    for (const std::string& name : Familiar(image.repo_digests)) {
+      deleted.push_back({{"Untagged", name}});
+    }
+    deleted.push_back({{"Deleted", image.id()}});
+    engine.events.Publish("image", "delete", image.id(),
+                          {{"name", image.id()}});
+  } else {
+    ASSIGN_OR_RETURN(const Reference name, Reference::Parse(call.name));
+    RETURN_IF_ERROR(engine.images.RemoveName(name));
+    deleted.push_back({{"Untagged", name.Familiar()}});
+    engine.events.Publish("image", "untag", image.id(),
+                          {{"name", name.Familiar()}});
+  }
+  return call.Reply(200, deleted);
+}
+
+// From the image's own history, newest first.
+Status History(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
+  ASSIGN_OR_RETURN(const std::string text,
+                   engine.images.ConfigJson(image.id()));
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "image configuration"));
+  JsonReader reader(json, "image configuration");
+  Json list = Json::array();
+  for (const Json& element : reader.Array("history")) {
+    JsonReader entry(element, "history");
+    std::string by;
+    std::string comment;
+    entry.Get("created_by", by);
+    entry.Get("comment", comment);
+    list.insert(list.begin(), {{"Id", "<missing>"},
+                               {"Created", image.record.created() / 1000000000},
+                               {"CreatedBy", by},
+                               {"Tags", nullptr},
+                               {"Size", 0},
+                               {"Comment", comment}});
+  }
+  RETURN_IF_ERROR(reader.status());
+  if (list.empty()) {
+    list.push_back({{"Id", "<missing>"},
+                    {"Created", image.record.created() / 1000000000},
+                    {"CreatedBy", ""},
+                    {"Tags", nullptr},
+                    {"Size", image.record.size()},
+                    {"Comment", ""}});
+  }
+  list[0]["Id"] = image.id();
+  list[0]["Tags"] = Familiar(image.repo_tags);
+  return call.Reply(200, list);
+}
+
+}  // namespace
+
+std::vector<Route> ImageRoutes() {
+  return {{"POST", "/images/create", Pull},
+          {"GET", "/images/json", List},
+          {"GET", "/images/{name...}/json", Inspect},
+          {"GET", "/images/{name...}/history", History},
+          {"POST", "/images/{name...}/tag", Tag},
+          {"DELETE", "/images/{name...}", Delete}};
+}
+
+}  // namespace berth::docker

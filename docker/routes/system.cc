@@ -1,0 +1,149 @@
+// _ping, version, info.
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "docker/call.h"
+#include "docker/container_json.h"
+#include "docker/engine.h"
+#include "image/manifest.h"
+
+namespace berth::docker {
+namespace {
+
+Status Ping(Engine&, Call& call) {
+  call.http.AddHeader("Builder-Version", "1");
+  call.http.AddHeader("Swarm", "inactive");
+  call.http.AddHeader("Cache-Control", "no-cache, no-store, must-revalidate");
+  call.http.AddHeader("Pragma", "no-cache");
+  const bool head = call.http.request().method == "HEAD";
+  return call.http.Respond(200, "text/plain; charset=utf-8", head ? "" : "OK");
+}
+
+Status Version(Engine& engine, Call& call) {
+  utsname host = {};
+  uname(&host);
+  const std::string arch = image::HostPlatform().architecture();
+  const std::string& version = engine.settings.version;
+  const Json details = {{"ApiVersion", "1.50"},
+                        {"Arch", arch},
+                        {"KernelVersion", host.release},
+                        {"MinAPIVersion", "1.24"},
+                        {"Os", "linux"}};
+  return call.Reply(200, {{"Platform", {{"Name", "berth"}}},
+                          {"Components", Json::array({{{"Name", "Engine"},
+                                                       {"Version", version},
+                                                       {"Details", details}}})},
+                          {"Version", version},
+                          {"ApiVersion", "1.50"},
+                          {"MinAPIVersion", "1.24"},
+                          {"GitCommit", ""},
+                          {"GoVersion", ""},
+                          {"Os", "linux"},
+                          {"Arch", arch},
+                          {"KernelVersion", host.release},
+                          {"BuildTime", ""}});
+}
+
+// PRETTY_NAME of os-release(5).
+std::string OperatingSystem() {
+  const StatusOr<std::string> text = ReadFile("/etc/os-release", 1 << 16);
+  if (!text.ok()) return "Linux";
+  for (const std::string& line : Split(*text, '\n')) {
+    if (!StartsWith(line, "PRETTY_NAME=")) continue;
+    std::string value = line.substr(12);
+    if (value.size() >= 2 && value.front() == '"') {
+      value = value.substr(1, value.size() - 2);
+    }
+    return value;
+  }
+  return "Linux";
+}
+
+Status Info(Engine& engine, Call& call) {
+  utsname host = {};
+  uname(&host);
+  struct sysinfo memory = {};
+  sysinfo(&memory);
+  int running = 0;
+  int paused = 0;
+  int total = 0;
+  for (const View& view : AllViews(engine)) {
+    ++total;
+    if (!view.running()) continue;
+    ++(view.container->paused() ? paused : running);
+  }
+  const StatusOr<std::vector<image::Image>> images = engine.images.List({});
+  const bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+  return call.Reply(200,
+                    {{"ID", engine.settings.id},
+                     {"Containers", total},
+                     {"ContainersRunning", running},
+                     {"ContainersPaused", paused},
+                     {"ContainersStopped", total - running - paused},
+                     {"Images", images.ok() ? images->size() : 0},
+                     {"Driver", "overlay2"},
+                     {"DriverStatus", Json::array()},
+                     {"Plugins",
+                      {{"Volume", {"local"}},
+                       {"Network", {"bridge", "host", "null"}},
+                       {"Authorization", nullptr},
+                       {"Log", {"json-file"}}}},
+                     {"MemoryLimit", true},
+                     {"SwapLimit", true},
+                     {"CpuCfsPeriod", true},
+                     {"CpuCfsQuota", true},
+                     {"CPUShares", true},
+                     {"CPUSet", true},
+                     {"PidsLimit", true},
+                     {"IPv4Forwarding", true},
+                     {"BridgeNfIptables", true},
+                     {"BridgeNfIp6tables", true},
+                     {"Debug", false},
+                     {"OomKillDisable", !unified},
+                     {"NGoroutines", 0},
+                     {"SystemTime", TimeText(Now())},
+                     {"LoggingDriver", "json-file"},
+                     {"CgroupDriver", "cgroupfs"},
+                     {"CgroupVersion", unified ? "2" : "1"},
+                     {"KernelVersion", host.release},
+                     {"OperatingSystem", OperatingSystem()},
+                     {"OSType", "linux"},
+                     {"Architecture", host.machine},
+                     {"IndexServerAddress", ""},
+                     {"RegistryConfig", nullptr},
+                     {"NCPU", sysconf(_SC_NPROCESSORS_ONLN)},
+                     {"MemTotal", uint64_t{memory.totalram} * memory.mem_unit},
+                     {"GenericResources", nullptr},
+                     {"DockerRootDir", engine.settings.root},
+                     {"HttpProxy", ""},
+                     {"HttpsProxy", ""},
+                     {"NoProxy", ""},
+                     {"Name", host.nodename},
+                     {"Labels", Json::array()},
+                     {"ExperimentalBuild", false},
+                     {"ServerVersion", engine.settings.version},
+                     {"Runtimes", {{"berth", {{"path", "berth-oci"}}}}},
+                     {"DefaultRuntime", "berth"},
+                     {"Swarm", {{"LocalNodeState", "inactive"}}},
+                     {"LiveRestoreEnabled", true},
+                     {"Isolation", ""},
+                     {"InitBinary", "berth-init"},
+                     {"SecurityOptions", {"name=seccomp,profile=builtin"}},
+                     {"Warnings", Json::array()}});
+}
+
+}  // namespace
+
+std::vector<Route> SystemRoutes() {
+  return {{"GET", "/_ping", Ping},
+          {"HEAD", "/_ping", Ping},
+          {"GET", "/version", Version},
+          {"GET", "/info", Info}};
+}
+
+}  // namespace berth::docker

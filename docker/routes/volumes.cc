@@ -1,0 +1,139 @@
+// Volumes.
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+
+#include "base/strings.h"
+#include "docker/call.h"
+#include "docker/container_json.h"
+#include "docker/engine.h"
+#include "docker/filters.h"
+#include "docker/lifecycle.h"
+
+namespace berth::docker {
+namespace {
+
+Json VolumeJson(const Volume& volume) {
+  Json json = {{"CreatedAt", TimeText(volume.created)},
+               {"Driver", "local"},
+               {"Labels", volume.labels},
+               {"Mountpoint", volume.mountpoint},
+               {"Name", volume.name},
+               {"Options", volume.options},
+               {"Scope", "local"}};
+  if (volume.labels.empty()) json["Labels"] = nullptr;
+  if (volume.options.empty()) json["Options"] = nullptr;
+  return json;
+}
+
+Status List(Engine& engine, Call& call) {
+  static const auto& known =
+      *new std::set<std::string>{"dangling", "driver", "label", "name"};
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), known));
+  ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
+  Json list = Json::array();
+  for (const Volume& volume : volumes) {
+    if (filters.Any("name",
+                    [&](auto& w) {
+                      return volume.name.find(w) != std::string::npos;
+                    }) &&
+        filters.Any("driver", [](auto& w) { return w == "local"; }) &&
+        filters.Any("dangling",
+                    [&](auto& w) {
+                      const bool used = !UsersOf(engine, volume.name).empty();
+                      return used != (w == "true" || w == "1");
+                    }) &&
+        filters.MatchLabels(volume.labels)) {
+      list.push_back(VolumeJson(volume));
+    }
+  }
+  return call.Reply(200, {{"Volumes", list}, {"Warnings", nullptr}});
+}
+
+Status Create(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Json body, call.Body());
+  JsonReader reader(body, "volume");
+  std::string name;
+  std::string driver;
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> options;
+  reader.Get("Name", name);
+  reader.Get("Driver", driver);
+  reader.Get("Labels", labels);
+  reader.Get("DriverOpts", options);
+  RETURN_IF_ERROR(reader.status());
+  if (!driver.empty() && driver != "local") {
+    return NotFound("could not find plugin " + driver + ": plugin \"" + driver +
+                    "\" not found");
+  }
+  if (name.empty()) {
+    name = RandomId();
+    labels["com.docker.volume.anonymous"] = "";
+  }
+  const bool fresh = IsNotFound(engine.volumes.Get(name).status());
+  ASSIGN_OR_RETURN(const Volume volume,
+                   engine.volumes.Create(name, labels, options));
+  if (fresh) {
+    engine.events.Publish("volume", "create", name, {{"driver", "local"}});
+  }
+  return call.Reply(201, VolumeJson(volume));
+}
+
+Status Inspect(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Volume volume, engine.volumes.Get(call.name));
+  return call.Reply(200, VolumeJson(volume));
+}
+
+Status Remove(Engine& engine, Call& call) {
+  // No container is made meanwhile.
+  KeyedMutex::Lock lock(engine.names, "names");
+  const Status there = engine.volumes.Get(call.name).status();
+  if (IsNotFound(there) && call.Flag("force")) return call.Reply(204);
+  RETURN_IF_ERROR(there);
+  const std::vector<std::string> users = UsersOf(engine, call.name);
+  if (!users.empty()) {
+    return FailedPrecondition("remove " + call.name + ": volume is in use - [" +
+                              Join(users, ", ") + "]");
+  }
+  RETURN_IF_ERROR(engine.volumes.Remove(call.name));
+  engine.events.Publish("volume", "destroy", call.name, {{"driver", "local"}});
+  return call.Reply(204);
+}
+
+Status Prune(Engine& engine, Call& call) {
+  static const auto& known =
+      *new std::set<std::string>{"all", "label", "label!"};
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), known));
+  const bool all = filters.Has("all") && filters.Any("all", [](auto& w) {
+    return w == "true" || w == "1";
+  });
+  KeyedMutex::Lock lock(engine.names, "names");
+  ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
+  Json deleted = Json::array();
+  for (const Volume& volume : volumes) {
+    if (!(all || call.version < 42 || volume.anonymous()) ||
+        !filters.MatchLabels(volume.labels) ||
+        !UsersOf(engine, volume.name).empty()) {
+      continue;
+    }
+    if (engine.volumes.Remove(volume.name).ok()) {
+      deleted.push_back(volume.name);
+    }
+  }
+  return call.Reply(200, {{"VolumesDeleted", deleted}, {"SpaceReclaimed", 0}});
+}
+
+}  // namespace
+
+std::vector<Route> VolumeRoutes() {
+  return {{"GET", "/volumes", List},
+          {"POST", "/volumes/create", Create},
+          {"POST", "/volumes/prune", Prune},
+          {"GET", "/volumes/{name}", Inspect},
+          {"DELETE", "/volumes/{name}", Remove}};
+}
+
+}  // namespace berth::docker

@@ -1,0 +1,33 @@
+#ifndef DOCKER_STREAM_PUMP_H_
+#define DOCKER_STREAM_PUMP_H_
+
+#include "base/context.h"
+#include "base/http/upgrade.h"
+#include "base/status.h"
+#include "docker/frames.h"
+#include "sandbox/stream_session.h"
+
+namespace berth::docker {
+
+// Which streams a client asked for; the others are read and dropped.
+struct PumpOptions {
+  bool want_stdout = true;
+  bool want_stderr = true;
+  bool want_stdin = false;
+  DetachKeys detach_keys;  // with a terminal
+  // End of the client's input is the end of the program's.
+  bool close_stdin = true;
+};
+
+// How a pump ended.
+enum class PumpEnd { kOutputsEnded, kDetached, kClientGone };
+
+// Carries bytes between a client and a process until both outputs have ended,
+// the client is gone or detaches, or the context ends. With a terminal they
+// are plain, else framed.
+StatusOr<PumpEnd> Pump(const Context& ctx, UpgradedConnection& client,
+                       sandbox::StreamSession& session, PumpOptions options);
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_STREAM_PUMP_H_

@@ -1,0 +1,104 @@
+#include "docker/volume_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/fs/atomic_file.h"
+#include "base/fs/tree.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/unique_fd.h"
+#include "docker/names.h"
+
+namespace berth::docker {
+namespace {
+
+constexpr char kAnonymousLabel[] = "com.docker.volume.anonymous";
+constexpr uint64_t kMaxRecord = 1 << 20;
+
+}  // namespace
+
+bool Volume::anonymous() const { return labels.count(kAnonymousLabel) > 0; }
+
+VolumeStore::VolumeStore(std::string directory)
+    : directory_(std::move(directory)) {}
+
+std::string VolumeStore::PathOf(const std::string& name) const {
+  return directory_ + "/" + name;
+}
+
+StatusOr<Volume> VolumeStore::Create(
+    const std::string& name, const std::map<std::string, std::string>& labels,
+    const std::map<std::string, std::string>& options) {
+  RETURN_IF_ERROR(CheckName(name, "volume"));
+  for (const auto& [key, value] : options) {
+    if (!value.empty()) {
+      return Unimplemented("volume option " + Quoted(key) +
+                           " is not supported");
+    }
+  }
+  KeyedMutex::Lock lock(verbs_, name);
+  StatusOr<Volume> there = Get(name);
+  if (there.ok() || !IsNotFound(there.status())) return there;
+  const std::string path = PathOf(name);
+  RETURN_IF_ERROR(MakeDirectories(path, 0701));
+  RETURN_IF_ERROR(MakeDirectories(path + "/_data", 0755));
+  const Json record = {
+      {"Labels", labels}, {"Options", options}, {"Created", Now()}};
+  RETURN_IF_ERROR(
+      WriteFileAtomically(path + "/volume.json", DumpJson(record), 0600));
+  return Get(name);
+}
+
+StatusOr<Volume> VolumeStore::Get(const std::string& name) const {
+  const Status missing = NotFound("get " + name + ": no such volume");
+  if (!CheckName(name, "volume").ok()) return missing;
+  Volume volume;
+  volume.name = name;
+  volume.mountpoint = PathOf(name) + "/_data";
+  const std::string file = PathOf(name) + "/volume.json";
+  const StatusOr<std::string> text = ReadFile(file, kMaxRecord);
+  if (IsNotFound(text.status())) return missing;
+  RETURN_IF_ERROR(text.status());
+  ASSIGN_OR_RETURN(const Json json, ParseJson(*text, file));
+  JsonReader reader(json, file);
+  reader.Get("Labels", volume.labels);
+  reader.Get("Options", volume.options);
+  reader.Get("Created", volume.created);
+  RETURN_IF_ERROR(reader.status());
+  return volume;
+}
+
+StatusOr<std::vector<Volume>> VolumeStore::List() const {
+  std::vector<Volume> volumes;
+  const StatusOr<UniqueFd> dir = OpenFile(directory_, O_RDONLY | O_DIRECTORY);
+  if (IsNotFound(dir.status())) return volumes;
+  RETURN_IF_ERROR(dir.status());
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(dir->get()));
+  for (const std::string& name : names) {
+    StatusOr<Volume> volume = Get(name);
+    if (IsNotFound(volume.status())) continue;
+    RETURN_IF_ERROR(volume.status());
+    volumes.push_back(*std::move(volume));
+  }
+  return volumes;
+}
+
+Status VolumeStore::Remove(const std::string& name) {
+  KeyedMutex::Lock lock(verbs_, name);
+  RETURN_IF_ERROR(Get(name).status());
+  // Without its record it is gone; what a crash leaves is only bytes.
+  const std::string record = PathOf(name) + "/volume.json";
+  if (unlink(record.c_str()) != 0) {
+    return Errno(errno, "remove " + Quoted(record));
+  }
+  return RemoveTree(AT_FDCWD, PathOf(name));
+}
+
+}  // namespace berth::docker

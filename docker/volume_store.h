@@ -1,0 +1,52 @@
+#ifndef DOCKER_VOLUME_STORE_H_
+#define DOCKER_VOLUME_STORE_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/keyed_mutex.h"
+#include "base/status.h"
+
+namespace berth::docker {
+
+struct Volume {
+  std::string name;
+  std::string mountpoint;  // <directory>/<name>/_data
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> options;
+  UnixNanos created = 0;
+  bool anonymous() const;
+};
+
+// Volumes of the "local" driver: directories that outlive containers. Each is
+// <directory>/<name>/ with _data, what containers see, and volume.json, its
+// record; a volume without a record was not finished and does not exist.
+//
+// Thread-safe.
+class VolumeStore {
+ public:
+  explicit VolumeStore(std::string directory);
+
+  const std::string& directory() const { return directory_; }
+
+  // That of the name if it exists already, whatever it was made with.
+  StatusOr<Volume> Create(const std::string& name,
+                          const std::map<std::string, std::string>& labels,
+                          const std::map<std::string, std::string>& options);
+  StatusOr<Volume> Get(const std::string& name) const;
+  StatusOr<std::vector<Volume>> List() const;
+  // NOT_FOUND; the caller knows that nobody uses it.
+  Status Remove(const std::string& name);
+
+ private:
+  std::string PathOf(const std::string& name) const;
+
+  const std::string directory_;
+  KeyedMutex verbs_;
+};
+
+}  // namespace berth::docker
+
+#endif  // DOCKER_VOLUME_STORE_H_
