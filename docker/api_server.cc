@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "docker/http_status.h"
+#include "docker/convert/http_status.h"
 
 namespace berth::docker {
 namespace {

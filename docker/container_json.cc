@@ -5,7 +5,7 @@
 
 #include "base/digest.h"
 #include "base/strings.h"
-#include "docker/start_error.h"
+#include "docker/convert/start_error.h"
 
 namespace berth::docker {
 namespace {

@@ -1,7 +1,7 @@
 #include "docker/notes.h"
 
 #include "base/strings.h"
-#include "docker/start_error.h"
+#include "docker/convert/start_error.h"
 
 namespace berth::docker {
 namespace {

@@ -4,7 +4,7 @@
 #include "base/context.h"
 #include "base/http/upgrade.h"
 #include "base/status.h"
-#include "docker/frames.h"
+#include "docker/convert/frames.h"
 #include "sandbox/stream_session.h"
 
 namespace berth::docker {

@@ -13,7 +13,7 @@
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/unique_fd.h"
-#include "docker/names.h"
+#include "docker/convert/names.h"
 
 namespace berth::docker {
 namespace {

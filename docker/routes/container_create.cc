@@ -13,9 +13,9 @@
 #include "base/sys/file.h"
 #include "base/undo.h"
 #include "base/unique_fd.h"
-#include "docker/create_request.h"
+#include "docker/convert/create_request.h"
+#include "docker/convert/names.h"
 #include "docker/engine.h"
-#include "docker/names.h"
 #include "image/reference.h"
 
 namespace berth::docker {

@@ -4,8 +4,8 @@
 
 #include "base/strings.h"
 #include "docker/call.h"
+#include "docker/convert/frames.h"
 #include "docker/engine.h"
-#include "docker/frames.h"
 #include "docker/log_reader.h"
 #include "docker/stream_pump.h"
 #include "sandbox/event_bus.h"

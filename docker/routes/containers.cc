@@ -12,13 +12,13 @@
 #include "base/sys/process.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
+#include "docker/convert/filters.h"
+#include "docker/convert/names.h"
+#include "docker/convert/start_error.h"
 #include "docker/engine.h"
-#include "docker/filters.h"
 #include "docker/lifecycle.h"
-#include "docker/names.h"
 #include "docker/restart_monitor.h"
 #include "docker/routes/container_create.h"
-#include "docker/start_error.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {

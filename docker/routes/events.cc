@@ -6,8 +6,8 @@
 
 #include "base/strings.h"
 #include "docker/call.h"
+#include "docker/convert/filters.h"
 #include "docker/engine.h"
-#include "docker/filters.h"
 
 namespace berth::docker {
 namespace {

@@ -4,9 +4,9 @@
 
 #include "base/strings.h"
 #include "docker/call.h"
+#include "docker/convert/start_error.h"
 #include "docker/engine.h"
 #include "docker/exec_table.h"
-#include "docker/start_error.h"
 #include "docker/stream_pump.h"
 #include "sandbox/ids.h"
 

@@ -8,11 +8,11 @@
 #include "base/digest.h"
 #include "base/mutex.h"
 #include "base/strings.h"
-#include "docker/base64.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
+#include "docker/convert/base64.h"
+#include "docker/convert/filters.h"
 #include "docker/engine.h"
-#include "docker/filters.h"
 #include "image/image_service.h"
 #include "image/reference.h"
 

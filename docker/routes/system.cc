@@ -64,11 +64,8 @@ std::string OperatingSystem() {
   return "Linux";
 }
 
-Status Info(Engine& engine, Call& call) {
-  utsname host = {};
-  uname(&host);
-  struct sysinfo memory = {};
-  sysinfo(&memory);
+// What changes with every container and image.
+Json Counts(const Engine& engine) {
   int running = 0;
   int paused = 0;
   int total = 0;
@@ -78,63 +75,76 @@ Status Info(Engine& engine, Call& call) {
     ++(view.container->paused() ? paused : running);
   }
   const StatusOr<std::vector<image::Image>> images = engine.images.List({});
+  return {{"Containers", total},
+          {"ContainersRunning", running},
+          {"ContainersPaused", paused},
+          {"ContainersStopped", total - running - paused},
+          {"Images", images.ok() ? images->size() : 0}};
+}
+
+Json Host() {
+  utsname host = {};
+  uname(&host);
+  struct sysinfo memory = {};
+  sysinfo(&memory);
   const bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
-  return call.Reply(200,
-                    {{"ID", engine.settings.id},
-                     {"Containers", total},
-                     {"ContainersRunning", running},
-                     {"ContainersPaused", paused},
-                     {"ContainersStopped", total - running - paused},
-                     {"Images", images.ok() ? images->size() : 0},
-                     {"Driver", "overlay2"},
-                     {"DriverStatus", Json::array()},
-                     {"Plugins",
-                      {{"Volume", {"local"}},
-                       {"Network", {"bridge", "host", "null"}},
-                       {"Authorization", nullptr},
-                       {"Log", {"json-file"}}}},
-                     {"MemoryLimit", true},
-                     {"SwapLimit", true},
-                     {"CpuCfsPeriod", true},
-                     {"CpuCfsQuota", true},
-                     {"CPUShares", true},
-                     {"CPUSet", true},
-                     {"PidsLimit", true},
-                     {"IPv4Forwarding", true},
-                     {"BridgeNfIptables", true},
-                     {"BridgeNfIp6tables", true},
-                     {"Debug", false},
-                     {"OomKillDisable", !unified},
-                     {"NGoroutines", 0},
-                     {"SystemTime", TimeText(Now())},
-                     {"LoggingDriver", "json-file"},
-                     {"CgroupDriver", "cgroupfs"},
-                     {"CgroupVersion", unified ? "2" : "1"},
-                     {"KernelVersion", host.release},
-                     {"OperatingSystem", OperatingSystem()},
-                     {"OSType", "linux"},
-                     {"Architecture", host.machine},
-                     {"IndexServerAddress", ""},
-                     {"RegistryConfig", nullptr},
-                     {"NCPU", sysconf(_SC_NPROCESSORS_ONLN)},
-                     {"MemTotal", uint64_t{memory.totalram} * memory.mem_unit},
-                     {"GenericResources", nullptr},
-                     {"DockerRootDir", engine.settings.root},
-                     {"HttpProxy", ""},
-                     {"HttpsProxy", ""},
-                     {"NoProxy", ""},
-                     {"Name", host.nodename},
-                     {"Labels", Json::array()},
-                     {"ExperimentalBuild", false},
-                     {"ServerVersion", engine.settings.version},
-                     {"Runtimes", {{"berth", {{"path", "berth-oci"}}}}},
-                     {"DefaultRuntime", "berth"},
-                     {"Swarm", {{"LocalNodeState", "inactive"}}},
-                     {"LiveRestoreEnabled", true},
-                     {"Isolation", ""},
-                     {"InitBinary", "berth-init"},
-                     {"SecurityOptions", {"name=seccomp,profile=builtin"}},
-                     {"Warnings", Json::array()}});
+  return {{"CgroupDriver", "cgroupfs"},
+          {"CgroupVersion", unified ? "2" : "1"},
+          {"OomKillDisable", !unified},
+          {"KernelVersion", host.release},
+          {"OperatingSystem", OperatingSystem()},
+          {"OSType", "linux"},
+          {"Architecture", host.machine},
+          {"NCPU", sysconf(_SC_NPROCESSORS_ONLN)},
+          {"MemTotal", uint64_t{memory.totalram} * memory.mem_unit},
+          {"Name", host.nodename}};
+}
+
+// What every limit of ours can do.
+Json Abilities() {
+  Json all = {{"Plugins",
+               {{"Volume", {"local"}},
+                {"Network", {"bridge", "host", "null"}},
+                {"Authorization", nullptr},
+                {"Log", {"json-file"}}}},
+              {"Runtimes", {{"berth", {{"path", "berth-oci"}}}}},
+              {"DefaultRuntime", "berth"},
+              {"LoggingDriver", "json-file"},
+              {"Driver", "overlay2"},
+              {"DriverStatus", Json::array()},
+              {"Swarm", {{"LocalNodeState", "inactive"}}},
+              {"SecurityOptions", {"name=seccomp,profile=builtin"}},
+              {"LiveRestoreEnabled", true}};
+  for (const char* limit :
+       {"MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares",
+        "CPUSet", "PidsLimit", "IPv4Forwarding"}) {
+    all[limit] = true;
+  }
+  return all;
+}
+
+Status Info(Engine& engine, Call& call) {
+  Json info = Counts(engine);
+  info.update(Host());
+  info.update(Abilities());
+  info.update({{"ID", engine.settings.id},
+               {"Debug", false},
+               {"NGoroutines", 0},
+               {"SystemTime", TimeText(Now())},
+               {"IndexServerAddress", ""},
+               {"RegistryConfig", nullptr},
+               {"GenericResources", nullptr},
+               {"DockerRootDir", engine.settings.root},
+               {"HttpProxy", ""},
+               {"HttpsProxy", ""},
+               {"NoProxy", ""},
+               {"Labels", Json::array()},
+               {"ExperimentalBuild", false},
+               {"ServerVersion", engine.settings.version},
+               {"Isolation", ""},
+               {"InitBinary", "berth"},
+               {"Warnings", Json::array()}});
+  return call.Reply(200, info);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include "base/strings.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
+#include "docker/convert/filters.h"
 #include "docker/engine.h"
-#include "docker/filters.h"
 #include "docker/lifecycle.h"
 
 namespace berth::docker {

@@ -1,4 +1,4 @@
-#include "docker/create_request.h"
+#include "docker/convert/create_request.h"
 
 #include <algorithm>
 #include <map>

@@ -1,4 +1,4 @@
-#include "docker/base64.h"
+#include "docker/convert/base64.h"
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-#ifndef DOCKER_BASE64_H_
-#define DOCKER_BASE64_H_
+#ifndef DOCKER_CONVERT_BASE64_H_
+#define DOCKER_CONVERT_BASE64_H_
 
 #include <string>
 #include <string_view>
@@ -14,4 +14,4 @@ StatusOr<std::string> DecodeBase64(std::string_view text);
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_BASE64_H_
+#endif  // DOCKER_CONVERT_BASE64_H_

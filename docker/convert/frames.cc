@@ -1,4 +1,4 @@
-#include "docker/frames.h"
+#include "docker/convert/frames.h"
 
 #include <cstring>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "docker/start_error.h"
+#include "docker/convert/start_error.h"
 
 namespace berth::docker {
 namespace {

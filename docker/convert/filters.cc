@@ -1,4 +1,4 @@
-#include "docker/filters.h"
+#include "docker/convert/filters.h"
 
 #include <algorithm>
 

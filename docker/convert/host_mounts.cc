@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/strings.h"
-#include "docker/create_request.h"
-#include "docker/names.h"
+#include "docker/convert/create_request.h"
+#include "docker/convert/names.h"
 
 namespace berth::docker {
 namespace {

@@ -1,4 +1,4 @@
-#include "docker/http_status.h"
+#include "docker/convert/http_status.h"
 
 namespace berth::docker {
 

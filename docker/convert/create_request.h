@@ -1,6 +1,6 @@
 // What POST /containers/create asks for, as configs of our own. Pure.
-#ifndef DOCKER_CREATE_REQUEST_H_
-#define DOCKER_CREATE_REQUEST_H_
+#ifndef DOCKER_CONVERT_CREATE_REQUEST_H_
+#define DOCKER_CONVERT_CREATE_REQUEST_H_
 
 #include <string>
 #include <vector>
@@ -59,4 +59,4 @@ StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what);
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_CREATE_REQUEST_H_
+#endif  // DOCKER_CONVERT_CREATE_REQUEST_H_

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/strings.h"
-#include "docker/create_request.h"
+#include "docker/convert/create_request.h"
 
 namespace berth::docker {
 namespace {

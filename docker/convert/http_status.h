@@ -1,5 +1,5 @@
-#ifndef DOCKER_HTTP_STATUS_H_
-#define DOCKER_HTTP_STATUS_H_
+#ifndef DOCKER_CONVERT_HTTP_STATUS_H_
+#define DOCKER_CONVERT_HTTP_STATUS_H_
 
 #include "base/status.h"
 
@@ -11,4 +11,4 @@ int HttpStatus(const Status& status);
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_HTTP_STATUS_H_
+#endif  // DOCKER_CONVERT_HTTP_STATUS_H_

@@ -9,10 +9,10 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/testing/status_matchers.h"
-#include "docker/create_request.h"
-#include "docker/filters.h"
-#include "docker/frames.h"
-#include "docker/names.h"
+#include "docker/convert/create_request.h"
+#include "docker/convert/filters.h"
+#include "docker/convert/frames.h"
+#include "docker/convert/names.h"
 
 namespace berth::docker {
 namespace {

@@ -1,4 +1,4 @@
-#include "docker/names.h"
+#include "docker/convert/names.h"
 
 #include <cctype>
 #include <iterator>

@@ -1,5 +1,5 @@
-#ifndef DOCKER_NAMES_H_
-#define DOCKER_NAMES_H_
+#ifndef DOCKER_CONVERT_NAMES_H_
+#define DOCKER_CONVERT_NAMES_H_
 
 #include <string>
 #include <string_view>
@@ -17,4 +17,4 @@ Status CheckName(std::string_view name, const std::string& what);
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_NAMES_H_
+#endif  // DOCKER_CONVERT_NAMES_H_

@@ -1,6 +1,6 @@
 // What Docker's clients make of a start that failed: they look for words.
-#ifndef DOCKER_START_ERROR_H_
-#define DOCKER_START_ERROR_H_
+#ifndef DOCKER_CONVERT_START_ERROR_H_
+#define DOCKER_CONVERT_START_ERROR_H_
 
 #include <string>
 
@@ -15,4 +15,4 @@ int StartErrorCode(const std::string& message);
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_START_ERROR_H_
+#endif  // DOCKER_CONVERT_START_ERROR_H_

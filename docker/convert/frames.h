@@ -1,6 +1,6 @@
 // The multiplexed stream of attach, exec and logs without a terminal.
-#ifndef DOCKER_FRAMES_H_
-#define DOCKER_FRAMES_H_
+#ifndef DOCKER_CONVERT_FRAMES_H_
+#define DOCKER_CONVERT_FRAMES_H_
 
 #include <string>
 #include <string_view>
@@ -39,4 +39,4 @@ class DetachKeys {
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_FRAMES_H_
+#endif  // DOCKER_CONVERT_FRAMES_H_

@@ -1,5 +1,5 @@
-#ifndef DOCKER_FILTERS_H_
-#define DOCKER_FILTERS_H_
+#ifndef DOCKER_CONVERT_FILTERS_H_
+#define DOCKER_CONVERT_FILTERS_H_
 
 #include <functional>
 #include <map>
@@ -34,4 +34,4 @@ class Filters {
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_FILTERS_H_
+#endif  // DOCKER_CONVERT_FILTERS_H_
