@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/digest.h"
 #include "base/fs/host_paths.h"
 #include "base/store/metadata_store.h"
 #include "base/strings.h"
@@ -17,6 +18,8 @@
 #include "cri/server.h"
 #include "daemon/host_facts.h"
 #include "daemon/version.h"
+#include "docker/api_server.h"
+#include "docker/engine.h"
 #include "image/image_service.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/sandbox_manager.h"
@@ -116,6 +119,17 @@ std::vector<std::string> HandlerNames(const Config& config) {
   return names;
 }
 
+docker::EngineSettings DockerSettings(const Config& config) {
+  docker::EngineSettings settings;
+  settings.root = config.root();
+  settings.version = kVersion;
+  // The same for as long as the root is.
+  settings.id = Digest::Of("berth " + config.root()).hex();
+  settings.bridge = config.network().bridge();
+  settings.subnet = config.network().subnet();
+  return settings;
+}
+
 cri::ServerOptions DoorOptions(const Config& config) {
   cri::ServerOptions options;
   options.socket = CriSocket(config);
@@ -158,12 +172,17 @@ class Daemon::Parts {
     LOG(INFO) << "berthd " << kVersion << " serves the CRI on "
               << CriSocket(config);
     if (!config.docker_socket().empty()) {
-      LOG(WARNING) << "docker_socket: not supported yet, and not opened";
+      docker_ = std::make_unique<docker::ApiServer>(
+          DockerSettings(config), world_, sandboxes_, containers_, *images_);
+      RETURN_IF_ERROR(docker_->Listen(config.docker_socket()));
+      LOG(INFO) << "berthd " << kVersion << " serves docker on "
+                << config.docker_socket();
     }
     return OkStatus();
   }
 
   void CloseDoors() {
+    if (docker_ != nullptr) docker_->Shutdown();
     if (door_ != nullptr) door_->Shutdown(kGrace);
   }
 
@@ -211,6 +230,7 @@ class Daemon::Parts {
   cri::ImageService cri_images_;
   cri::RuntimeService cri_runtime_;
   std::unique_ptr<cri::Server> door_;
+  std::unique_ptr<docker::ApiServer> docker_;
 };
 
 StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {

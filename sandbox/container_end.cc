@@ -202,6 +202,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   container.set_phase(CONTAINER_PHASE_REMOVING);
   RETURN_IF_ERROR(core.records.Save(container));
   RETURN_IF_ERROR(Failpoint("container.remove.recorded"));
+  core.waiting.Abandon(id);
   DeleteTask(core, id);
   RETURN_IF_ERROR(CleanState(core, container));
   for (const std::string& key : container.image_mount_keys()) {

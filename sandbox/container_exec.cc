@@ -1,4 +1,4 @@
-// Further processes, and connections to the first one: ExecSync, Exec, Attach.
+// Further processes: ExecSync, Exec.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -18,6 +18,7 @@
 #include "sandbox/core.h"
 #include "sandbox/files.h"
 #include "sandbox/phase.h"
+#include "sandbox/session_fifos.h"
 #include "sandbox/spec/user.h"
 
 namespace berth::sandbox {
@@ -105,87 +106,6 @@ StatusOr<oci::ProcessSpec> PlanExec(Core& core,
   return process;
 }
 
-// ---- Fifos ------------------------------------------------------------------
-
-StatusOr<UniqueFd> OpenEnd(const std::string& path, int flags) {
-  UniqueFd fd(open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC));
-  if (!fd.valid()) return Errno(errno, "open fifo " + Quoted(path));
-  // Non-blocking only so that the open itself does not wait for the peer.
-  const int now = fcntl(fd.get(), F_GETFL);
-  if (fcntl(fd.get(), F_SETFL, now & ~O_NONBLOCK) != 0) {
-    return Errno(errno, "fcntl fifo " + Quoted(path));
-  }
-  return fd;
-}
-
-// Our ends of a session's streams. The fifos have names only until the shim
-// has opened them: nothing is left behind when we die later.
-class SessionFifos {
- public:
-  explicit SessionFifos(const std::string& directory)
-      : base_(directory + "/io-" + RandomId().substr(0, 16)) {}
-  ~SessionFifos() { Unlink(); }
-  SessionFifos(const SessionFifos&) = delete;
-  SessionFifos& operator=(const SessionFifos&) = delete;
-
-  Status Make(bool want_in, bool want_out, bool want_err) {
-    if (want_in) {
-      stdio_.in = base_ + "-in";
-      RETURN_IF_ERROR(MakeFifo(stdio_.in));
-      // Holds the name's pipe until the shim reads from it.
-      ASSIGN_OR_RETURN(in_, OpenEnd(stdio_.in, O_RDWR));
-    }
-    if (want_out) {
-      stdio_.out = base_ + "-out";
-      RETURN_IF_ERROR(MakeFifo(stdio_.out));
-      ASSIGN_OR_RETURN(out_, OpenEnd(stdio_.out, O_RDONLY));
-    }
-    if (want_err) {
-      stdio_.err = base_ + "-err";
-      RETURN_IF_ERROR(MakeFifo(stdio_.err));
-      ASSIGN_OR_RETURN(err_, OpenEnd(stdio_.err, O_RDONLY));
-    }
-    return OkStatus();
-  }
-
-  shim::Stdio& stdio() { return stdio_; }
-
-  // Call when the shim has opened its ends. A writer that is not also a
-  // reader is told when the process's end is gone.
-  Status Opened() {
-    if (in_.valid()) {
-      StatusOr<UniqueFd> writer = OpenEnd(stdio_.in, O_WRONLY);
-      // A program that has ended already reads nothing.
-      if (writer.ok()) in_ = *std::move(writer);
-    }
-    Unlink();
-    return OkStatus();
-  }
-
-  StreamSession Take(bool tty,
-                     std::shared_ptr<StreamSession::Control> control) {
-    return StreamSession(std::move(in_), std::move(out_), std::move(err_), tty,
-                         std::move(control));
-  }
-
- private:
-  static Status MakeFifo(const std::string& path) {
-    if (mkfifo(path.c_str(), 0600) != 0) {
-      return Errno(errno, "mkfifo " + Quoted(path));
-    }
-    return OkStatus();
-  }
-  void Unlink() {
-    for (const std::string* path : {&stdio_.in, &stdio_.out, &stdio_.err}) {
-      if (!path->empty()) unlink(path->c_str());
-    }
-  }
-
-  const std::string base_;
-  shim::Stdio stdio_;
-  UniqueFd in_, out_, err_;
-};
-
 // ---- Sessions ---------------------------------------------------------------
 
 constexpr std::chrono::seconds kDeleteTime{30};
@@ -238,47 +158,6 @@ class ExecControl : public StreamSession::Control {
   Mutex mutex_;
   bool deleted_ = false;
   int code_ = 0;
-};
-
-// The first process, seen by one that is attached.
-class AttachControl : public StreamSession::Control {
- public:
-  AttachControl(Core& core, ContainerId id, std::shared_ptr<LiveTask> live,
-                bool closes_stdin, int pid)
-      : core_(core),
-        id_(std::move(id)),
-        live_(std::move(live)),
-        closes_stdin_(closes_stdin),
-        pid_(pid) {}
-
-  Status Resize(const Context& ctx, TerminalSize size) override {
-    return live_->task().Resize(ctx,
-                                shim::TerminalSize{size.width, size.height});
-  }
-  Status Signal(const Context& ctx, int signal) override {
-    return live_->task().Kill(ctx, signal, false);
-  }
-  // Input of a container stays open for the next one to attach, unless its
-  // configuration says once.
-  Status CloseStdin(const Context& ctx) override {
-    return closes_stdin_ ? live_->task().CloseStdin(ctx) : OkStatus();
-  }
-  StatusOr<int> Wait(const Context& ctx) override {
-    ASSIGN_OR_RETURN(
-        const ContainerStatus ended,
-        core_.records.Await(ctx, id_, [](const ContainerRecord& container) {
-          return !IsAlive(container.phase());
-        }));
-    return ended->exit_code();
-  }
-  int pid() const override { return pid_; }
-
- private:
-  Core& core_;
-  const ContainerId id_;
-  const std::shared_ptr<LiveTask> live_;
-  const bool closes_stdin_;
-  const int pid_;
 };
 
 }  // namespace
@@ -343,29 +222,10 @@ StatusOr<StreamSession> ContainerManager::Exec(const Context& ctx,
     (void)task->Delete(Context::Background("exec").WithTimeout(kDeleteTime));
     return Annotate(pid.status(), what);
   }
-  RETURN_IF_ERROR(fifos.Opened());
+  fifos.Opened();
   core.Publish(Event::Type::kExecStarted, *running.record, request.exec_id);
   return fifos.Take(config.tty,
                     std::make_shared<ExecControl>(shim, std::move(task), *pid));
-}
-
-StatusOr<StreamSession> ContainerManager::Attach(const Context& ctx,
-                                                 const ContainerId& id,
-                                                 bool want_stdin) {
-  Core& core = world_.core();
-  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "attach"));
-  const ContainerConfig& config = running.record->config();
-  SessionFifos fifos(core.paths.ContainerState(id.str()));
-  const bool with_stdin = want_stdin && config.stdin();
-  RETURN_IF_ERROR(fifos.Make(with_stdin, true, !config.tty()));
-  fifos.stdio().terminal = config.tty();
-  RETURN_IF_ERROR_AS(running.live->task().Attach(ctx, fifos.stdio()),
-                     "attach to container " + id.str());
-  RETURN_IF_ERROR(fifos.Opened());
-  return fifos.Take(config.tty(), std::make_shared<AttachControl>(
-                                      core, id, running.live,
-                                      with_stdin && config.stdin_once(),
-                                      running.record->pid()));
 }
 
 Status ContainerManager::Resize(const Context& ctx, const ContainerId& id,

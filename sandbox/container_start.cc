@@ -48,6 +48,18 @@ StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
   return task;
 }
 
+// Those who attached before there was a process. One that has left again, or
+// that cannot be joined, must not keep the container from starting.
+void JoinWaiting(const Context& ctx, Core& core, const ContainerId& id) {
+  const std::shared_ptr<LiveTask> live = core.tasks.Find(id);
+  for (const auto& attachment : core.waiting.Take(id)) {
+    const Status joined = attachment->Join(ctx, live);
+    if (joined.ok()) continue;
+    attachment->Abandon();
+    LogFailure("attach to container " + id.str(), joined);
+  }
+}
+
 // The steps that can be undone by RecordExit.
 Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
               ContainerRecord& container) {
@@ -60,6 +72,7 @@ Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
   ASSIGN_OR_RETURN(std::unique_ptr<shim::Task> task, shim->Create(ctx, create));
   core.tasks.Put(id, std::make_shared<LiveTask>(shim, std::move(task)));
   RETURN_IF_ERROR(Failpoint("container.start.task"));
+  JoinWaiting(ctx, core, id);
   ASSIGN_OR_RETURN(const pid_t pid, core.tasks.Find(id)->task().Start(ctx));
   container.set_pid(pid);
   return Failpoint("container.start.executed");
@@ -118,6 +131,7 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
 
   if (const Status launched = Launch(ctx, core, *sandbox, container);
       !launched.ok()) {
+    core.waiting.Abandon(id);
     RecordFailure(core, container, launched);
     return Annotate(launched, "start container " + id.str());
   }

@@ -50,6 +50,7 @@
 #include "base/keyed_mutex.h"
 #include "image/rootfs_provider.h"
 #include "oci/cgroup/cgroup_host.h"
+#include "sandbox/attachment.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/exit_monitor.h"
 #include "sandbox/inventory.h"
@@ -92,6 +93,7 @@ struct World::Core {
   KeyedMutex container_locks;
   ShimTable shims;
   TaskTable tasks;
+  WaitingAttachments waiting;
   // In order of acquisition.
   std::vector<std::unique_ptr<SandboxResource>> resources;
 
