@@ -102,7 +102,9 @@ StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
                      "create container " + Quoted(config.name()));
   while (true) {
     RETURN_IF_ERROR_AS(ctx.Check(), "create container");
-    const ContainerId id(RandomId());
+    // A sandbox with one container is one thing to its user: one id.
+    const bool alone = sandbox->config().kind() == SANDBOX_KIND_STANDALONE;
+    const ContainerId id(alone ? in.str() : RandomId());
     KeyedMutex::Lock lock(core.container_locks, id.str());
     NameIndex::Claim claim =
         core.names.Take(NameOf(in.str(), config), id.str());
