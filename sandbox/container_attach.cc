@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "base/sys/file.h"
 #include "sandbox/attachment.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
+#include "sandbox/files.h"
 #include "sandbox/phase.h"
 
 namespace berth::sandbox {

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,21 +65,6 @@ TEST(RemoveTreeTest, RemovesATreeThatNeedsMoreLevelsThanWeOpen) {
   }
   ASSERT_OK(RemoveTree(dir.fd(), "deep"));
   EXPECT_FALSE(dir.Exists("deep"));
-}
-
-TEST(RemoveTreeTest, ReachesATreeBehindAMount) {
-  TempDir dir;
-  dir.MakeDirectory("on");
-  if (unshare(CLONE_NEWNS) != 0 ||
-      mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    GTEST_SKIP() << "needs root";
-  }
-  ASSERT_EQ(mount("tmpfs", dir.Path("on").c_str(), "tmpfs", 0, nullptr), 0);
-  dir.MakeDirectory("on/tree/a");
-  EXPECT_OK(RemoveTree(AT_FDCWD, dir.Path("on/tree")));
-  EXPECT_FALSE(dir.Exists("on/tree"));
-  EXPECT_OK(RemoveTree(AT_FDCWD, dir.Path("none/tree")));
-  EXPECT_EQ(umount(dir.Path("on").c_str()), 0);
 }
 
 }  // namespace
