@@ -15,7 +15,8 @@ struct PumpOptions {
   bool want_stderr = true;
   bool want_stdin = false;
   DetachKeys detach_keys;  // with a terminal
-  // End of the client's input is the end of the program's.
+  // End of the client's input is the end of the program's. Not with a
+  // terminal: who detaches from one means to come back.
   bool close_stdin = true;
 };
 

@@ -49,7 +49,8 @@ Status Attach(Engine& engine, Call& call) {
   }
   PumpOptions options{call.Flag("stdout"), call.Flag("stderr"),
                       call.Flag("stdin") && view.container->config().stdin(),
-                      DetachKeys(), view.container->config().stdin_once()};
+                      DetachKeys(),
+                      view.container->config().stdin_once() && !view.tty()};
   ASSIGN_OR_RETURN(options.detach_keys,
                    DetachKeys::Parse(call.Query("detachKeys")));
   StatusOr<sandbox::StreamSession> session = sandbox::StreamSession();

@@ -161,7 +161,7 @@ Status StartAttached(Engine& engine, Call& call,
   }
   ASSIGN_OR_RETURN(DetachKeys keys, DetachKeys::Parse(exec.detach_keys));
   PumpOptions options{exec.config.stdout, exec.config.stderr, exec.config.stdin,
-                      std::move(keys), true};
+                      std::move(keys), !exec.config.tty};
   const StatusOr<PumpEnd> end =
       Pump(call.ctx, client, **session, std::move(options));
   // The client asks for the exit code as soon as the stream has ended, so it
