@@ -155,9 +155,16 @@ StatusOr<std::string_view> LayerReader::Data() {
 }
 
 Status LayerReader::SkipData() {
-  data_left_ += padding_;
-  padding_ = 0;
   while (data_left_ > 0) RETURN_IF_ERROR(Data().status());
+  data_left_ = padding_;
+  padding_ = 0;
+  // Some writers leave out what rounds the last file up to a block: a stream
+  // may end there as well as at a block (Go's archive/tar takes it, too).
+  while (data_left_ > 0) {
+    ASSIGN_OR_RETURN(const bool more, Fill());
+    if (!more) data_left_ = 0;
+    RETURN_IF_ERROR(Data().status());
+  }
   return OkStatus();
 }
 

@@ -90,6 +90,14 @@ TEST(LayerReaderTest, AcceptsAMissingEndAndDataBehindIt) {
   EXPECT_EQ(ReadTar("")->size(), 0u);
 }
 
+TEST(LayerReaderTest, AcceptsALastFileThatIsNotFilledUpToABlock) {
+  const std::string tar = TarBuilder().File("f", "x\n").Bytes();
+  ASSERT_OK_AND_ASSIGN(const auto items, ReadTar(tar.substr(0, 514)));
+  ASSERT_EQ(items.size(), 1u);
+  EXPECT_EQ(items[0].data, "x\n");
+  EXPECT_FALSE(ReadTar(tar.substr(0, 513)).ok());
+}
+
 TEST(LayerReaderTest, RefusesWhatIsMalformed) {
   std::string wrong_sum = TarBuilder::Header("a", '0', 0);
   wrong_sum[0] = 'b';
