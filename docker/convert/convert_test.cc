@@ -183,7 +183,7 @@ TEST_F(CreateTest, ConvertsLimitsAndSecurity) {
   EXPECT_TRUE(security.no_new_privileges());
   EXPECT_EQ(security.seccomp().type(), state::v1::SecurityProfile::UNCONFINED);
   EXPECT_TRUE(security.readonly_rootfs());
-  EXPECT_TRUE(request.container.init());
+  EXPECT_EQ(security.namespaces().pid(), state::v1::NAMESPACE_MODE_POD);
   EXPECT_EQ(request.container.rlimits(0).type(), "RLIMIT_NOFILE");
   EXPECT_EQ(request.container.log().max_size(), 1 << 20);
   EXPECT_EQ(request.container.log().max_files(), 3u);

@@ -34,6 +34,9 @@ struct CreateRequest {
   std::string network_container;
   std::string pid_container;
   std::string ipc_container;
+  // A reaper is to be pid 1: then the pid namespace is the sandbox's, whose
+  // pid 1 the shim provides, and the container's program is another process.
+  bool init = false;
 };
 
 // INVALID_ARGUMENT for what is wrong, UNIMPLEMENTED for a field that is set

@@ -511,8 +511,7 @@ const std::map<std::string, Apply>& OtherFields() {
            f.security().add_supplemental_group_names(group);
          }
        })},
-      {"Init",
-       Simple([](const Field& f) { f.request.container.set_init(f.Flag()); })},
+      {"Init", Simple([](const Field& f) { f.request.init = f.Flag(); })},
       {"LogConfig", LogConfig},
       {"MaskedPaths", Paths},
       {"Mounts", Ignore},        // ConvertMounts
@@ -549,6 +548,22 @@ const Apply* Find(const std::string& name) {
 
 }  // namespace
 
+namespace {
+
+Status ShareInit(CreateRequest& request) {
+  for (NamespaceOptions* options :
+       {request.sandbox.mutable_namespaces(),
+        request.container.mutable_security()->mutable_namespaces()}) {
+    if (options->pid() != state::v1::NAMESPACE_MODE_CONTAINER) {
+      return Unimplemented("HostConfig.Init: not with that PidMode");
+    }
+    options->set_pid(state::v1::NAMESPACE_MODE_POD);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
 Status ConvertHostConfig(const Json& host, CreateRequest& request) {
   if (!host.is_object()) return InvalidArgument("HostConfig: not an object");
   JsonReader reader(host, "HostConfig");
@@ -570,6 +585,7 @@ Status ConvertHostConfig(const Json& host, CreateRequest& request) {
     RETURN_IF_ERROR((*apply)(Field{name, reader, request}));
     RETURN_IF_ERROR(reader.status());
   }
+  if (request.init) RETURN_IF_ERROR(ShareInit(request));
   // A privileged container is not confined, whatever else is said.
   if (security.privileged()) {
     security.set_default_paths(false);

@@ -161,7 +161,6 @@ Status CheckContainerConfig(const ContainerConfig& config,
                             const SandboxConfig& sandbox) {
   RETURN_IF_ERROR(CheckName(config.name(), "name"));
   if (config.image_id().empty()) return InvalidArgument("image_id: missing");
-  if (config.init()) return Unimplemented("init: a reaper as pid 1");
   if (config.cdi_devices_size() > 0) return Unimplemented("cdi_devices");
   if (config.security().privileged() && !sandbox.security().privileged()) {
     return InvalidArgument(
