@@ -1,0 +1,45 @@
+"""What runtimes other than ours are known to do otherwise, and why."""
+
+# Tests that a peer is known not to pass: not what we are to copy.
+PEERS = {
+    "runc": {
+        # Debian 12's 1.1.5 is older than the fixes.
+        "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
+        "Security.test_null_device_that_is_a_link_masks_nothing":
+            "CVE-2025-31133",
+        "Security.test_null_on_stdin_keeps_its_owner": "chowns /dev/null",
+        "Process.test_start_reports_what_cannot_be_executed":
+            "start returns before execve",
+        "Hooks.test_failing_poststart_ends_the_container": "1.1 goes on",
+        "Security.test_dev_that_is_a_link": "CVE-2026-41579",
+        "Exec.test_strict_user": "looks names up",
+        "Security.test_nothing_but_procfs_on_proc": "takes tmpfs on /proc",
+        "Security.test_swapped_mount_point_reaches_no_host_directory":
+            "CVE-2024-45310",
+        "UserNamespace.test_joined_by_path": "1.1 wants mappings as well",
+        "UserNamespace.test_mappings_without_the_namespace_are_refused":
+            "1.1 ignores them",
+    },
+    "crun": {
+        "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
+        "Security.test_null_on_stdin_keeps_its_owner": "chowns /dev/null",
+        "Security.test_null_device_that_is_a_link_masks_nothing":
+            "CVE-2025-31133",
+        "Process.test_start_reports_what_cannot_be_executed":
+            "start returns before execve",
+        "Hooks.test_failing_poststart_ends_the_container": "1.8 goes on",
+        "Security.test_dev_that_is_a_link": "CVE-2026-47766",
+        "Exec.test_strict_user": "CVE-2026-30892",
+        "Lifecycle.test_bad_ids": "1.8 takes them",
+        "Configuration.test_bad_values": "1.8 takes some",
+        "Configuration.test_json_log": "has words of its own",
+        "Exec.test_flags": "1.8 drops the environment and the group",
+        "Hooks.test_failing_poststop_does_not_matter": "1.8 dies by SIGPIPE",
+        "Process.test_home_of_the_user": "1.8 leaves HOME out",
+        "Security.test_nothing_but_procfs_on_proc": "takes tmpfs on /proc",
+        "Terminal.test_console_socket_without_terminal_is_an_error":
+            "1.8 ignores it",
+        "UserNamespace.test_mappings_without_the_namespace_are_refused":
+            "1.8 ignores them",
+    },
+}
