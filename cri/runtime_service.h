@@ -14,7 +14,7 @@
 #include "sandbox/event_bus.h"
 #include "sandbox/inventory.h"
 #include "sandbox/sandbox_manager.h"
-#include "sandbox/stats.h"
+#include "sandbox/usage/stats.h"
 
 namespace berth::cri {
 

@@ -23,7 +23,7 @@
 #include "image/image_service.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/sandbox_manager.h"
-#include "sandbox/stats.h"
+#include "sandbox/usage/stats.h"
 #include "sandbox/world.h"
 #include "shim/shim_launcher.h"
 

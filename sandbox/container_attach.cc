@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "sandbox/attachment.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
-#include "sandbox/files.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/files.h"
+#include "sandbox/record/phase.h"
+#include "sandbox/task/attachment.h"
 
 namespace berth::sandbox {
 namespace {

@@ -10,8 +10,8 @@
 #include "sandbox/container_mounts.h"
 #include "sandbox/container_plan.h"
 #include "sandbox/core.h"
-#include "sandbox/files.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/files.h"
+#include "sandbox/record/phase.h"
 #include "sandbox/spec/check_config.h"
 
 namespace berth::sandbox {

@@ -11,8 +11,8 @@
 #include "glog/logging.h"
 #include "oci/cgroup/cgroup.h"
 #include "sandbox/container_mounts.h"
-#include "sandbox/files.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/files.h"
+#include "sandbox/record/phase.h"
 
 namespace berth::sandbox {
 namespace {

@@ -16,10 +16,10 @@
 #include "sandbox/container_manager.h"
 #include "sandbox/container_plan.h"
 #include "sandbox/core.h"
-#include "sandbox/files.h"
-#include "sandbox/phase.h"
-#include "sandbox/session_fifos.h"
+#include "sandbox/record/files.h"
+#include "sandbox/record/phase.h"
 #include "sandbox/spec/user.h"
+#include "sandbox/task/session_fifos.h"
 
 namespace berth::sandbox {
 namespace {

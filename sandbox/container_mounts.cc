@@ -16,7 +16,7 @@
 #include "base/strings.h"
 #include "base/sys/mount.h"
 #include "sandbox/container_end.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 #include "sandbox/spec/mounts.h"
 
 namespace berth::sandbox {

@@ -10,7 +10,7 @@
 #include "base/sys/process.h"
 #include "base/sys/user.h"
 #include "oci/spec/validate.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 #include "sandbox/resource/cgroup_parent.h"
 #include "sandbox/spec/security.h"
 #include "sandbox/spec/user.h"

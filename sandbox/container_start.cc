@@ -13,8 +13,8 @@
 #include "sandbox/container_mounts.h"
 #include "sandbox/container_plan.h"
 #include "sandbox/core.h"
-#include "sandbox/files.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/files.h"
+#include "sandbox/record/phase.h"
 
 namespace berth::sandbox {
 namespace {

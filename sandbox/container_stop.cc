@@ -9,7 +9,7 @@
 #include "sandbox/container_end.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/phase.h"
 #include "sandbox/spec/limits.h"
 
 namespace berth::sandbox {

@@ -12,8 +12,8 @@
 #include "base/strings.h"
 #include "oci/cgroup/cgroup.h"
 #include "sandbox/container_end.h"
-#include "sandbox/files.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/files.h"
+#include "sandbox/record/phase.h"
 #include "sandbox/sandbox_end.h"
 
 namespace berth::sandbox {

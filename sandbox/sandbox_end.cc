@@ -6,7 +6,7 @@
 
 #include "base/failpoint.h"
 #include "sandbox/container_end.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/phase.h"
 
 namespace berth::sandbox {
 namespace {

@@ -11,7 +11,7 @@
 #include "base/strings.h"
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
-#include "sandbox/phase.h"
+#include "sandbox/record/phase.h"
 #include "sandbox/resource/state_directory.h"
 #include "sandbox/sandbox_end.h"
 #include "sandbox/spec/check_config.h"

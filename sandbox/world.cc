@@ -5,7 +5,7 @@
 #include "base/strings.h"
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 #include "sandbox/recovery.h"
 #include "sandbox/resource/cgroup_parent.h"
 #include "sandbox/resource/namespaces.h"

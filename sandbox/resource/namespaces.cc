@@ -20,7 +20,7 @@
 #include "base/strings.h"
 #include "base/sys/mount.h"
 #include "base/sys/namespace.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 
 namespace berth::sandbox {
 namespace {

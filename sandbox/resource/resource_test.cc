@@ -12,7 +12,7 @@
 #include "base/sys/namespace.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 #include "sandbox/resource/namespaces.h"
 #include "sandbox/resource/pod_network.h"
 #include "sandbox/resource/state_directory.h"

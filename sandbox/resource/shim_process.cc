@@ -4,7 +4,7 @@
 
 #include "base/failpoint.h"
 #include "base/strings.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 
 namespace berth::sandbox {
 namespace {

@@ -10,7 +10,7 @@
 #include "base/strings.h"
 #include "base/sys/mount.h"
 #include "base/unique_fd.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 
 namespace berth::sandbox {
 namespace {

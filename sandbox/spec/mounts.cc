@@ -12,7 +12,7 @@
 
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 
 namespace berth::sandbox {
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/strings.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 
 namespace berth::sandbox {
 namespace {

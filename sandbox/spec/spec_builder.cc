@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 #include "sandbox/spec/limits.h"
 #include "sandbox/spec/security.h"
 

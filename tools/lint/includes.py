@@ -14,6 +14,7 @@ usage: includes.py [ROOT]
 """
 
 import ast
+import glob
 import os
 import re
 import sys
@@ -65,16 +66,31 @@ def absolute(package, label):
 
 
 def literal(node):
-    """The strings of a list expression; select() branches are all taken."""
+    """The strings of a list expression; select() branches are all taken, and
+    the patterns of a glob() are kept as "glob:PATTERN"."""
     if isinstance(node, ast.List):
         return [e.value for e in node.elts if isinstance(e, ast.Constant)]
     if isinstance(node, ast.BinOp):
         return literal(node.left) + literal(node.right)
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "select":
         return [s for v in node.args[0].values for s in literal(v)]
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "glob":
+        return ["glob:" + pattern for pattern in literal(node.args[0])]
     if isinstance(node, ast.Constant):
         return node.value
     return []
+
+
+def expand(folder, names):
+    """The files that a list of sources stands for."""
+    files = []
+    for name in names:
+        if not name.startswith("glob:"):
+            files.append(name)
+            continue
+        found = glob.glob(os.path.join(folder, name[len("glob:") :]))
+        files += sorted(os.path.relpath(f, folder) for f in found)
+    return files
 
 
 def protos(package, attrs):
@@ -106,6 +122,8 @@ def load(root):
                 continue
             rule = getattr(call.func, "id", "")
             attrs = {k.arg: literal(k.value) for k in call.keywords}
+            for kind in ("srcs", "hdrs"):
+                attrs[kind] = expand(folder, attrs.get(kind, []))
             if rule == "cc_proto":
                 target = protos(package, attrs)
             elif rule in RULES:

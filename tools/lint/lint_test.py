@@ -59,6 +59,13 @@ class Includes(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("x/z.cc: in no BUILD.bazel target", text)
 
+    def test_follows_a_glob(self):
+        build = 'cc_library(name = "g", srcs = glob(["z*.cc"]))'
+        tree = dict(self.tree, **{"z/BUILD.bazel": build, "z/z1.cc": ""})
+        self.assertEqual(run("includes.py", tree)[0], 0)
+        tree["z/z1.cc"] = '#include "y/c.h"\n'
+        self.assertEqual(run("includes.py", tree)[0], 1)
+
     def test_an_empty_tree_is_no_success(self):
         self.assertEqual(run("includes.py", {"x/README": ""})[0], 1)
 

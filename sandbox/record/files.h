@@ -1,8 +1,8 @@
 // Files and directories of our own, below the daemon's root and state: nobody
 // else can write there. What a container can write goes through
 // base/fs/rooted_path.h instead.
-#ifndef SANDBOX_FILES_H_
-#define SANDBOX_FILES_H_
+#ifndef SANDBOX_RECORD_FILES_H_
+#define SANDBOX_RECORD_FILES_H_
 
 #include <sys/types.h>
 
@@ -34,4 +34,4 @@ Status RemoveTree(const std::string& path);
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_FILES_H_
+#endif  // SANDBOX_RECORD_FILES_H_

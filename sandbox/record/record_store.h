@@ -1,5 +1,5 @@
-#ifndef SANDBOX_RECORD_STORE_H_
-#define SANDBOX_RECORD_STORE_H_
+#ifndef SANDBOX_RECORD_RECORD_STORE_H_
+#define SANDBOX_RECORD_RECORD_STORE_H_
 
 #include <functional>
 
@@ -47,4 +47,4 @@ class RecordStore {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_RECORD_STORE_H_
+#endif  // SANDBOX_RECORD_RECORD_STORE_H_

@@ -1,5 +1,5 @@
-#ifndef SANDBOX_STATS_H_
-#define SANDBOX_STATS_H_
+#ifndef SANDBOX_USAGE_STATS_H_
+#define SANDBOX_USAGE_STATS_H_
 
 #include <cstdint>
 #include <map>
@@ -73,4 +73,4 @@ class StatsReader {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_STATS_H_
+#endif  // SANDBOX_USAGE_STATS_H_

@@ -16,8 +16,8 @@
 //
 // STARTING, STOPPING, REMOVING and CREATING are intents: a process that finds
 // one in a record at its start finishes or undoes it (recovery.h).
-#ifndef SANDBOX_PHASE_H_
-#define SANDBOX_PHASE_H_
+#ifndef SANDBOX_RECORD_PHASE_H_
+#define SANDBOX_RECORD_PHASE_H_
 
 #include "api/state/v1/state.pb.h"
 
@@ -86,4 +86,4 @@ constexpr bool IsLegal(state::v1::SandboxKind kind,
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_PHASE_H_
+#endif  // SANDBOX_RECORD_PHASE_H_

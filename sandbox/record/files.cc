@@ -1,4 +1,4 @@
-#include "sandbox/files.h"
+#include "sandbox/record/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-#ifndef SANDBOX_NAME_INDEX_H_
-#define SANDBOX_NAME_INDEX_H_
+#ifndef SANDBOX_RECORD_NAME_INDEX_H_
+#define SANDBOX_RECORD_NAME_INDEX_H_
 
 #include <map>
 #include <string>
@@ -72,4 +72,4 @@ std::string NameOf(const std::string& sandbox_id,
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_NAME_INDEX_H_
+#endif  // SANDBOX_RECORD_NAME_INDEX_H_

@@ -1,4 +1,4 @@
-#include "sandbox/attachment.h"
+#include "sandbox/task/attachment.h"
 
 #include <fcntl.h>
 

@@ -1,4 +1,4 @@
-#include "sandbox/name_index.h"
+#include "sandbox/record/name_index.h"
 
 namespace berth::sandbox {
 namespace {

@@ -1,4 +1,4 @@
-#include "sandbox/exit_monitor.h"
+#include "sandbox/task/exit_monitor.h"
 
 #include <pthread.h>
 

@@ -1,4 +1,4 @@
-#include "sandbox/record_store.h"
+#include "sandbox/record/record_store.h"
 
 #include <map>
 #include <memory>

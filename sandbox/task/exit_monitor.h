@@ -1,5 +1,5 @@
-#ifndef SANDBOX_EXIT_MONITOR_H_
-#define SANDBOX_EXIT_MONITOR_H_
+#ifndef SANDBOX_TASK_EXIT_MONITOR_H_
+#define SANDBOX_TASK_EXIT_MONITOR_H_
 
 #include <functional>
 #include <memory>
@@ -8,7 +8,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "sandbox/ids.h"
-#include "sandbox/task_table.h"
+#include "sandbox/task/task_table.h"
 #include "shim/shim.h"
 
 namespace berth::sandbox {
@@ -49,4 +49,4 @@ class ExitMonitor {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_EXIT_MONITOR_H_
+#endif  // SANDBOX_TASK_EXIT_MONITOR_H_

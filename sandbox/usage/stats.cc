@@ -1,4 +1,4 @@
-#include "sandbox/stats.h"
+#include "sandbox/usage/stats.h"
 
 #include <sched.h>
 

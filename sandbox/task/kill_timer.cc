@@ -1,4 +1,4 @@
-#include "sandbox/kill_timer.h"
+#include "sandbox/task/kill_timer.h"
 
 #include <algorithm>
 #include <utility>
