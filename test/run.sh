@@ -2,8 +2,8 @@
 # Everything that judges berth, from a bare Debian 12 or 13 with git only:
 #
 #   sudo ./test/run.sh             installs, builds, runs every suite
-#   sudo ./test/run.sh SUITE...    runs those alone, of: unit oci cri recovery
-#                                  docker machine
+#   sudo ./test/run.sh SUITE...    runs those alone, of: lint unit oci cri
+#                                  recovery docker machine
 #
 # Each suite prints a line "NAME: N passed, N failed, N skipped"; the last line
 # of all is their sum. A suite that does not come to its line has failed. Where
@@ -64,6 +64,23 @@ oci() { # NAME PROGRAM
     "$support/unittest_tally.py" "$1"
 }
 
+# What is checked without running anything of it.
+lint() {
+  local one good=0 bad=0 skip=0 said
+  for one in includes.py sizes.py lint_test.py format.sh; do
+    if ! said=$("$here/../tools/lint/$one" 2>&1); then
+      echo "$said" | tail -20 | sed 's/^/    /'
+      bad=$((bad + 1))
+    elif [[ $said == *SKIP* ]]; then
+      echo "    $said"
+      skip=$((skip + 1))
+    else
+      good=$((good + 1))
+    fi
+  done
+  echo "lint: $good passed, $bad failed, $skip skipped"
+}
+
 # The machine after all of it, against what it was before.
 machine() {
   local left
@@ -90,6 +107,9 @@ say 'build'
 build || die 'the build failed'
 
 call=("$here/run.sh" --function)
+if wanted lint; then
+  suite lint 120 "${call[@]}" lint
+fi
 if wanted unit; then
   # test/oci runs below, where its cases are counted.
   suite unit 1500 "$support/bazel_tally.py" unit //... -//test/oci:oci_test
