@@ -27,7 +27,7 @@ busybox-static ca-certificates protobuf-compiler python3-grpcio python3-protobuf
 TEST="
 attr containerd crun curl docker-registry docker.io
 golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
-strace umoci util-linux
+strace umoci util-linux zstd
 "
 
 # The formatting check knows one version, which Debian 13 does not have.
