@@ -110,7 +110,11 @@ func TestExitsAreReported(t *testing.T) {
 		if got.ExitCode != one.code || got.Reason != one.reason {
 			t.Errorf("%s: code %d, reason %q", one.name, got.ExitCode, got.Reason)
 		}
-		if got.CreatedAt == 0 || got.StartedAt < got.CreatedAt || got.FinishedAt < got.StartedAt {
+		started := got.StartedAt
+		if peer() {
+			started -= int64(time.Second) // containerd takes the time after the start, which may be after the end
+		}
+		if got.CreatedAt == 0 || got.StartedAt < got.CreatedAt || got.FinishedAt < started {
 			t.Errorf("%s: times %d, %d, %d", one.name, got.CreatedAt, got.StartedAt, got.FinishedAt)
 		}
 	}

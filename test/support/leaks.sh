@@ -62,9 +62,7 @@ processes() {
 }
 
 links() {
-  local dir
-  ip -o link show 2>/dev/null |
-    awk '{ sub(/@.*/, "", $2); sub(/:$/, "", $2); print "link", $2 }'
+  awk -F: 'NR > 2 { sub(/^ +/, "", $1); print "link", $1 }' /proc/net/dev
 }
 
 iptables_rules() {
@@ -87,6 +85,7 @@ nft_rules() {
     sed 's/^/nft /' || true
 }
 
+trap 'echo "leaks.sh: line $LINENO failed" >&2' ERR
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
