@@ -14,7 +14,7 @@
 # matter; the build server; and the three chains CNI-HOSTPORT-{DNAT,MASQ,
 # SETMARK} with the jumps to them, which the portmap plugin makes once and, by
 # its design, never removes. Rules inside them do count.
-set -euo pipefail
+set -Eeuo pipefail
 shopt -s nullglob
 
 mounts() {
@@ -45,7 +45,8 @@ processes() {
   local dir pid command stat state parent
   for dir in /proc/[0-9]*; do
     pid=${dir#/proc/}
-    { stat=$(<"$dir/stat"); } 2>/dev/null || continue
+    # It may end between two lines of this.
+    { IFS= read -r stat <"$dir/stat"; } 2>/dev/null || continue
     stat=${stat##*) }
     read -r state parent _ <<<"$stat"
     [ "$state" != Z ] || [ "$parent" != 1 ] || continue
