@@ -110,7 +110,7 @@ IF_TAKEN = {
     "duplicate-file": {"f": b"two"},
     "symlink-as-file": {"f": b"escaped\n"},
     "overlay-xattr": {"d/f": b"lower\n"},
-    "layer-foreign-url": {"ok": b"layer-foreign-url\n"},
+    "layer-foreign-url": {"ok": b"fine\n"},
 }
 
 
