@@ -3,7 +3,7 @@
 
     measure.py --bin DIR --work DIR --out DIR [--peers DIR] [PART...]
 
-PART: oci, pods, memory (all of them). --bin holds berthd, berth-shim,
+PART: oci, pods, memory, docker (all of them). --bin holds berthd, berth-shim,
 berth-oci, stopwatch and podclient; --work is a folder on a real file system.
 """
 import argparse
@@ -18,7 +18,7 @@ import time
 import commands
 import report
 
-PARTS = ("oci", "pods", "memory")
+PARTS = ("oci", "pods", "memory", "docker")
 
 
 def version_of(root, package):
@@ -68,6 +68,8 @@ def arguments():
                         "besides none")
     parser.add_argument("--pods", type=int, default=20,
                         help="number of pods at which memory is read")
+    parser.add_argument("--containers", type=int, default=10,
+                        help="the same, of docker's containers")
     parser.add_argument("parts", nargs="*", default=PARTS)
     options = parser.parse_args()
     for part in options.parts:
@@ -101,6 +103,17 @@ def main():
                 results["memory"] = pods.memory(
                     program("podclient"), os.path.join(work, "memory"),
                     runtimes, (1, options.pods))
+        if "docker" in options.parts:
+            import engines
+            all_engines = engines.found(options.bin, version_of)
+            results["docker"] = {
+                "cli": engines.cli_version(),
+                "times": engines.measure(
+                    program("stopwatch"), os.path.join(work, "docker"),
+                    all_engines, options.rounds, (0, options.rest)),
+                "memory": engines.memory(
+                    os.path.join(work, "docker-memory"), all_engines,
+                    options.containers)}
     finally:
         shutil.rmtree(work, ignore_errors=True)
     results["machine"]["load at the end"] = os.getloadavg()[0]

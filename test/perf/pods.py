@@ -138,17 +138,19 @@ class Runtime:
                 with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
                     rollup = dict(re.findall(r"^(\w+): +(\d+)", f.read(),
                                              re.MULTILINE))
+                threads = len(os.listdir(f"/proc/{pid}/task"))
             except OSError:
                 continue
             if "shim" in name:
                 kind = "shim"
-            elif name in ("containerd", "berthd"):
+            elif name in ("dockerd", "containerd", "berthd"):
                 kind = "daemon"
             else:
                 continue
             sums = use.setdefault(kind, {"count": 0, "rss": 0, "pss": 0,
-                                         "private": 0})
+                                         "private": 0, "threads": 0})
             sums["count"] += 1
+            sums["threads"] += threads
             sums["rss"] += int(rollup["Rss"])
             sums["pss"] += int(rollup["Pss"])
             sums["private"] += (int(rollup["Private_Clean"])

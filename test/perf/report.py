@@ -124,6 +124,46 @@ def memory_table(rows):
     return lines
 
 
+def docker_tables(docker):
+    """times: name, gap, metric, wall_ms ...; memory: name, containers ..."""
+    rows = docker["times"]
+    names = sorted({row["name"] for row in rows})
+    lines = ["", f"### docker CLI {docker['cli']}, bridge network"]
+    for gap in sorted({row["gap"] for row in rows}):
+        lines += ["", ("Back to back" if gap == 0 else f"With {gap} ms of rest")
+                  + ": ms (p10–p90), and CPU ms of the engine with all its "
+                  "processes", "",
+                  "| | " + " | ".join(f"{n} | CPU" for n in names)
+                  + " | berth × | CPU of the CLI |",
+                  "|---|" + "--:|" * (2 * len(names) + 2)]
+        at = [row for row in rows if row["gap"] == gap]
+        for metric in dict.fromkeys(row["metric"] for row in at):
+            by = {row["name"]: row for row in at if row["metric"] == metric}
+            best = strongest(by.values(), "berth")
+            line = f"| {metric} |"
+            for name in names:
+                one = by[name]
+                line += (f" **{one['wall_ms']:.1f}** ({one['p10']:.1f}–"
+                         f"{one['p90']:.1f}) | {one['engine_cpu_ms']:.1f} |")
+            ratio = f"{by['berth']['wall_ms'] / best:.2f}" if best else ""
+            lines.append(line + f" {ratio} | {by['berth']['cli_cpu_ms']:.1f} |")
+    lines += ["", "### Memory of the engines, KiB (Rss / Pss / private)", "",
+              "dockerd's line is dockerd and containerd together.", "",
+              "| engine | containers | daemons | threads | all shims |"
+              " threads |", "|---|--:|--:|--:|--:|--:|"]
+    for row in docker["memory"]:
+        def cells(kind):
+            use = row.get(kind)
+            if not use:
+                return " | |"
+            return (" " + " / ".join(f"{use[c]:,}" for c in
+                                     ("rss", "pss", "private"))
+                    + f" | {use['threads']} |")
+        lines.append(f"| {row['name']} | {row['containers']} |"
+                     + cells("daemon") + cells("shim"))
+    return lines
+
+
 def tables(results):
     at = results["machine"]
     lines = ["# Measured",
@@ -141,6 +181,8 @@ def tables(results):
         lines += pods_table(results["pods"])
     if "memory" in results:
         lines += memory_table(results["memory"])
+    if "docker" in results:
+        lines += docker_tables(results["docker"])
     return "\n".join(lines) + "\n"
 
 
@@ -165,6 +207,12 @@ def charts(results):
                 if bars:
                     found.append((f"{metric}, {net} network, {rest}", "ms",
                                   bars))
+    rows = results.get("docker", {}).get("times", [])
+    for gap in sorted({r["gap"] for r in rows}):
+        rest = "back to back" if gap == 0 else f"{gap} ms rest"
+        found.append((f"docker run --rm busybox true, {rest}", "ms",
+                      [(r["name"], r["wall_ms"]) for r in rows
+                       if r["gap"] == gap and "run --rm" in r["metric"]]))
     for pods in sorted({r["pods"] for r in results.get("memory", [])}):
         bars = [(r["name"], r["shim"]["pss"] / r["shim"]["count"] / 1024)
                 for r in results["memory"]

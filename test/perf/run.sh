@@ -1,5 +1,5 @@
 #!/bin/bash
-# Measures berth against runc, crun and containerd, on this machine, in one
+# Measures berth against runc, crun, containerd and dockerd, on this machine, in one
 # interleaved run; writes a table and a plot.
 #
 #   sudo test/perf/run.sh [OPTION...] [PART...]
@@ -7,7 +7,8 @@
 # PART: oci      `run` of /bin/true by berth-oci, runc and crun
 #       pods     start, exec and end of pods through the CRI
 #       memory   of the daemons and of their shims
-#       (all three)
+#       docker   the docker CLI against Debian's dockerd; memory of both
+#       (all of them)
 #
 #   --peers DIR     measure the newest releases too; DIR is made by peers.sh
 #                   when it is not there
@@ -19,7 +20,7 @@
 #   --work DIR      /var/tmp by default; must not be on an overlay
 #
 # Debian's own runtimes are always measured. Nothing is left behind but the
-# results. About ten minutes on two cores; wants an otherwise idle machine.
+# results. About fifteen minutes on two cores; wants an otherwise idle machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -50,7 +51,7 @@ while [ $# -gt 0 ]; do
     --out) out=$(realpath -m "$2"); shift 2 ;;
     --bin) bin=$(realpath "$2"); shift 2 ;;
     --work) work=$(realpath "$2"); shift 2 ;;
-    -*) sed -n '2,25p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    -*) sed -n '2,26p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
     *) break ;;
   esac
 done
