@@ -31,11 +31,10 @@ strace umoci util-linux zstd
 "
 
 # The formatting check knows one version, which Debian 13 does not have.
-if apt-cache show clang-format-14 >/dev/null 2>&1; then
-  FORMAT=clang-format-14
-else
-  FORMAT=
-fi
+case $(. /etc/os-release && echo "${VERSION_ID:-}") in
+  12) FORMAT=clang-format-14 ;;
+  *) FORMAT= ;;
+esac
 
 names() {
   case "$1" in

@@ -133,10 +133,22 @@ next_steps() {
 what next:
   crictl -r unix://$SOCKET pods
   crictl -r unix://$SOCKET ps -a
+EOF
+  command -v docker >/dev/null || say "  $(docker_cli)   # no docker CLI here yet"
+  cat <<EOF
   docker -H unix://$DOCKER_SOCKET ps -a
   docker -H unix://$DOCKER_SOCKET run -it --rm busybox sh
   sudo $SOURCE/deploy/quickstart.sh --stop
 EOF
+}
+
+# Debian 12 has the CLI only together with the daemon.
+docker_cli() {
+  if apt-cache show docker-cli >/dev/null 2>&1; then
+    say "sudo apt-get install docker-cli"
+  else
+    say "sudo apt-get install --no-install-recommends docker.io"
+  fi
 }
 
 # Only what was not there before, and only if nobody publishes a port.
