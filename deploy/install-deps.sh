@@ -62,6 +62,24 @@ policy_rc_d() {
   trap 'rm -f "$policy"' EXIT
 }
 
+# apt's status lines (APT::Status-Fd) as one line for each tenth of the way;
+# fails if they end with "failed".
+progress() {
+  awk -F: '
+    $1 == "failed" { bad = 1 }
+    $1 == "dlstatus" || $1 == "pmstatus" {
+      doing = $1 == "dlstatus" ? "downloading" : "unpacking"
+      tenth = int($3 / 10)
+      if (doing != last || tenth > shown) {
+        printf "  %s: %d %%\n", doing, 10 * tenth
+        fflush()
+      }
+      last = doing
+      shown = tenth
+    }
+    END { exit bad }'
+}
+
 if [ "${1:-}" = --list ]; then
   names "${2:-run}" | tr ' ' '\n'
   exit 0
@@ -77,4 +95,7 @@ policy_rc_d
 export DEBIAN_FRONTEND=noninteractive
 echo "installing:" $wanted
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends $wanted >/dev/null
+{
+  apt-get install -y -qq --no-install-recommends -o APT::Status-Fd=3 \
+    $wanted 3>&1 >/dev/null || echo failed
+} | progress
