@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "docker/convert/http_status.h"
+#include "docker/leftovers.h"
 
 namespace berth::docker {
 namespace {
@@ -71,6 +72,11 @@ std::optional<std::string> Match(const std::string& pattern,
   return name;
 }
 
+std::unique_ptr<RestartMonitor> StartMonitor(Engine& engine) {
+  RemoveLeftovers(engine, Context::Background("docker"));
+  return std::make_unique<RestartMonitor>(engine);
+}
+
 void RespondError(HttpExchange& http, const Status& status) {
   // The client may be gone: nothing to be done then.
   (void)http.Respond(HttpStatus(status), "application/json",
@@ -84,7 +90,7 @@ ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
                      sandbox::ContainerManager& containers,
                      image::ImageService& images)
     : engine_(std::move(settings), world, sandboxes, containers, images),
-      monitor_(std::make_unique<RestartMonitor>(engine_)),
+      monitor_(StartMonitor(engine_)),
       routes_(AllRoutes()),
       server_([this](const Context& ctx, HttpExchange& http) {
         Serve(ctx, http);

@@ -28,8 +28,9 @@ class Background {
       MutexLock lock(mutex_);
       ++running_;
     }
-    std::thread([this, work = std::move(work)] {
+    std::thread([this, work = std::move(work)]() mutable {
       work(until_);
+      work = nullptr;  // what it holds may need what we are part of
       MutexLock lock(mutex_);
       --running_;
       ended_.SignalAll();

@@ -285,29 +285,27 @@ std::string HumanDuration(Duration duration) {
 Json InspectJson(const View& view, const Surroundings& around) {
   const auto& record = *view.container;
   const std::vector<std::string> argv = Argv(view);
-  Json json = {
-      {"Id", record.id()},
-      {"Created", TimeText(record.created_at())},
-      {"Path", argv.empty() ? "" : argv[0]},
-      {"Args", argv.empty()
-                   ? std::vector<std::string>()
-                   : std::vector<std::string>(argv.begin() + 1, argv.end())},
-      {"State", StateJson(view, around)},
-      {"Image", record.config().image_id()},
-      {"LogPath", record.log_path()},
-      {"Name", "/" + view.name()},
-      {"RestartCount",
-       view.notes.restart_policy() == "no" ? 0 : record.restart_count()},
-      {"Driver", "overlay2"},
-      {"Platform", "linux"},
-      {"MountLabel", ""},
-      {"ProcessLabel", ""},
-      {"AppArmorProfile", ""},
-      {"ExecIDs", nullptr},
-      {"HostConfig", HostConfigJson(view)},
-      {"GraphDriver", {{"Name", "overlay2"}, {"Data", nullptr}}},
-      {"Mounts", MountsJson(view, around)},
-      {"Config", ConfigJson(view)}};
+  Json json = {{"Id", record.id()},
+               {"Created", TimeText(record.created_at())},
+               {"Path", argv.empty() ? "" : argv[0]},
+               {"Args", argv.empty() ? std::vector<std::string>()
+                                     : std::vector<std::string>(
+                                           argv.begin() + 1, argv.end())},
+               {"State", StateJson(view, around)},
+               {"Image", record.config().image_id()},
+               {"LogPath", record.log_path()},
+               {"Name", "/" + view.name()},
+               {"RestartCount", view.restarts()},
+               {"Driver", "overlay2"},
+               {"Platform", "linux"},
+               {"MountLabel", ""},
+               {"ProcessLabel", ""},
+               {"AppArmorProfile", ""},
+               {"ExecIDs", nullptr},
+               {"HostConfig", HostConfigJson(view)},
+               {"GraphDriver", {{"Name", "overlay2"}, {"Data", nullptr}}},
+               {"Mounts", MountsJson(view, around)},
+               {"Config", ConfigJson(view)}};
   const std::string files =
       view.sandbox == nullptr ? "" : view.sandbox->directory().root_path();
   json["ResolvConfPath"] = files.empty() ? "" : files + "/resolv.conf";

@@ -1,5 +1,6 @@
 #include "docker/engine.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/strings.h"
@@ -8,13 +9,18 @@
 namespace berth::docker {
 namespace {
 
-View Complete(const Engine& engine, sandbox::ContainerStatus container) {
+// All but its notes.
+View Bare(const Engine& engine, sandbox::ContainerStatus container) {
   View view;
   view.container = std::move(container);
   if (view.container == nullptr) return view;
   view.sandbox = engine.inventory().FindSandbox(
       sandbox::SandboxId(view.container->sandbox_id()));
-  if (view.ours()) {
+  return view;
+}
+
+View Complete(View view) {
+  if (view.container != nullptr && view.ours()) {
     view.notes = ParseNotes(view.container->config().door_notes());
   }
   return view;
@@ -26,38 +32,40 @@ std::vector<View> AllViews(const Engine& engine) {
   std::vector<View> views;
   for (const sandbox::ContainerStatus& container :
        engine.inventory().Containers({})) {
-    views.push_back(Complete(engine, container));
+    views.push_back(Complete(Bare(engine, container)));
   }
   return views;
 }
 
 View ViewOf(const Engine& engine, const std::string& id) {
-  return Complete(engine,
-                  engine.inventory().FindContainer(sandbox::ContainerId(id)));
+  return Complete(
+      Bare(engine, engine.inventory().FindContainer(sandbox::ContainerId(id))));
 }
 
 StatusOr<View> FindView(const Engine& engine, const std::string& text) {
   const Status missing = NotFound("No such container: " + text);
   if (text.empty()) return missing;
   const std::string name = text.front() == '/' ? text.substr(1) : text;
-  const View* by_prefix = nullptr;
+  std::optional<View> by_name;
+  std::optional<View> by_prefix;
   bool ambiguous = false;
-  const std::vector<View> views = AllViews(engine);
-  for (const View& view : views) {
-    if (view.id() == text) return view;
-  }
-  for (const View& view : views) {
-    if (view.name() == name) return view;
-    if (StartsWith(view.id(), text)) {
-      ambiguous = ambiguous || by_prefix != nullptr;
-      by_prefix = &view;
+  for (const sandbox::ContainerStatus& container :
+       engine.inventory().Containers({})) {
+    View view = Bare(engine, container);
+    if (view.id() == text) return Complete(std::move(view));
+    if (view.name() == name) {
+      by_name = std::move(view);
+    } else if (StartsWith(view.id(), text)) {
+      ambiguous = ambiguous || by_prefix.has_value();
+      by_prefix = std::move(view);
     }
   }
+  if (by_name.has_value()) return Complete(*std::move(by_name));
   if (ambiguous) {
     return InvalidArgument("Multiple IDs found with provided prefix: " + text);
   }
-  if (by_prefix == nullptr) return missing;
-  return *by_prefix;
+  if (!by_prefix.has_value()) return missing;
+  return Complete(*std::move(by_prefix));
 }
 
 StatusOr<View> FindOurs(const Engine& engine, const std::string& text) {
@@ -66,6 +74,10 @@ StatusOr<View> FindOurs(const Engine& engine, const std::string& text) {
   return FailedPrecondition("container " + view.name() +
                             " belongs to a Kubernetes pod: the kubelet alone "
                             "changes it");
+}
+
+std::string LogDirectory(const Engine& engine) {
+  return engine.settings.root + "/docker";
 }
 
 Surroundings SurroundingsOf(const Engine& engine, const View& view) {

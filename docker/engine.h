@@ -57,6 +57,8 @@ struct Engine {
   // By container id: start, restart and what follows an exit. Never held
   // while a process is waited for, but by restart.
   KeyedMutex lifecycle;
+  // By container id: to change its notes.
+  KeyedMutex notes;
   // One key: names are given one at a time.
   KeyedMutex names;
   // Ends of exec processes; the first to be destroyed.
@@ -71,6 +73,9 @@ StatusOr<View> FindView(const Engine& engine, const std::string& text);
 StatusOr<View> FindOurs(const Engine& engine, const std::string& text);
 // By full id; null container if it is gone.
 View ViewOf(const Engine& engine, const std::string& id);
+
+// Where each container's log has a directory of its own.
+std::string LogDirectory(const Engine& engine);
 
 Surroundings SurroundingsOf(const Engine& engine, const View& view);
 

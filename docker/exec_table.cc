@@ -1,5 +1,6 @@
 #include "docker/exec_table.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace berth::docker {
@@ -7,16 +8,36 @@ namespace {
 
 constexpr size_t kMaxExecs = 4096;
 
+bool Runs(Exec& exec) {
+  MutexLock lock(exec.mutex);
+  return exec.running;
+}
+
 }  // namespace
 
 void ExecTable::Add(std::shared_ptr<Exec> exec) {
   MutexLock lock(mutex_);
+  if (order_.size() >= kMaxExecs) {
+    auto oldest = std::find_if(order_.begin(), order_.end(),
+                               [&](const std::string& id) REQUIRES(mutex_) {
+                                 return !Runs(*execs_[id]);
+                               });
+    if (oldest == order_.end()) oldest = order_.begin();
+    execs_.erase(*oldest);
+    order_.erase(oldest);
+  }
   order_.push_back(exec->id);
   execs_[exec->id] = std::move(exec);
-  if (order_.size() > kMaxExecs) {
-    execs_.erase(order_.front());
-    order_.pop_front();
-  }
+}
+
+void ExecTable::Forget(const std::string& container_id) {
+  MutexLock lock(mutex_);
+  std::erase_if(order_, [&](const std::string& id) REQUIRES(mutex_) {
+    return execs_[id]->container_id == container_id;
+  });
+  std::erase_if(execs_, [&](const auto& entry) {
+    return entry.second->container_id == container_id;
+  });
 }
 
 StatusOr<std::shared_ptr<Exec>> ExecTable::Find(const std::string& id) const {

@@ -25,6 +25,7 @@ struct Exec {
   std::string detach_keys;
 
   Mutex mutex;
+  // The configuration is that of create until then, and not changed after.
   bool started GUARDED_BY(mutex) = false;
   bool running GUARDED_BY(mutex) = false;
   std::optional<int> exit_code GUARDED_BY(mutex);
@@ -34,14 +35,16 @@ struct Exec {
 };
 
 // Exec processes have no record: they end with the connection that asked for
-// them, or with us. The ended ones are kept for inspect, a bounded number.
-// Thread-safe.
+// them, or with us. The ended ones are kept for inspect, a bounded number:
+// when there are too many, those that do not run go first. Thread-safe.
 class ExecTable {
  public:
   void Add(std::shared_ptr<Exec> exec);
   // NOT_FOUND "No such exec instance: ID".
   StatusOr<std::shared_ptr<Exec>> Find(const std::string& id) const;
   std::vector<std::string> Of(const std::string& container_id) const;
+  // Those of a container that is gone.
+  void Forget(const std::string& container_id);
 
  private:
   mutable Mutex mutex_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glog/logging.h>
 
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -59,19 +60,44 @@ void LogFailure(const std::string& doing, const Status& status) {
   if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
 }
 
-}  // namespace
-
-Status MarkStoppedByHand(Engine& engine, const Context& ctx, const View& view,
-                         bool stopped) {
-  if (view.notes.stopped_by_hand == stopped) return OkStatus();
+// Reads, changes and saves; saves nothing if nothing changes.
+Status ChangeNotes(Engine& engine, const Context& ctx, const std::string& id,
+                   const std::function<void(const View&, Notes&)>& change) {
+  KeyedMutex::Lock lock(engine.notes, id);
+  const View view = ViewOf(engine, id);
+  if (view.container == nullptr) return NotFound("No such container: " + id);
   Notes notes = view.notes;
-  notes.stopped_by_hand = stopped;
-  return engine.containers.SetDoorNotes(ctx, ContainerId(view.id()),
+  change(view, notes);
+  if (notes.stopped_by_hand == view.notes.stopped_by_hand &&
+      notes.restarts_before == view.notes.restarts_before) {
+    return OkStatus();
+  }
+  return engine.containers.SetDoorNotes(ctx, ContainerId(id),
                                         SerializeNotes(notes));
 }
 
+}  // namespace
+
+Status MarkStoppedByHand(Engine& engine, const Context& ctx,
+                         const std::string& id) {
+  return ChangeNotes(engine, ctx, id, [](const View&, Notes& notes) {
+    notes.stopped_by_hand = true;
+  });
+}
+
+Status MarkStartedByHand(Engine& engine, const Context& ctx,
+                         const std::string& id) {
+  return ChangeNotes(engine, ctx, id, [](const View& view, Notes& notes) {
+    notes.stopped_by_hand = false;
+    if (notes.restart_policy() == "no") return;
+    // The record counts every start but the first.
+    const bool first = view.container->started_at() == 0;
+    notes.restarts_before =
+        first ? 0 : view.container->restart_count() + int64_t{1};
+  });
+}
+
 Status StartContainer(Engine& engine, const Context& ctx, const View& view) {
-  RETURN_IF_ERROR(MarkStoppedByHand(engine, ctx, view, false));
   const Status started = StartBoth(engine, ctx, view);
   if (started.ok()) return OkStatus();
   // Its own context, as that of the request may have ended.
@@ -102,6 +128,8 @@ std::vector<std::string> UsersOf(const Engine& engine,
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                        bool volumes) {
   RETURN_IF_ERROR(engine.sandboxes.Remove(ctx, SandboxOf(view)));
+  if (engine.monitor != nullptr) engine.monitor->Forget(view.id());
+  engine.execs.Forget(view.id());
   if (!view.notes.log_directory.empty()) {
     LogFailure("remove the log of container " + view.id(),
                RemoveTree(AT_FDCWD, view.notes.log_directory));

@@ -14,9 +14,13 @@ namespace berth::docker {
 // start that fails leaves neither running, and with AutoRemove nothing at all.
 Status StartContainer(Engine& engine, const Context& ctx, const View& view);
 
-// Keeps the notes' mark that a person ended (or started) it.
-Status MarkStoppedByHand(Engine& engine, const Context& ctx, const View& view,
-                         bool stopped);
+// The notes' marks of what a person did; the caller holds the lifecycle lock
+// or does not care what else happens at the same time.
+Status MarkStoppedByHand(Engine& engine, const Context& ctx,
+                         const std::string& id);
+// Before a start that begins to count restarts anew.
+Status MarkStartedByHand(Engine& engine, const Context& ctx,
+                         const std::string& id);
 
 // What follows an exit: nothing if it runs again, else the restart policy, the
 // end of the sandbox, AutoRemove. Takes the lifecycle lock.
@@ -27,7 +31,7 @@ Status SettleExit(Engine& engine, const Context& ctx, const std::string& id);
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                        bool volumes);
 
-// Names of the containers that use a volume.
+// Ids of the containers that use a volume.
 std::vector<std::string> UsersOf(const Engine& engine,
                                  const std::string& volume);
 

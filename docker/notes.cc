@@ -1,5 +1,7 @@
 #include "docker/notes.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "docker/convert/start_error.h"
 
@@ -33,6 +35,7 @@ std::string SerializeNotes(const Notes& notes) {
   return DumpJson({{"Config", notes.config},
                    {"HostConfig", notes.host_config},
                    {"StoppedByHand", notes.stopped_by_hand},
+                   {"RestartsBefore", notes.restarts_before},
                    {"LogDirectory", notes.log_directory}});
 }
 
@@ -46,17 +49,18 @@ Notes ParseNotes(const std::string& bytes) {
     notes.host_config = *found;
   }
   reader.Get("StoppedByHand", notes.stopped_by_hand);
+  reader.Get("RestartsBefore", notes.restarts_before);
   reader.Get("LogDirectory", notes.log_directory);
   return notes;
 }
 
 bool View::ours() const {
-  return sandbox == nullptr ||
-         sandbox->config().kind() == state::v1::SANDBOX_KIND_STANDALONE;
+  if (sandbox == nullptr) return !container->config().door_notes().empty();
+  return sandbox->config().kind() == state::v1::SANDBOX_KIND_STANDALONE;
 }
 
 std::string View::name() const {
-  if (ours()) return container->config().name();
+  if (ours() || sandbox == nullptr) return container->config().name();
   const auto& pod = sandbox->config().metadata();
   return "k8s_" + container->config().name() + "_" + pod.name() + "_" +
          pod.namespace_() + "_" + pod.uid() + "_" +
@@ -66,6 +70,12 @@ std::string View::name() const {
 bool View::running() const {
   return container->phase() == state::v1::CONTAINER_PHASE_RUNNING ||
          container->phase() == state::v1::CONTAINER_PHASE_STOPPING;
+}
+
+int64_t View::restarts() const {
+  if (notes.restart_policy() == "no") return 0;
+  return std::max<int64_t>(container->restart_count() - notes.restarts_before,
+                           0);
 }
 
 bool View::failed_start() const {

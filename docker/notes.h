@@ -17,6 +17,9 @@ struct Notes {
   // Stopped or killed by a person: no restart policy brings it back, but
   // "always" at the next start of the daemon.
   bool stopped_by_hand = false;
+  // The record's count of restarts at the last start by hand: Docker counts
+  // from there.
+  int64_t restarts_before = 0;
   // Directory of the log; removed with the container.
   std::string log_directory;
 
@@ -40,7 +43,8 @@ struct View {
   bool ours() const;
   // Without the slash: its own, or "k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT".
   std::string name() const;
-  bool running() const;  // alive, paused included
+  bool running() const;      // alive, paused included
+  int64_t restarts() const;  // by its policy since it was started by hand
   bool tty() const { return container->config().tty(); }
   // Docker's word: created, running, paused, restarting, removing, exited.
   std::string state(bool restarting) const;

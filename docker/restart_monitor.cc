@@ -21,15 +21,27 @@ void LogFailure(const std::string& doing, const Status& status) {
   if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
 }
 
-}  // namespace
-
-bool WantsRestart(const View& view) {
-  if (view.notes.stopped_by_hand || view.failed_start()) return false;
+bool PolicyWants(const View& view) {
   const std::string policy = view.notes.restart_policy();
   if (policy == "always" || policy == "unless-stopped") return true;
   if (policy != "on-failure" || view.exit_code() == 0) return false;
   const int64_t most = view.notes.max_retries();
-  return most == 0 || view.container->restart_count() < most;
+  return most == 0 || view.restarts() < most;
+}
+
+}  // namespace
+
+bool WantsRestart(const View& view) {
+  return !view.notes.stopped_by_hand && !view.failed_start() &&
+         PolicyWants(view);
+}
+
+bool WantsStart(const View& view) {
+  return view.container->phase() == state::v1::CONTAINER_PHASE_EXITED &&
+         view.container->started_at() != 0 &&
+         (!view.notes.stopped_by_hand ||
+          view.notes.restart_policy() == "always") &&
+         PolicyWants(view);
 }
 
 RestartMonitor::RestartMonitor(Engine& engine)
@@ -39,6 +51,9 @@ RestartMonitor::RestartMonitor(Engine& engine)
           {{Event::Type::kContainerExited}, "", ""})) {
   // The threads' work asks it.
   engine_.monitor = this;
+  for (const View& view : AllViews(engine_)) {
+    if (view.ours() && WantsStart(view)) PromiseAtStart(view);
+  }
   exits_ = std::thread([this] { FollowExits(); });
   starts_ = std::thread([this] { StartDue(); });
 }
@@ -54,20 +69,32 @@ RestartMonitor::~RestartMonitor() {
   starts_.join();
 }
 
+void RestartMonitor::Promise(Wait& wait, Duration delay) {
+  wait.delay = delay;
+  wait.due = std::chrono::steady_clock::now() +
+             std::chrono::duration_cast<SteadyTime::duration>(delay);
+  wait.pending = true;
+  changed_.SignalAll();
+}
+
+void RestartMonitor::PromiseAtStart(const View& view) {
+  LogFailure("restart container " + view.id(),
+             MarkStartedByHand(engine_, until_, view.id()));
+  MutexLock lock(mutex_);
+  Promise(waits_[view.id()], Duration::zero());
+}
+
 bool RestartMonitor::Schedule(const View& view) {
+  if (Waiting(view.id())) return true;
   if (!WantsRestart(view)) return false;
   const Duration ran(view.container->finished_at() -
                      view.container->started_at());
   MutexLock lock(mutex_);
   Wait& wait = waits_[view.id()];
   if (wait.pending) return true;
-  wait.delay = wait.delay == Duration::zero() || ran >= kLongRun
-                   ? kFirstDelay
-                   : std::min(2 * wait.delay, kLastDelay);
-  wait.due = std::chrono::steady_clock::now() +
-             std::chrono::duration_cast<SteadyTime::duration>(wait.delay);
-  wait.pending = true;
-  changed_.SignalAll();
+  Promise(wait, wait.delay == Duration::zero() || ran >= kLongRun
+                    ? kFirstDelay
+                    : std::min(2 * wait.delay, kLastDelay));
   return true;
 }
 
@@ -82,19 +109,17 @@ bool RestartMonitor::Waiting(const std::string& id) const {
   return found != waits_.end() && found->second.pending;
 }
 
-// What ended while nobody was there to see it, and what must run.
+void RestartMonitor::Settle(const std::string& id) {
+  LogFailure("wind up container " + id, SettleExit(engine_, until_, id));
+}
+
+// What ended while nobody was there to see it.
 void RestartMonitor::CatchUp() {
   for (const View& view : AllViews(engine_)) {
-    if (!view.ours()) continue;
-    const auto phase = view.container->phase();
-    if (phase != state::v1::CONTAINER_PHASE_EXITED) continue;
-    // "always" outlives even a stop by hand.
-    if (view.notes.restart_policy() == "always" && view.notes.stopped_by_hand) {
-      LogFailure("restart container " + view.id(),
-                 MarkStoppedByHand(engine_, until_, view, false));
+    if (view.ours() &&
+        view.container->phase() == state::v1::CONTAINER_PHASE_EXITED) {
+      Settle(view.id());
     }
-    LogFailure("wind up container " + view.id(),
-               SettleExit(engine_, until_, view.id()));
   }
 }
 
@@ -103,8 +128,9 @@ void RestartMonitor::FollowExits() {
   while (!until_.cancelled()) {
     const StatusOr<Event> event = subscription_->Next(until_);
     if (event.ok()) {
-      LogFailure("wind up container " + event->container_id,
-                 SettleExit(engine_, until_, event->container_id));
+      // Giving the network back takes its time; others have exited meanwhile.
+      settling_.Run(
+          [this, id = event->container_id](const Context&) { Settle(id); });
     } else if (event.status().code() == StatusCode::kResourceExhausted) {
       CatchUp();  // some exits were not told
     } else {
@@ -122,7 +148,7 @@ void RestartMonitor::StartOne(const std::string& id) {
   }
   const View view = ViewOf(engine_, id);
   Status started = OkStatus();
-  if (view.container != nullptr && WantsRestart(view)) {
+  if (view.container != nullptr && !view.running()) {
     started = StartContainer(engine_, until_, view);
   }
   LogFailure("restart container " + id, started);

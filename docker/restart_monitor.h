@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/mutex.h"
+#include "docker/background.h"
 #include "docker/engine.h"
 #include "sandbox/event_bus.h"
 
@@ -16,13 +17,17 @@ namespace berth::docker {
 
 // What the restart policy says of a container that has exited.
 bool WantsRestart(const View& view);
+// What it says when the daemon starts: a stop by hand is no reason for
+// "always", nor a start that failed for any.
+bool WantsStart(const View& view);
 
 // Follows the exits of this door's containers: starts again those whose policy
 // says so (after 100 ms, doubled each time up to a minute, from the beginning
-// once it ran for ten seconds), and winds up the others (SettleExit). After a
-// restart of the daemon it does so for what exited meanwhile.
+// once it ran for ten seconds), and winds up the others (SettleExit). When the
+// daemon starts it does so for all that do not run, at once.
 //
-// Two threads: one for exits, one for starts. Thread-safe.
+// One thread sees the exits, each of which is settled on its own; one starts.
+// Thread-safe.
 class RestartMonitor {
  public:
   explicit RestartMonitor(Engine& engine);
@@ -45,10 +50,13 @@ class RestartMonitor {
     bool pending = false;
   };
 
+  void Promise(Wait& wait, Duration delay) REQUIRES(mutex_);
+  void PromiseAtStart(const View& view);
   void FollowExits();
+  void CatchUp();
+  void Settle(const std::string& id);
   void StartDue();
   void StartOne(const std::string& id);
-  void CatchUp();
 
   Engine& engine_;
   const Context until_;
@@ -60,6 +68,7 @@ class RestartMonitor {
   std::map<std::string, Wait> waits_ GUARDED_BY(mutex_);
   std::thread exits_;
   std::thread starts_;
+  Background settling_;
 };
 
 }  // namespace berth::docker

@@ -74,13 +74,28 @@ StatusOr<Volume> VolumeStore::Get(const std::string& name) const {
   return volume;
 }
 
+StatusOr<std::vector<std::string>> VolumeStore::Names() const {
+  const StatusOr<UniqueFd> dir = OpenFile(directory_, O_RDONLY | O_DIRECTORY);
+  if (IsNotFound(dir.status())) return std::vector<std::string>();
+  RETURN_IF_ERROR(dir.status());
+  return ListDirectory(dir->get());
+}
+
+Status VolumeStore::Sweep() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
+  for (const std::string& name : names) {
+    KeyedMutex::Lock lock(verbs_, name);
+    if (!CheckName(name, "volume").ok() || !IsNotFound(Get(name).status())) {
+      continue;
+    }
+    RETURN_IF_ERROR(RemoveTree(AT_FDCWD, PathOf(name)));
+  }
+  return OkStatus();
+}
+
 StatusOr<std::vector<Volume>> VolumeStore::List() const {
   std::vector<Volume> volumes;
-  const StatusOr<UniqueFd> dir = OpenFile(directory_, O_RDONLY | O_DIRECTORY);
-  if (IsNotFound(dir.status())) return volumes;
-  RETURN_IF_ERROR(dir.status());
-  ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                   ListDirectory(dir->get()));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   for (const std::string& name : names) {
     StatusOr<Volume> volume = Get(name);
     if (IsNotFound(volume.status())) continue;

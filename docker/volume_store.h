@@ -39,9 +39,13 @@ class VolumeStore {
   StatusOr<std::vector<Volume>> List() const;
   // NOT_FOUND; the caller knows that nobody uses it.
   Status Remove(const std::string& name);
+  // Removes what is left of volumes that were not finished, or whose removal
+  // was not.
+  Status Sweep();
 
  private:
   std::string PathOf(const std::string& name) const;
+  StatusOr<std::vector<std::string>> Names() const;
 
   const std::string directory_;
   KeyedMutex verbs_;

@@ -179,7 +179,7 @@ Status Complete(const Engine& engine, const Image& image,
   }
   const std::string log_type =
       request.host_config.value("LogConfig", Json::object()).value("Type", "");
-  const std::string log_directory = engine.settings.root + "/docker/" + token;
+  const std::string log_directory = LogDirectory(engine) + "/" + token;
   RETURN_IF_ERROR(MakeDirectories(log_directory, 0700));
   if (log_type != "none") {
     request.container.mutable_log()->set_path(log_directory + "/json.log");

@@ -137,12 +137,12 @@ Status Logs(Engine& engine, Call& call) {
 StatusOr<int> AwaitCondition(Engine& engine, const Context& ctx,
                              sandbox::Subscription& events, const View& view,
                              const std::string& condition) {
-  if (condition == "not-running") {
-    const View now = ViewOf(engine, view.id());
-    if (now.container == nullptr) return view.exit_code();
-    if (!now.running() && !SurroundingsOf(engine, now).restarting) {
-      return now.exit_code();
-    }
+  // As it is now that no event can be missed.
+  const View begin = ViewOf(engine, view.id());
+  if (begin.container == nullptr) return view.exit_code();
+  if (condition == "not-running" && !begin.running() &&
+      !SurroundingsOf(engine, begin).restarting) {
+    return begin.exit_code();
   }
   int code = view.running() ? 0 : view.exit_code();
   while (true) {

@@ -153,8 +153,12 @@ Status Start(Engine& engine, Call& call) {
   if (view.container == nullptr) {
     return NotFound("No such container: " + call.name);
   }
+  if (!call.Query("checkpoint").empty()) {
+    return Unimplemented("checkpoint is not supported");
+  }
   if (view.running()) return call.Reply(304);
   engine.monitor->Forget(view.id());
+  RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, view.id()));
   const Status started = StartContainer(engine, call.ctx, view);
   if (started.ok()) return call.Reply(204);
   // What the CLI makes of it hangs on the words.
@@ -182,6 +186,11 @@ StatusOr<int> SignalOf(const std::string& text) {
   return signal;
 }
 
+int StopSignal(const View& view) {
+  const int signal = view.container->stop_signal();
+  return signal > 0 ? signal : SIGTERM;
+}
+
 // With a signal of the caller's choice, or the container's own.
 Status StopContainer(Engine& engine, Call& call, const View& view) {
   ASSIGN_OR_RETURN(const Duration grace, GraceOf(call, view));
@@ -199,18 +208,31 @@ Status StopContainer(Engine& engine, Call& call, const View& view) {
   return engine.containers.Stop(call.ctx, id, Duration::zero());
 }
 
-Status Stop(Engine& engine, Call& call) {
-  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
-  RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view, true));
+// From now on no policy starts it. What it is then, and whether it waited for
+// its policy.
+StatusOr<std::pair<View, bool>> TakeInHand(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
+  // Not in the middle of a start, which would be missed.
+  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view.id()));
   const bool waited = engine.monitor->Waiting(view.id());
   engine.monitor->Forget(view.id());
+  view = ViewOf(engine, view.id());
+  if (view.container == nullptr) {
+    return NotFound("No such container: " + call.name);
+  }
+  return std::pair(std::move(view), waited);
+}
+
+Status Stop(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const auto taken, TakeInHand(engine, call));
+  const auto& [view, waited] = taken;
   if (!view.running()) {
     RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
     return call.Reply(waited ? 204 : 304);
   }
   engine.events.PublishContainer(
-      "kill", view.id(),
-      {{"signal", std::to_string(view.container->stop_signal())}});
+      "kill", view.id(), {{"signal", std::to_string(StopSignal(view))}});
   RETURN_IF_ERROR(StopContainer(engine, call, view));
   engine.events.PublishContainer("stop", view.id());
   RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
@@ -227,6 +249,7 @@ Status Restart(Engine& engine, Call& call) {
   }
   engine.monitor->Forget(view.id());
   if (view.running()) RETURN_IF_ERROR(StopContainer(engine, call, view));
+  RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, view.id()));
   RETURN_IF_ERROR(StartContainer(engine, call.ctx, ViewOf(engine, view.id())));
   engine.events.PublishContainer("restart", view.id());
   return call.Reply(204);
@@ -239,8 +262,8 @@ Status Kill(Engine& engine, Call& call) {
   if (!view.running()) {
     return Annotate(NotRunning(view), "Cannot kill container: " + call.name);
   }
-  if (signal == SIGKILL || signal == view.container->stop_signal()) {
-    RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view, true));
+  if (signal == SIGKILL || signal == StopSignal(view)) {
+    RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view.id()));
   }
   engine.events.PublishContainer("kill", view.id(),
                                  {{"signal", std::to_string(signal)}});
@@ -284,26 +307,34 @@ Status Freeze(Engine& engine, Call& call, bool frozen) {
   return call.Reply(204);
 }
 
+// What runs, or is about to, is removed by force only.
+Status CheckRemovable(const Engine& engine, const View& view) {
+  const bool restarting = SurroundingsOf(engine, view).restarting;
+  if (!view.running() && !restarting) return OkStatus();
+  return FailedPrecondition("cannot remove container \"/" + view.name() +
+                            "\": container is " + view.state(restarting) +
+                            ": stop the container before removing or force "
+                            "remove");
+}
+
 Status Delete(Engine& engine, Call& call) {
-  ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
+  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
   if (call.Flag("link")) return Unimplemented("links are not supported");
   const bool force = call.Flag("force");
-  if (view.running() && !force) {
-    return FailedPrecondition(
-        "cannot remove container \"/" + view.name() +
-        "\": container is running: stop the container before removing or "
-        "force remove");
-  }
-  RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view, true));
-  engine.monitor->Forget(view.id());
-  if (view.running()) {
-    engine.events.PublishContainer("kill", view.id(), {{"signal", "9"}});
-    RETURN_IF_ERROR(IgnoreNotFound(engine.containers.Stop(
-        call.ctx, ContainerId(view.id()), Duration::zero())));
+  if (force) {
+    // Outside the lock: a restart that waits for its end holds it.
+    RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view.id()));
+    engine.monitor->Forget(view.id());
+    if (view.running()) {
+      engine.events.PublishContainer("kill", view.id(), {{"signal", "9"}});
+      RETURN_IF_ERROR(IgnoreNotFound(engine.containers.Stop(
+          call.ctx, ContainerId(view.id()), Duration::zero())));
+    }
   }
   KeyedMutex::Lock lock(engine.lifecycle, view.id());
   const View now = ViewOf(engine, view.id());
   if (now.container != nullptr) {
+    if (!force) RETURN_IF_ERROR(CheckRemovable(engine, now));
     RETURN_IF_ERROR(RemoveContainer(engine, call.ctx, now, call.Flag("v")));
   }
   return call.Reply(204);
@@ -320,14 +351,13 @@ Status Prune(Engine& engine, Call& call) {
   Json deleted = Json::array();
   for (const View& view : AllViews(engine)) {
     const auto& labels = view.container->config().labels();
-    if (!view.ours() || view.running() ||
-        SurroundingsOf(engine, view).restarting ||
+    if (!view.ours() || !CheckRemovable(engine, view).ok() ||
         !filters.MatchLabels({labels.begin(), labels.end()})) {
       continue;
     }
     KeyedMutex::Lock lock(engine.lifecycle, view.id());
     const View now = ViewOf(engine, view.id());
-    if (now.container == nullptr || now.running()) continue;
+    if (now.container == nullptr || !CheckRemovable(engine, now).ok()) continue;
     if (RemoveContainer(engine, call.ctx, now, false).ok()) {
       deleted.push_back(view.id());
     }

@@ -100,13 +100,13 @@ void Ended(Engine& engine, Exec& exec, int code) {
 }
 
 // Makes the process. A failure is the exec's end.
-StatusOr<std::shared_ptr<sandbox::StreamSession>> Run(Engine& engine,
-                                                      const Context& ctx,
-                                                      Exec& exec) {
+StatusOr<std::shared_ptr<sandbox::StreamSession>> Run(
+    Engine& engine, const Context& ctx, Exec& exec,
+    const sandbox::ExecConfig& config) {
   engine.events.PublishContainer("exec_start: " + Join(exec.config.args, " "),
                                  exec.container_id, {{"execID", exec.id}});
   StatusOr<sandbox::StreamSession> session =
-      engine.containers.Exec(ctx, ContainerId(exec.container_id), exec.config);
+      engine.containers.Exec(ctx, ContainerId(exec.container_id), config);
   if (!session.ok()) {
     const int code = StartErrorCode(Message(session.status()));
     Ended(engine, exec, code == 128 ? 126 : code);
@@ -128,11 +128,12 @@ void Finish(Engine& engine, const Context& ctx, Exec& exec,
 }
 
 Status StartDetached(Engine& engine, Call& call,
-                     const std::shared_ptr<Exec>& exec) {
-  exec->config.stdin = false;
-  exec->config.stdout = false;
-  exec->config.stderr = false;
-  const auto session = Run(engine, call.ctx, *exec);
+                     const std::shared_ptr<Exec>& exec,
+                     sandbox::ExecConfig config) {
+  config.stdin = false;
+  config.stdout = false;
+  config.stderr = false;
+  const auto session = Run(engine, call.ctx, *exec, config);
   if (!session.ok()) {
     return InvalidArgument(StartErrorText(Message(session.status())));
   }
@@ -143,14 +144,15 @@ Status StartDetached(Engine& engine, Call& call,
 }
 
 Status StartAttached(Engine& engine, Call& call,
-                     const std::shared_ptr<Exec>& shared) {
+                     const std::shared_ptr<Exec>& shared,
+                     const sandbox::ExecConfig& config) {
   Exec& exec = *shared;
   const bool framed = !exec.config.tty && call.version >= 42;
   ASSIGN_OR_RETURN(
       UpgradedConnection client,
       call.http.Upgrade(framed ? "application/vnd.docker.multiplexed-stream"
                                : "application/vnd.docker.raw-stream"));
-  const auto session = Run(engine, call.ctx, exec);
+  const auto session = Run(engine, call.ctx, exec, config);
   if (!session.ok()) {
     // HTTP is over: the reason goes where the output would have gone.
     const std::string text = "OCI runtime exec failed: exec failed: " +
@@ -198,9 +200,10 @@ Status Start(Engine& engine, Call& call) {
     }
     exec->started = true;
   }
-  if (console.has_value()) exec->config.console_size = console;
-  return detach ? StartDetached(engine, call, exec)
-                : StartAttached(engine, call, exec);
+  sandbox::ExecConfig config = exec->config;
+  if (console.has_value()) config.console_size = console;
+  return detach ? StartDetached(engine, call, exec, std::move(config))
+                : StartAttached(engine, call, exec, config);
 }
 
 Status Inspect(Engine& engine, Call& call) {

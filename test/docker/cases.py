@@ -13,8 +13,9 @@ import tempfile
 import urllib.request
 
 import cases_lifecycle
+import cases_restart
 import cases_stream
-from harness import Docker, check, equal, eventually, run_cases
+from harness import Docker, Engine, check, equal, eventually, run_cases
 
 
 # ---- images
@@ -324,17 +325,17 @@ HERE = [value for name, value in list(globals().items())
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--registry", required=True)
     parser.add_argument("--engine", required=True)
+    parser.add_argument("--folder", required=True)
     parser.add_argument("--docker", default="docker")
     parser.add_argument("--only", default=os.environ.get("ONLY", ""))
     given = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    docker = Docker(given.host, given.registry, given.engine, given.docker)
+    docker = Docker(Engine(given.engine, given.folder), given.docker)
     print(subprocess.run([given.docker, "--version"], text=True,
                          stdout=subprocess.PIPE).stdout.strip())
-    cases = HERE + cases_lifecycle.CASES + cases_stream.CASES
+    cases = (HERE + cases_lifecycle.CASES + cases_stream.CASES +
+             cases_restart.CASES)
     return run_cases(cases, docker, given.only)
 
 

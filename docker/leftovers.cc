@@ -1,0 +1,59 @@
+#include "docker/leftovers.h"
+
+#include <fcntl.h>
+#include <glog/logging.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/fs/tree.h"
+#include "base/sys/file.h"
+#include "base/unique_fd.h"
+#include "sandbox/ids.h"
+
+namespace berth::docker {
+namespace {
+
+void LogFailure(const std::string& doing, const Status& status) {
+  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
+}
+
+void RemoveEmptySandboxes(Engine& engine, const Context& ctx) {
+  sandbox::SandboxFilter ours;
+  ours.kind = state::v1::SANDBOX_KIND_STANDALONE;
+  for (const auto& sandbox : engine.inventory().Sandboxes(ours)) {
+    const sandbox::SandboxId id(sandbox->id());
+    if (!engine.inventory().ContainersOf(id).empty()) continue;
+    LogFailure("remove sandbox " + id.str(), engine.sandboxes.Remove(ctx, id));
+  }
+}
+
+void RemoveStrayLogs(const Engine& engine) {
+  std::set<std::string> used;
+  for (const View& view : AllViews(engine)) {
+    used.insert(view.notes.log_directory);
+  }
+  const std::string base = LogDirectory(engine);
+  const StatusOr<UniqueFd> dir = OpenFile(base, O_RDONLY | O_DIRECTORY);
+  if (IsNotFound(dir.status())) return;
+  LogFailure("find stray logs", dir.status());
+  if (!dir.ok()) return;
+  const StatusOr<std::vector<std::string>> names = ListDirectory(dir->get());
+  LogFailure("find stray logs", names.status());
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (used.count(base + "/" + name) > 0) continue;
+    LogFailure("remove log " + name, RemoveTree(dir->get(), name));
+  }
+}
+
+}  // namespace
+
+void RemoveLeftovers(Engine& engine, const Context& ctx) {
+  RemoveEmptySandboxes(engine, ctx);
+  RemoveStrayLogs(engine);
+  LogFailure("remove unfinished volumes", engine.volumes.Sweep());
+}
+
+}  // namespace berth::docker

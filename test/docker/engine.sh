@@ -1,0 +1,72 @@
+#!/bin/bash
+# Starts and kills the engine that the cases talk to.
+#
+#   engine.sh start KIND DIR [NAME=VALUE...]   KIND: dockerd, berthd; waits
+#                                              until it answers
+#   engine.sh kill DIR                         SIGKILL, and nothing else
+#
+# All of its files are in DIR, what it prints in DIR/engine.log; a second start
+# is on what the first has left. NAME=VALUE is for its environment. Settings:
+# ENGINE_SOCKET, the socket to serve; REGISTRY, HOST:PORT of the default
+# domain's mirror; BERTH_BIN, the folder of berthd and berth-shim.
+set -euo pipefail
+
+configure_dockerd() {
+  # Containers outlive the engine only with live-restore.
+  command=(dockerd -H "unix://$ENGINE_SOCKET" --data-root "$dir/docker"
+    --group root --exec-root /run/docker --pidfile /run/docker.pid
+    --storage-driver overlay2 --live-restore
+    --registry-mirror "http://$REGISTRY")
+}
+
+configure_berthd() {
+  mkdir -p "$dir/certs.d/docker.io" "$dir/root" /run/berth
+  printf 'server = "http://%s"\n' "$REGISTRY" >"$dir/certs.d/docker.io/hosts.toml"
+  cat >"$dir/berth.conf" <<EOF
+docker_socket: "$ENGINE_SOCKET"
+cri_socket: "/run/berth/cri.sock"
+shim: "$BERTH_BIN/berth-shim"
+network { conf_dir: "$dir/cni" }
+registry { config_dir: "$dir/certs.d" }
+EOF
+  command=("$BERTH_BIN/berthd" --config "$dir/berth.conf" --root "$dir/root"
+    --state /run/berth)
+}
+
+# Until the engine answers.
+await() { # PID
+  local i
+  for ((i = 0; i < 300; i++)); do
+    curl -sf --unix-socket "$ENGINE_SOCKET" http://engine/_ping >/dev/null &&
+      return
+    [ -d "/proc/$1" ] || break
+    sleep 0.1
+  done
+  tail -n 30 "$dir/engine.log" >&2
+  echo 'the engine did not come up' >&2
+  return 1
+}
+
+verb=$1
+shift
+case $verb in
+  start)
+    kind=$1 dir=$2
+    shift 2
+    "configure_$kind"
+    env "$@" setsid "${command[@]}" >>"$dir/engine.log" 2>&1 </dev/null &
+    echo $! >"$dir/engine.pid"
+    await $! ;;
+  kill)
+    pid=$(cat "$1/engine.pid")
+    kill -9 "$pid"
+    # Process 1 may take its time to reap it.
+    for ((i = 0; i < 1000; i++)); do
+      stat=$(cat "/proc/$pid/stat" 2>/dev/null) || exit 0
+      case ${stat##*) } in [ZX]*) exit 0 ;; esac
+      sleep 0.01
+    done
+    echo "process $pid does not end" >&2
+    exit 1 ;;
+  *) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+esac
