@@ -13,8 +13,16 @@
 
 #include "api/shim/types/introspection.pb.h"
 #include "base/status.h"
+#include "base/sys/exe_guard.h"
 #include "shim/cleanup.h"
 #include "shim/start.h"
+
+namespace berth {
+
+// The shim itself is a fork of who was told to start it.
+const char* const kGuardedWords[] = {"start", nullptr};
+
+}  // namespace berth
 
 namespace berth::shim {
 namespace {
@@ -118,8 +126,9 @@ StatusOr<std::string> Act(const CommandLine& line) {
     return InvalidArgument("the action is start or delete");
   }
   ASSIGN_OR_RETURN(const std::string input, ReadInput());
-  return line.action == "start" ? StartShim(line.flags, input)
-                                : CleanUp(line.flags, input);
+  if (line.action == "delete") return CleanUp(line.flags, input);
+  RETURN_IF_ERROR(CheckExeGuard("berth-shim"));
+  return StartShim(line.flags, input);
 }
 
 int Main(int argc, char** argv) {

@@ -1,18 +1,15 @@
 #include "shim/sandbox_service.h"
 
-#include <linux/close_range.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <utility>
 
 #include "api/shim/runtime/sandbox/v1/sandbox.pb.h"
 #include "base/strings.h"
 #include "base/sys/process.h"
+#include "shim/pod_init.h"
 #include "shim/wire_convert.h"
 
 namespace berth::shim {
@@ -22,24 +19,7 @@ namespace sandbox = containerd::runtime::sandbox::v1;
 
 constexpr char kName[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kPidNamespace[] = "berth.pid-namespace";
-
-// The life of pid 1. A process of a pid namespace that has lost its parent
-// becomes its child, and is reaped here. What it was forked from is of no use
-// to it: it keeps no descriptor and allocates nothing.
-[[noreturn]] void RunInit() {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  prctl(PR_SET_NAME, "berth-pause");
-  setsid();
-  close_range(0, ~0u, 0);
-  if (chdir("/") != 0) _exit(1);
-  // As pid 1 it is only sent what it has a handler for, and SIGKILL from
-  // outside; children that nobody waits for reap themselves.
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  ignore.sa_flags = SA_NOCLDWAIT;
-  sigaction(SIGCHLD, &ignore, nullptr);
-  while (true) pause();
-}
+constexpr char kUserNamespace[] = "berth.user-namespace";
 
 std::string Architecture() {
   utsname names{};
@@ -106,6 +86,8 @@ void SandboxService::Create(const std::string& payload,
                                         Quoted(wish->second)));
     }
   }
+  const auto user = request.annotations().find(kUserNamespace);
+  if (user != request.annotations().end()) user_namespace_ = user->second;
   id_ = request.sandbox_id();
   phase_ = Phase::kCreated;
   reply.Send(OkStatus());
@@ -130,16 +112,13 @@ void SandboxService::Start(const Responder& reply) {
 }
 
 StatusOr<pid_t> SandboxService::StartInit() {
-  CloneOptions options;
-  options.namespaces = CLONE_NEWPID;
-  ASSIGN_OR_RETURN_AS(const ClonedProcess child, CloneProcess(options),
+  ASSIGN_OR_RETURN_AS(const pid_t pid, MakePodInit(user_namespace_),
                       "make the pid namespace of sandbox " + id_);
-  if (child.pid == 0) RunInit();
-  parts_.reaper.Watch(child.pid, [this](const Reaper::Exit& exit) {
+  parts_.reaper.Watch(pid, [this](const Reaper::Exit& exit) {
     pid_ = 0;
     OnExit({static_cast<uint32_t>(ExitCodeOf(exit.wait_status)), exit.at});
   });
-  return child.pid;
+  return pid;
 }
 
 void SandboxService::OnExit(const ExitStatus& exit) {

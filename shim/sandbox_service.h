@@ -21,7 +21,9 @@ namespace berth::shim {
 // containerd's sandbox API. A sandbox is a word until somebody asks for the
 // annotation "berth.pid-namespace" = "pod" (not "container"): then StartSandbox
 // makes a process that is pid 1 of a pid namespace of its own, does nothing but
-// reap, and dies with the shim. No image, no container. Single-threaded.
+// reap, and dies with the shim. No image, no container. The namespace belongs
+// to the user namespace of which "berth.user-namespace" is the path, if any.
+// Single-threaded.
 class SandboxService {
  public:
   // `shutdown` ends the shim.
@@ -55,6 +57,7 @@ class SandboxService {
   Phase phase_ = Phase::kNone;
   std::string id_;
   bool wants_init_ = false;
+  std::string user_namespace_;  // path, or empty
   pid_t pid_ = 0;
   UnixNanos created_at_ = 0;
   ExitStatus exit_;

@@ -77,6 +77,10 @@ std::string Format(const char* format, Args... args) {
   return text;
 }
 
+StatusOr<std::string> ProcFile(pid_t pid, const std::string& name) {
+  return ReadFile("/proc/" + std::to_string(pid) + "/" + name, 1 << 20);
+}
+
 std::string ProcessJson(const std::string& script, bool terminal = false) {
   return Format(kProcess, terminal ? "true" : "false", script.c_str());
 }
@@ -520,11 +524,13 @@ TEST_P(ShimTest, HoldsAPodsPidNamespace) {
   ASSERT_NO_FATAL_FAILURE(Launch());
   const pid_t pid = shim_->sandbox_pid();
   ASSERT_GT(pid, 0);
-  char ours[64], its[64];
-  const std::string path = "/proc/" + std::to_string(pid) + "/ns/pid";
-  ASSERT_GT(readlink(path.c_str(), its, sizeof(its)), 0);
-  ASSERT_GT(readlink("/proc/self/ns/pid", ours, sizeof(ours)), 0);
-  EXPECT_NE(std::string(ours, 20), std::string(its, 20));
+  // All containers of the pod see it, and some may take it over.
+  ASSERT_OK_AND_ASSIGN(const std::string status, ProcFile(pid, "status"));
+  EXPECT_THAT(status, HasSubstr(std::to_string(pid) + "\t1\n"));  // NSpid
+  EXPECT_THAT(status, HasSubstr("CapPrm:\t0000000000000000"));
+  EXPECT_THAT(status, HasSubstr("Seccomp:\t1"));
+  ASSERT_OK_AND_ASSIGN(const std::string mounts, ProcFile(pid, "mountinfo"));
+  EXPECT_EQ(Split(Trim(mounts), '\n').size(), 1u) << mounts;
   shim_.reset();
   ASSERT_OK_AND_ASSIGN(shim_, launcher_->Reconnect(ctx_, sandbox_));
   EXPECT_EQ(shim_->sandbox_pid(), pid);

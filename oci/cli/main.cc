@@ -4,11 +4,20 @@
 #include <unistd.h>
 
 #include <optional>
+#include <string_view>
 
 #include "base/strings.h"
+#include "base/sys/exe_guard.h"
 #include "base/sys/file.h"
 #include "oci/cli/commands.h"
 #include "oci/spec/features.h"
+
+namespace berth {
+
+// The verbs whose processes enter a container.
+const char* const kGuardedWords[] = {"create", "run", "exec", nullptr};
+
+}  // namespace berth
 
 namespace berth::oci {
 namespace {
@@ -53,6 +62,15 @@ const Command* FindCommand(const std::string& name) {
   return nullptr;
 }
 
+Status CheckGuard(const Command& command) {
+  for (const char* const* word = kGuardedWords; *word != nullptr; ++word) {
+    if (std::string_view(*word) == command.name) {
+      return CheckExeGuard("berth-oci");
+    }
+  }
+  return OkStatus();
+}
+
 Status CheckManager(const Flags& flags) {
   const std::string manager = flags.Get("cgroup-manager", "cgroupfs");
   if (manager == "cgroupfs" || manager == "systemd") return OkStatus();
@@ -95,10 +113,13 @@ int Main(const std::vector<std::string>& args) {
     log->Error("unknown command " + Quoted(args[next]));
     return 1;
   }
-  const Status manager = CheckManager(*flags);
-  if (!manager.ok() || flags->Get("root") == "/") {
-    log->Error(manager.ok() ? "--root: not the root directory"
-                            : Message(manager));
+  for (const Status& status : {CheckManager(*flags), CheckGuard(*command)}) {
+    if (status.ok()) continue;
+    log->Error(Message(status));
+    return 1;
+  }
+  if (flags->Get("root") == "/") {
+    log->Error("--root: not the root directory");
     return 1;
   }
   return RunCommand(

@@ -65,9 +65,13 @@ StatusOr<shim::SandboxShim> ShimProcess::Describe(
   shim.systemd_cgroup = settings_.systemd_cgroup;
   const auto& annotations = sandbox.config().annotations();
   shim.annotations.insert(annotations.begin(), annotations.end());
-  // Ours to say; never the pod's own annotation of that name.
+  // Ours to say; never the pod's own annotations of those names.
   shim.annotations.erase("berth.pid-namespace");
+  shim.annotations.erase("berth.user-namespace");
   if (SharesPids(sandbox)) shim.annotations["berth.pid-namespace"] = "pod";
+  if (const std::string& user = sandbox.namespaces().user(); !user.empty()) {
+    shim.annotations["berth.user-namespace"] = user;
+  }
   shim.netns_path = sandbox.namespaces().network();
   return shim;
 }

@@ -10,6 +10,7 @@ import os
 import sys
 import unittest
 
+from cases_attack import ProgramFile  # noqa: F401
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
 from cases_world import (Limits, Namespaces, Root, Seccomp,  # noqa: F401

@@ -133,12 +133,12 @@ func TestAStopThatWasCutOff(t *testing.T) {
 func (n *node) shims() (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
-		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
+		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
 		command, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 		environment, _ := os.ReadFile(filepath.Join(dir, "environ"))
 		cwd, _ := os.Readlink(filepath.Join(dir, "cwd"))
 		ours := strings.Contains(string(command)+string(environment)+cwd, n.dir)
-		if pid, _ := strconv.Atoi(filepath.Base(dir)); strings.HasSuffix(exe, "/berth-shim") && ours {
+		if pid, _ := strconv.Atoi(filepath.Base(dir)); string(name) == "berth-shim\n" && ours {
 			pids = append(pids, pid)
 		}
 	}
