@@ -281,6 +281,8 @@ Status FromLog(const v1::ContainerConfig& config, ContainerConfig& ours) {
 StatusOr<ContainerConfig> FromContainerConfig(const v1::ContainerConfig& config,
                                               const ImageResolver& images) {
   ContainerConfig ours;
+  // A pod's container never starts a second time.
+  ours.set_volatile_rootfs(true);
   if (config.has_windows()) {
     return Unimplemented("config.windows: this is a Linux runtime");
   }

@@ -56,16 +56,16 @@ StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
   RETURN_IF_ERROR(MakeDirectories(options.root + kImportFolder, 0700));
   ASSIGN_OR_RETURN(std::unique_ptr<LayerStore> layers,
                    LayerStore::Open(options.root + "/snapshots", metadata));
-  const Status overlay = OverlaySnapshotter::Probe(layers->directory());
-  if (!overlay.ok()) {
-    return Error(
-        StatusCode::kFailedPrecondition,
-        Quoted(options.root) + " cannot hold layers: " + Message(overlay));
+  StatusOr<std::unique_ptr<OverlaySnapshotter>> snapshotter =
+      OverlaySnapshotter::Open(*layers);
+  if (!snapshotter.ok()) {
+    return Error(StatusCode::kFailedPrecondition,
+                 Quoted(options.root) +
+                     " cannot hold layers: " + Message(snapshotter.status()));
   }
-  auto snapshotter = std::make_unique<OverlaySnapshotter>(*layers);
   return std::unique_ptr<ImageService>(
       new ImageService(options, metadata, std::move(content), std::move(layers),
-                       std::move(snapshotter)));
+                       *std::move(snapshotter)));
 }
 
 ImageService::ImageService(const ImageServiceOptions& options,
@@ -207,13 +207,14 @@ StatusOr<StoreUsage> ImageService::StoreUsageNow() const {
 }
 
 StatusOr<Rootfs> ImageService::Acquire(std::string_view image_id,
-                                       const std::string& key) {
-  return AcquireTree(image_id, key, /*read_only=*/false);
+                                       const std::string& key,
+                                       Persistence persistence) {
+  return AcquireTree(image_id, key, /*read_only=*/false, persistence);
 }
 
 StatusOr<Rootfs> ImageService::AcquireReadOnly(std::string_view image_id,
                                                const std::string& key) {
-  return AcquireTree(image_id, key, /*read_only=*/true);
+  return AcquireTree(image_id, key, /*read_only=*/true, Persistence::kDurable);
 }
 
 StatusOr<RootfsRecord> ImageService::RootfsOf(const std::string& key) const {
@@ -227,7 +228,8 @@ StatusOr<RootfsRecord> ImageService::RootfsOf(const std::string& key) const {
 
 StatusOr<Rootfs> ImageService::AcquireTree(std::string_view image_id,
                                            const std::string& key,
-                                           bool read_only) {
+                                           bool read_only,
+                                           Persistence persistence) {
   const Digest id = ParseImageId(image_id);
   if (id.empty()) {
     return InvalidArgument("image id " + Quoted(image_id) + " is none");
@@ -259,10 +261,10 @@ StatusOr<Rootfs> ImageService::AcquireTree(std::string_view image_id,
   rootfs.config = record->config();
   RETURN_IF_ERROR_AS(snapshotter_->Prepare(record->number(), chain),
                      "prepare root file system " + Quoted(key));
-  ASSIGN_OR_RETURN(rootfs.mounts,
-                   read_only
-                       ? snapshotter_->ReadOnlyMounts(record->number(), chain)
-                       : snapshotter_->Mounts(record->number(), chain));
+  ASSIGN_OR_RETURN(
+      rootfs.mounts,
+      read_only ? snapshotter_->ReadOnlyMounts(record->number(), chain)
+                : snapshotter_->Mounts(record->number(), chain, persistence));
   return rootfs;
 }
 

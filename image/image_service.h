@@ -94,8 +94,8 @@ class ImageService : public RootfsProvider {
   StatusOr<DiskUsage> CollectGarbage(const Context& ctx);
   StatusOr<StoreUsage> StoreUsageNow() const;
 
-  StatusOr<Rootfs> Acquire(std::string_view image_id,
-                           const std::string& key) override;
+  StatusOr<Rootfs> Acquire(std::string_view image_id, const std::string& key,
+                           Persistence persistence) override;
   StatusOr<Rootfs> AcquireReadOnly(std::string_view image_id,
                                    const std::string& key) override;
   StatusOr<std::string> ReadFile(const std::string& key, std::string_view path,
@@ -121,7 +121,8 @@ class ImageService : public RootfsProvider {
   StatusOr<Credential> ChooseCredential(const Reference& reference,
                                         const RegistryAuth& auth) const;
   StatusOr<Rootfs> AcquireTree(std::string_view image_id,
-                               const std::string& key, bool read_only);
+                               const std::string& key, bool read_only,
+                               Persistence persistence);
   StatusOr<state::v1::RootfsRecord> RootfsOf(const std::string& key) const;
 
   const ImageServiceOptions options_;

@@ -18,6 +18,12 @@ struct DiskUsage {
   uint64_t inodes = 0;
 };
 
+// Whether what a container writes must outlive a loss of power. If not, nothing
+// of it is flushed, by fsync(2) from inside neither, and unmounting it does not
+// wait for the disk (overlayfs's "volatile"); after a loss of power such a root
+// file system may be removed, but not used.
+enum class Persistence { kDurable, kVolatile };
+
 // A container's root file system, ready to be mounted, and what the image says
 // about running it.
 struct Rootfs {
@@ -42,7 +48,8 @@ class RootfsProvider {
   // key: the same one. `image_id` is a full id, with or without "sha256:".
   // NOT_FOUND: no such image; ALREADY_EXISTS: the key belongs to another image.
   virtual StatusOr<Rootfs> Acquire(std::string_view image_id,
-                                   const std::string& key) = 0;
+                                   const std::string& key,
+                                   Persistence persistence) = 0;
   // The same without a writable layer: an image mounted as a volume.
   virtual StatusOr<Rootfs> AcquireReadOnly(std::string_view image_id,
                                            const std::string& key) = 0;

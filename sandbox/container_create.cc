@@ -50,9 +50,7 @@ Status MakeContainer(Core& core, const SandboxId& in,
                core.parts.images.Release(container.snapshot_key()));
   });
   ASSIGN_OR_RETURN_AS(const image::Rootfs rootfs,
-                      core.parts.images.Acquire(container.config().image_id(),
-                                                container.snapshot_key()),
-                      "root file system");
+                      AcquireRootfs(core, container), "root file system");
   RETURN_IF_ERROR(Failpoint("container.create.rootfs"));
 
   undo.Add([&] {

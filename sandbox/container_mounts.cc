@@ -101,6 +101,14 @@ bool IsCovered(const ContainerConfig& config, const std::string& path) {
 
 }  // namespace
 
+StatusOr<image::Rootfs> AcquireRootfs(Core& core,
+                                      const ContainerRecord& container) {
+  return core.parts.images.Acquire(
+      container.config().image_id(), container.snapshot_key(),
+      container.config().volatile_rootfs() ? image::Persistence::kVolatile
+                                           : image::Persistence::kDurable);
+}
+
 StatusOr<std::vector<std::string>> MountImages(Core& core,
                                                ContainerRecord& container) {
   std::vector<std::string> roots;

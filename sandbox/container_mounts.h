@@ -15,6 +15,10 @@
 
 namespace berth::sandbox {
 
+// The container's root file system, the same one every time.
+StatusOr<image::Rootfs> AcquireRootfs(Core& core,
+                                      const ContainerRecord& container);
+
 // Mounts the container's image mounts below its state directory (again, if
 // they are there already: the same), and notes their keys in the record.
 // Returns the directories, in the order of the image mounts.

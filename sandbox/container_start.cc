@@ -24,9 +24,7 @@ using namespace ::berth::state::v1;
 // config.json, and the directory that the shim mounts the root on.
 StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
                                        ContainerRecord& container) {
-  ASSIGN_OR_RETURN_AS(image::Rootfs rootfs,
-                      core.parts.images.Acquire(container.config().image_id(),
-                                                container.snapshot_key()),
+  ASSIGN_OR_RETURN_AS(image::Rootfs rootfs, AcquireRootfs(core, container),
                       "root file system");
   const std::string bundle = core.paths.ContainerState(container.id());
   RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0711));

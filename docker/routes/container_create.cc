@@ -188,6 +188,7 @@ Status Complete(const Engine& engine, const Image& image,
   notes.config = request.config;
   notes.host_config = request.host_config;
   notes.log_directory = log_directory;
+  request.container.set_volatile_rootfs(notes.auto_remove());
   request.container.set_door_notes(SerializeNotes(notes));
   return OkStatus();
 }

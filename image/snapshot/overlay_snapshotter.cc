@@ -68,9 +68,8 @@ StatusOr<std::vector<Mount>> Overlay(const std::vector<std::string>& lower,
   return std::vector<Mount>{mount};
 }
 
-}  // namespace
-
-Status OverlaySnapshotter::Probe(const std::string& directory) {
+// Whether overlayfs works in this directory, with that option if any.
+Status Probe(const std::string& directory, const char* option) {
   const std::string probe = directory + "/.overlay-probe";
   RETURN_IF_ERROR(RemoveTree(AT_FDCWD, probe));
   for (const char* part : {"", "/lower", "/upper", "/work", "/merged"}) {
@@ -83,16 +82,45 @@ Status OverlaySnapshotter::Probe(const std::string& directory) {
   mount.options = {"lowerdir=" + probe + "/lower",
                    "upperdir=" + probe + "/upper", "workdir=" + probe + "/work",
                    "index=off"};
+  if (*option != '\0') mount.options.emplace_back(option);
   const Status mounted = MountAt(mount);
   if (mounted.ok()) RETURN_IF_ERROR(Unmount(mount.target, 0));
   RETURN_IF_ERROR(RemoveTree(AT_FDCWD, probe));
   return mounted;
 }
 
+// A volatile mount leaves a mark, with which the kernel refuses the next mount,
+// in case the machine lost power in between (Documentation/filesystems/
+// overlayfs.rst). Our caller knows that it did not.
+Status RemoveVolatileMark(const std::string& work) {
+  for (const char* part : {"/work/incompat/volatile", "/work/incompat"}) {
+    const std::string path = work + part;
+    if (rmdir(path.c_str()) == 0) continue;
+    if (errno == ENOENT) return OkStatus();
+    return Errno(errno, "rmdir " + Quoted(path));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<OverlaySnapshotter>> OverlaySnapshotter::Open(
+    LayerStore& layers) {
+  // Volatile first: unmounting the other flushes the whole file system.
+  const bool can_be_volatile = Probe(layers.directory(), "volatile").ok();
+  if (!can_be_volatile) {
+    RETURN_IF_ERROR(Probe(layers.directory(), ""));
+  }
+  return std::unique_ptr<OverlaySnapshotter>(
+      new OverlaySnapshotter(layers, can_be_volatile));
+}
+
 Status OverlaySnapshotter::Prepare(uint64_t number, const Digest& chain) {
   const std::string upper = layers_.PathOf(number);
   RETURN_IF_ERROR(MakeDirectory(upper + ".work", 0700));
-  if (access(upper.c_str(), F_OK) == 0) return OkStatus();
+  if (access(upper.c_str(), F_OK) == 0) {
+    return RemoveVolatileMark(upper + ".work");
+  }
   // It gets its name when it is complete: what the container then changes must
   // not be changed back.
   const std::string fresh = upper + ".new";
@@ -107,12 +135,17 @@ Status OverlaySnapshotter::Prepare(uint64_t number, const Digest& chain) {
 }
 
 StatusOr<std::vector<Mount>> OverlaySnapshotter::Mounts(
-    uint64_t number, const Digest& chain) const {
+    uint64_t number, const Digest& chain, Persistence persistence) const {
   const std::string upper = layers_.PathOf(number);
   ASSIGN_OR_RETURN(const std::vector<std::string> lower,
                    layers_.Directories(chain));
   if (lower.empty()) return std::vector<Mount>{Bind(upper, "rw")};
-  return Overlay(lower, {"upperdir=" + upper, "workdir=" + upper + ".work"});
+  std::vector<std::string> options = {"upperdir=" + upper,
+                                      "workdir=" + upper + ".work"};
+  if (persistence == Persistence::kVolatile && can_be_volatile_) {
+    options.emplace_back("volatile");
+  }
+  return Overlay(lower, std::move(options));
 }
 
 StatusOr<std::vector<Mount>> OverlaySnapshotter::ReadOnlyMounts(

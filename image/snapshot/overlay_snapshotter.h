@@ -1,6 +1,7 @@
 #ifndef IMAGE_SNAPSHOT_OVERLAY_SNAPSHOTTER_H_
 #define IMAGE_SNAPSHOT_OVERLAY_SNAPSHOTTER_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,15 +18,13 @@ namespace berth::image {
 // mount, as overlayfs wants two.
 class OverlaySnapshotter : public Snapshotter {
  public:
-  // `layers` must outlive it.
-  explicit OverlaySnapshotter(LayerStore& layers) : layers_(layers) {}
-
-  // OK if overlayfs with trusted xattrs works in this directory.
-  static Status Probe(const std::string& directory);
+  // `layers` must outlive it. An error if overlayfs with trusted xattrs does
+  // not work in its directory.
+  static StatusOr<std::unique_ptr<OverlaySnapshotter>> Open(LayerStore& layers);
 
   Status Prepare(uint64_t number, const Digest& chain) override;
-  StatusOr<std::vector<Mount>> Mounts(uint64_t number,
-                                      const Digest& chain) const override;
+  StatusOr<std::vector<Mount>> Mounts(uint64_t number, const Digest& chain,
+                                      Persistence persistence) const override;
   StatusOr<std::vector<Mount>> ReadOnlyMounts(
       uint64_t number, const Digest& chain) const override;
   StatusOr<std::vector<std::string>> Directories(
@@ -34,7 +33,11 @@ class OverlaySnapshotter : public Snapshotter {
   Status Remove(uint64_t number) override;
 
  private:
+  OverlaySnapshotter(LayerStore& layers, bool can_be_volatile)
+      : layers_(layers), can_be_volatile_(can_be_volatile) {}
+
   LayerStore& layers_;
+  const bool can_be_volatile_;  // Linux 5.10
 };
 
 // What a tree takes on the disk; hard links count once.

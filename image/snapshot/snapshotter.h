@@ -26,8 +26,8 @@ class Snapshotter {
   // Again: the same, with what was written.
   virtual Status Prepare(uint64_t number, const Digest& chain) = 0;
   // The mounts of a prepared tree. They change nothing on the disk.
-  virtual StatusOr<std::vector<Mount>> Mounts(uint64_t number,
-                                              const Digest& chain) const = 0;
+  virtual StatusOr<std::vector<Mount>> Mounts(
+      uint64_t number, const Digest& chain, Persistence persistence) const = 0;
   // The mounts of a stack of layers that nobody writes to. `number` is a
   // prepared tree's where the layers have to be copied; the overlay needs
   // none.

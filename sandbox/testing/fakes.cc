@@ -306,7 +306,8 @@ std::set<std::string> FakeNetwork::attached() {
 // ---- Images -----------------------------------------------------------------
 
 StatusOr<image::Rootfs> FakeImages::Acquire(std::string_view image_id,
-                                            const std::string& key) {
+                                            const std::string& key,
+                                            image::Persistence) {
   RETURN_IF_ERROR(failures.Check("Acquire"));
   if (image_id != "sha256:busybox") return NotFound("no such image");
   MutexLock lock(mutex_);
@@ -322,7 +323,7 @@ StatusOr<image::Rootfs> FakeImages::Acquire(std::string_view image_id,
 
 StatusOr<image::Rootfs> FakeImages::AcquireReadOnly(std::string_view image_id,
                                                     const std::string& key) {
-  return Acquire(image_id, key);
+  return Acquire(image_id, key, image::Persistence::kDurable);
 }
 
 StatusOr<std::string> FakeImages::ReadFile(const std::string&,

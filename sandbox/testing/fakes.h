@@ -106,7 +106,8 @@ class FakeImages : public image::RootfsProvider {
   explicit FakeImages(std::string root) : root_(std::move(root)) {}
 
   StatusOr<image::Rootfs> Acquire(std::string_view image_id,
-                                  const std::string& key) override;
+                                  const std::string& key,
+                                  image::Persistence persistence) override;
   StatusOr<image::Rootfs> AcquireReadOnly(std::string_view image_id,
                                           const std::string& key) override;
   StatusOr<std::string> ReadFile(const std::string& key, std::string_view path,

@@ -40,6 +40,7 @@ DEFINE_string(password, "", "password for the registry");
 DEFINE_string(identity_token, "", "refresh token for the registry");
 DEFINE_int32(tries, 2, "requests to one host");
 DEFINE_int32(timeout, 0, "seconds; 0: none");
+DEFINE_bool(volatile_root, false, "mount one that needs no flush");
 DEFINE_bool(usage, false, "print CPU seconds and peak memory at the end");
 
 namespace berth::image {
@@ -86,7 +87,10 @@ Status Import(const Context& ctx, ImageService& images, const Arguments& args) {
 
 Status MountImage(ImageService& images, const Arguments& args) {
   ASSIGN_OR_RETURN(const Image image, images.Resolve(args.at(0)));
-  ASSIGN_OR_RETURN(Rootfs rootfs, images.Acquire(image.id(), args.at(1)));
+  ASSIGN_OR_RETURN(Rootfs rootfs,
+                   images.Acquire(image.id(), args.at(1),
+                                  FLAGS_volatile_root ? Persistence::kVolatile
+                                                      : Persistence::kDurable));
   RETURN_IF_ERROR(MakeDirectories(args.at(1), 0755));
   for (Mount& mount : rootfs.mounts) {
     mount.target = args.at(1) + mount.target;
@@ -103,7 +107,8 @@ Status UnmountImage(ImageService& images, const Arguments& args) {
 Status Cat(ImageService& images, const Arguments& args) {
   const std::string key = "cat";
   ASSIGN_OR_RETURN(const Image image, images.Resolve(args.at(0)));
-  RETURN_IF_ERROR(images.Acquire(image.id(), key).status());
+  RETURN_IF_ERROR(
+      images.Acquire(image.id(), key, Persistence::kDurable).status());
   const StatusOr<std::string> text = images.ReadFile(key, args.at(1), kMaxFile);
   RETURN_IF_ERROR(images.Release(key));
   RETURN_IF_ERROR(text.status());

@@ -199,6 +199,25 @@ class AnonymousTest(Store):
             self.ok("umount", mount)
         self.assert_empty()
 
+    def test_mounts_a_volatile_root_again(self):
+        self.ok("pull", self.reference("layers"))
+        mount = self.folder + "/mnt"
+        words = ("mount", self.reference("layers"), mount, "--volatile_root")
+        self.ok(*words)
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8") as file:
+                found = [line for line in file if " " + mount + " " in line]
+            self.assertIn("volatile", found[0])
+            with open(mount + "/written", "w", encoding="ascii"):
+                pass
+            subprocess.run(["umount", mount], check=True)
+            self.ok(*words)
+            self.assertTrue(os.path.exists(mount + "/written"))
+        finally:
+            self.ok("umount", mount)
+        self.ok("remove", self.reference("layers"))
+        self.assert_empty()
+
     def test_a_kill_at_any_step_leaves_nothing_in_the_way(self):
         steps = ("image.pull.blob", "image.pull.unpack", "image.pull.layer",
                  "image.pull.layer=kill@2", "image.pull.sync",
