@@ -93,13 +93,9 @@ Status Probe(const std::string& directory, const char* option) {
 // in case the machine lost power in between (Documentation/filesystems/
 // overlayfs.rst). Our caller knows that it did not.
 Status RemoveVolatileMark(const std::string& work) {
-  for (const char* part : {"/work/incompat/volatile", "/work/incompat"}) {
-    const std::string path = work + part;
-    if (rmdir(path.c_str()) == 0) continue;
-    if (errno == ENOENT) return OkStatus();
-    return Errno(errno, "rmdir " + Quoted(path));
-  }
-  return OkStatus();
+  const std::string mark = work + "/work/incompat";
+  if (access(mark.c_str(), F_OK) != 0) return OkStatus();
+  return RemoveTree(AT_FDCWD, mark);
 }
 
 }  // namespace
