@@ -29,7 +29,8 @@ class ImageSource {
   virtual StatusOr<Fetched> FetchManifest(const Context& ctx,
                                           const Descriptor& descriptor) = 0;
   // Into the store, whole and verified; goes on where an earlier try ended.
-  // `progress` is told how many bytes are there.
+  // `progress` is told how many bytes are there; fewer than before when they
+  // have to come anew.
   virtual Status FetchBlob(const Context& ctx, const Descriptor& descriptor,
                            ContentStore& store,
                            const std::function<void(uint64_t)>& progress) = 0;

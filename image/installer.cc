@@ -207,7 +207,7 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
 }
 
 StatusOr<UniqueFd> Installer::FetchLayer(const Context& ctx, LayerJob& job,
-                                         size_t index) {
+                                         size_t index, IncomingBlob& blob) {
   const Descriptor& layer = job.layer(index);
   // Opened under the lock: a worker that unpacks the same blob for another
   // layer removes it when it has finished.
@@ -215,30 +215,38 @@ StatusOr<UniqueFd> Installer::FetchLayer(const Context& ctx, LayerJob& job,
   if (!content_.Stat(layer.digest).ok()) {
     RETURN_IF_ERROR(
         job.source().FetchBlob(ctx, layer, content_, [&](uint64_t bytes) {
+          if (!blob.following()) {
+            // Without it, the reader waits for the whole.
+            StatusOr<UniqueFd> file = content_.OpenPartial(layer.digest);
+            if (file.ok()) blob.Follow(*std::move(file));
+          }
+          blob.Grow(bytes);
           job.Report(index, Progress::State::kDownloading, bytes);
         }));
     RETURN_IF_ERROR(Failpoint("image.pull.blob"));
   }
+  job.Report(index, Progress::State::kUnpacking);
   return content_.Open(layer.digest);
 }
 
 Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
-                              UniqueFd blob) {
+                              ByteSource& blob) {
   const Descriptor& layer = job.layer(index);
-  job.Report(index, Progress::State::kUnpacking);
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerStore::Staging> staging,
                    layers_.Stage());
   ASSIGN_OR_RETURN(UniqueFd directory,
                    OpenFile(staging->path(), O_RDONLY | O_DIRECTORY));
-  FileSource file(std::move(blob));
   ASSIGN_OR_RETURN(const std::unique_ptr<Decompressor> tar,
-                   Decompressor::Open(file));
+                   Decompressor::Open(blob));
   HashingSource hashed(*tar, std::max(options_.min_unpacked_limit,
                                       options_.max_ratio * layer.size));
   LayerReader reader(hashed);
   LayerApplier applier(std::move(directory));
   RETURN_IF_ERROR(applier.Apply(ctx, reader));
   RETURN_IF_ERROR(reader.Drain());
+  // The word on the blob's own digest comes with its end.
+  ASSIGN_OR_RETURN(const std::string_view more, blob.Next());
+  if (!more.empty()) return InvalidArgument("it goes on behind its end");
   if (hashed.digest() != job.diff_id(index)) {
     return DataLoss("it unpacks to " + hashed.digest().str() +
                     ", the configuration says " + job.diff_id(index).str());
@@ -254,6 +262,20 @@ Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
   return Failpoint("image.pull.layer");
 }
 
+// One pass: the layer is unpacked while it arrives.
+Status Installer::FetchAndUnpackLayer(const Context& ctx, LayerJob& job,
+                                      size_t index) {
+  IncomingBlob blob;
+  std::thread fetch([&] { blob.Finish(FetchLayer(ctx, job, index, blob)); });
+  const Status unpacked = UnpackLayer(ctx, job, index, blob);
+  fetch.join();
+  // Bytes that are wrong cannot be unpacked either: the digest says why.
+  RETURN_IF_ERROR(blob.fetched());
+  if (unpacked.ok() || !blob.restarted()) return unpacked;
+  FileSource whole(blob.TakeWhole());
+  return UnpackLayer(ctx, job, index, whole);
+}
+
 Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
                                size_t index) {
   const Descriptor& layer = job.layer(index);
@@ -267,8 +289,7 @@ Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
     return OkStatus();
   }
   job.MarkChanged();
-  ASSIGN_OR_RETURN(UniqueFd blob, FetchLayer(ctx, job, index));
-  const Status done = UnpackLayer(ctx, job, index, std::move(blob));
+  const Status done = FetchAndUnpackLayer(ctx, job, index);
   const bool bad = done.code() == StatusCode::kDataLoss ||
                    done.code() == StatusCode::kInvalidArgument;
   if (bad || (done.ok() && !options_.keep_layer_blobs)) {

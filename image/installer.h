@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "image/content/content_store.h"
+#include "image/content/incoming_blob.h"
 #include "image/content/lease.h"
 #include "image/image_source.h"
 #include "image/manifest.h"
@@ -37,8 +38,8 @@ struct Installed {
 };
 
 // Brings an image from a source into the content and layer stores: documents
-// first, then three layers at a time, each fetched, verified, unpacked into a
-// directory of its own; they are committed in order.
+// first, then three layers at a time, each unpacked into a directory of its own
+// while it is fetched, verified, and committed in the image's order.
 //
 // Of one blob and of one layer there is one worker at a time, whichever pulls
 // want it. Thread-safe.
@@ -71,10 +72,11 @@ class Installer {
   StatusOr<std::string> FetchConfig(const Context& ctx, ImageSource& source,
                                     const Descriptor& config);
   Status InstallLayer(const Context& ctx, LayerJob& job, size_t index);
-  StatusOr<UniqueFd> FetchLayer(const Context& ctx, LayerJob& job,
-                                size_t index);
+  StatusOr<UniqueFd> FetchLayer(const Context& ctx, LayerJob& job, size_t index,
+                                IncomingBlob& blob);
   Status UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
-                     UniqueFd blob);
+                     ByteSource& blob);
+  Status FetchAndUnpackLayer(const Context& ctx, LayerJob& job, size_t index);
 
   ContentStore& content_;
   LayerStore& layers_;

@@ -78,6 +78,10 @@ StatusOr<std::unique_ptr<BlobWriter>> ContentStore::Ingest(
   return writer;
 }
 
+StatusOr<UniqueFd> ContentStore::OpenPartial(const Digest& digest) const {
+  return OpenFileAt(ingest_.get(), digest.hex(), O_RDONLY | O_NOFOLLOW);
+}
+
 Status ContentStore::Write(const Digest& digest, std::string_view bytes) {
   if (Stat(digest).ok()) return OkStatus();
   Descriptor descriptor;

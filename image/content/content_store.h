@@ -46,6 +46,9 @@ class ContentStore {
 
   // Begins to write a blob, or goes on where an earlier try ended.
   StatusOr<std::unique_ptr<BlobWriter>> Ingest(const Descriptor& expected);
+  // What is there of a blob that is being written. Its bytes may be wrong, and
+  // be taken back.
+  StatusOr<UniqueFd> OpenPartial(const Digest& digest) const;
   // A small blob at once; OK if it is there already.
   Status Write(const Digest& digest, std::string_view bytes);
 

@@ -306,6 +306,7 @@ Status RegistryClient::FetchBlobFrom(
     ContentStore& store, const std::function<void(uint64_t)>& progress) {
   ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer,
                    store.Ingest(descriptor));
+  progress(writer->offset());
   int attempt = 0;
   int resumes = 0;
   uint64_t last = writer->offset();
@@ -348,6 +349,7 @@ Status RegistryClient::FetchBlobFrom(
       // 416: what we have is not part of what the server has.
       ++resumes;
       RETURN_IF_ERROR(writer->Restart());
+      progress(0);
       continue;
     }
     if (!MayPass(sent) || attempt + 1 >= policy_.tries ||

@@ -5,6 +5,7 @@
 
 Run as root, in a mount namespace of its own. Everything is on loopback.
 """
+import glob
 import hashlib
 import http.server
 import json
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 from layout_server import Handler, LayoutServer
@@ -296,6 +298,22 @@ class Faulty(Handler):
     """A layout server that breaks off, ignores ranges, or lies."""
     mode = ""
     seen = []
+    # Of mode "pause": what to wait for half-way, and whether it came.
+    condition = None
+    came = False
+
+    def pause(self, body):
+        """Half of the body, and the other when something has happened."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:len(body) // 2])
+        self.wfile.flush()
+        limit = time.monotonic() + 20
+        while not Faulty.condition() and time.monotonic() < limit:
+            time.sleep(0.01)
+        Faulty.came = Faulty.condition()
+        self.wfile.write(body[len(body) // 2:])
 
     def do_GET(self):
         Faulty.seen.append((self.path, dict(self.headers)))
@@ -307,6 +325,8 @@ class Faulty(Handler):
             return super().reply(code, body, kind, more)
         if Faulty.mode == "lie":
             return super().reply(code, body[:-1] + b"X", kind, more)
+        if Faulty.mode == "pause":
+            return self.pause(body)
         start = int(wanted[6:-1]) if wanted else 0
         if start and Faulty.mode == "no-ranges":
             return super().reply(code, body, kind, more)
@@ -362,6 +382,25 @@ class FaultTest(Store):
         Faulty.mode = "lie"
         self.fails("DATA_LOSS", "pull", self.address + "/busybox:latest")
         self.assert_empty()
+
+    def test_unpacks_what_has_come_while_the_rest_is_on_its_way(self):
+        Faulty.mode = "pause"
+        Faulty.condition = lambda: glob.glob(self.root + "/snapshots/*/bin")
+        self.ok("pull", self.address + "/busybox:latest")
+        self.assertTrue(Faulty.came)
+
+    def test_begins_anew_after_a_mirror_that_lied(self):
+        Faulty.mode = "lie"
+        folder = self.folder + "/certs.d/registry.test"
+        os.makedirs(folder)
+        with LayoutServer(SCRATCH + "/layouts") as good:
+            with open(folder + "/hosts.toml", "w", encoding="ascii") as file:
+                file.write('server = "http://127.0.0.1:1"\n'
+                           '[host."http://%s"]\n[host."http://%s"]\n' %
+                           (self.address, good.address))
+            self.ok("--registry_config", self.folder + "/certs.d", "--tries",
+                    "1", "pull", "registry.test/busybox:latest")
+            self.assertTrue(any("/blobs/" in path for path in good.paths))
 
     def test_a_dead_registry_is_unavailable(self):
         self.assertIn("RegistryUnavailable", self.fails(
