@@ -231,8 +231,8 @@ ShimClient::ShimClient(const SandboxShim& sandbox,
 ShimClient::~ShimClient() = default;
 
 StatusOr<std::unique_ptr<ShimClient>> ShimClient::Connect(
-    const Context& ctx, const SandboxShim& sandbox,
-    const ShimAddress& address) {
+    const Context& ctx, const SandboxShim& sandbox, const ShimAddress& address,
+    Known known) {
   StatusOr<std::unique_ptr<TtrpcClient>> client =
       TtrpcClient::Connect(address.path, sandbox.name_space);
   if (!client.ok()) return Unavailable(Message(client.status()));
@@ -243,6 +243,8 @@ StatusOr<std::unique_ptr<ShimClient>> ShimClient::Connect(
   auto shim = std::unique_ptr<ShimClient>(
       new ShimClient(sandbox, std::move(connection)));
   RETURN_IF_ERROR(shim->Identify(ctx));
+  shim->ours_ = known == Known::kFreshBerthShim;
+  if (!shim->ours_) RETURN_IF_ERROR(shim->AskWhatItHolds(ctx));
   return shim;
 }
 
@@ -253,7 +255,10 @@ Status ShimClient::Identify(const Context& ctx) {
       const auto connected,
       connection_->Task<task::ConnectResponse>(ctx, "Connect", request));
   shim_pid_ = static_cast<pid_t>(connected.shim_pid());
+  return OkStatus();
+}
 
+Status ShimClient::AskWhatItHolds(const Context& ctx) {
   const Status listed =
       connection_->Do(ctx, kBerthService, "List", v1::ListRequest());
   ours_ = listed.code() != StatusCode::kUnimplemented;

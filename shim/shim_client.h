@@ -21,10 +21,13 @@ containerd::runc::v1::Options OptionsOf(const SandboxShim& sandbox);
 // API. Thread-safe.
 class ShimClient : public Shim {
  public:
-  // UNAVAILABLE if nobody answers. Finds out which shim it is.
+  // A berth-shim that we have just started, or one to be asked what it is and
+  // what it holds.
+  enum class Known { kFreshBerthShim, kNothing };
+  // UNAVAILABLE if nobody answers.
   static StatusOr<std::unique_ptr<ShimClient>> Connect(
       const Context& ctx, const SandboxShim& sandbox,
-      const ShimAddress& address);
+      const ShimAddress& address, Known known);
   ~ShimClient() override;
 
   // Sandbox.CreateSandbox and StartSandbox; nothing for a shim without them.
@@ -49,6 +52,7 @@ class ShimClient : public Shim {
   ShimClient(const SandboxShim& sandbox,
              std::shared_ptr<Connection> connection);
   Status Identify(const Context& ctx);
+  Status AskWhatItHolds(const Context& ctx);
 
   friend class ClientTask;
 

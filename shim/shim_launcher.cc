@@ -188,10 +188,11 @@ class Launcher : public ShimLauncher {
       return Unavailable("reconnect to the shim of " + sandbox.id + ": " +
                          Message(bootstrap.status()));
     }
-    ASSIGN_OR_RETURN_AS(std::unique_ptr<ShimClient> client,
-                        ShimClient::Connect(ctx.WithTimeout(kConnectTime),
-                                            sandbox, bootstrap->address),
-                        "reconnect to the shim of " + sandbox.id);
+    ASSIGN_OR_RETURN_AS(
+        std::unique_ptr<ShimClient> client,
+        ShimClient::Connect(ctx.WithTimeout(kConnectTime), sandbox,
+                            bootstrap->address, ShimClient::Known::kNothing),
+        "reconnect to the shim of " + sandbox.id);
     return std::unique_ptr<Shim>(std::move(client));
   }
 
@@ -234,10 +235,13 @@ class Launcher : public ShimLauncher {
     Bootstrap bootstrap;
     ASSIGN_OR_RETURN_AS(bootstrap.address, ParseStartOutput(output),
                         "start the shim of " + sandbox.id);
-    ASSIGN_OR_RETURN_AS(std::unique_ptr<ShimClient> client,
-                        ShimClient::Connect(ctx.WithTimeout(kConnectTime),
-                                            sandbox, bootstrap.address),
-                        "connect to the shim of " + sandbox.id);
+    ASSIGN_OR_RETURN_AS(
+        std::unique_ptr<ShimClient> client,
+        ShimClient::Connect(
+            ctx.WithTimeout(kConnectTime), sandbox, bootstrap.address,
+            IsForeign(sandbox) ? ShimClient::Known::kNothing
+                               : ShimClient::Known::kFreshBerthShim),
+        "connect to the shim of " + sandbox.id);
     bootstrap.pid = client->shim_pid();
     const StatusOr<ProcessStat> stat = ReadProcessStat(bootstrap.pid);
     if (stat.ok()) bootstrap.start_time = stat->start_time;
@@ -256,8 +260,9 @@ class Launcher : public ShimLauncher {
     Bootstrap bootstrap;
     bootstrap.address.path = SocketPath(sandbox);
     bootstrap.address.version = 3;
-    const auto client = ShimClient::Connect(ctx.WithTimeout(kKillTime), sandbox,
-                                            bootstrap.address);
+    const auto client =
+        ShimClient::Connect(ctx.WithTimeout(kKillTime), sandbox,
+                            bootstrap.address, ShimClient::Known::kNothing);
     if (!client.ok()) return std::nullopt;
     bootstrap.pid = (*client)->shim_pid();
     const StatusOr<ProcessStat> stat = ReadProcessStat(bootstrap.pid);
