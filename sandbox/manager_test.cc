@@ -209,6 +209,20 @@ TEST_F(ManagerTest, WhatCannotBeRolledBackStaysToBeStopped) {
   EXPECT_OK(sandboxes_->Remove(ctx_, id));
 }
 
+TEST_F(ManagerTest, WhatCouldNotBeReleasedIsReleasedAgainAndNoMore) {
+  const SandboxId pod = StartPod();
+  network_.failures.Set("Detach", Unavailable("plugin hangs"));
+  EXPECT_THAT(sandboxes_->Stop(ctx_, pod),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("release network")));
+  // The shim, released beside it, is gone.
+  EXPECT_EQ(Look(pod)->begun(Look(pod)->begun_size() - 1), "network");
+  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_STOPPING);
+  network_.failures.Clear("Detach");
+  EXPECT_OK(sandboxes_->Stop(ctx_, pod));
+  EXPECT_EQ(Look(pod)->begun_size(), 0);
+  EXPECT_OK(sandboxes_->Remove(ctx_, pod));
+}
+
 TEST_F(ManagerTest, AFailedCreateLeavesNothingAndFreesTheName) {
   const SandboxId pod = StartPod();
   ContainerConfig bad = App();

@@ -1,6 +1,7 @@
 #include "sandbox/sandbox_end.h"
 
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,14 +31,46 @@ Status KillContainers(const Context& ctx, Core& core, const SandboxId& id) {
   return OkStatus();
 }
 
+Status ReleaseOne(const Context& ctx, SandboxResource& resource,
+                  const SandboxRecord& sandbox) {
+  return Annotate(resource.Release(ctx, sandbox), "release " + resource.name());
+}
+
+// The last two at once, as they were acquired: plugins take longer than all
+// else together. What could not be released stays in `begun`.
+Status ReleaseTogether(const Context& ctx, SandboxResource& network,
+                       SandboxResource& shim, SandboxRecord& sandbox) {
+  Status detached;
+  std::thread plugins([&] { detached = ReleaseOne(ctx, network, sandbox); });
+  const Status ended = ReleaseOne(ctx, shim, sandbox);
+  plugins.join();
+  sandbox.mutable_begun()->RemoveLast();
+  sandbox.mutable_begun()->RemoveLast();
+  if (!detached.ok()) sandbox.add_begun(network.name());
+  if (!ended.ok()) sandbox.add_begun(shim.name());
+  return detached.ok() ? ended : detached;
+}
+
+// Network and shim, if these are the last two.
+bool EndsWithBoth(const SandboxRecord& sandbox) {
+  const int count = sandbox.begun_size();
+  return count >= 2 && sandbox.begun(count - 2) == "network" &&
+         sandbox.begun(count - 1) == "shim" &&
+         sandbox.config().namespaces().network() == NAMESPACE_MODE_POD;
+}
+
 }  // namespace
 
 Status ReleaseAll(const Context& ctx, Core& core, SandboxRecord& sandbox) {
+  if (EndsWithBoth(sandbox)) {
+    RETURN_IF_ERROR(ReleaseTogether(ctx, *core.FindResource("network"),
+                                    *core.FindResource("shim"), sandbox));
+  }
   while (sandbox.begun_size() > 0) {
     const std::string name = sandbox.begun(sandbox.begun_size() - 1);
     SandboxResource* resource = core.FindResource(name);
     if (resource != nullptr) {
-      RETURN_IF_ERROR_AS(resource->Release(ctx, sandbox), "release " + name);
+      RETURN_IF_ERROR(ReleaseOne(ctx, *resource, sandbox));
     }
     sandbox.mutable_begun()->RemoveLast();
   }

@@ -19,7 +19,8 @@ namespace berth::sandbox {
 //   ...            possibly another process from here on:
 //   Recover        once, when the daemon is back and the sandbox is READY
 //   ...
-//   Release        last acquired first; then the record is saved again
+//   Release        last acquired first (network and shim at once, as they are
+//                  acquired); then the record is saved again
 //
 // Release gets a record as it was saved, which may be from before Acquire
 // wrote anything: it succeeds on what was half acquired, or not at all, or
