@@ -3,7 +3,7 @@
 
     measure.py --bin DIR --work DIR --out DIR [--peers DIR] [PART...]
 
-PART: oci, pods, memory, docker (all of them). --bin holds berthd, berth-shim,
+PART: oci, pods, memory, docker, pull (all of them). --bin holds berthd, berth-shim,
 berth-oci, stopwatch and podclient; --work is a folder on a real file system.
 """
 import argparse
@@ -18,7 +18,7 @@ import time
 import commands
 import report
 
-PARTS = ("oci", "pods", "memory", "docker")
+PARTS = ("oci", "pods", "memory", "docker", "pull")
 
 
 def version_of(root, package):
@@ -103,6 +103,14 @@ def main():
                 results["memory"] = pods.memory(
                     program("podclient"), os.path.join(work, "memory"),
                     runtimes, (1, options.pods))
+        if "pull" in options.parts:
+            import pods
+            import pulls
+            runtimes = pulls.one_of_each_daemon(
+                pods.runtimes(options.bin, peers, version_of))
+            results["pull"] = pulls.measure(
+                program("podclient"), os.path.join(work, "pull"), runtimes,
+                max(3, options.rounds // 4))
         if "docker" in options.parts:
             import engines
             all_engines = engines.found(options.bin, version_of)

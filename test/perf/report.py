@@ -164,6 +164,24 @@ def docker_tables(docker):
     return lines
 
 
+def pull_table(pull):
+    image = pull["image"]
+    lines = ["", f"### Pull of an image of {image['layers']} layers, "
+             f"{image['tar'] / 1e6:.0f} MB, {image['blobs'] / 1e6:.0f} MB "
+             "compressed with gzip, from a registry on loopback; medians of "
+             f"{pull['rounds']} rounds", "",
+             "| | ms (p10–p90) | × strongest | CPU ms | peak RSS MiB | "
+             "RSS after removal |", "|---|--:|--:|--:|--:|--:|"]
+    best = strongest(pull["rows"], "berth")
+    for row in sorted(pull["rows"], key=lambda r: r["wall_ms"]):
+        ratio = f"{row['wall_ms'] / best:.2f}" if best else ""
+        lines.append(f"| {row['name']} | **{row['wall_ms']:.0f}** "
+                     f"({row['p10']:.0f}–{row['p90']:.0f}) | {ratio} | "
+                     f"{row['cpu_ms']:.0f} | {row['peak_kib'] / 1024:.0f} | "
+                     f"{row['after_kib'] / 1024:.0f} |")
+    return lines
+
+
 def tables(results):
     at = results["machine"]
     lines = ["# Measured",
@@ -181,6 +199,8 @@ def tables(results):
         lines += pods_table(results["pods"])
     if "memory" in results:
         lines += memory_table(results["memory"])
+    if "pull" in results:
+        lines += pull_table(results["pull"])
     if "docker" in results:
         lines += docker_tables(results["docker"])
     return "\n".join(lines) + "\n"
@@ -207,6 +227,10 @@ def charts(results):
                 if bars:
                     found.append((f"{metric}, {net} network, {rest}", "ms",
                                   bars))
+    if "pull" in results:
+        found.append(("pull of an image", "ms",
+                      [(r["name"], r["wall_ms"])
+                       for r in results["pull"]["rows"]]))
     rows = results.get("docker", {}).get("times", [])
     for gap in sorted({r["gap"] for r in rows}):
         rest = "back to back" if gap == 0 else f"{gap} ms rest"

@@ -8,6 +8,7 @@
 #       pods     start, exec and end of pods through the CRI
 #       memory   of the daemons and of their shims
 #       docker   the docker CLI against Debian's dockerd; memory of both
+#       pull     an image of four layers from a registry on loopback
 #       (all of them)
 #
 #   --peers DIR     measure the newest releases too; DIR is made by peers.sh
@@ -20,7 +21,7 @@
 #   --work DIR      /var/tmp by default; must not be on an overlay
 #
 # Debian's own runtimes are always measured. Nothing is left behind but the
-# results. About fifteen minutes on two cores; wants an otherwise idle machine.
+# results. About twenty minutes on two cores; wants an otherwise idle machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -51,7 +52,7 @@ while [ $# -gt 0 ]; do
     --out) out=$(realpath -m "$2"); shift 2 ;;
     --bin) bin=$(realpath "$2"); shift 2 ;;
     --work) work=$(realpath "$2"); shift 2 ;;
-    -*) sed -n '2,26p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    -*) sed -n '2,27p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
     *) break ;;
   esac
 done

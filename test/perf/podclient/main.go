@@ -4,6 +4,8 @@
 //	podclient bench FILE             FILE: a plan (see plan); samples on stdout
 //	podclient start FILE COUNT       starts pods on the plan's only target
 //	podclient clean FILE             ends and removes all its pods
+//	podclient pull SOCKET IMAGE      milliseconds on stdout
+//	podclient remove SOCKET IMAGE    the same
 package main
 
 import (
@@ -274,9 +276,41 @@ func (t *target) clean(ctx context.Context) error {
 	return nil
 }
 
+// image pulls or removes one, with a connection that is warm.
+func image(verb, socket, name string) error {
+	conn, err := grpc.NewClient("unix://"+socket,
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	images := cri.NewImageServiceClient(conn)
+	spec := &cri.ImageSpec{Image: name}
+	if _, err := images.ImageStatus(
+		ctx, &cri.ImageStatusRequest{Image: spec}); err != nil {
+		return err
+	}
+	begin := time.Now()
+	if verb == "pull" {
+		_, err = images.PullImage(ctx, &cri.PullImageRequest{Image: spec})
+	} else {
+		_, err = images.RemoveImage(ctx, &cri.RemoveImageRequest{Image: spec})
+	}
+	if err == nil {
+		fmt.Println(float64(time.Since(begin).Nanoseconds()) / 1e6)
+	}
+	return err
+}
+
 func run(arguments []string) error {
+	if len(arguments) == 3 &&
+		(arguments[0] == "pull" || arguments[0] == "remove") {
+		return image(arguments[0], arguments[1], arguments[2])
+	}
 	if len(arguments) < 2 {
-		return fmt.Errorf("usage: podclient bench|start|clean FILE [COUNT]")
+		return fmt.Errorf("usage: podclient VERB FILE [COUNT]")
 	}
 	text, err := os.ReadFile(arguments[1])
 	if err != nil {
