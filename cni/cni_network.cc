@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <thread>
 #include <utility>
 
 #include "base/fs/atomic_file.h"
@@ -167,6 +168,18 @@ StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
   return result;
 }
 
+// The rule beside the plugins: neither needs the other.
+StatusOr<Json> CniNetwork::AddAllAndMasquerade(const Context& ctx, Plan& plan) {
+  if (!plan.list.masquerade) return AddAll(ctx, plan);
+  Status ruled;
+  std::thread rule(
+      [&] { ruled = masquerade_.Ensure(ctx, *plan.list.masquerade); });
+  StatusOr<Json> added = AddAll(ctx, plan);
+  rule.join();
+  if (added.ok() && !ruled.ok()) return ruled;
+  return added;
+}
+
 // All of them, last first, whatever happens; the first error is returned.
 Status CniNetwork::DeleteAll(const Context& ctx, const Plan& plan) const {
   Status first = OkStatus();
@@ -203,7 +216,7 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
   RETURN_IF_ERROR(SetLinkUp(netns.get(), "lo"));
   RETURN_IF_ERROR(Save(plan));
 
-  StatusOr<Json> added = AddAll(ctx, plan);
+  StatusOr<Json> added = AddAllAndMasquerade(ctx, plan);
   StatusOr<NetworkResult> result =
       added.ok() ? ParseResult(*added, plan.interface) : added.status();
   if (result.ok()) {

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "cni/config_list.h"
 #include "cni/invoker.h"
+#include "cni/masquerade.h"
 #include "cni/network.h"
 
 namespace berth::cni {
@@ -61,11 +62,13 @@ class CniNetwork : public Network {
   StatusOr<Json> RunOne(const Context& ctx, const Plan& plan, size_t index,
                         const char* command, const Json& previous) const;
   StatusOr<Json> AddAll(const Context& ctx, Plan& plan) const;
+  StatusOr<Json> AddAllAndMasquerade(const Context& ctx, Plan& plan);
   Status DeleteAll(const Context& ctx, const Plan& plan) const;
 
   const CniOptions options_;
   const Invoker invoker_;
   const std::unique_ptr<ConfigFolder> folder_;
+  MasqueradeRule masquerade_;
   KeyedMutex verbs_;
 };
 

@@ -57,6 +57,22 @@ Status ChooseVersion(JsonReader& reader, ConfigList& list) {
   return OkStatus();
 }
 
+// What no other reader of the file looks at.
+Status ReadOwnMember(const Json& json, const std::string& file,
+                     ConfigList& list) {
+  const auto own = json.find("berth");
+  if (own == json.end() || !own->is_object()) return OkStatus();
+  const auto found = own->find("masquerade");
+  if (found == own->end()) return OkStatus();
+  JsonReader reader(*found, file + ".berth.masquerade");
+  Masquerade masquerade;
+  reader.Get("subnet", masquerade.subnet);
+  reader.Get("interface", masquerade.interface);
+  RETURN_IF_ERROR(reader.status());
+  list.masquerade = std::move(masquerade);
+  return OkStatus();
+}
+
 Status CheckPlugin(const Json& plugin, const std::string& path) {
   JsonReader reader(plugin, path);
   std::string type;
@@ -89,6 +105,7 @@ StatusOr<ConfigList> ParseConfigList(std::string_view text,
   RETURN_IF_ERROR(reader.status());
   if (list.name.empty()) return InvalidArgument(file + ".name: missing");
   RETURN_IF_ERROR(ChooseVersion(reader, list));
+  RETURN_IF_ERROR(ReadOwnMember(json, file, list));
 
   if (!reader.Has("plugins")) {
     RETURN_IF_ERROR(CheckPlugin(json, file));
@@ -149,10 +166,13 @@ StatusOr<bool> WriteDefaultConfig(const std::string& directory,
   const Json list = {
       {"cniVersion", "1.0.0"},
       {"name", network.name},
+      {"berth",
+       {{"masquerade",
+         {{"subnet", network.subnet}, {"interface", network.bridge}}}}},
       {"plugins", Json::array({{{"type", "bridge"},
                                 {"bridge", network.bridge},
                                 {"isGateway", true},
-                                {"ipMasq", true},
+                                {"ipMasq", false},
                                 {"hairpinMode", true},
                                 {"ipam", ipam}},
                                {{"type", "portmap"},

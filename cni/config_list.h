@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "cni/masquerade.h"
 
 namespace berth::cni {
 
@@ -23,6 +24,8 @@ struct ConfigList {
   std::string cni_version;  // the one to speak: 0.3.0 to 1.1.0
   bool disable_check = false;
   std::vector<Json> plugins;  // each with its "type"
+  // Our own member "berth": {"masquerade": {"subnet", "interface"}}.
+  std::optional<Masquerade> masquerade;
 };
 
 // Parses a list ("plugins": [...]) or a configuration of a single plugin.
@@ -34,7 +37,7 @@ StatusOr<ConfigList> ParseConfigList(std::string_view text,
 bool VersionAtLeast(std::string_view version, std::string_view least);
 
 // What a node without any configuration gets: a bridge with addresses by
-// host-local, masquerading, and published ports.
+// host-local, masquerading (by one rule), and published ports.
 struct DefaultNetwork {
   std::string name = "berth";
   std::string bridge = "berth0";

@@ -69,6 +69,9 @@ TEST(ParseConfigListTest, RefusesWhatIsNoConfiguration) {
       {R"({"cniVersion": "1.0.0", "name": "n", "type": "../x"})", "../x"},
       {R"({"cniVersion": "1.0.0", "name": "n", "plugins": []})", "f.plugins"},
       {R"({"cniVersion": "1.0.0", "name": "n", "plugins": {}})", "f.plugins"},
+      {R"({"cniVersion": "1.0.0", "name": "n", "type": "x",
+           "berth": {"masquerade": {"subnet": 7}}})",
+       "berth.masquerade.subnet"},
       {R"({"cniVersion": "1.0.0", "name": "n", "plugins": [7]})",
        "f.plugins[0]"},
       {R"({"cniVersion": 1, "name": "n", "type": "x"})", "f.cniVersion"},
@@ -128,6 +131,9 @@ TEST(WriteDefaultConfigTest, WritesOnlyIntoAnEmptyFolder) {
   ASSERT_OK_AND_ASSIGN(const auto list, folder.Current());
   EXPECT_THAT(list->plugins, SizeIs(2));
   EXPECT_THAT(list->text, HasSubstr("10.77.0.0/24"));
+  ASSERT_TRUE(list->masquerade.has_value());
+  EXPECT_EQ(list->masquerade->subnet, "10.77.0.0/24");
+  EXPECT_EQ(list->masquerade->interface, "berth0");
   EXPECT_THAT(WriteDefaultConfig(dir.Path("a/net.d"), network),
               IsOkAndHolds(false));
 }

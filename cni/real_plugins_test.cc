@@ -146,6 +146,69 @@ TEST_F(RealPluginsTest, GivesAnAddressAndTakesItBack) {
   ASSERT_OK(network_->Detach(ctx_, sandbox));
 }
 
+TEST_F(RealPluginsTest, MasqueradesByOneRuleWhateverIsAttached) {
+  const auto rules = [] {
+    return Output("iptables -t nat -S POSTROUTING | grep -c MASQUERADE");
+  };
+  std::vector<std::thread> starts;
+  std::vector<Attachment> sandboxes;
+  for (const char* id : {"s1", "s2", "s3"}) sandboxes.push_back(NewSandbox(id));
+  for (const Attachment& sandbox : sandboxes) {
+    starts.emplace_back([&] { EXPECT_OK(network_->Attach(ctx_, sandbox)); });
+  }
+  for (std::thread& start : starts) start.join();
+  EXPECT_EQ(rules(), "1\n");
+  // A firewall that starts anew takes it away; the next pod brings it back.
+  Output("iptables -t nat -F POSTROUTING");
+  ASSERT_OK(network_->Attach(ctx_, NewSandbox("s4")));
+  EXPECT_EQ(rules(), "1\n");
+}
+
+TEST_F(RealPluginsTest, MasqueradesWhatLeavesTheBridge) {
+  const Attachment sandbox = NewSandbox("s1");
+  ASSERT_OK_AND_ASSIGN(const NetworkResult result,
+                       network_->Attach(ctx_, sandbox));
+  // Another network, with a host that knows no way back to the first.
+  const Attachment away = NewSandbox("away");
+  Output("ip link add out0 type veth peer name in0");
+  Output("ip addr add 192.0.2.1/24 dev out0 && ip link set out0 up");
+  Output("ip link set in0 netns " + away.netns);
+  In(away, [&] {
+    Output(
+        "ip link set lo up; ip addr add 192.0.2.2/24 dev in0; "
+        "ip link set in0 up");
+  });
+  UniqueFd listener;
+  In(away, [&] {
+    listener.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in address = AddressOf("0.0.0.0", 80);
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
+                   sizeof(address)),
+              0);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+  });
+  UniqueFd client;
+  In(sandbox, [&] {
+    client.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval limit = {5, 0};
+    setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    const sockaddr_in address = AddressOf("192.0.2.2", 80);
+    EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address),
+                      sizeof(address)),
+              0);
+  });
+  sockaddr_in peer = {};
+  socklen_t size = sizeof(peer);
+  const UniqueFd accepted(accept4(listener.get(),
+                                  reinterpret_cast<sockaddr*>(&peer), &size,
+                                  SOCK_CLOEXEC | SOCK_NONBLOCK));
+  ASSERT_TRUE(accepted.valid());
+  char text[INET_ADDRSTRLEN] = {};
+  inet_ntop(AF_INET, &peer.sin_addr, text, sizeof(text));
+  EXPECT_STREQ(text, "192.0.2.1");
+  ASSERT_OK(network_->Detach(ctx_, sandbox));
+}
+
 TEST_F(RealPluginsTest, PublishesAPort) {
   Attachment sandbox = NewSandbox("s1");
   sandbox.port_mappings = {{18080, 80, "tcp", ""}};

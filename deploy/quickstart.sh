@@ -163,6 +163,13 @@ remove_chains() {
   for chain in $ours; do iptables -t nat -X "$chain"; done
 }
 
+remove_masquerade() {
+  iptables -t nat -S POSTROUTING 2>/dev/null |
+    grep -F -- "--comment \"berth: addresses of $BRIDGE\"" |
+    sed 's/^-A/-D/' |
+    while read -r rule; do eval "iptables -t nat $rule"; done
+}
+
 remove_cgroups() {
   for top in /sys/fs/cgroup /sys/fs/cgroup/*; do
     [ -d "$top/berth-quickstart" ] || continue
@@ -177,6 +184,7 @@ stop() {
     end_daemon "$pid"
   fi
   ip link delete "$BRIDGE" 2>/dev/null || true
+  remove_masquerade
   if [ -e "$ROOT/host/chains" ]; then
     remove_chains
     cat "$ROOT/host/ip_forward" >/proc/sys/net/ipv4/ip_forward

@@ -49,7 +49,11 @@ def make_archive(folder):
 
 
 class BerthEngine(pods.Berth):
-    """berthd with its second door open."""
+    """berthd with its second door open, and as dockerd with the network that
+    it makes by itself: a bridge, addresses, masquerading, published ports."""
+
+    def network(self):
+        return f'conf_dir: "{self.folder}/own-cni"'
 
     def engine(self):
         return os.path.join(self.folder, "engine.sock")

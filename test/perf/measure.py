@@ -3,8 +3,9 @@
 
     measure.py --bin DIR --work DIR --out DIR [--peers DIR] [PART...]
 
-PART: oci, pods, memory, docker, pull (all of them). --bin holds berthd, berth-shim,
-berth-oci, stopwatch and podclient; --work is a folder on a real file system.
+PART: oci, pods, memory, docker, pull (all of them). --bin holds berthd,
+berth-shim, berth-oci, stopwatch and podclient; --work is a folder on a real
+file system.
 """
 import argparse
 import json

@@ -171,13 +171,15 @@ class Berth(Runtime):
         with open(os.path.join(self.folder, "berth.conf"), "w",
                   encoding="ascii") as file:
             file.write(f'cri_socket: "{self.socket()}"\n'
-                       f'network {{ conf_dir: "{self.folder}/cni"\n'
-                       f'  bin_dirs: "{self.folder}/cni-bin"\n'
-                       '  write_default: false }\n'
+                       f'network {{ {self.network()}\n'
+                       f'  bin_dirs: "{self.folder}/cni-bin" }}\n'
                        'log { level: WARNING queries: false }\n')
         return [os.path.join(self.folder, "berthd"), "--config",
                 os.path.join(self.folder, "berth.conf"), "--root",
                 os.path.join(self.folder, "data"), "--state", "/run/berth"]
+
+    def network(self):
+        return f'conf_dir: "{self.folder}/cni" write_default: false'
 
     def load(self, archive):
         return [os.path.join(self.folder, "berthd"), "image", "import",

@@ -128,7 +128,8 @@ def docker_tables(docker):
     """times: name, gap, metric, wall_ms ...; memory: name, containers ..."""
     rows = docker["times"]
     names = sorted({row["name"] for row in rows})
-    lines = ["", f"### docker CLI {docker['cli']}, bridge network"]
+    lines = ["", f"### docker CLI {docker['cli']}, each engine with its own "
+             "bridge network"]
     for gap in sorted({row["gap"] for row in rows}):
         lines += ["", ("Back to back" if gap == 0 else f"With {gap} ms of rest")
                   + ": ms (p10–p90), and CPU ms of the engine with all its "
