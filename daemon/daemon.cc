@@ -97,6 +97,7 @@ sandbox::Settings SandboxSettings(const Config& config) {
   settings.cgroup_parent = config.cgroup_parent();
   settings.enable_unprivileged_ports = config.pods().unprivileged_ports();
   settings.enable_unprivileged_icmp = config.pods().unprivileged_ping();
+  settings.log_line = config.limits().log_line();
   settings.cdi_spec_dirs = Join(CdiFolders(config), ":");
   sandbox::Runtime ours;
   ours.shim = ShimPath(config);

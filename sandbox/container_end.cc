@@ -113,9 +113,6 @@ void OnExit(Core& core, const ContainerId& id,
         EndReason{"Unknown", "shim lost: " + Message(exit.status())});
   }
   LogFailure("record exit of container " + id.str(), recorded);
-  if (exit.ok()) return;
-  lock.Give();  // the sandbox's lock comes first, and is not ours
-  LoseSandbox(core, SandboxId(container.sandbox_id()), Message(exit.status()));
 }
 
 Status RecordExit(Core& core, ContainerRecord& container,
@@ -220,15 +217,20 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   return OkStatus();
 }
 
-void LoseSandbox(Core& core, const SandboxId& id, const std::string& why) {
+void LoseSandbox(Core& core, const SandboxId& id,
+                 const std::weak_ptr<shim::Shim>& which, const Status& why) {
   KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  const std::shared_ptr<shim::Shim> lost = which.lock();
   const SandboxStatus now = core.inventory.FindSandbox(id);
-  if (!now || now->phase() != SANDBOX_PHASE_READY) return;
+  if (!lost || lost != core.shims.Find(id.str()) || !now ||
+      now->phase() != SANDBOX_PHASE_READY) {
+    return;
+  }
   SandboxRecord sandbox = *now;
   // What it owns is still there: Stop gives it back.
   sandbox.set_phase(SANDBOX_PHASE_STOPPING);
   sandbox.set_reason("ShimLost");
-  sandbox.set_message(why);
+  sandbox.set_message(Message(why));
   sandbox.set_stopped_at(Now());
   core.shims.Erase(id.str());
   LogFailure("record loss of sandbox " + id.str(), core.records.Save(sandbox));

@@ -3,6 +3,7 @@
 #ifndef SANDBOX_CONTAINER_END_H_
 #define SANDBOX_CONTAINER_END_H_
 
+#include <memory>
 #include <string>
 
 #include "base/clock.h"
@@ -57,9 +58,11 @@ Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
 Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
                       KeyedMutex::Lock& lock);
 
-// A shim is gone and its sandbox with it: NOTREADY from now on. Takes the
+// The exit monitor's other handler: a shim is gone and its sandbox with it,
+// NOTREADY from now on, unless `which` is not its shim any more. Takes the
 // sandbox's lock.
-void LoseSandbox(Core& core, const SandboxId& id, const std::string& why);
+void LoseSandbox(Core& core, const SandboxId& id,
+                 const std::weak_ptr<shim::Shim>& which, const Status& why);
 
 // Log lines begin with the request's id and name objects in full.
 void LogFailure(const std::string& doing, const Status& status);

@@ -177,6 +177,7 @@ StatusOr<shim::Stdio> PlanStdio(Core& core, const SandboxRecord& sandbox,
     } else {
       stdio.out += "?format=cri";
     }
+    stdio.out += "&line=" + std::to_string(core.settings.log_line);
     if (!config.tty()) stdio.err = stdio.out;
   }
   if (config.stdin()) {

@@ -138,7 +138,8 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
   RETURN_IF_ERROR(core.records.Save(container));
   RETURN_IF_ERROR(Failpoint("container.start.saved"));
   core.Publish(Event::Type::kContainerStarted, container);
-  return core.exits.Watch(id, core.tasks.Find(id));
+  core.exits.Watch(id, core.tasks.Find(id)->task());
+  return OkStatus();
 }
 
 }  // namespace berth::sandbox

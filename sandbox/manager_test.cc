@@ -16,6 +16,7 @@
 #include "base/store/metadata_store.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "sandbox/container_end.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
 #include "sandbox/sandbox_manager.h"
@@ -62,6 +63,7 @@ class ManagerTest : public ::testing::Test {
     settings.state = dir_.Path("run");
     settings.cgroup_parent = "/berth-unit-" + std::to_string(getpid());
     settings.runtimes[""] = Runtime();
+    settings.log_line = 4096;
     world_ = std::make_unique<World>(settings,
                                      Parts{*store_, shims_, network_, images_});
     sandboxes_ = std::make_unique<SandboxManager>(*world_);
@@ -333,6 +335,47 @@ TEST_F(ManagerTest, ALostShimIsAPodThatIsNotReady) {
   EXPECT_EQ(ended->exit_code(), 255);
   while (Look(pod)->phase() == SANDBOX_PHASE_READY) std::this_thread::yield();
   EXPECT_EQ(Look(pod)->reason(), "ShimLost");
+}
+
+TEST_F(ManagerTest, APodWithoutContainersHearsOfItsShimToo) {
+  const auto reader = world_->events().Subscribe({});
+  const SandboxId idle = StartPod();
+  shims_.Crash(idle.str());
+  Event event;
+  do {
+    ASSERT_OK_AND_ASSIGN(event, reader->Next(ctx_));
+  } while (event.type != Event::Type::kSandboxStopped);
+  EXPECT_EQ(event.sandbox_id, idle.str());
+  EXPECT_EQ(Look(idle)->reason(), "ShimLost");
+  ASSERT_OK(sandboxes_->Stop(ctx_, idle));
+  EXPECT_EQ(Look(idle)->phase(), SANDBOX_PHASE_STOPPED);
+}
+
+TEST_F(ManagerTest, TheEndOfAnEarlierShimIsNotALoss) {
+  SandboxConfig config = Pod("standalone");
+  config.set_kind(SANDBOX_KIND_STANDALONE);
+  ASSERT_OK_AND_ASSIGN(const SandboxId id, sandboxes_->Create(ctx_, config));
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_OK(sandboxes_->Start(ctx_, id));
+    ASSERT_OK(sandboxes_->Stop(ctx_, id));
+  }
+  ASSERT_OK(sandboxes_->Start(ctx_, id));
+  // What a late message of the first one would do.
+  LoseSandbox(world_->core(), id, std::weak_ptr<shim::Shim>(),
+              Unavailable("long ago"));
+  EXPECT_EQ(Look(id)->phase(), SANDBOX_PHASE_READY);
+  EXPECT_EQ(Look(id)->reason(), "");
+}
+
+TEST_F(ManagerTest, CutsLogLinesWhereTheConfigurationSays) {
+  const SandboxId pod = StartPod();
+  ContainerConfig config = App();
+  config.mutable_log()->set_path("app.log");
+  ASSERT_OK_AND_ASSIGN(const ContainerId id,
+                       containers_->Create(ctx_, pod, config));
+  ASSERT_OK(containers_->Start(ctx_, id));
+  EXPECT_THAT(shims_.Process(id.str()).request.stdio.out,
+              HasSubstr("app.log?format=cri&line=4096"));
 }
 
 TEST_F(ManagerTest, AFailedUpdateKeepsTheOldLimits) {

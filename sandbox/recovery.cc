@@ -99,8 +99,8 @@ Status EndLost(Core& core, ContainerRecord& container,
 }
 
 // A running task has its watcher again.
-Status Adopt(Core& core, ContainerRecord& container,
-             std::shared_ptr<LiveTask> live, const shim::TaskState& state) {
+Status Adopt(Core& core, ContainerRecord& container, LiveTask& live,
+             const shim::TaskState& state) {
   const ContainerId id(container.id());
   container.set_pid(state.pid);
   container.set_paused(state.phase == shim::TaskPhase::kPaused);
@@ -117,7 +117,8 @@ Status Adopt(Core& core, ContainerRecord& container,
     }
     core.kills.Arm(id, std::chrono::steady_clock::now() + Duration(left));
   }
-  return core.exits.Watch(id, std::move(live));
+  core.exits.Watch(id, live.task());
+  return OkStatus();
 }
 
 Status RecoverAlive(const Context& ctx, Core& core,
@@ -148,7 +149,7 @@ Status RecoverAlive(const Context& ctx, Core& core,
   switch (state->phase) {
     case shim::TaskPhase::kRunning:
     case shim::TaskPhase::kPaused:
-      return Adopt(core, container, live, *state);
+      return Adopt(core, container, *live, *state);
     case shim::TaskPhase::kStopped:
       return RecordExit(core, container, state->exit);
     default:

@@ -1,6 +1,7 @@
 #ifndef SANDBOX_SETTINGS_H_
 #define SANDBOX_SETTINGS_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -32,6 +33,8 @@ struct Settings {
   // with their own network and no user namespace.
   bool enable_unprivileged_ports = true;
   bool enable_unprivileged_icmp = true;
+  // Bytes of a log record: a longer line is cut.
+  uint32_t log_line = 16384;
   std::string cdi_spec_dirs = "/etc/cdi:/var/run/cdi";
 };
 

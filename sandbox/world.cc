@@ -45,11 +45,18 @@ World::Core::Core(Settings all_settings, Parts all_parts)
       cgroups(DetectCgroups(paths)),
       host(HostFacts::Detect(paths.proc, paths.sys, cgroups)),
       records(parts.store, inventory),
+      shims([this](const std::string& id,
+                   const std::shared_ptr<shim::Shim>& shim) {
+        exits.Watch(SandboxId(id), shim);
+      }),
       kills([this](const ContainerId& id) { KillContainer(*this, id); }),
-      exits([this](const ContainerId& id,
-                   const StatusOr<shim::ExitStatus>& exit) {
-        OnExit(*this, id, exit);
-      }) {
+      exits(
+          [this](const ContainerId& id,
+                 const StatusOr<shim::ExitStatus>& exit) {
+            OnExit(*this, id, exit);
+          },
+          [this](const SandboxId& id, const std::weak_ptr<shim::Shim>& which,
+                 const Status& why) { LoseSandbox(*this, id, which, why); }) {
   resources.push_back(std::make_unique<StateDirectory>(paths));
   resources.push_back(std::make_unique<CgroupParent>(
       cgroups, settings.cgroup_parent, settings.systemd_cgroup));

@@ -15,6 +15,7 @@ namespace {
 
 // What one Write may gather before it goes to the file.
 constexpr size_t kBatch = 32 * 1024;
+constexpr uint64_t kMostLine = 1 << 20;
 
 const char* StreamName(LogWriter::Stream stream) {
   return stream == LogWriter::Stream::kStdout ? "stdout" : "stderr";
@@ -108,6 +109,8 @@ Status ApplyOption(const std::string& option, LogTarget& target) {
     target.max_size = *number;
   } else if (name == "max-file" && number && *number > 0 && *number <= 1000) {
     target.max_files = static_cast<uint32_t>(*number);
+  } else if (name == "line" && number && *number > 0 && *number <= kMostLine) {
+    target.max_line = static_cast<size_t>(*number);
   } else {
     return InvalidArgument("log option " + Quoted(option));
   }
@@ -163,7 +166,7 @@ void LogWriter::Write(Stream stream, std::string_view bytes, UnixNanos now) {
   while (!bytes.empty()) {
     const size_t newline = bytes.find('\n');
     const std::string_view piece = bytes.substr(0, newline);
-    const size_t room = kMaxRecord - begun.size();
+    const size_t room = target_.max_line - begun.size();
     if (piece.size() > room) {
       begun += piece.substr(0, room);
       AddRecord(stream, begun, false, time);

@@ -23,29 +23,32 @@ enum class LogFormat {
 struct LogTarget {
   std::string path;
   LogFormat format = LogFormat::kRaw;
-  uint64_t max_size = 0;   // bytes; kJsonFile only; 0: never rotate
-  uint32_t max_files = 1;  // with the current one
+  uint64_t max_size = 0;    // bytes; kJsonFile only; 0: never rotate
+  uint32_t max_files = 1;   // with the current one
+  size_t max_line = 16384;  // bytes of a record; what is longer is cut
 
   bool operator==(const LogTarget&) const = default;
 };
 
 // "berth-log:///ABS?format=cri", "...?format=json-file&max-size=N&max-file=N",
-// "file:///ABS". INVALID_ARGUMENT for an unknown option or a relative path.
+// either with "&line=N" (at most 1 MiB, as each stream's unfinished line is
+// held); "file:///ABS". INVALID_ARGUMENT for an unknown option or a relative
+// path.
 StatusOr<LogTarget> ParseLogUri(const std::string& uri);
 
 // A log file that the two output streams of a process share. A record never
 // mixes them, and is written whole.
 //
-// CRI records hold at most 16384 bytes: what is longer is cut into partial
-// ones (tag P), of which the last, full one (F) ends the line. Output that ends
-// without a newline is partial. A "\r" before the newline is dropped.
+// Records hold at most max_line bytes: what is longer is cut, in CRI's format
+// into partial ones (tag P), of which the last, full one (F) ends the line.
+// Output that ends without a newline is partial. A "\r" before the newline is
+// dropped.
 //
 // When the disk is full the output is lost, not the container: Write reports
 // nothing, and `dropped` counts. Single-threaded.
 class LogWriter {
  public:
   enum class Stream { kStdout, kStderr };
-  static constexpr size_t kMaxRecord = 16384;
 
   // Creates the file (0640), and its directory if it is missing.
   static StatusOr<std::shared_ptr<LogWriter>> Open(const LogTarget& target);

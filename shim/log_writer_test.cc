@@ -58,14 +58,21 @@ TEST_F(LogWriterTest, KeepsLinesOfTwoStreamsApart) {
 
 TEST_F(LogWriterTest, CutsLongLinesIntoPartialRecords) {
   const auto log = Open("format=cri");
-  const std::string full(LogWriter::kMaxRecord, 'x');
+  const std::string full(16384, 'x');
   log->Write(Stream::kStdout, full + full + "tail\n", kTime);
   EXPECT_EQ(Log(), kStamp + " stdout P " + full + "\n" + kStamp + " stdout P " +
                        full + "\n" + kStamp + " stdout F tail\n");
 }
 
+TEST_F(LogWriterTest, CutsLinesWhereItIsTold) {
+  const auto log = Open("format=cri&line=4");
+  log->Write(Stream::kStdout, "abcdefghi\nabcd\n", kTime);
+  EXPECT_EQ(Log(), kStamp + " stdout P abcd\n" + kStamp + " stdout P efgh\n" +
+                       kStamp + " stdout F i\n" + kStamp + " stdout F abcd\n");
+}
+
 TEST_F(LogWriterTest, DoesNotCutALineThatJustFits) {
-  const std::string full(LogWriter::kMaxRecord, 'x');
+  const std::string full(16384, 'x');
   const auto log = Open("format=cri");
   // However it arrives.
   log->Write(Stream::kStdout, full.substr(0, 5), kTime);
@@ -161,6 +168,8 @@ TEST(ParseLogUriTest, RefusesWhatItDoesNotUnderstand) {
         "berth-log:///x?format=cri&color=red",
         "berth-log:///x?format=json-file&max-file=0",
         "berth-log:///x?format=json-file&max-size=-1",
+        "berth-log:///x?format=cri&line=0",
+        "berth-log:///x?format=cri&line=1048577",
         "berth-log:///x?max-size=3"}) {
     EXPECT_THAT(ParseLogUri(uri), StatusIs(StatusCode::kInvalidArgument))
         << uri;

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,8 +32,9 @@ namespace berth::shim {
 // absolute path of a fifo that the caller made (and keeps open at its end),
 // or a URI: "file:///ABS", and with berth-shim
 // "berth-log:///ABS?format=cri" (or format=json-file, then also
-// &max-size=BYTES&max-file=N). The same log URI for out and err is one file
-// in which each record names its stream. With a terminal, err must be empty.
+// &max-size=BYTES&max-file=N; with both, &line=BYTES is where long lines are
+// cut). The same log URI for out and err is one file in which each record
+// names its stream. With a terminal, err must be empty.
 struct Stdio {
   std::string in;
   std::string out;
@@ -119,6 +121,11 @@ class Task {
   virtual StatusOr<pid_t> Start(const Context& ctx) = 0;
   // Returns when the process has exited: the same answer until Delete.
   virtual StatusOr<ExitStatus> Wait(const Context& ctx) = 0;
+  // Wait without waiting: `told` hears once what it would return, on a thread
+  // that it must not hold up. Not after the end of this object's Shim has
+  // begun.
+  virtual void WhenExited(
+      std::function<void(const StatusOr<ExitStatus>& exit)> told) = 0;
   virtual StatusOr<TaskState> State(const Context& ctx) = 0;
   // NOT_FOUND if it has exited. `all`: every process of the container.
   virtual Status Kill(const Context& ctx, int signal, bool all) = 0;
@@ -163,6 +170,10 @@ class Shim {
   virtual StatusOr<std::unique_ptr<Task>> Find(const Context& ctx,
                                                const std::string& id,
                                                const std::string& exec_id) = 0;
+  // `told` hears once that the shim is gone, whatever ended it, on a thread
+  // that it must not hold up, or at once if it is. Not after this object's end
+  // has begun.
+  virtual void WhenLost(std::function<void(const Status& why)> told) = 0;
   // Ends the shim, and the sandbox's pid 1 with it. FAILED_PRECONDITION while
   // it holds a task.
   virtual Status Shutdown(const Context& ctx) = 0;

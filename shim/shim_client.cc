@@ -131,6 +131,18 @@ class ClientTask : public Task {
     return ExitOf(response);
   }
 
+  void WhenExited(
+      std::function<void(const StatusOr<ExitStatus>&)> told) override {
+    connection_->client->CallLater(
+        connection_->task_service, "Wait",
+        Named<task::WaitRequest>().SerializeAsString(),
+        [told = std::move(told)](const StatusOr<std::string>& answer) {
+          task::WaitResponse response;
+          if (!answer.ok()) return told(answer.status());
+          if (response.ParseFromString(*answer)) return told(ExitOf(response));
+          told(DataLoss("Wait: the shim's answer cannot be parsed"));
+        });
+  }
   StatusOr<TaskState> State(const Context& ctx) override {
     ASSIGN_OR_RETURN(const auto response,
                      connection_->Task<task::StateResponse>(
@@ -360,6 +372,10 @@ StatusOr<std::unique_ptr<Task>> ShimClient::Find(const Context& ctx,
   auto found = std::make_unique<ClientTask>(connection_, id, exec_id);
   RETURN_IF_ERROR(found->State(ctx).status());
   return std::unique_ptr<Task>(std::move(found));
+}
+
+void ShimClient::WhenLost(std::function<void(const Status& why)> told) {
+  connection_->client->WhenLost(std::move(told));
 }
 
 Status ShimClient::Shutdown(const Context& ctx) {

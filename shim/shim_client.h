@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -44,6 +45,7 @@ class ShimClient : public Shim {
   StatusOr<std::unique_ptr<Task>> Find(const Context& ctx,
                                        const std::string& id,
                                        const std::string& exec_id) override;
+  void WhenLost(std::function<void(const Status& why)> told) override;
   Status Shutdown(const Context& ctx) override;
 
  private:

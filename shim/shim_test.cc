@@ -14,9 +14,8 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <map>
+#include <filesystem>
 #include <memory>
-#include <set>
 #include <string>
 #include <thread>
 
@@ -136,7 +135,7 @@ class ShimTest : public ::testing::TestWithParam<std::string> {
     }
     sandbox_.id = "pod1";
     sandbox_.state_dir = dir_.Path("state");
-    sandbox_.binary = std::string(get_current_dir_name()) + "/shim/berth-shim";
+    sandbox_.binary = std::filesystem::current_path() / "shim/berth-shim";
     sandbox_.runtime_program =
         GetParam().empty() ? "" : FindProgram(GetParam());
     sandbox_.runtime_root = dir_.Path("runtime");
@@ -455,12 +454,15 @@ TEST_P(ShimTest, IsCleanedUpAfterWhenItIsKilled) {
   ASSERT_OK_AND_ASSIGN(const TaskState state, task->State(ctx_));
   StatusOr<ExitStatus> exit = Internal("none");
   std::thread waiter([&] { exit = task->Wait(ctx_); });
+  const Context lost = Context::Background().WithCancel();
+  shim_->WhenLost([&](const Status&) { lost.Cancel(); });
   ASSERT_OK_AND_ASSIGN(const std::string bootstrap,
                        ReadFile(dir_.Path("state/bootstrap.json"), 4096));
   const size_t at = bootstrap.find("\"pid\":") + 6;
   ASSERT_EQ(kill(atoi(bootstrap.c_str() + at), SIGKILL), 0);
   waiter.join();
   EXPECT_THAT(exit, StatusIs(StatusCode::kUnavailable));
+  EXPECT_TRUE(WaitUntil([&] { return lost.cancelled(); }));
   EXPECT_THAT(launcher_->Reconnect(ctx_, sandbox_),
               StatusIs(StatusCode::kUnavailable));
   ASSERT_OK(launcher_->Destroy(ctx_, sandbox_));

@@ -9,12 +9,16 @@
 #include <algorithm>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/sys/socket.h"
 #include "shim/ttrpc.h"
 
 namespace berth::shim {
 namespace {
+
+// For what nobody waits for: a peer that reads nothing for so long is stuck.
+constexpr Duration kSendTime = std::chrono::seconds(10);
 
 // Until `fd` is ready for `events`, or the context ends.
 Status WaitFor(const Context& ctx, int fd, short events) {
@@ -49,6 +53,10 @@ TtrpcClient::TtrpcClient(UniqueFd socket, std::string name_space)
 }
 
 TtrpcClient::~TtrpcClient() {
+  {
+    MutexLock lock(mutex_);
+    ending_ = true;
+  }
   shutdown(socket_.get(), SHUT_RDWR);  // wakes the reader
   reader_.join();
 }
@@ -66,9 +74,51 @@ StatusOr<uint32_t> TtrpcClient::Register(
   return stream;
 }
 
-void TtrpcClient::Forget(uint32_t stream) {
+bool TtrpcClient::Forget(uint32_t stream) {
   MutexLock lock(mutex_);
-  waiters_.erase(stream);
+  return waiters_.erase(stream) > 0;
+}
+
+StatusOr<uint32_t> TtrpcClient::SendRequest(
+    const Context& ctx, const std::string& service, const std::string& method,
+    const std::string& payload, const std::shared_ptr<Waiter>& waiter) {
+  CallOptions options;
+  options.name_space = name_space_;
+  // An answer that may take for ever has no time limit at the server.
+  if (ctx.deadline() && !waiter->told) {
+    options.timeout = ctx.Remaining(Duration::max());
+  }
+  // The server wants rising numbers, so number and send are one step.
+  MutexLock lock(write_mutex_);
+  ASSIGN_OR_RETURN(const uint32_t stream, Register(waiter));
+  const StatusOr<std::string> frame =
+      EncodeRequest(stream, service, method, payload, options);
+  const Status sent = frame.ok() ? Send(ctx, *frame) : frame.status();
+  // Who was told already, as the connection was lost, is not told twice.
+  const bool waits = sent.ok() || Forget(stream);
+  if (sent.ok() || (!waits && waiter->told)) return stream;
+  return Annotate(sent, method);
+}
+
+void TtrpcClient::CallLater(const std::string& service,
+                            const std::string& method,
+                            const std::string& payload, Told told) {
+  auto waiter = std::make_shared<Waiter>();
+  waiter->told = std::move(told);
+  const Status sent = SendRequest(Context::Background().WithTimeout(kSendTime),
+                                  service, method, payload, waiter)
+                          .status();
+  if (!sent.ok()) waiter->told(sent);
+}
+
+void TtrpcClient::WhenLost(std::function<void(const Status& why)> told) {
+  Status why;
+  {
+    MutexLock lock(mutex_);
+    why = lost_;
+    if (why.ok()) when_lost_ = std::move(told);
+  }
+  if (!why.ok()) told(why);
 }
 
 StatusOr<std::string> TtrpcClient::Call(const Context& ctx,
@@ -76,27 +126,11 @@ StatusOr<std::string> TtrpcClient::Call(const Context& ctx,
                                         const std::string& method,
                                         const std::string& payload) {
   RETURN_IF_ERROR_AS(ctx.Check(), method);
-  CallOptions options;
-  options.name_space = name_space_;
-  if (ctx.deadline()) options.timeout = ctx.Remaining(Duration::max());
-
   auto waiter = std::make_shared<Waiter>();
   waiter->done.reset(eventfd(0, EFD_CLOEXEC));
   if (!waiter->done.valid()) return Errno(errno, "eventfd");
-
-  uint32_t stream = 0;
-  {
-    // The server wants rising numbers, so number and send are one step.
-    MutexLock lock(write_mutex_);
-    ASSIGN_OR_RETURN(stream, Register(waiter));
-    const StatusOr<std::string> frame =
-        EncodeRequest(stream, service, method, payload, options);
-    const Status sent = frame.ok() ? Send(ctx, *frame) : frame.status();
-    if (!sent.ok()) {
-      Forget(stream);
-      return Annotate(sent, method);
-    }
-  }
+  ASSIGN_OR_RETURN(const uint32_t stream,
+                   SendRequest(ctx, service, method, payload, waiter));
   const Status waited = WaitFor(ctx, waiter->done.get(), POLLIN);
   Forget(stream);
   if (!waited.ok()) return Annotate(waited, method);
@@ -148,22 +182,42 @@ void TtrpcClient::Read() {
 }
 
 void TtrpcClient::Deliver(uint32_t stream, StatusOr<std::string> answer) {
-  MutexLock lock(mutex_);
-  const auto waiter = waiters_.find(stream);
-  if (waiter == waiters_.end()) return;  // gave up
-  waiter->second->answer = std::move(answer);
-  eventfd_write(waiter->second->done.get(), 1);
-  waiters_.erase(waiter);
+  std::shared_ptr<Waiter> waiter;
+  {
+    MutexLock lock(mutex_);
+    const auto found = waiters_.find(stream);
+    if (found == waiters_.end()) return;  // gave up
+    waiter = std::move(found->second);
+    waiters_.erase(found);
+    if (!waiter->told) {
+      waiter->answer = std::move(answer);
+      eventfd_write(waiter->done.get(), 1);
+      return;
+    }
+  }
+  waiter->told(std::move(answer));
 }
 
 void TtrpcClient::Lose(const Status& why) {
-  MutexLock lock(mutex_);
-  lost_ = why;
-  for (const auto& [stream, waiter] : waiters_) {
-    waiter->answer = why;
-    eventfd_write(waiter->done.get(), 1);
+  std::vector<std::shared_ptr<Waiter>> to_tell;
+  std::function<void(const Status&)> when_lost;
+  {
+    MutexLock lock(mutex_);
+    lost_ = why;
+    if (ending_) return;  // nobody is left
+    for (const auto& [stream, waiter] : waiters_) {
+      if (waiter->told) {
+        to_tell.push_back(waiter);
+        continue;
+      }
+      waiter->answer = why;
+      eventfd_write(waiter->done.get(), 1);
+    }
+    waiters_.clear();
+    when_lost.swap(when_lost_);
   }
-  waiters_.clear();
+  for (const auto& waiter : to_tell) waiter->told(why);
+  if (when_lost) when_lost(why);
 }
 
 }  // namespace berth::shim

@@ -35,6 +35,16 @@ class TtrpcClient {
                              const std::string& method,
                              const std::string& payload);
 
+  // The same without a wait: `told` gets the answer, on the reading thread,
+  // which it must not hold up, or here if the call cannot be sent. It is not
+  // called once this object's end has begun.
+  using Told = std::function<void(StatusOr<std::string> answer)>;
+  void CallLater(const std::string& service, const std::string& method,
+                 const std::string& payload, Told told);
+  // `told` hears why when the connection is lost, on the reading thread, or
+  // here if it is already. Once, and not for this object's own end.
+  void WhenLost(std::function<void(const Status& why)> told) EXCLUDES(mutex_);
+
   template <typename Response>
   StatusOr<Response> Call(const Context& ctx, const std::string& service,
                           const std::string& method,
@@ -49,16 +59,24 @@ class TtrpcClient {
   }
 
  private:
-  // A caller's place to wait: `done` becomes readable with the answer.
+  // A caller's place to wait: `done` becomes readable with the answer; or
+  // `told` is called with it.
   struct Waiter {
     UniqueFd done;
     StatusOr<std::string> answer{std::string()};
+    Told told;
   };
 
   TtrpcClient(UniqueFd socket, std::string name_space);
+  StatusOr<uint32_t> SendRequest(const Context& ctx, const std::string& service,
+                                 const std::string& method,
+                                 const std::string& payload,
+                                 const std::shared_ptr<Waiter>& waiter)
+      EXCLUDES(write_mutex_);
   StatusOr<uint32_t> Register(const std::shared_ptr<Waiter>& waiter)
       EXCLUDES(mutex_);
-  void Forget(uint32_t stream) EXCLUDES(mutex_);
+  // Whether it had no answer yet.
+  bool Forget(uint32_t stream) EXCLUDES(mutex_);
   Status Send(const Context& ctx, const std::string& frame)
       EXCLUDES(write_mutex_);
   void Read();
@@ -70,6 +88,8 @@ class TtrpcClient {
   Mutex write_mutex_;  // one frame at a time; taken before mutex_
   Mutex mutex_;
   Status lost_ GUARDED_BY(mutex_);
+  bool ending_ GUARDED_BY(mutex_) = false;
+  std::function<void(const Status&)> when_lost_ GUARDED_BY(mutex_);
   uint32_t next_stream_ GUARDED_BY(mutex_) = 1;
   std::map<uint32_t, std::shared_ptr<Waiter>> waiters_ GUARDED_BY(mutex_);
   std::thread reader_;

@@ -31,8 +31,12 @@ std::shared_ptr<shim::Shim> ShimTable::Find(
 
 void ShimTable::Put(const std::string& sandbox_id,
                     std::shared_ptr<shim::Shim> shim) {
-  MutexLock lock(mutex_);
-  shims_[sandbox_id] = std::move(shim);
+  const std::shared_ptr<shim::Shim> added = shim;
+  {
+    MutexLock lock(mutex_);
+    shims_[sandbox_id] = std::move(shim);
+  }
+  if (listener_) listener_(sandbox_id, added);
 }
 
 void ShimTable::Erase(const std::string& sandbox_id) {

@@ -1,9 +1,11 @@
 #ifndef SANDBOX_RESOURCE_SHIM_PROCESS_H_
 #define SANDBOX_RESOURCE_SHIM_PROCESS_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/fs/host_paths.h"
 #include "base/mutex.h"
@@ -16,12 +18,20 @@ namespace berth::sandbox {
 // The connections to the shims of all sandboxes that have one. Thread-safe.
 class ShimTable {
  public:
+  // Hears of every shim that is put in.
+  using Listener = std::function<void(const std::string& sandbox_id,
+                                      const std::shared_ptr<shim::Shim>& shim)>;
+
+  explicit ShimTable(Listener listener = nullptr)
+      : listener_(std::move(listener)) {}
+
   // Null if there is none: its sandbox is not READY, or its shim is lost.
   std::shared_ptr<shim::Shim> Find(const std::string& sandbox_id) const;
   void Put(const std::string& sandbox_id, std::shared_ptr<shim::Shim> shim);
   void Erase(const std::string& sandbox_id);
 
  private:
+  const Listener listener_;
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<shim::Shim>> shims_ GUARDED_BY(mutex_);
 };

@@ -3,48 +3,49 @@
 
 #include <functional>
 #include <memory>
+#include <thread>
 
-#include "base/context.h"
-#include "base/mutex.h"
 #include "base/status.h"
 #include "sandbox/ids.h"
-#include "sandbox/task/task_table.h"
 #include "shim/shim.h"
 
 namespace berth::sandbox {
 
-// Waits for the first process of every running container and says how it
-// ended: once for each Watch, on a thread of its own with a small stack (the
-// task API's Wait blocks).
+// Says how the first process of every running container ended, and when a
+// shim is gone: once for each Watch. What waits takes no thread; a handler runs
+// on one of its own, with a small stack, as it may take its time.
 //
 // Thread-safe. Destroying it ends the waiting without a word.
 class ExitMonitor {
  public:
-  // An error instead of an exit: the shim is lost. May block; runs without any
-  // lock of ours held.
-  using Handler = std::function<void(const ContainerId& id,
-                                     const StatusOr<shim::ExitStatus>& exit)>;
+  // Handlers may block, and run without any lock of ours held. An error
+  // instead of an exit: the shim cannot say.
+  using ExitHandler = std::function<void(
+      const ContainerId& id, const StatusOr<shim::ExitStatus>& exit)>;
+  // `which` has expired if nobody uses that shim any more.
+  using LossHandler = std::function<void(const SandboxId& id,
+                                         const std::weak_ptr<shim::Shim>& which,
+                                         const Status& why)>;
 
-  explicit ExitMonitor(Handler handler);
+  ExitMonitor(ExitHandler on_exit, LossHandler on_loss);
   ~ExitMonitor();
   ExitMonitor(const ExitMonitor&) = delete;
   ExitMonitor& operator=(const ExitMonitor&) = delete;
 
-  // INTERNAL when no thread can be made.
-  Status Watch(const ContainerId& id, std::shared_ptr<LiveTask> task);
+  void Watch(const ContainerId& id, shim::Task& task);
+  void Watch(const SandboxId& id, const std::shared_ptr<shim::Shim>& shim);
   // Ends all waiting and returns when no handler runs any more.
   void Stop();
 
  private:
-  struct Watcher;
-  static void* Run(void* watcher);
+  // What has happened and has no thread yet. Outlives the monitor, for those
+  // who still tell it something.
+  class Queue;
 
-  const Handler handler_;
-  const Context context_;
-  Mutex mutex_;
-  CondVar idle_;
-  int running_ GUARDED_BY(mutex_) = 0;
-  bool stopped_ GUARDED_BY(mutex_) = false;
+  const ExitHandler on_exit_;
+  const LossHandler on_loss_;
+  const std::shared_ptr<Queue> queue_;
+  std::thread dispatcher_;
 };
 
 }  // namespace berth::sandbox

@@ -39,8 +39,11 @@ int Failures::Calls(const std::string& call) {
 
 class FakeTask : public shim::Task {
  public:
-  FakeTask(FakeShims& all, std::string sandbox, std::string id)
-      : all_(all), sandbox_(std::move(sandbox)), id_(std::move(id)) {}
+  FakeTask(FakeShims& all, FakeShim& shim, std::string sandbox, std::string id)
+      : all_(all),
+        shim_(shim),
+        sandbox_(std::move(sandbox)),
+        id_(std::move(id)) {}
 
   StatusOr<pid_t> Start(const Context&) override {
     RETURN_IF_ERROR(all_.failures.Check("task Start"));
@@ -64,6 +67,9 @@ class FakeTask : public shim::Task {
     }
   }
 
+  void WhenExited(
+      std::function<void(const StatusOr<shim::ExitStatus>&)> told) override;
+
   StatusOr<shim::TaskState> State(const Context&) override {
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
@@ -82,6 +88,7 @@ class FakeTask : public shim::Task {
       process->phase = shim::TaskPhase::kStopped;
       process->exit = {128u + static_cast<uint32_t>(signal), Now()};
       all_.changed_.SignalAll();
+      all_.TellLocked();
     }
     return OkStatus();
   }
@@ -134,6 +141,7 @@ class FakeTask : public shim::Task {
   }
 
   FakeShims& all_;
+  FakeShim& shim_;
   const std::string sandbox_;
   const std::string id_;
 };
@@ -142,7 +150,13 @@ class FakeTask : public shim::Task {
 
 class FakeShim : public shim::Shim {
  public:
-  FakeShim(FakeShims& all, std::string id) : all_(all), id_(std::move(id)) {}
+  FakeShim(FakeShims& all, std::string id) : all_(all), id_(std::move(id)) {
+    all_.connections_.insert(this);  // under the lock of who makes it
+  }
+  ~FakeShim() override {
+    MutexLock lock(all_.mutex_);
+    all_.connections_.erase(this);
+  }
 
   pid_t sandbox_pid() const override { return getpid(); }
 
@@ -157,7 +171,7 @@ class FakeShim : public shim::Shim {
     process.request = task;
     process.ignores_term = all_.ignore_term_;
     shim->processes[task.id] = process;
-    return std::make_unique<FakeTask>(all_, id_, task.id);
+    return std::make_unique<FakeTask>(all_, *this, id_, task.id);
   }
   StatusOr<std::unique_ptr<shim::Task>> Exec(const Context&,
                                              const shim::ExecTask&) override {
@@ -178,7 +192,12 @@ class FakeShim : public shim::Shim {
     FakeShims::State* shim = all_.FindLocked(id_);
     if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
     if (shim->processes.count(id) == 0) return NotFound("no such task");
-    return std::make_unique<FakeTask>(all_, id_, id);
+    return std::make_unique<FakeTask>(all_, *this, id_, id);
+  }
+  void WhenLost(std::function<void(const Status&)> told) override {
+    MutexLock lock(all_.mutex_);
+    when_lost_ = std::move(told);
+    all_.TellLocked();
   }
   Status Shutdown(const Context&) override {
     RETURN_IF_ERROR(all_.failures.Check("shim Shutdown"));
@@ -187,13 +206,58 @@ class FakeShim : public shim::Shim {
     if (shim == nullptr) return Unavailable("shim is gone");
     if (!shim->processes.empty()) return FailedPrecondition("holds a task");
     all_.shims_.erase(id_);
+    all_.TellLocked();
     return OkStatus();
   }
 
  private:
+  friend class FakeShims;
+  friend class FakeTask;
+  struct Waiting {
+    std::string id;
+    std::function<void(const StatusOr<shim::ExitStatus>&)> told;
+  };
+
   FakeShims& all_;
   const std::string id_;
+  std::vector<Waiting> waiting_ GUARDED_BY(all_.mutex_);
+  std::function<void(const Status&)> when_lost_ GUARDED_BY(all_.mutex_);
 };
+
+void FakeTask::WhenExited(
+    std::function<void(const StatusOr<shim::ExitStatus>&)> told) {
+  MutexLock lock(all_.mutex_);
+  shim_.waiting_.push_back({id_, std::move(told)});
+  all_.TellLocked();
+}
+
+void FakeShims::TellLocked() {
+  const Status gone = Unavailable("shim is gone");
+  for (FakeShim* connection : connections_) {
+    const State* shim = FindLocked(connection->id_);
+    const bool lost = shim == nullptr || !shim->alive;
+    std::vector<FakeShim::Waiting> later;
+    for (FakeShim::Waiting& one : connection->waiting_) {
+      if (lost) {
+        one.told(gone);
+        continue;
+      }
+      const auto process = shim->processes.find(one.id);
+      if (process == shim->processes.end()) {
+        one.told(NotFound("no such task"));
+      } else if (process->second.phase == shim::TaskPhase::kStopped) {
+        one.told(process->second.exit);
+      } else {
+        later.push_back(std::move(one));
+      }
+    }
+    connection->waiting_ = std::move(later);
+    if (lost && connection->when_lost_) {
+      connection->when_lost_(gone);
+      connection->when_lost_ = nullptr;
+    }
+  }
+}
 
 StatusOr<std::unique_ptr<shim::Shim>> FakeShims::Launch(
     const Context&, const shim::SandboxShim& sandbox) {
@@ -217,6 +281,7 @@ Status FakeShims::Destroy(const Context&, const shim::SandboxShim& sandbox) {
   MutexLock lock(mutex_);
   shims_.erase(sandbox.id);
   changed_.SignalAll();
+  TellLocked();
   return OkStatus();
 }
 
@@ -224,6 +289,7 @@ void FakeShims::Crash(const std::string& sandbox_id) {
   MutexLock lock(mutex_);
   if (State* shim = FindLocked(sandbox_id)) shim->alive = false;
   changed_.SignalAll();
+  TellLocked();
 }
 
 void FakeShims::Exit(const std::string& container_id, uint32_t code) {
@@ -235,6 +301,7 @@ void FakeShims::Exit(const std::string& container_id, uint32_t code) {
     it->second.exit = {code, Now()};
   }
   changed_.SignalAll();
+  TellLocked();
 }
 
 void FakeShims::IgnoreTerm(bool ignore) {

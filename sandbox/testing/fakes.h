@@ -43,6 +43,8 @@ struct FakeProcess {
   std::string resources;  // of the last Update
 };
 
+class FakeShim;
+
 // All fake shims of a machine: they stay when a daemon goes. Thread-safe.
 class FakeShims : public shim::ShimLauncher {
  public:
@@ -73,11 +75,14 @@ class FakeShims : public shim::ShimLauncher {
     std::map<std::string, FakeProcess> processes;
   };
   State* FindLocked(const std::string& sandbox_id) REQUIRES(mutex_);
+  // Those who wait, without waiting, for what is the case now.
+  void TellLocked() REQUIRES(mutex_);
 
   Mutex mutex_;
   CondVar changed_;
   bool ignore_term_ GUARDED_BY(mutex_) = false;
   std::map<std::string, State> shims_ GUARDED_BY(mutex_);
+  std::set<FakeShim*> connections_ GUARDED_BY(mutex_);
 };
 
 // Gives out addresses, and knows who has one. Thread-safe.
