@@ -2,7 +2,15 @@
 
 #include <glog/logging.h>
 
+#include "base/clock.h"
+
 namespace berth::image {
+namespace {
+
+// A half-written blob is worth going on with for a day.
+constexpr UnixNanos kIngestLife = UnixNanos{24} * 3600 * 1'000'000'000;
+
+}  // namespace
 
 GarbageCollector::GarbageCollector(MetadataStore& metadata,
                                    ContentStore& content, LayerStore& layers,
@@ -72,6 +80,8 @@ StatusOr<uint64_t> GarbageCollector::RemoveBlobs(
 }
 
 StatusOr<DiskUsage> GarbageCollector::Collect(const Context& ctx) {
+  MutexLock lock(collecting_);
+  RETURN_IF_ERROR(content_.RemoveAbandoned(Now() - kIngestLife));
   DiskUsage freed;
   LayerStore::Unused unused;
   RETURN_IF_ERROR(leases_.Freeze([&](const std::set<Digest>& held) -> Status {

@@ -30,7 +30,8 @@ class GarbageCollector {
 
   // Soon, in the background.
   void Wake();
-  // Now. Returns what was freed.
+  // Now, or when a collection that is under way has ended. Returns what was
+  // freed.
   StatusOr<DiskUsage> Collect(const Context& ctx);
 
  private:
@@ -44,6 +45,7 @@ class GarbageCollector {
   ImageStore& images_;
   Leases& leases_;
   const Context stop_;
+  Mutex collecting_;  // held through a whole collection; taken first
   Mutex mutex_;
   CondVar changed_;
   bool woken_ GUARDED_BY(mutex_) = false;

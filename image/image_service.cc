@@ -18,9 +18,6 @@ using state::v1::RootfsRecord;
 
 namespace {
 
-// A half-written blob is worth going on with for a day.
-constexpr UnixNanos kIngestLife = UnixNanos{24} * 3600 * 1'000'000'000;
-
 constexpr char kImportFolder[] = "/import";
 
 StatusOr<Digest> ChainOf(const std::string& text) {
@@ -38,6 +35,13 @@ std::string PullKey(const Reference& reference, const Credential& credential) {
              .str();
 }
 
+// Then what is there already is of use; else nobody asks for it again.
+bool IsWorthAnotherTry(const Status& status) {
+  return status.ok() || status.code() == StatusCode::kUnavailable ||
+         status.code() == StatusCode::kCancelled ||
+         status.code() == StatusCode::kDeadlineExceeded;
+}
+
 // The kubelet looks for this word (CRI, errors of PullImage).
 Status WithReason(const Status& status) {
   if (status.code() != StatusCode::kUnavailable) return status;
@@ -50,7 +54,6 @@ StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
     const ImageServiceOptions& options, MetadataStore& metadata) {
   ASSIGN_OR_RETURN(std::unique_ptr<ContentStore> content,
                    ContentStore::Open(options.root + "/content"));
-  RETURN_IF_ERROR(content->RemoveAbandoned(Now() - kIngestLife));
   // What an import left that was killed.
   RETURN_IF_ERROR(RemoveTree(AT_FDCWD, options.root + kImportFolder));
   RETURN_IF_ERROR(MakeDirectories(options.root + kImportFolder, 0700));
@@ -63,9 +66,11 @@ StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
                  Quoted(options.root) +
                      " cannot hold layers: " + Message(snapshotter.status()));
   }
-  return std::unique_ptr<ImageService>(
+  std::unique_ptr<ImageService> service(
       new ImageService(options, metadata, std::move(content), std::move(layers),
                        *std::move(snapshotter)));
+  service->garbage_.Wake();  // what a pull left that was killed
+  return service;
 }
 
 ImageService::ImageService(const ImageServiceOptions& options,
@@ -127,7 +132,9 @@ StatusOr<std::string> ImageService::PullWork(const Context& ctx,
                    mirrors_.HostsFor(reference.domain()));
   RegistryClient client(http_, reference, std::move(hosts), credential,
                         options_.retry);
-  return InstallAndName(ctx, client, reference, report);
+  StatusOr<std::string> id = InstallAndName(ctx, client, reference, report);
+  if (!IsWorthAnotherTry(id.status())) garbage_.Wake();
+  return id;
 }
 
 StatusOr<std::string> ImageService::InstallAndName(

@@ -166,7 +166,11 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
         Document document,
         ParseDocument(fetched.bytes, fetched.descriptor.media_type),
         digest.str());
-    RETURN_IF_ERROR(content_.Write(digest, fetched.bytes));
+    {
+      // Two names may mean the same document.
+      const KeyedMutex::Lock lock(working_, digest.str());
+      RETURN_IF_ERROR(content_.Write(digest, fetched.bytes));
+    }
     if (Manifest* manifest = std::get_if<Manifest>(&document)) {
       documents.manifest = std::move(*manifest);
       documents.manifest_descriptor = fetched.descriptor;

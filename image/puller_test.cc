@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "base/testing/status_matchers.h"
 
@@ -17,13 +21,11 @@ using std::chrono::seconds;
 // Work that waits until it is let go or cancelled.
 struct Gate {
   const Context open = Context::Background().WithCancel();
-  const Context started = Context::Background().WithCancel();
   std::atomic<int> runs{0};
   std::atomic<int> cancelled{0};
 
   StatusOr<std::string> Work(const Context& ctx) {
     ++runs;
-    started.Cancel();
     pollfd fds[] = {{ctx.cancel_fd(), POLLIN, 0},
                     {open.cancel_fd(), POLLIN, 0}};
     poll(fds, 2, 30'000);
@@ -35,59 +37,77 @@ struct Gate {
   }
 };
 
-void Await(const Context& event) {
-  pollfd fd = {event.cancel_fd(), POLLIN, 0};
-  ASSERT_EQ(poll(&fd, 1, 30'000), 1);
+// Reports until `told` says that enough have heard of it; false when nobody
+// waits any more or half a minute is over.
+bool ReportUntil(const Context& ctx, const ProgressFunction& report,
+                 const std::function<bool()>& told) {
+  const auto end = std::chrono::steady_clock::now() + seconds(30);
+  while (!told()) {
+    if (ctx.cancelled() || std::chrono::steady_clock::now() > end) return false;
+    report(Progress());
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 TEST(PullerTest, ConcurrentPullsOfOneImageAreOne) {
-  Gate gate;
+  constexpr size_t kPulls = 5;
   Puller puller;
-  const auto work = [&](const Context& ctx, const ProgressFunction& report) {
-    StatusOr<std::string> id = gate.Work(ctx);
-    report(Progress());
-    return id;
+  std::atomic<int> runs{0};
+  std::atomic<bool> told[kPulls] = {};
+  const auto work =
+      [&](const Context& ctx,
+          const ProgressFunction& report) -> StatusOr<std::string> {
+    ++runs;
+    // It ends when all who wait have heard of this one run.
+    if (!ReportUntil(ctx, report, [&] {
+          return std::all_of(std::begin(told), std::end(told),
+                             [](const auto& one) { return one.load(); });
+        })) {
+      return Unavailable("somebody waits for another run");
+    }
+    return "run " + std::to_string(runs);
   };
-  std::atomic<int> told{0};
   std::vector<std::thread> threads;
-  for (int i = 0; i < 5; ++i) {
-    threads.emplace_back([&] {
-      EXPECT_EQ(*puller.Pull(Context::Background(), "key", work,
-                             [&](const Progress&) { ++told; }),
-                "id");
+  for (size_t i = 0; i < kPulls; ++i) {
+    threads.emplace_back([&, i] {
+      EXPECT_THAT(puller.Pull(Context::Background(), "key", work,
+                              [&, i](const Progress&) { told[i] = true; }),
+                  IsOkAndHolds("run 1"));
     });
   }
-  Await(gate.started);
-  // All five have to be in before it ends; those that are not yet start anew.
-  std::this_thread::yield();
-  gate.open.Cancel();
   for (std::thread& thread : threads) thread.join();
-  EXPECT_GE(told.load(), 1);
-  EXPECT_GE(gate.runs.load(), 1);
-  EXPECT_LE(gate.runs.load(), 5);
-  EXPECT_EQ(gate.cancelled.load(), 0);
+  EXPECT_EQ(runs.load(), 1);
 }
 
 TEST(PullerTest, OneWhoLeavesDoesNotEndItForOthers) {
-  Gate gate;
   Puller puller;
-  const auto work = [&](const Context& ctx, const ProgressFunction&) {
-    return gate.Work(ctx);
-  };
+  std::atomic<int> runs{0};
+  std::atomic<bool> left{false};
+  std::atomic<bool> stays{false};
   const Context first = Context::Background().WithCancel();
-  std::thread leaver([&] {
-    EXPECT_THAT(puller.Pull(first, "key", work, nullptr),
-                StatusIs(StatusCode::kCancelled));
-  });
-  Await(gate.started);
+  const auto work =
+      [&](const Context& ctx,
+          const ProgressFunction& report) -> StatusOr<std::string> {
+    ++runs;
+    if (!ReportUntil(ctx, report, [&] { return stays && left; })) {
+      return Cancelled("pull");
+    }
+    return std::string("id");
+  };
   std::thread stayer([&] {
-    // Joins, or starts its own if the other has left first.
-    EXPECT_EQ(*puller.Pull(Context::Background(), "key", work, nullptr), "id");
+    EXPECT_THAT(puller.Pull(Context::Background(), "key", work,
+                            [&](const Progress&) { stays = true; }),
+                IsOkAndHolds("id"));
   });
-  first.Cancel();
-  leaver.join();
-  gate.open.Cancel();
+  EXPECT_THAT(puller.Pull(first, "key", work,
+                          [&](const Progress&) {
+                            if (stays) first.Cancel();
+                          }),
+              StatusIs(StatusCode::kCancelled));
+  left = true;
   stayer.join();
+  EXPECT_EQ(runs.load(), 1);
 }
 
 TEST(PullerTest, EndsWhenNobodyWaits) {

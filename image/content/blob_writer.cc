@@ -10,6 +10,12 @@
 
 namespace berth::image {
 
+BlobWriter::~BlobWriter() {
+  // Nothing is no beginning.
+  if (!file_.valid() || offset_ > 0) return;
+  unlinkat(directory_, expected_.digest.hex().c_str(), 0);
+}
+
 Status BlobWriter::Resume() {
   std::vector<char> buffer(256 * 1024);
   while (true) {

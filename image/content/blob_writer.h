@@ -16,6 +16,10 @@ namespace berth::image {
 // store. Single-threaded.
 class BlobWriter {
  public:
+  ~BlobWriter();
+  BlobWriter(const BlobWriter&) = delete;
+  BlobWriter& operator=(const BlobWriter&) = delete;
+
   // Where to continue: bytes that are there, from this or an earlier try.
   uint64_t offset() const { return offset_; }
   // DATA_LOSS for more bytes than the descriptor announced.

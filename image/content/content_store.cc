@@ -72,6 +72,8 @@ StatusOr<std::unique_ptr<BlobWriter>> ContentStore::Ingest(
   ASSIGN_OR_RETURN(UniqueFd file,
                    OpenFileAt(ingest_.get(), expected.digest.hex(),
                               O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  // Not abandoned any more.
+  if (futimens(file.get(), nullptr) != 0) return Errno(errno, "touch blob");
   std::unique_ptr<BlobWriter> writer(
       new BlobWriter(expected, ingest_.get(), blobs_.get(), std::move(file)));
   RETURN_IF_ERROR_AS(writer->Resume(), "resume blob " + expected.digest.str());

@@ -1,0 +1,249 @@
+// Pulls from a registry on loopback that waits or fails on demand.
+#include "image/image_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/testing/scripted_server.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "image/layer/tar_builder.h"
+#include "image/testing/test_image.h"
+
+namespace berth::image {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// Until it holds; fails after thirty seconds.
+void Await(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!holds()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+class ImageServiceTest : public ::testing::Test {
+ protected:
+  ImageServiceTest()
+      : image_(MakeTestImage(
+            {TarBuilder().Directory("d").File("d/a", "one").Bytes(),
+             TarBuilder().File("b", "two").Bytes()})),
+        server_(
+            [this](const std::string& request) { return Answer(request); }) {}
+
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root: overlayfs";
+    ASSERT_OK_AND_ASSIGN(metadata_, MetadataStore::Open(dir_.Path("meta.db")));
+    Open();
+  }
+  void Open() {
+    service_.reset();
+    ImageServiceOptions options;
+    options.root = dir_.path();
+    options.plain_http = {server_.address()};
+    options.retry.tries = 1;
+    options.install.keep_layer_blobs = true;
+    ASSERT_OK_AND_ASSIGN(service_, ImageService::Open(options, *metadata_));
+  }
+
+  // What the registry says; `before_` may hold it up or answer in its place.
+  std::string Answer(const std::string& request) {
+    const std::string path = request.substr(0, request.find(" HTTP/"));
+    if (before_) {
+      const std::string instead = before_(path);
+      if (!instead.empty()) return instead;
+    }
+    if (path.find("/manifests/") != std::string::npos) {
+      return HttpReply(200, image_.manifest,
+                       {"Content-Type: " + std::string(kTestManifestType)});
+    }
+    for (const std::string& blob : image_.Blobs()) {
+      if (path.find(Digest::Of(blob).str()) != std::string::npos) {
+        return HttpReply(200, blob);
+      }
+    }
+    return HttpReply(404, "");
+  }
+  size_t Asked(const std::string& text) {
+    const std::vector<std::string> all = server_.requests();
+    return static_cast<size_t>(
+        std::count_if(all.begin(), all.end(), [&](const std::string& one) {
+          return one.find(text) != std::string::npos;
+        }));
+  }
+  StatusOr<Image> Pull(const std::string& tag = "1",
+                       const Context& ctx = Context::Background()) {
+    ASSIGN_OR_RETURN(const Reference reference,
+                     Reference::Parse(server_.address() + "/img:" + tag));
+    return service_->Pull(ctx, reference, {}, nullptr);
+  }
+  // When the collector is through.
+  void ExpectNothingLeft() {
+    EXPECT_OK(service_->CollectGarbage(Context::Background()));
+    EXPECT_THAT(dir_.Names("content/blobs/sha256"), IsEmpty());
+    EXPECT_THAT(dir_.Names("snapshots"), IsEmpty());
+    EXPECT_THAT(dir_.Names("import"), IsEmpty());
+    EXPECT_THAT(*service_->List({}), IsEmpty());
+  }
+
+  TempDir dir_;
+  const TestImage image_;
+  std::function<std::string(const std::string&)> before_;
+  ScriptedServer server_;
+  std::unique_ptr<MetadataStore> metadata_;
+  std::unique_ptr<ImageService> service_;
+};
+
+TEST_F(ImageServiceTest, PullsAtOnceShareTheWork) {
+  // Nothing is answered before all names are asked for.
+  before_ = [this](const std::string& path) {
+    if (path.find("/manifests/") != std::string::npos) {
+      Await([this] { return Asked("/manifests/") == 2; });
+    }
+    return "";
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([this, i] {
+      const StatusOr<Image> image = Pull(i % 2 == 0 ? "1" : "2");
+      ASSERT_OK(image);
+      EXPECT_EQ(image->id(), image_.id());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& blob : image_.layers) {
+    EXPECT_EQ(Asked("/blobs/" + Digest::Of(blob).str()), 1u);
+  }
+  EXPECT_THAT(service_->Resolve(image_.id())->repo_tags, SizeIs(2));
+  ASSERT_OK(service_->Remove(image_.id()));
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, RemovingWhileItIsPulledLosesNothingThatIsUsed) {
+  std::atomic<bool> end{false};
+  std::thread remover([&] {
+    while (!end) EXPECT_OK(service_->Remove(image_.id()));
+  });
+  for (int i = 0; i < 30; ++i) {
+    const StatusOr<Image> image = Pull();
+    // It may be gone again before it is looked at, but never in part.
+    EXPECT_THAT(image.status().code(),
+                AnyOf(StatusCode::kOk, StatusCode::kNotFound))
+        << Message(image.status());
+    const std::string key = "root" + std::to_string(i);
+    const StatusOr<Rootfs> rootfs =
+        service_->Acquire(image_.id(), key, Persistence::kDurable);
+    if (!rootfs.ok()) {
+      EXPECT_THAT(rootfs, StatusIs(StatusCode::kNotFound));
+      continue;
+    }
+    EXPECT_THAT(service_->ReadFile(key, "/d/a", 10), IsOkAndHolds("one"));
+    EXPECT_OK(service_->Release(key));
+  }
+  end = true;
+  remover.join();
+  EXPECT_OK(service_->Remove(image_.id()));
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, CollectingWhileItIsPulledSparesIt) {
+  const std::string top = Digest::Of(image_.layers[1]).str();
+  before_ = [&](const std::string& path) {
+    if (path.find(top) == std::string::npos) return "";
+    // The first layer is there, and no record names it.
+    Await([this] { return service_->StoreUsageNow()->usage.inodes > 2; });
+    EXPECT_OK(service_->CollectGarbage(Context::Background()));
+    return "";
+  };
+  ASSERT_OK(Pull());
+  ASSERT_OK(service_->CollectGarbage(Context::Background()));
+  ASSERT_OK(service_->Acquire(image_.id(), "root", Persistence::kDurable));
+  // The root file system outlives the image.
+  ASSERT_OK(service_->Remove(image_.id()));
+  ASSERT_OK(service_->CollectGarbage(Context::Background()));
+  EXPECT_THAT(service_->ReadFile("root", "/d/a", 10), IsOkAndHolds("one"));
+  EXPECT_THAT(service_->Acquire(image_.id(), "other", Persistence::kDurable),
+              StatusIs(StatusCode::kNotFound));
+  ASSERT_OK(service_->Release("root"));
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, AFailureAtAnyStepLeavesNothing) {
+  const std::string config = Digest::Of(image_.config).str();
+  const std::string top = Digest::Of(image_.layers[1]).str();
+  const std::string steps[] = {"/manifests/", config,
+                               Digest::Of(image_.layers[0]).str(), top};
+  for (const std::string& step : steps) {
+    SCOPED_TRACE(step);
+    for (const int code : {404, 500, 200}) {
+      before_ = [&](const std::string& path) {
+        return path.find(step) == std::string::npos ? ""
+                                                    : HttpReply(code, "junk");
+      };
+      const Status failed = Pull().status();
+      EXPECT_THAT(failed.code(),
+                  AnyOf(StatusCode::kNotFound, StatusCode::kUnavailable,
+                        StatusCode::kDataLoss, StatusCode::kInvalidArgument))
+          << Message(failed);
+      EXPECT_THAT(Message(failed), HasSubstr("/img:1"));
+      ExpectNothingLeft();
+      // A transfer that broke off may be gone on with, for a day.
+      if (failed.code() != StatusCode::kUnavailable) {
+        EXPECT_THAT(dir_.Names("content/ingest"), IsEmpty());
+      }
+    }
+  }
+}
+
+TEST_F(ImageServiceTest, ACancelledPullLeavesNothingButWhatItHas) {
+  const std::string top = Digest::Of(image_.layers[1]).str();
+  const Context ctx = Context::Background().WithCancel();
+  std::atomic<int> held{0};
+  std::atomic<bool> end{false};
+  before_ = [&](const std::string& path) {
+    if (path.find(top) == std::string::npos) return "";
+    ++held;
+    ctx.Cancel();
+    Await([&] { return end.load(); });
+    return "";
+  };
+  EXPECT_THAT(Pull("1", ctx), StatusIs(StatusCode::kCancelled));
+  EXPECT_EQ(held.load(), 1);
+  end = true;
+  ASSERT_OK(Pull());  // a next one is not in its way
+  ASSERT_OK(service_->Remove(image_.id()));
+  // The first one holds what it has until it has noticed.
+  Await([this] {
+    EXPECT_OK(service_->CollectGarbage(Context::Background()));
+    return dir_.Names("snapshots").empty() &&
+           dir_.Names("content/blobs/sha256").empty();
+  });
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, AStartCollectsWhatAKilledPullLeft) {
+  dir_.Write("content/blobs/sha256/" + Digest::Of("lost").hex(), "lost");
+  dir_.MakeDirectory("import/half");
+  dir_.MakeDirectory("snapshots/99");
+  Open();
+  Await([this] { return dir_.Names("content/blobs/sha256").empty(); });
+  ExpectNothingLeft();
+}
+
+}  // namespace
+}  // namespace berth::image

@@ -1,0 +1,277 @@
+// Images from a source that fails on demand into the real stores.
+#include "image/installer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/store/metadata_store.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "image/garbage_collector.h"
+#include "image/image_store.h"
+#include "image/layer/tar_builder.h"
+#include "image/testing/test_image.h"
+
+namespace berth::image {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// One image in memory. `before` is asked before each step: "resolve", "config",
+// "layer 0" and so on; its error is the step's.
+class FakeSource : public ImageSource {
+ public:
+  using Before = std::function<Status(const Context&, const std::string&)>;
+
+  explicit FakeSource(TestImage image, Before before = nullptr)
+      : image_(std::move(image)), before_(std::move(before)) {}
+
+  StatusOr<Fetched> Resolve(const Context& ctx) override {
+    RETURN_IF_ERROR(Step(ctx, "resolve"));
+    return Fetched{DescriptorOfBlob(image_.manifest, kTestManifestType),
+                   image_.manifest};
+  }
+  StatusOr<Fetched> FetchManifest(const Context&, const Descriptor&) override {
+    return NotFound("there is no index");
+  }
+  Status FetchBlob(const Context& ctx, const Descriptor& descriptor,
+                   ContentStore& store,
+                   const std::function<void(uint64_t)>&) override {
+    if (descriptor.digest == Digest::Of(image_.config)) {
+      RETURN_IF_ERROR(Step(ctx, "config"));
+      return store.Write(descriptor.digest, image_.config);
+    }
+    for (size_t i = 0; i < image_.layers.size(); ++i) {
+      if (descriptor.digest != Digest::Of(image_.layers[i])) continue;
+      RETURN_IF_ERROR(Step(ctx, "layer " + std::to_string(i)));
+      return store.Write(descriptor.digest, image_.layers[i]);
+    }
+    return NotFound("blob " + descriptor.digest.str());
+  }
+  int steps() const { return steps_; }
+
+ private:
+  Status Step(const Context& ctx, const std::string& name) {
+    ++steps_;
+    return before_ ? before_(ctx, name) : OkStatus();
+  }
+  const TestImage image_;
+  const Before before_;
+  std::atomic<int> steps_{0};
+};
+
+// Two that wait for each other go on together; nobody waits longer than 30 s.
+class Meeting {
+ public:
+  explicit Meeting(int guests) : missing_(guests) {}
+  void Arrive() {
+    if (--missing_ == 0) all_.Cancel();
+    pollfd fd = {all_.cancel_fd(), POLLIN, 0};
+    EXPECT_EQ(poll(&fd, 1, 30'000), 1);
+  }
+
+ private:
+  std::atomic<int> missing_;
+  const Context all_ = Context::Background().WithCancel();
+};
+
+std::vector<std::string> ThreeLayers() {
+  return {TarBuilder().Directory("d").File("d/a", "one").Bytes(),
+          TarBuilder().File("d/b", "two").Bytes(),
+          TarBuilder().File(".wh.d", "").File("c", "three").Bytes()};
+}
+
+class InstallerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root: owners, trusted xattrs";
+    ASSERT_OK_AND_ASSIGN(metadata_, MetadataStore::Open(dir_.Path("meta.db")));
+    ASSERT_OK_AND_ASSIGN(content_, ContentStore::Open(dir_.Path("content")));
+    ASSERT_OK_AND_ASSIGN(layers_,
+                         LayerStore::Open(dir_.Path("layers"), *metadata_));
+    images_ =
+        std::make_unique<ImageStore>(*metadata_, std::vector<std::string>());
+    Installer::Options options;
+    options.keep_layer_blobs = true;
+    installer_ = std::make_unique<Installer>(*content_, *layers_, options);
+    garbage_ = std::make_unique<GarbageCollector>(*metadata_, *content_,
+                                                  *layers_, *images_, leases_);
+  }
+  StatusOr<Installed> Install(FakeSource& source) {
+    Leases::Lease lease(leases_);
+    return installer_->Install(Context::Background(), source, lease, nullptr);
+  }
+  std::vector<std::string> Directories() { return dir_.Names("layers"); }
+  // No record, no directory, no blob, no lease.
+  void ExpectNothingLeft() {
+    EXPECT_OK(leases_.Freeze([](const std::set<Digest>& held) {
+      EXPECT_THAT(held, IsEmpty());
+      return OkStatus();
+    }));
+    EXPECT_OK(garbage_->Collect(Context::Background()));
+    EXPECT_THAT(Directories(), IsEmpty());
+    EXPECT_THAT(*content_->List(), IsEmpty());
+    EXPECT_THAT(dir_.Names("content/ingest"), IsEmpty());
+    EXPECT_EQ(layers_->TotalUsage()->inodes, 0u);
+  }
+
+  TempDir dir_;
+  std::unique_ptr<MetadataStore> metadata_;
+  std::unique_ptr<ContentStore> content_;
+  std::unique_ptr<LayerStore> layers_;
+  std::unique_ptr<ImageStore> images_;
+  Leases leases_;
+  std::unique_ptr<Installer> installer_;
+  std::unique_ptr<GarbageCollector> garbage_;
+};
+
+TEST_F(InstallerTest, UnpacksEachLayerOnceAndRemembersIt) {
+  const TestImage image = MakeTestImage(ThreeLayers());
+  FakeSource source(image);
+  ASSERT_OK_AND_ASSIGN(const Installed installed, Install(source));
+  EXPECT_EQ(installed.record.id(), image.id());
+  EXPECT_TRUE(installed.changed);
+  EXPECT_EQ(source.steps(), 5);
+  EXPECT_THAT(Directories(), SizeIs(3));
+  ASSERT_OK_AND_ASSIGN(const Digest top,
+                       Digest::Parse(installed.record.chain_id()));
+  ASSERT_OK_AND_ASSIGN(const auto stack, layers_->Directories(top));
+  EXPECT_THAT(stack, SizeIs(3));
+  EXPECT_EQ(access((stack[0] + "/c").c_str(), F_OK), 0);
+  EXPECT_EQ(access((stack[2] + "/d/a").c_str(), F_OK), 0);
+
+  FakeSource again(image);
+  ASSERT_OK_AND_ASSIGN(const Installed second, Install(again));
+  EXPECT_FALSE(second.changed);
+  EXPECT_EQ(again.steps(), 1);  // what does the name mean now?
+  EXPECT_THAT(Directories(), SizeIs(3));
+  ExpectNothingLeft();  // as no record names it
+}
+
+TEST_F(InstallerTest, AFailureAtAnyStepLeavesNothing) {
+  for (const char* bad :
+       {"resolve", "config", "layer 0", "layer 1", "layer 2"}) {
+    SCOPED_TRACE(bad);
+    FakeSource source(MakeTestImage(ThreeLayers()),
+                      [&](const Context&, const std::string& step) {
+                        return step == bad ? Unavailable("no " + step)
+                                           : OkStatus();
+                      });
+    EXPECT_THAT(Install(source),
+                StatusIs(StatusCode::kUnavailable, HasSubstr(bad)));
+    // What is unpacked in part goes at once; whole layers wait for a next try.
+    EXPECT_EQ(layers_->TotalUsage()->inodes > 0, !Directories().empty());
+    ExpectNothingLeft();
+  }
+}
+
+TEST_F(InstallerTest, AnImageThatLiesLeavesNothing) {
+  std::vector<std::string> layers = ThreeLayers();
+  const std::string wrong = "sha256:" + std::string(64, '0');
+  std::vector<std::string> ids;
+  for (const std::string& layer : layers)
+    ids.push_back(Digest::Of(layer).str());
+  for (size_t i = 0; i < layers.size(); ++i) {
+    SCOPED_TRACE(i);
+    std::vector<std::string> lie = ids;
+    lie[i] = wrong;
+    FakeSource source(MakeTestImage(layers, lie));
+    EXPECT_THAT(Install(source),
+                StatusIs(StatusCode::kDataLoss, HasSubstr(wrong)));
+    EXPECT_FALSE(content_->Stat(Digest::Of(layers[i])).ok());
+    ExpectNothingLeft();
+
+    std::vector<std::string> climbs = layers;
+    climbs[i] = TarBuilder().File("../x", "").Bytes();
+    FakeSource hostile(MakeTestImage(climbs));
+    EXPECT_THAT(Install(hostile), StatusIs(StatusCode::kInvalidArgument));
+    ExpectNothingLeft();
+  }
+}
+
+TEST_F(InstallerTest, CancellingEndsAllLayers) {
+  const Context ctx = Context::Background().WithCancel();
+  FakeSource source(MakeTestImage(ThreeLayers()),
+                    [&](const Context& work, const std::string& step) {
+                      if (step == "layer 1") ctx.Cancel();
+                      if (step != "layer 2") return OkStatus();
+                      pollfd fd = {work.cancel_fd(), POLLIN, 0};
+                      EXPECT_EQ(poll(&fd, 1, 30'000), 1);
+                      return work.Check();
+                    });
+  {
+    Leases::Lease lease(leases_);
+    EXPECT_THAT(installer_->Install(ctx, source, lease, nullptr),
+                StatusIs(StatusCode::kCancelled));
+  }
+  ExpectNothingLeft();
+}
+
+TEST_F(InstallerTest, InstallsAtOnceShareTheWork) {
+  // Two names of one image, and another on the same base: other sources.
+  std::vector<std::string> other = ThreeLayers();
+  other[2] = TarBuilder().File("z", "other").Bytes();
+  const TestImage one = MakeTestImage(ThreeLayers());
+  const TestImage two = MakeTestImage(other);
+  Meeting meeting(6);
+  std::atomic<int> blobs{0};
+  const auto before = [&](const Context&, const std::string& step) {
+    if (step == "resolve") {
+      meeting.Arrive();
+    } else {
+      ++blobs;
+    }
+    return OkStatus();
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&, i] {
+      FakeSource source(i % 2 == 0 ? one : two, before);
+      EXPECT_OK(Install(source));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(blobs.load(), 6);  // two configurations, four layers
+  EXPECT_THAT(Directories(), SizeIs(4));
+  for (const TestImage& image : {one, two}) {
+    for (const std::string& blob : image.Blobs()) {
+      EXPECT_OK(content_->Read(Digest::Of(blob), 1 << 20));
+    }
+  }
+  ExpectNothingLeft();
+}
+
+TEST_F(InstallerTest, TheCollectorSparesWhatIsOnItsWay) {
+  FakeSource source(MakeTestImage(ThreeLayers()),
+                    [&](const Context&, const std::string& step) {
+                      if (step == "layer 2") {
+                        EXPECT_OK(garbage_->Collect(Context::Background()));
+                      }
+                      return OkStatus();
+                    });
+  Leases::Lease lease(leases_);
+  ASSERT_OK_AND_ASSIGN(
+      const Installed installed,
+      installer_->Install(Context::Background(), source, lease, nullptr));
+  ASSERT_OK_AND_ASSIGN(const DiskUsage freed,
+                       garbage_->Collect(Context::Background()));
+  EXPECT_EQ(freed.inodes, 0u);
+  ASSERT_OK_AND_ASSIGN(const Digest top,
+                       Digest::Parse(installed.record.chain_id()));
+  EXPECT_TRUE(layers_->Has(top));
+}
+
+}  // namespace
+}  // namespace berth::image
