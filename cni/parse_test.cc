@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "cni/config_list.h"
@@ -235,6 +236,44 @@ TEST(ParseResultTest, RefusesNonsense) {
                 StatusIs(StatusCode::kInvalidArgument))
         << text;
   }
+}
+
+TEST(ParseConfigListTest, SurvivesAnyBytes) {
+  Fuzz({kList,
+        R"({"cniVersion":"0.4.0","name":"n","type":"x",)"
+        R"("cniVersions":["1.0.0","9.0.0"],"capabilities":{"dns":true}})"},
+       {"null", "[]", "{}", "\"type\":", "..", "\"1.\"", "\"99999999999.0.0\""},
+       [](const std::string& text) {
+         const auto list = ParseConfigList(text, "f");
+         if (!list.ok()) return false;
+         EXPECT_FALSE(list->plugins.empty());
+         for (const Json& plugin : list->plugins) {
+           const Json all = CapabilitiesOf(Pod());
+           (void)HasWork(plugin, all);
+           (void)DumpJson(PluginConfig(*list, plugin, all, Json()));
+         }
+         return true;
+       });
+}
+
+TEST(ParseResultTest, SurvivesAnyBytes) {
+  Fuzz({R"({"cniVersion":"1.0.0","interfaces":[{"name":"br0","mac":"aa"},)"
+        R"({"name":"eth0","mac":"bb","sandbox":"/x"}],"ips":[)"
+        R"({"address":"10.0.0.5/24","gateway":"10.0.0.1","interface":1},)"
+        R"({"address":"fd00::5/64","interface":1}],"routes":[{"dst":"0/0"}],)"
+        R"("dns":{"nameservers":["9.9.9.9"],"search":["a.b"]}})"},
+       {"null", "[]", "{}", "-1", "\"/\"", "\"10.0.0.1/33\"", "\"::/129\""},
+       [](const std::string& text) {
+         const auto json = ParseJson(text, "result");
+         if (!json.ok()) return false;
+         const auto result = ParseResult(*json, "eth0");
+         if (!result.ok()) return false;
+         for (const Address& address : result->addresses) {
+           EXPECT_GE(address.prefix_length, 0);
+           EXPECT_LE(address.prefix_length, 128);
+         }
+         return true;
+       });
 }
 
 }  // namespace

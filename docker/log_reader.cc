@@ -25,6 +25,8 @@ constexpr size_t kMaxLine = 1 << 20;
 constexpr int kMaxRotated = 1000;
 // How often a follower looks whether the writer is still there.
 constexpr int kLookAgainMs = 200;
+// Seconds from 1970 either way that a UnixNanos holds, and some days less.
+constexpr int64_t kFarthest = INT64_MAX / 1000000000 - 1000000;
 
 std::optional<LogEntry> ParseJsonLine(std::string_view line) {
   const StatusOr<Json> json = ParseJson(line, "log");
@@ -50,7 +52,9 @@ std::optional<UnixNanos> ParseRfc3339(std::string_view text) {
   const std::string copy(text);
   const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
   if (rest == nullptr) return std::nullopt;
-  UnixNanos nanos = static_cast<UnixNanos>(timegm(&parts)) * 1000000000;
+  const int64_t seconds = timegm(&parts);
+  if (seconds < -kFarthest || seconds > kFarthest) return std::nullopt;
+  UnixNanos nanos = seconds * 1000000000;
   if (*rest == '.') {
     int64_t unit = 100000000;
     for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/context.h"
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 
@@ -56,6 +57,8 @@ TEST(ParseLogLineTest, ReadsBothFormats) {
   }
   EXPECT_EQ(ParseRfc3339("2026-01-01T01:00:00+01:00"),
             ParseRfc3339("2026-01-01T00:00:00Z"));
+  EXPECT_FALSE(ParseRfc3339("0020-01-01T00:00:00Z").has_value());
+  EXPECT_FALSE(ParseRfc3339("2300-01-01T00:00:00Z").has_value());
 }
 
 TEST_F(ReadLogTest, ReadsRotatedFilesFirst) {
@@ -114,6 +117,33 @@ TEST_F(ReadLogTest, EndsWithItsContext) {
           dir_.Path("log"), query, [] { return true; },
           [](const LogEntry&) { return OkStatus(); }),
       StatusIs(StatusCode::kDeadlineExceeded));
+}
+
+TEST(ParseLogLineTest, SurvivesAnyBytes) {
+  Fuzz({Line(1, "a", "stderr"), "2026-01-01T00:00:01.5Z stdout P a  b",
+        "2026-01-01T01:00:00.123456789+01:00 stderr F "},
+       {"0000-00-00T00:00:00Z", "9999-12-31T23:59:60Z", " stdout ", "\\ud800",
+        "-99:99", "{\"log\":", "}"},
+       [](const std::string& line) {
+         (void)ParseRfc3339(line);
+         return ParseLogLine(line).has_value();
+       });
+}
+
+TEST_F(ReadLogTest, SurvivesAnyFile) {
+  Fuzz(
+      {Line(1, "a") + Line(2, "b", "stderr") +
+       "2026-01-01T00:00:03Z stdout P c\n2026-01-01T00:00:03Z stdout F d\n"},
+      {"\n", "\n\n", std::string(1, '\0'), " F ", " P "},
+      [this](const std::string& bytes) {
+        dir_.Write("log", bytes);
+        LogQuery query;
+        const size_t all = Read(query).size();
+        query.tail = 1;
+        EXPECT_LE(Read(query).size(), 1u);
+        return all > 0;
+      },
+      1'000);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 
 namespace berth::image {
@@ -172,6 +173,43 @@ TEST(PlatformRankTest, KnowsOlderArmAsCompatible) {
             PlatformRank(PlatformOf("arm", "v6"), PlatformOf("arm", "v7")));
   EXPECT_EQ(PlatformRank(PlatformOf("arm", "v7"), PlatformOf("arm", "v6")), 0);
   EXPECT_GT(PlatformRank(PlatformOf("aarch64", "v8"), PlatformOf("arm64")), 0);
+}
+
+TEST(ParseDocumentTest, SurvivesAnyBytes) {
+  const std::string index =
+      R"({"schemaVersion":2,"manifests":[)" +
+      DescriptorOf('a', R"(,"platform":{"os":"linux","architecture":"arm",)"
+                        R"("variant":"v7","os.features":["x"]})") +
+      "," + DescriptorOf('b', R"(,"annotations":{"a":"b"},"urls":["u"])") +
+      "]}";
+  Fuzz({ManifestText(), index},
+       {"\"layers\":[]", "\"manifests\":[]", "null", "{}", "[[", "\\u0000",
+        "\"data\":\"e30=\",", "\"platform\":{},", kOciIndex},
+       [](const std::string& bytes) {
+         const auto document = ParseDocument(bytes, "");
+         if (!document.ok()) return false;
+         if (const auto* all = std::get_if<Index>(&*document)) {
+           (void)ChooseManifest(*all, HostPlatform());
+         } else {
+           for (const auto& layer : std::get<Manifest>(*document).layers) {
+             EXPECT_EQ(layer.digest.str().size(), DigestOf('a').size());
+           }
+         }
+         return true;
+       });
+}
+
+TEST(ParseImageSpecTest, SurvivesAnyBytes) {
+  Fuzz({R"({"architecture":"amd64","os":"linux","variant":"v2",)"
+        R"("created":"2026-01-02T03:04:05.678Z","author":"me","config":{)"
+        R"("User":"1:2","ExposedPorts":{"80/tcp":{}},"Env":["A=b"],)"
+        R"("Entrypoint":["/e"],"Cmd":["c"],"Volumes":{"/v":{}},)"
+        R"("WorkingDir":"/w","Labels":{"l":"m"},"StopSignal":"SIGQUIT",)"
+        R"("Healthcheck":{"Test":["NONE"],"Interval":1}},"rootfs":{)"
+        R"("type":"layers","diff_ids":[")" +
+        DigestOf('a') + R"("]},"history":[{"created_by":"x"}]})"},
+       {"null", "{}", "[]", "\"\"", "-1", "\"diff_ids\":"},
+       [](const std::string& bytes) { return ParseImageSpec(bytes).ok(); });
 }
 
 }  // namespace

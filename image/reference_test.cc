@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 
 namespace berth::image {
@@ -83,6 +84,23 @@ TEST(ParseImageIdTest, TakesFullIdsOnly) {
   EXPECT_EQ(ParseImageId(std::string(64, 'a')).str(), kDigest);
   EXPECT_TRUE(ParseImageId(std::string(64, 'A')).empty());
   EXPECT_TRUE(ParseImageId("aaaa").empty());
+}
+
+TEST(ReferenceTest, SurvivesAnyBytes) {
+  Fuzz({"busybox", "localhost:5000/a/b:tag", "[::1]:5000/a",
+        "r.test/a-b__c/d@sha256:" + std::string(64, 'a')},
+       {"/", ":", "@", "..", "@sha256:", "[", "]", "library/", "docker.io/"},
+       [](const std::string& text) {
+         const auto parsed = Reference::Parse(text);
+         if (!parsed.ok()) return false;
+         // The full form means the same.
+         const auto again = Reference::Parse(parsed->str());
+         EXPECT_OK(again);
+         if (again.ok()) {
+           EXPECT_EQ(again->str(), parsed->str());
+         }
+         return true;
+       });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 
 #include "base/io/event_loop.h"
 #include "base/sys/socket.h"
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "shim/ttrpc_client.h"
@@ -210,6 +212,36 @@ TEST_F(TtrpcServerTest, TellsEveryWaiterWhenTheConnectionIsLost) {
               StatusIs(StatusCode::kUnavailable));
 }
 
+TEST_F(TtrpcServerTest, TellsThoseWhoDoNotWait) {
+  auto client = Connect();
+  std::atomic<int> answered{0}, failed{0}, lost{0};
+  const auto count = [&](const StatusOr<std::string>& answer) {
+    ++(answer.ok() ? answered : failed);
+  };
+  client->CallLater("Test", "Echo", "", count);
+  client->CallLater("Test", "Never", "", count);
+  client->WhenLost([&](const Status& why) {
+    EXPECT_THAT(why, StatusIs(StatusCode::kUnavailable));
+    ++lost;
+  });
+  // An own end is no loss.
+  auto other = Connect();
+  other->CallLater("Test", "Never", "", count);
+  other->WhenLost([&](const Status&) { ++lost; });
+  ASSERT_OK(other->Call(ctx_, "Test", "Echo", ""));
+  other.reset();
+  ASSERT_OK(client->Call(ctx_, "Test", "Echo", ""));
+  EXPECT_EQ(answered.load(), 1);
+  EXPECT_EQ(failed + lost, 0);
+  StopServer();
+  client->CallLater("Test", "Never", "", count);
+  while (lost == 0) std::this_thread::yield();
+  EXPECT_EQ(failed.load(), 2);
+  // And at once for those who come late.
+  client->WhenLost([&](const Status&) { ++lost; });
+  EXPECT_EQ(lost.load(), 2);
+}
+
 TEST_F(TtrpcServerTest, SaysWhatItDoesNotKnow) {
   const auto client = Connect();
   EXPECT_THAT(client->Call(ctx_, "Other", "Echo", ""),
@@ -247,6 +279,34 @@ TEST_F(TtrpcServerTest, OutlivesHostileFrames) {
   Write(socket.get(), Header(100, 9, kRequestFrame) + "half");
   socket.reset();
   EXPECT_OK(Connect()->Call(ctx_, "Test", "Echo", ""));
+}
+
+TEST(FrameParserTest, SurvivesAnyBytes) {
+  const auto request = EncodeRequest(1, "containerd.task.v3.Task", "State",
+                                     "payload", {"k8s.io", seconds(1)});
+  ASSERT_OK(request);
+  Fuzz({*request, EncodeResponse(1, NotFound("no such task")),
+        EncodeResponse(3, std::string("payload")) +
+            EncodeFrame(5, kRequestFrame, "")},
+       {std::string("\0\x40\0\0", 4), std::string("\0\x40\0\1", 4),
+        "\xff\xff\xff\xff"},
+       [](const std::string& bytes) {
+         FrameParser parser;
+         size_t frames = 0;
+         size_t size = 0;
+         for (size_t at = 0; at < bytes.size(); at += 7) {
+           parser.Feed(std::string_view(bytes).substr(at, 7));
+           while (const auto frame = parser.Next()) {
+             ++frames;
+             size += kFrameHeaderSize + frame->data.size();
+             (void)DecodeResponse(frame->data);
+             ttrpc::Request message;
+             (void)message.ParseFromString(frame->data);
+           }
+         }
+         EXPECT_LE(size, bytes.size());
+         return frames > 0;
+       });
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "base/unique_fd.h"
@@ -253,6 +254,53 @@ TEST_F(HttpServerTest, ServesManyAtOnce) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+// What a handler does with a body, a stream or an upgraded connection.
+void DoAnything(const Context& ctx, HttpExchange& exchange) {
+  if (exchange.request().path == "/upgrade") {
+    auto connection = exchange.Upgrade("tcp");
+    if (!connection.ok()) return;
+    const auto typed = connection->Read(ctx, 4096);
+    if (typed.ok()) (void)connection->Write(ctx, *typed);
+    return connection->CloseWrite();
+  }
+  if (exchange.request().path == "/stream") {
+    if (!exchange.BeginStream(200, "text/plain").ok()) return;
+    const auto some = exchange.ReadSome(100);
+    if (some.ok()) (void)exchange.Write(*some);
+    return;
+  }
+  Echo(ctx, exchange);
+}
+
+TEST_F(HttpServerTest, SurvivesAnyBytes) {
+  Serve(DoAnything);
+  Fuzz(
+      {"POST /a%20b?a=1&b=%41 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+       "\r\nabcGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+       "POST /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+       "Upgrade: tcp\r\n\r\nkeys",
+       "POST /stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+       "\r\n5\r\nhello\r\n0\r\n\r\n",
+       "PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+       "Content-Length: 1\r\n\r\nx"},
+      {"\r\n", "\n", "\r\n\r\n", "Transfer-Encoding: chunked\r\n",
+       "Content-Length: 18446744073709551615\r\n", "Connection: close\r\n",
+       "ffffffffffffffff\r\n", "%", "%zz", "%00", "HTTP/1.0", "HEAD ", "?",
+       "Expect: 100-continue\r\n", "Upgrade: h2c\r\n"},
+      [this](const std::string& bytes) {
+        Client client(dir_.Path("s"));
+        client.Send(bytes);
+        client.CloseWrite();
+        return client.ReceiveAll().find(" 200 ") != std::string::npos ||
+               bytes.find("upgrade") != std::string::npos;
+      },
+      1'000);
+  // It still serves.
+  Client client(dir_.Path("s"));
+  client.Send("GET /alive HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(client.ReceiveUntil("\n\n"), HasSubstr("GET /alive"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "api/state/v1/state.pb.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "docker/convert/create_request.h"
 #include "docker/convert/filters.h"
@@ -142,6 +143,11 @@ TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
   body_["NetworkingConfig"]["EndpointsConfig"]["default"]["Aliases"] = {"db"};
   EXPECT_THAT(Convert(),
               StatusIs(StatusCode::kUnimplemented, HasSubstr("Aliases")));
+}
+
+TEST_F(CreateTest, TwiceTheMostMemoryIsNoLimitOfSwap) {
+  host()["Memory"] = INT64_MAX;
+  EXPECT_EQ(Convert()->container.resources().memory_swap_limit(), -1);
 }
 
 TEST_F(CreateTest, RefusesBadValues) {
@@ -303,6 +309,66 @@ TEST(ParseBytesTest, KnowsUnits) {
   EXPECT_THAT(ParseBytes("99999999999g", "x"),
               StatusIs(StatusCode::kInvalidArgument));
   EXPECT_THAT(ParseBytes("m", "x"), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST_F(CreateTest, SurvivesAnyBody) {
+  Json full = body_;
+  full["ExposedPorts"] = {{"80/tcp", Json::object()}};
+  full["HostConfig"]["Binds"] = {"/a:/b:ro", "vol:/c"};
+  full["HostConfig"]["PortBindings"] = {
+      {"80/tcp", {{{"HostIp", "127.0.0.1"}, {"HostPort", "8080"}}}}};
+  full["HostConfig"]["Mounts"] = {
+      {{"Type", "tmpfs"}, {"Target", "/t"}, {"TmpfsOptions", {{"Mode", 1}}}}};
+  full["HostConfig"]["Ulimits"] = {
+      {{"Name", "nofile"}, {"Soft", 1}, {"Hard", 2}}};
+  full["HostConfig"]["Devices"] = {{{"PathOnHost", "/dev/null"},
+                                    {"PathInContainer", "/dev/x"},
+                                    {"CgroupPermissions", "rwm"}}};
+  Fuzz(
+      {DumpJson(body_), DumpJson(full)},
+      {"null", "[]", "{}", "\"\"", "[null]", "[{}]", "true", "\"a:b:c:d\"",
+       "\"80-90/tcp\"", "\"/../\"", "\"container:x\""},
+      [this](const std::string& bytes) {
+        const auto body = ParseJson(bytes, "body");
+        return body.ok() && ConvertCreate(*body, image_).ok();
+      },
+      5'000);
+}
+
+TEST(FiltersTest, SurvivesAnyBytes) {
+  Fuzz({R"({"label":{"a=b":true,"c":true},"name":["x"]})",
+        R"({"label!":["a"],"name":{"y":false}})"},
+       {"null", "[]", "{}", "\"label\":", "=", "\"\":"},
+       [](const std::string& text) {
+         const auto filters = Filters::Parse(text, {"label", "label!", "name"});
+         if (!filters.ok()) return false;
+         (void)filters->MatchLabels({{"a", "b"}});
+         return true;
+       });
+}
+
+TEST(DetachKeysTest, LosesNothingThatIsTyped) {
+  Fuzz({"ctrl-p,ctrl-q", "a,b,a", "ctrl-@,x"},
+       {"ctrl-", ",", "ctrl-p,", "\x10\x11"}, [](const std::string& text) {
+         auto keys = DetachKeys::Parse(text);
+         auto plain = DetachKeys::Parse("");
+         const std::string passed = plain->Pass(text);
+         EXPECT_LE(passed.size(), text.size());
+         if (!plain->detached()) {
+           EXPECT_EQ(text.find(passed), 0u);
+         }
+         if (!keys.ok()) return false;
+         for (const char c : text) (void)keys->Pass(std::string(1, c));
+         return true;
+       });
+}
+
+TEST(FrameTest, SurvivesAnyPiece) {
+  Fuzz({"hello", ""}, {}, [](const std::string& piece) {
+    const std::string frame = Frame(Stream::kStderr, piece);
+    EXPECT_EQ(frame, FrameHead(Stream::kStderr, piece.size()) + piece);
+    return frame.size() == piece.size() + 8;
+  });
 }
 
 }  // namespace

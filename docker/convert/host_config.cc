@@ -1,5 +1,6 @@
 // HostConfig but for mounts and ports: a table of the fields that we honour.
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -91,7 +92,8 @@ Status Memory(const Field& field) {
   int64_t swap = 0;
   field.reader.Get("MemorySwap", swap);
   // Unset means as much swap as memory.
-  if (swap == 0 && memory > 0) swap = 2 * memory;
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 2;
+  if (swap == 0 && memory > 0) swap = memory > kMost ? -1 : 2 * memory;
   if (swap > 0 && memory == 0) {
     return InvalidArgument(
         "You should always set the Memory limit when using Memoryswap limit, "

@@ -5,6 +5,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "image/layer/tar_builder.h"
 
@@ -106,6 +107,26 @@ TEST(HashingSourceTest, EndsAtItsLimit) {
   HashingSource limited(source, 99);
   EXPECT_OK(limited.Next());
   EXPECT_THAT(limited.Next(), StatusIs(StatusCode::kFailedPrecondition));
+}
+
+TEST(DecompressorTest, SurvivesAnyBytes) {
+  const std::string text = Text().substr(0, 3000);
+  Fuzz({Gzip(text), Zstd(text), Gzip("a") + Gzip("b"), Zstd("a") + Zstd("b"),
+        std::string("\x50\x2a\x4d\x18\x02\0\0\0xx", 10) + Zstd("c"), text},
+       {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", std::string(64, '\0')},
+       [](const std::string& bytes) {
+         StringSource source(bytes, 100);
+         const auto plain = Decompressor::Open(source);
+         if (!plain.ok()) return false;
+         // What it gives out is bounded by who reads it: here at 16 MiB.
+         for (size_t all = 0; all < 16 << 20;) {
+           const auto part = (*plain)->Next();
+           if (!part.ok()) return false;
+           if (part->empty()) return true;
+           all += part->size();
+         }
+         return false;
+       });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "image/layer/tar_builder.h"
 #include "image/layer/tar_fields.h"
@@ -198,6 +199,68 @@ TEST(TarNumberTest, ReadsOctalAndBase256) {
             std::nullopt);
   EXPECT_EQ(TarNumber("0009"), std::nullopt);
   EXPECT_EQ(TarNumber("-1"), std::nullopt);
+}
+
+// Headers that were changed get the checksum that they need to be read.
+std::string WithChecksums(std::string tar) {
+  for (size_t at = 0; at + 512 <= tar.size(); at += 512) {
+    if (tar.compare(at + 257, 5, "ustar") != 0) continue;
+    tar.replace(at, 512, TarBuilder::WithChecksum(tar.substr(at, 512)));
+  }
+  return tar;
+}
+
+TEST(LayerReaderTest, SurvivesAnyBytes) {
+  const std::string map = TarBuilder::Padded("2\n1000\n3\n5000\n0\n");
+  const std::string sparse = TarBuilder::Header("s", '0', map.size() + 3) +
+                             map + TarBuilder::Padded("abc");
+  const std::string name = std::string(180, 'n') + "/x";
+  Fuzz({TarBuilder()
+            .Directory("d")
+            .File("d/f", "some text")
+            .Symlink("l", "../d")
+            .HardLink("h", "d/f")
+            .File(".wh.x", "")
+            .Raw(TarBuilder::Header("null", '3', 0))
+            .Bytes(),
+        TarBuilder()
+            .Raw(TarBuilder::Header("././@LongLink", 'L', name.size() + 1) +
+                 TarBuilder::Padded(name + std::string(1, '\0')))
+            .File("short", "1")
+            .Bytes(),
+        TarBuilder()
+            .Pax("path", "from-pax")
+            .Pax("mtime", "-1.25")
+            .Pax("SCHILY.xattr.user.a", "b")
+            .File("f", "2")
+            .Bytes(),
+        TarBuilder()
+            .Pax("GNU.sparse.major", "1")
+            .Pax("GNU.sparse.realsize", "5000")
+            .Raw(sparse)
+            .Bytes(),
+        TarBuilder()
+            .Pax("GNU.sparse.size", "100")
+            .Pax("GNU.sparse.map", "0,1,50,2")
+            .File("old", "abc")
+            .Bytes()},
+       {"../", "/", "GNU.sparse.map=", "size=", "uid=", "ustar", "\n", "0,0,"},
+       [](const std::string& bytes) {
+         const auto items = ReadTar(WithChecksums(bytes), 300);
+         if (!items.ok()) return false;
+         for (const Item& item : *items) {
+           const std::string path = "/" + item.entry.path + "/";
+           EXPECT_EQ(path.find("/../"), std::string::npos) << path;
+           EXPECT_EQ(path.find('\0'), std::string::npos) << path;
+           uint64_t end = 0;
+           for (const auto& segment : item.entry.segments) {
+             EXPECT_GE(segment.offset, end);
+             end = segment.offset + segment.length;
+             EXPECT_LE(end, item.entry.size);
+           }
+         }
+         return true;
+       });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/fuzz.h"
 #include "base/testing/scripted_server.h"
 #include "base/testing/status_matchers.h"
 
@@ -134,6 +135,18 @@ TEST_F(AuthorizerTest, UsesBasicOnceOnly) {
   EXPECT_EQ(header, "Basic dTpw");
   EXPECT_THAT(authorizer.Answer(ctx_, host, Refusal("Basic realm=x"), header),
               StatusIs(StatusCode::kUnauthenticated));
+}
+
+TEST(ParseChallengesTest, SurvivesAnyBytes) {
+  Fuzz({R"(Bearer realm="https://a.test/t",service="s",scope="x:y:pull,push")",
+        R"(Basic realm="a \"b\" c", Digest nonce=abc==, Negotiate)"},
+       {",", "=", "\"", "\\", "Bearer ", " "}, [](const std::string& header) {
+         const auto challenges = ParseChallenges(header);
+         for (const Challenge& challenge : challenges) {
+           EXPECT_FALSE(challenge.scheme.empty());
+         }
+         return !challenges.empty();
+       });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 
@@ -94,6 +95,31 @@ TEST(MirrorsTest, FindsTheFolderOfAHost) {
   EXPECT_THAT(hosts[0].tls.ca_files,
               ElementsAre(dir.path() + "/certs.test/a.crt"));
   EXPECT_EQ(hosts[0].tls.client_key, dir.path() + "/certs.test/me.key");
+}
+
+TEST(MirrorsTest, SurvivesAnyFile) {
+  Fuzz(
+      {R"(
+server = "https://up.test"
+ca = "up.crt"
+[host."https://z.test"]
+  capabilities = ["pull"]
+  ca = ["/abs.crt", "rel.crt"]
+  client = [["c.cert", "c.key"], "d.pem"]
+  skip_verify = true
+  override_path = true
+  dial_timeout = "1m30s"
+  [host."https://z.test".header]
+    X-A = ["1", "2"]
+    X-B = "3"
+)",
+       "[host.\"http://a.test:5000/sub\"]\n"},
+      {"[[host]]", "host = 3\n", "\"\"\"", "[", "'", "client = []\n", "= {}",
+       "1979-05-27T07:32:00Z", "https://", "\\U0010FFFF", "999999999h"},
+      [](const std::string& text) {
+        return Mirrors::Parse(text, "/d", "r.test").ok();
+      },
+      5'000);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "oci/spec/features.h"
 #include "oci/spec/parse.h"
@@ -282,6 +283,29 @@ TEST(FeaturesTest, ListsWhatCallersLookFor) {
   EXPECT_EQ(features["linux"]["cgroup"]["v2"], true);
   EXPECT_EQ(features["linux"]["seccomp"]["enabled"], true);
   EXPECT_EQ(features["ociVersionMin"], "1.0.0");
+}
+
+TEST(ParseTest, SurvivesAnyBytes) {
+  Fuzz(
+      {kFull, R"({"ociVersion":"1.0.2","root":{"path":"r"},)"
+              R"("process":{"cwd":"/","args":["x"]}})"},
+      {"null", "{}", "[]", "\"\"", "-1", "\\u0000", "..", "\"path\":\"\","},
+      [](const std::string& text) {
+        (void)ParseProcess(text);
+        (void)ParseResources(text);
+        const auto spec = ParseSpec(text);
+        if (!spec.ok()) return false;
+        (void)Validate(*spec);
+        // What was read is written so that it reads the same.
+        const std::string written = SerializeSpec(*spec);
+        const auto again = ParseSpec(written);
+        EXPECT_OK(again);
+        if (again.ok()) {
+          EXPECT_EQ(SerializeSpec(*again), written);
+        }
+        return true;
+      },
+      5'000);
 }
 
 }  // namespace
