@@ -12,8 +12,8 @@
 #include <string>
 
 #include "api/shim/types/introspection.pb.h"
+#include "base/exe/exe_guard.h"
 #include "base/status.h"
-#include "base/sys/exe_guard.h"
 #include "shim/cleanup.h"
 #include "shim/start.h"
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/strings.h"
+#include "base/sys/id_mapped.h"
 
 namespace berth {
 namespace {
@@ -75,9 +76,14 @@ unsigned long MountFlags(const MountOptions& options) {
   return flags;
 }
 
-Status BindAt(const Mount& request, const MountOptions& options) {
+// `user_namespace`: whose ids the mount shows, or -1.
+Status BindAt(const Mount& request, const MountOptions& options,
+              int user_namespace) {
   ASSIGN_OR_RETURN(const UniqueFd tree,
-                   CloneMount(AT_FDCWD, request.source, options.recursive));
+                   user_namespace < 0
+                       ? CloneMount(AT_FDCWD, request.source, options.recursive)
+                       : CloneMappedMount(request.source, options.recursive,
+                                          user_namespace, options.recursive));
   if (!options.top.empty()) {
     RETURN_IF_ERROR(SetMountAttributes(tree.get(), options.top, false));
   }
@@ -91,26 +97,51 @@ Status BindAt(const Mount& request, const MountOptions& options) {
   return OkStatus();
 }
 
-}  // namespace
-
-Status MountAt(const Mount& request) {
+Status MountPlain(const Mount& request, int user_namespace) {
   const MountOptions options = ParseMountOptions(request.options);
-  const std::string doing = "mount " +
-                            (options.bind ? request.source : request.type) +
-                            " on " + Quoted(request.target);
   if (options.bind) {
-    RETURN_IF_ERROR_AS(BindAt(request, options), doing);
+    RETURN_IF_ERROR(BindAt(request, options, user_namespace));
   } else if (mount(request.source.c_str(), request.target.c_str(),
                    request.type.c_str(), MountFlags(options),
                    Join(options.data, ",").c_str()) != 0) {
-    return Errno(errno, doing);
+    return Errno(errno, "mount");
   }
   for (const unsigned long propagation : options.propagation) {
     if (mount(nullptr, request.target.c_str(), nullptr, propagation, nullptr) !=
         0) {
-      return Errno(errno, "set propagation of " + Quoted(request.target));
+      return Errno(errno, "set propagation");
     }
   }
+  return OkStatus();
+}
+
+Status MountMapped(const Mount& request, const IdMaps& maps) {
+  ASSIGN_OR_RETURN(const UniqueFd user, MakeUserNamespace(maps));
+  if (ParseMountOptions(request.options).bind) {
+    return MountPlain(request, user.get());
+  }
+  if (request.type != "overlay") {
+    return Unimplemented("map the ids of a new " + request.type);
+  }
+  RETURN_IF_ERROR(GiveUpperDirectory(request.options, maps));
+  Mount mapped = request;
+  ASSIGN_OR_RETURN(const MappedLayers layers,
+                   MappedLayers::Map(mapped.options, user.get(),
+                                     request.target + ".layers"));
+  return MountPlain(mapped, -1);
+}
+
+}  // namespace
+
+Status MountAt(const Mount& request) {
+  Mount plain = request;
+  const auto run = [&]() -> Status {
+    ASSIGN_OR_RETURN(const IdMaps maps, TakeIdMapOptions(plain.options));
+    return maps.empty() ? MountPlain(plain, -1) : MountMapped(plain, maps);
+  };
+  const bool bind = ParseMountOptions(plain.options).bind;
+  RETURN_IF_ERROR_AS(run(), "mount " + (bind ? plain.source : plain.type) +
+                                " on " + Quoted(plain.target));
   return OkStatus();
 }
 

@@ -26,7 +26,8 @@ struct Mount {
 };
 
 // Does it. `target` is followed as a path: only for one that no container can
-// write to.
+// write to. The options "uidmap=" and "gidmap=" (id_mapped.h) map a bind, or
+// the lower directories of an overlay.
 Status MountAt(const Mount& mount);
 
 // umount2(2). NOT_FOUND if nothing is mounted there, or there is no such path.

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string_view>
 
+#include "base/exe/exe_guard.h"
 #include "base/strings.h"
-#include "base/sys/exe_guard.h"
 #include "base/sys/file.h"
 #include "oci/cli/commands.h"
 #include "oci/spec/features.h"

@@ -1,4 +1,4 @@
-#include "base/sys/exe_guard.h"
+#include "base/exe/exe_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ const char* const kGuardedWords[] = {nullptr};  // this test itself is not
 
 namespace {
 
-constexpr char kExample[] = "base/sys/exe_guard_example";
+constexpr char kExample[] = "base/exe/exe_guard_example";
 
 // The example at work, with what it said.
 class Example {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/sys/exe_guard.h"
+#include "base/exe/exe_guard.h"
 
 namespace berth {
 

@@ -1,4 +1,4 @@
-#include "base/sys/exe_guard.h"
+#include "base/exe/exe_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>

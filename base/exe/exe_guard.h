@@ -16,8 +16,8 @@
 // and call CheckExeGuard before a container is entered.
 //
 // Source: open_tree(2), mount_setattr(2), execveat(2), memfd_create(2).
-#ifndef BASE_SYS_EXE_GUARD_H_
-#define BASE_SYS_EXE_GUARD_H_
+#ifndef BASE_EXE_EXE_GUARD_H_
+#define BASE_EXE_EXE_GUARD_H_
 
 #include "base/status.h"
 
@@ -33,4 +33,4 @@ Status CheckExeGuard(const char* name);
 
 }  // namespace berth
 
-#endif  // BASE_SYS_EXE_GUARD_H_
+#endif  // BASE_EXE_EXE_GUARD_H_
