@@ -22,7 +22,9 @@
 #include "oci/init/birth.h"
 #include "oci/init/handshake.h"
 #include "oci/init/seccomp.h"
+#include "oci/spec/merge.h"
 #include "oci/spec/parse.h"
+#include "oci/spec/serialize.h"
 #include "oci/spec/validate.h"
 
 namespace berth::oci {
@@ -89,6 +91,12 @@ StatusOr<std::string> ReadAnswer(int result) {
     return Errno(errno, "fcntl");
   }
   return ReadAll(result, kMaxAnswer, kResultFifo);
+}
+
+// The cgroup has more of them than config.json says: the defaults.
+Resources WithoutDevices(Resources resources) {
+  resources.devices.clear();
+  return resources;
 }
 
 std::string OwnerOf(const std::string& directory) {
@@ -269,7 +277,8 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
                            .cgroup = *cgroup,
                            .init_pidfd = init.get(),
                            .namespaces = NamespacesOf(*spec),
-                           .user_namespace = user}));
+                           .user_namespace = user,
+                           .uid_mappings = spec->linux.uid_mappings}));
   if (!options.io.pid_file.empty()) {
     RETURN_IF_ERROR_AS(
         ReplaceFile(options.io.pid_file, std::to_string(born.pid), 0644),
@@ -326,7 +335,21 @@ Status Container::Update(const Resources& limits) {
     return FailedPrecondition("container not running");
   }
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
-  return cgroup->Update(limits);
+  ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
+  const Resources old = spec->linux.resources.value_or(Resources());
+  const Status updated = cgroup->Update(limits);
+  if (!updated.ok()) {
+    // Half of it may be in force: what was set before is set again.
+    (void)cgroup->Update(WithoutDevices(old)).ok();
+    return updated;
+  }
+  Spec changed = *spec;
+  changed.linux.resources = MergeResources(old, limits);
+  RETURN_IF_ERROR_AS(
+      ReplaceFile(state_.Path(kConfigCopy), SerializeSpec(changed), 0600),
+      "save the limits");
+  spec_ = std::make_unique<const Spec>(std::move(changed));
+  return OkStatus();
 }
 
 StatusOr<std::vector<pid_t>> Container::Pids() const {

@@ -92,6 +92,8 @@ class Container {
   // init does not take them along (no pid namespace of its own).
   Status Kill(int signal, bool all);
   Status Freeze(bool frozen);
+  // Sets these limits and remembers them; unset ones stay. A failure sets
+  // again what was in force, as far as it is known.
   Status Update(const Resources& limits);
   StatusOr<std::vector<pid_t>> Pids() const;
 

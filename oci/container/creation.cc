@@ -15,6 +15,7 @@
 #include "base/sys/process.h"
 #include "oci/cgroup/device_filter.h"
 #include "oci/container/hooks.h"
+#include "oci/init/rootfs.h"
 #include "oci/spec/parse.h"
 #include "oci/spec/validate.h"
 
@@ -130,6 +131,7 @@ Status Creation::MakeCgroup() {
 Status Creation::PlanRoot() {
   ASSIGN_OR_RETURN(
       mounts_, PlanMounts(spec_, {state_.bundle, &host_, state_.cgroup_path}));
+  ASSIGN_OR_RETURN(mapped_sources_, OpenMappedSources(mounts_));
   if (!spec_.linux.seccomp || !spec_.process) return OkStatus();
   ASSIGN_OR_RETURN(filter_, CachedSeccomp(*spec_.linux.seccomp,
                                           SeccompCacheOf(state_.directory)));
@@ -173,6 +175,7 @@ Status Creation::BearAndRecord() {
       .id = options_.id,
       .spec = spec_,
       .mounts = mounts_,
+      .mapped_sources = mapped_sources_,
       .rootfs = state_.rootfs,
       .io = options_.io,
       .filter = filter_.program.empty() ? nullptr : &filter_,

@@ -1,8 +1,9 @@
 // What the runtime remembers of a container, in ROOT/ID:
 //
 //   state.json   StateFile, replaced as a whole
-//   config.json  the configuration as Create read it; later edits of the
-//                bundle's have no effect
+//   config.json  the configuration as Create read it, with the limits that
+//                Update has set since; later edits of the bundle's have no
+//                effect
 //   exec.fifo    there until start: a byte in it lets the init go
 //   exec.result  how that went
 #ifndef OCI_CONTAINER_STATE_FILE_H_

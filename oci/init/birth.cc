@@ -19,6 +19,7 @@
 #include "oci/init/init_process.h"
 #include "oci/init/namespace_plan.h"
 #include "oci/init/privileges.h"
+#include "oci/init/process_setup.h"
 #include "oci/init/terminal.h"
 
 namespace berth::oci {
@@ -156,6 +157,11 @@ Status Raise(const Parent& parent, Born& born) {
                             bool in_cgroup) {
   const auto bear = [&]() -> Status {
     if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+    // For the child: to us its pid must mean what it means to our parent.
+    if (plan.pid.valid()) {
+      RETURN_IF_ERROR_AS(EnterNamespace(plan.pid.get(), CLONE_NEWPID),
+                         "join pid namespace");
+    }
     RETURN_IF_ERROR_AS(EnterNamespace(plan.user.get(), CLONE_NEWUSER),
                        "join user namespace");
     ASSIGN_OR_RETURN(
@@ -192,9 +198,10 @@ StatusOr<Born> AwaitMiddle(const InitRequest& request, pid_t middle,
 StatusOr<Born> CloneInit(const InitRequest& request,
                          const NamespacePlan& plan) {
   ASSIGN_OR_RETURN(auto ends, Handshake::Pair());
-  ASSIGN_OR_RETURN(auto pid_namespace,
-                   PidNamespaceForChildren::Set(plan.pid.get(), CLONE_NEWPID));
   const bool middle = plan.user.valid();
+  ASSIGN_OR_RETURN(
+      auto pid_namespace,
+      PidNamespaceForChildren::Set(middle ? -1 : plan.pid.get(), CLONE_NEWPID));
   const int birth_fd = request.cgroup.birth_fd();
   auto cloned = CloneProcess({.namespaces = middle ? 0 : plan.at_birth,
                               .cgroup = birth_fd,
@@ -216,6 +223,14 @@ StatusOr<Born> CloneInit(const InitRequest& request,
   return born;
 }
 
+// In a user namespace the process cannot do it itself.
+void GiveIo(const ProcessIo& io, const ProcessSpec& process,
+            const std::vector<IdMapping>& uid_mappings) {
+  if (uid_mappings.empty() || process.terminal) return;
+  const auto owner = ToHostId(uid_mappings, process.user.uid);
+  if (owner) GiveIoTo(io, *owner);
+}
+
 // The parent writes to a child that may be dead.
 class IgnorePipeSignal {
  public:
@@ -230,6 +245,9 @@ class IgnorePipeSignal {
 
 StatusOr<Born> BearInit(const InitRequest& request) {
   const IgnorePipeSignal ignore;
+  if (request.spec.process) {
+    GiveIo(request.io, *request.spec.process, request.spec.linux.uid_mappings);
+  }
   ASSIGN_OR_RETURN(const NamespacePlan plan,
                    PlanNamespaces(request.spec.linux));
   ASSIGN_OR_RETURN(Born born, CloneInit(request, plan));
@@ -243,6 +261,7 @@ StatusOr<Born> BearInit(const InitRequest& request) {
 
 StatusOr<Born> BearExec(const ExecRequest& request) {
   const IgnorePipeSignal ignore;
+  GiveIo(request.io, request.process, request.uid_mappings);
   ASSIGN_OR_RETURN(auto ends, Handshake::Pair());
   ASSIGN_OR_RETURN(
       auto pid_namespace,

@@ -27,7 +27,8 @@ struct InitRequest {
   std::string id;
   const Spec& spec;
   const MountPlan& mounts;
-  std::string rootfs;  // absolute
+  std::vector<UniqueFd>& mapped_sources;  // taken by the init's copy
+  std::string rootfs;                     // absolute
   const ProcessIo& io;
   const SeccompFilter* filter = nullptr;
   Cgroup& cgroup;
@@ -72,6 +73,8 @@ struct ExecRequest {
   int init_pidfd = -1;  // whose namespaces are joined
   int namespaces = 0;   // CLONE_NEW* flags, all that the init has
   bool user_namespace = false;
+  // Of the container's user namespace, as far as they are known.
+  const std::vector<IdMapping>& uid_mappings;
 };
 
 // One more process in the namespaces of an init; returns when it has been

@@ -193,8 +193,9 @@ Status RunInit(const InitRequest& request, const NamespacePlan& plan,
     ASSIGN_OR_RETURN(label, OpenExecLabel(*process));
   }
   RETURN_IF_ERROR(SetSysctls(request.spec.linux.sysctl));
-  ASSIGN_OR_RETURN(Rootfs rootfs, Rootfs::Open(request.mounts, request.rootfs,
-                                               plan.has_user()));
+  ASSIGN_OR_RETURN(Rootfs rootfs,
+                   Rootfs::Open(request.mounts, request.rootfs, plan.has_user(),
+                                request.mapped_sources));
   if (plan.has_user()) RETURN_IF_ERROR(BecomeNamespaceRoot());
   if (!request.io.no_new_keyring) {
     RETURN_IF_ERROR(JoinSessionKeyring("_ses." + request.id));

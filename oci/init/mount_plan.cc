@@ -146,12 +146,8 @@ Status CheckOptions(const MountSpec& mount, const MountOptions& options,
                     bool bind) {
   const std::string where = "mount " + Quoted(mount.destination) + ": ";
   if (options.remount) return Unimplemented(where + "option \"remount\"");
-  if (options.id_mapped || !mount.uid_mappings.empty() ||
-      !mount.gid_mappings.empty()) {
-    if (!bind) {
-      return InvalidArgument(where + "id mappings need a bind mount");
-    }
-    return Unimplemented(where + "id-mapped mounts");
+  if (!bind && (options.id_mapped || !mount.uid_mappings.empty())) {
+    return InvalidArgument(where + "id mappings need a bind mount");
   }
   if (bind && !options.data.empty()) {
     return InvalidArgument(where + "option " + Quoted(options.data.front()) +
@@ -159,6 +155,35 @@ Status CheckOptions(const MountSpec& mount, const MountOptions& options,
   }
   if (options.copy_up && mount.type != "tmpfs") {
     return InvalidArgument(where + "tmpcopyup needs tmpfs");
+  }
+  return OkStatus();
+}
+
+std::vector<IdRange> RangesOf(const std::vector<IdMapping>& mappings) {
+  std::vector<IdRange> ranges;
+  for (const IdMapping& m : mappings) {
+    ranges.push_back({m.container_id, m.host_id, m.size});
+  }
+  return ranges;
+}
+
+// The mount's own lines or, asked for by "idmap" alone, the container's.
+Status PlanIds(const Spec& spec, const MountSpec& mount, MountStep& step) {
+  if (!mount.uid_mappings.empty()) {
+    step.id_maps = {RangesOf(mount.uid_mappings), RangesOf(mount.gid_mappings)};
+    return OkStatus();
+  }
+  if (!step.options.id_mapped) return OkStatus();
+  const NamespaceSpec* user = spec.linux.Find(NamespaceType::kUser);
+  if (user == nullptr) {
+    return InvalidArgument("mount " + Quoted(mount.destination) +
+                           ": idmap without mappings or a user namespace");
+  }
+  if (user->path.empty()) {
+    step.id_maps = {RangesOf(spec.linux.uid_mappings),
+                    RangesOf(spec.linux.gid_mappings)};
+  } else {
+    step.id_namespace = user->path;
   }
   return OkStatus();
 }
@@ -184,6 +209,7 @@ Status PlanMount(const Spec& spec, const MountSpec& mount,
     step.kind = MountStep::Kind::kBind;
     step.options.bind = true;
     step.source = AbsoluteSource(mount.source, host.bundle);
+    RETURN_IF_ERROR(PlanIds(spec, mount, step));
     plan.steps.push_back(step);
     return OkStatus();
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/sys/id_mapped.h"
 #include "base/sys/mount_options.h"
 #include "oci/cgroup/cgroup_host.h"
 #include "oci/spec/spec.h"
@@ -37,6 +38,12 @@ struct MountStep {
   // Made read-only when all is in place: a tmpfs that is still to be filled.
   bool seal_last = false;
 
+  // kBind: the ids that the mount shows, if any are mapped: by these lines, or
+  // as in the user namespace at this path.
+  IdMaps id_maps;
+  std::string id_namespace;
+
+  bool maps_ids() const { return !id_maps.empty() || !id_namespace.empty(); }
   bool operator==(const MountStep&) const = default;
 };
 

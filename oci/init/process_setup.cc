@@ -22,6 +22,14 @@ bool MayChangeOwner(const struct stat& st) {
          major(st.st_rdev) <= 143;
 }
 
+void GiveTo(int fd, uid_t owner) {
+  struct stat st;
+  if (fstat(fd, &st) != 0 || st.st_uid == owner || !MayChangeOwner(st)) return;
+  // Refused (EROFS, EPERM in a user namespace): the streams still work, only
+  // /dev/stdout cannot be opened again.
+  (void)!fchown(fd, owner, static_cast<gid_t>(-1));
+}
+
 Status Load(const SeccompFilter* filter) {
   return filter == nullptr ? OkStatus() : LoadSeccomp(*filter);
 }
@@ -47,15 +55,12 @@ Status TakeStdio(const ProcessIo& io) {
 }
 
 void GiveStdioTo(uid_t owner) {
-  for (int fd = 0; fd < 3; ++fd) {
-    struct stat st;
-    if (fstat(fd, &st) != 0 || st.st_uid == owner || !MayChangeOwner(st)) {
-      continue;
-    }
-    // Refused (EROFS, EPERM in a user namespace): the streams still work,
-    // only /dev/stdout cannot be opened again.
-    (void)!fchown(fd, owner, static_cast<gid_t>(-1));
-  }
+  for (int fd = 0; fd < 3; ++fd) GiveTo(fd, owner);
+}
+
+void GiveIoTo(const ProcessIo& io, uid_t owner) {
+  const int fds[] = {io.stdin_fd, io.stdout_fd, io.stderr_fd};
+  for (int fd = 0; fd < 3; ++fd) GiveTo(fds[fd] >= 0 ? fds[fd] : fd, owner);
 }
 
 StatusOr<Program> PrepareProcess(const ProcessSpec& process,

@@ -28,6 +28,9 @@ struct Program {
 // host's /dev/null).
 Status TakeStdio(const ProcessIo& io);
 void GiveStdioTo(uid_t owner);
+// The same for fds that are not in place yet, by a runtime that may do it: a
+// process in a user namespace may not. `owner` is the host's id.
+void GiveIoTo(const ProcessIo& io, uid_t owner);
 
 // Limits, umask, no_new_privs, the filter if it needs privilege, directory,
 // ids, capabilities; then looks the program up. The caller is still itself if

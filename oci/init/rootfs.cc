@@ -4,15 +4,18 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/fs/copy_tree.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/sys/mount.h"
+#include "base/sys/namespace.h"
 
 namespace berth::oci {
 namespace {
@@ -70,8 +73,39 @@ Status MakeParentPrivate(const std::string& path) {
 Rootfs::Rootfs(const MountPlan& plan, UniqueFd tree, const std::string& path)
     : plan_(plan), root_(std::move(tree)), path_(path) {}
 
+StatusOr<std::vector<UniqueFd>> OpenMappedSources(const MountPlan& plan) {
+  std::vector<UniqueFd> sources(plan.steps.size());
+  // Most often all of them are mapped alike.
+  UniqueFd user;
+  const MountStep* maker = nullptr;
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const MountStep& step = plan.steps[i];
+    if (!step.maps_ids()) continue;
+    const std::string doing = "mount " + Quoted(step.target);
+    if (maker == nullptr || maker->id_maps != step.id_maps ||
+        maker->id_namespace != step.id_namespace) {
+      ASSIGN_OR_RETURN_AS(user,
+                          step.id_maps.empty()
+                              ? OpenNamespace(step.id_namespace, CLONE_NEWUSER)
+                              : MakeUserNamespace(step.id_maps),
+                          doing);
+      maker = &step;
+    }
+    ASSIGN_OR_RETURN_AS(
+        sources[i],
+        CloneMappedMount(step.source, step.options.recursive, user.get(),
+                         step.options.id_mapped_tree),
+        doing);
+    // As if it had been copied after the namespace was made.
+    RETURN_IF_ERROR_AS(
+        SetPropagation(sources[i].get(), plan.initial_propagation), doing);
+  }
+  return sources;
+}
+
 StatusOr<Rootfs> Rootfs::Open(const MountPlan& plan, const std::string& path,
-                              bool user_namespace) {
+                              bool user_namespace,
+                              std::vector<UniqueFd>& mapped) {
   if (mount(nullptr, "/", nullptr, plan.initial_propagation, nullptr) != 0) {
     return Errno(errno, "set propagation of the host's root");
   }
@@ -87,14 +121,17 @@ StatusOr<Rootfs> Rootfs::Open(const MountPlan& plan, const std::string& path,
     return Errno(errno, "mount the root file system on " + Quoted(path));
   }
   Rootfs rootfs(plan, std::move(tree), path);
-  RETURN_IF_ERROR(rootfs.OpenSources(user_namespace));
+  RETURN_IF_ERROR(rootfs.OpenSources(user_namespace, mapped));
   return rootfs;
 }
 
-Status Rootfs::OpenSources(bool user_namespace) {
-  for (const MountStep& step : plan_.steps) {
+Status Rootfs::OpenSources(bool user_namespace, std::vector<UniqueFd>& mapped) {
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    const MountStep& step = plan_.steps[i];
     UniqueFd source;
-    if (step.kind == MountStep::Kind::kBind) {
+    if (step.maps_ids()) {
+      source = std::move(mapped[i]);
+    } else if (step.kind == MountStep::Kind::kBind) {
       auto tree = CloneMount(AT_FDCWD, step.source, step.options.recursive);
       if (tree.ok()) {
         source = *std::move(tree);
@@ -166,9 +203,20 @@ Status Rootfs::ApplyFilesystem(const MountStep& step) {
     }
   }
   ASSIGN_OR_RETURN(UniqueFd mount, std::move(made));
+  if (step.options.copy_up) RETURN_IF_ERROR(CopyUp(step, mount));
   RETURN_IF_ERROR(Attach(step, mount, true));
   if (step.seal_last) unsealed_.push_back(std::move(mount));
   return OkStatus();
+}
+
+// tmpcopyup: the new file system begins with what it will hide.
+Status Rootfs::CopyUp(const MountStep& step, const UniqueFd& mount) {
+  const auto from = root_.Open(step.target, O_RDONLY | O_DIRECTORY);
+  if (IsNotFound(from.status())) return OkStatus();
+  RETURN_IF_ERROR(from.status());
+  ASSIGN_OR_RETURN(const UniqueFd to,
+                   OpenFileAt(mount.get(), ".", O_RDONLY | O_DIRECTORY));
+  return CopyTree(from->get(), to.get());
 }
 
 Status Rootfs::ApplyBind(const MountStep& step, const UniqueFd& tree) {

@@ -12,6 +12,11 @@
 
 namespace berth::oci {
 
+// The sources of those mounts whose ids are mapped, by step; invalid for the
+// others. For the runtime itself, before any namespace is entered: the kernel
+// lets only the owner of a file system map its ids.
+StatusOr<std::vector<UniqueFd>> OpenMappedSources(const MountPlan& plan);
+
 // The root file system of a container in the making: carries a MountPlan out,
 // in the new process, in its new mount namespace. Steps, in this order:
 //
@@ -30,8 +35,10 @@ class Rootfs {
  public:
   // `path` is the directory of the host; the plan must outlive the object.
   // `user_namespace`: device nodes are bound from the host, not made.
+  // `mapped`: of OpenMappedSources, and taken.
   static StatusOr<Rootfs> Open(const MountPlan& plan, const std::string& path,
-                               bool user_namespace);
+                               bool user_namespace,
+                               std::vector<UniqueFd>& mapped);
 
   Status Build();
   // Makes the slave of the container's terminal /dev/console.
@@ -44,9 +51,10 @@ class Rootfs {
  private:
   Rootfs(const MountPlan& plan, UniqueFd tree, const std::string& path);
 
-  Status OpenSources(bool user_namespace);
+  Status OpenSources(bool user_namespace, std::vector<UniqueFd>& mapped);
   Status Apply(size_t index, const MountStep& step);
   Status ApplyFilesystem(const MountStep& step);
+  Status CopyUp(const MountStep& step, const UniqueFd& mount);
   Status ApplyBind(const MountStep& step, const UniqueFd& tree);
   Status Attach(const MountStep& step, const UniqueFd& mount, bool directory);
   StatusOr<UniqueFd> OpenTarget(const MountStep& step, bool directory);

@@ -92,6 +92,18 @@ Status CheckHooks(const Hooks& hooks) {
   return CheckHookList("poststop", hooks.poststop);
 }
 
+Status CheckIdMap(const std::string& where,
+                  const std::vector<IdMapping>& mappings) {
+  if (mappings.size() > kMaxMappings) {
+    return InvalidArgument(where + ": more than " +
+                           std::to_string(kMaxMappings) + " lines");
+  }
+  for (const IdMapping& mapping : mappings) {
+    if (mapping.size == 0) return InvalidArgument(where + ": size 0");
+  }
+  return OkStatus();
+}
+
 Status CheckMounts(const std::vector<MountSpec>& mounts) {
   for (size_t i = 0; i < mounts.size(); ++i) {
     const MountSpec& mount = mounts[i];
@@ -103,6 +115,8 @@ Status CheckMounts(const std::vector<MountSpec>& mounts) {
     if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) {
       return InvalidArgument(where + " maps user ids or group ids, not both");
     }
+    RETURN_IF_ERROR(CheckIdMap(where + ".uidMappings", mount.uid_mappings));
+    RETURN_IF_ERROR(CheckIdMap(where + ".gidMappings", mount.gid_mappings));
   }
   return OkStatus();
 }
@@ -140,23 +154,13 @@ Status CheckMappings(const Linux& linux) {
     if (!any) return OkStatus();
     return InvalidArgument("linux.uidMappings without a user namespace");
   }
-  if (!user->path.empty()) return OkStatus();
-  if (linux.uid_mappings.empty() || linux.gid_mappings.empty()) {
+  if (user->path.empty() &&
+      (linux.uid_mappings.empty() || linux.gid_mappings.empty())) {
     return InvalidArgument(
         "a new user namespace needs linux.uidMappings and gidMappings");
   }
-  for (const auto* list : {&linux.uid_mappings, &linux.gid_mappings}) {
-    if (list->size() > kMaxMappings) {
-      return InvalidArgument("more than " + std::to_string(kMaxMappings) +
-                             " lines of id mappings");
-    }
-    for (const IdMapping& mapping : *list) {
-      if (mapping.size == 0) {
-        return InvalidArgument("an id mapping of size 0");
-      }
-    }
-  }
-  return OkStatus();
+  RETURN_IF_ERROR(CheckIdMap("linux.uidMappings", linux.uid_mappings));
+  return CheckIdMap("linux.gidMappings", linux.gid_mappings);
 }
 
 Status CheckDevicesAndPaths(const Linux& linux) {

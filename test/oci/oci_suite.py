@@ -12,6 +12,7 @@ import unittest
 
 from cases_attack import ProgramFile  # noqa: F401
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
+from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
 from cases_world import (Limits, Namespaces, Root, Seccomp,  # noqa: F401
                          UserNamespace)

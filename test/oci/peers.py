@@ -19,6 +19,10 @@ PEERS = {
         "UserNamespace.test_joined_by_path": "1.1 wants mappings as well",
         "UserNamespace.test_mappings_without_the_namespace_are_refused":
             "1.1 ignores them",
+        "Mounts.test_copy_needs_a_tmpfs": "1.1 ignores it",
+        "Mounts.test_map_of_nothing_is_refused": "1.1 ignores it",
+        "Mounts.test_mapped_ids": "1.1 maps none",
+        "Mounts.test_mapped_to_the_containers_namespace": "1.1 maps none",
     },
     "crun": {
         "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
