@@ -11,6 +11,7 @@
 #include "base/fs/host_paths.h"
 #include "base/store/metadata_store.h"
 #include "base/strings.h"
+#include "base/sys/id_mapped.h"
 #include "cni/cni_network.h"
 #include "cni/config_list.h"
 #include "cri/image_service.h"
@@ -194,10 +195,11 @@ class Daemon::Parts {
 
   static cri::RuntimeFacts RuntimeFactsOf(const Config& config) {
     const bool setattr = HasMountSetattr();
+    const bool mapped = ProbeMappedOverlay(config.root()).ok();
     return {.version = kVersion,
             .handlers = HandlerNames(config),
             .recursive_read_only_mounts = setattr,
-            .user_namespaces = setattr,
+            .user_namespaces = mapped,
             .systemd_cgroup = false,
             .root = config.root(),
             .state = config.state(),

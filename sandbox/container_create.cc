@@ -64,7 +64,7 @@ Status MakeContainer(Core& core, const SandboxId& in,
                RemoveTree(core.paths.ContainerRoot(id.str())));
   });
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
-                   MountImages(core, container));
+                   MountImages(core, *sandbox, container));
   RETURN_IF_ERROR(MakeVolumes(core, container, rootfs));
   RETURN_IF_ERROR(Failpoint("container.create.volumes"));
 

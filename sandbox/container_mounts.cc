@@ -14,9 +14,11 @@
 #include "base/fs/copy_tree.h"
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
+#include "base/sys/id_mapped.h"
 #include "base/sys/mount.h"
 #include "sandbox/container_end.h"
 #include "sandbox/record/files.h"
+#include "sandbox/spec/id_maps.h"
 #include "sandbox/spec/mounts.h"
 
 namespace berth::sandbox {
@@ -109,7 +111,15 @@ StatusOr<image::Rootfs> AcquireRootfs(Core& core,
                                            : image::Persistence::kDurable);
 }
 
+void MapIds(const SandboxRecord& sandbox, std::vector<::berth::Mount>& mounts) {
+  const auto words = IdMapOptions(IdMapsOf(sandbox.config()));
+  for (::berth::Mount& mount : mounts) {
+    mount.options.insert(mount.options.end(), words.begin(), words.end());
+  }
+}
+
 StatusOr<std::vector<std::string>> MountImages(Core& core,
+                                               const SandboxRecord& sandbox,
                                                ContainerRecord& container) {
   std::vector<std::string> roots;
   container.clear_image_mount_keys();
@@ -121,8 +131,9 @@ StatusOr<std::vector<std::string>> MountImages(Core& core,
     const std::string key = container.id() + "-image" + std::to_string(index);
     container.add_image_mount_keys(key);
     ASSIGN_OR_RETURN_AS(
-        const image::Rootfs rootfs,
+        image::Rootfs rootfs,
         core.parts.images.AcquireReadOnly(mount.image_id(), key), what);
+    MapIds(sandbox, rootfs.mounts);
     roots.push_back(ImageRoot(core, container.id(), index));
     RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));
     RETURN_IF_ERROR_AS(MountRootfs(rootfs, roots.back()), what);

@@ -19,10 +19,14 @@ namespace berth::sandbox {
 StatusOr<image::Rootfs> AcquireRootfs(Core& core,
                                       const ContainerRecord& container);
 
+// What mounts of an image show belongs to the sandbox's user namespace.
+void MapIds(const SandboxRecord& sandbox, std::vector<::berth::Mount>& mounts);
+
 // Mounts the container's image mounts below its state directory (again, if
 // they are there already: the same), and notes their keys in the record.
 // Returns the directories, in the order of the image mounts.
 StatusOr<std::vector<std::string>> MountImages(Core& core,
+                                               const SandboxRecord& sandbox,
                                                ContainerRecord& container);
 // OK if there are none. Their keys stay acquired.
 Status UnmountImages(Core& core, const ContainerRecord& container);

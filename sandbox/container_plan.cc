@@ -140,8 +140,8 @@ StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
                     {}};
   ASSIGN_OR_RETURN(const HostMounts host_mounts,
                    HostMounts::Read(core.paths.proc));
-  ASSIGN_OR_RETURN(inputs.mounts,
-                   RequestedMounts(container, image_roots, host_mounts));
+  ASSIGN_OR_RETURN(inputs.mounts, RequestedMounts(sandbox, container,
+                                                  image_roots, host_mounts));
   ASSIGN_OR_RETURN(inputs.devices, Devices(core, sandbox, config));
   ASSIGN_OR_RETURN(inputs.target_pid_namespace,
                    TargetPidNamespace(core, sandbox, config, started));

@@ -29,7 +29,7 @@ StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
   const std::string bundle = core.paths.ContainerState(container.id());
   RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0711));
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
-                   MountImages(core, container));
+                   MountImages(core, sandbox, container));
   ASSIGN_OR_RETURN(const oci::Spec spec, PlanContainer(core, sandbox, container,
                                                        rootfs, image_roots));
   RETURN_IF_ERROR(
@@ -41,6 +41,7 @@ StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
   task.id = container.id();
   task.bundle = bundle;
   task.rootfs = std::move(rootfs.mounts);
+  MapIds(sandbox, task.rootfs);
   ASSIGN_OR_RETURN(task.stdio, PlanStdio(core, sandbox, container));
   container.set_bundle(bundle);
   return task;

@@ -109,6 +109,11 @@ StatusOr<SandboxId> SandboxManager::Create(const Context&,
   const std::string& name = config.metadata().name();
   RETURN_IF_ERROR_AS(CheckSandboxConfig(config),
                      "create sandbox " + Quoted(name));
+  if (config.namespaces().uid_mappings_size() > 0) {
+    RETURN_IF_ERROR_AS(
+        core.host.user_namespaces,
+        "create sandbox " + Quoted(name) + ": namespaces.uid_mappings");
+  }
   if (core.settings.runtimes.count(config.runtime_handler()) == 0) {
     return InvalidArgument("runtime_handler " +
                            Quoted(config.runtime_handler()) +

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "base/sys/id_mapped.h"
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
 #include "sandbox/record/files.h"
@@ -35,6 +36,12 @@ oci::CgroupHost DetectCgroups(const HostPaths& paths) {
   return host.ok() ? *std::move(host) : oci::CgroupHost();
 }
 
+HostFacts DetectHost(const HostPaths& paths, const oci::CgroupHost& cgroups) {
+  HostFacts facts = HostFacts::Detect(paths.proc, paths.sys, cgroups);
+  facts.user_namespaces = ProbeMappedOverlay(paths.root);
+  return facts;
+}
+
 }  // namespace
 
 World::Core::Core(Settings all_settings, Parts all_parts)
@@ -43,7 +50,7 @@ World::Core::Core(Settings all_settings, Parts all_parts)
       paths(PathsOf(settings)),
       boot_id(ReadBootId(paths)),
       cgroups(DetectCgroups(paths)),
-      host(HostFacts::Detect(paths.proc, paths.sys, cgroups)),
+      host(DetectHost(paths, cgroups)),
       records(parts.store, inventory),
       shims([this](const std::string& id,
                    const std::shared_ptr<shim::Shim>& shim) {

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,9 +19,11 @@
 #include "absl/cleanup/cleanup.h"
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/sys/id_mapped.h"
 #include "base/sys/mount.h"
 #include "base/sys/namespace.h"
 #include "sandbox/record/files.h"
+#include "sandbox/spec/id_maps.h"
 
 namespace berth::sandbox {
 namespace {
@@ -57,7 +60,44 @@ struct Settings {
   std::string hostname;    // empty: not ours to set
   std::string domainname;  // the same
   std::vector<std::pair<std::string, std::string>> sysctls;  // file -> value
+  // The root of the user namespace that they belong to, on the host.
+  std::optional<uint32_t> root_uid, root_gid;
 };
+
+Status SetSysctl(const std::string& file, const std::string& value) {
+  const UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return Errno(errno, "open sysctl " + Quoted(file));
+  // One write: the kernel takes it whole or not at all (CVE-2022-0811).
+  if (write(fd.get(), value.data(), value.size()) < 0) {
+    return Errno(errno,
+                 "write " + Quoted(value) + " to sysctl " + Quoted(file));
+  }
+  return OkStatus();
+}
+
+// Those of the network ask for a capability, those of ipc for the root of
+// their user namespace, and no capability helps.
+Status SetSysctls(const Settings& settings) {
+  std::vector<std::pair<std::string, std::string>> refused;
+  for (const auto& [file, value] : settings.sysctls) {
+    const Status set = SetSysctl(file, value);
+    if (ErrnoOf(set) != EACCES || !settings.root_uid || !settings.root_gid) {
+      RETURN_IF_ERROR(set);
+    } else {
+      refused.emplace_back(file, value);
+    }
+  }
+  if (refused.empty()) return OkStatus();
+  // Of this thread only, which has nothing else to do.
+  if (syscall(SYS_setresgid, -1, *settings.root_gid, -1) != 0 ||
+      syscall(SYS_setresuid, -1, *settings.root_uid, -1) != 0) {
+    return Errno(errno, "become root of the user namespace");
+  }
+  for (const auto& [file, value] : refused) {
+    RETURN_IF_ERROR(SetSysctl(file, value));
+  }
+  return OkStatus();
+}
 
 // Runs with the namespaces as the calling thread's own.
 Status Configure(const Settings& settings) {
@@ -70,16 +110,7 @@ Status Configure(const Settings& settings) {
           0) {
     return Errno(errno, "set domain name " + Quoted(settings.domainname));
   }
-  for (const auto& [file, value] : settings.sysctls) {
-    const UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!fd.valid()) return Errno(errno, "open sysctl " + Quoted(file));
-    // One write: the kernel takes it whole or not at all (CVE-2022-0811).
-    if (write(fd.get(), value.data(), value.size()) < 0) {
-      return Errno(errno,
-                   "write " + Quoted(value) + " to sysctl " + Quoted(file));
-    }
-  }
-  return OkStatus();
+  return SetSysctls(settings);
 }
 
 // Without a user namespace a thread can have namespaces of its own: makes,
@@ -101,17 +132,6 @@ Status MakeInThread(const std::vector<Pin>& pins, const Settings& settings) {
   });
   inside.join();
   return result;
-}
-
-std::string MapText(
-    const google::protobuf::RepeatedPtrField<state::v1::IdMapping>& mappings) {
-  std::string text;
-  for (const auto& line : mappings) {
-    text += std::to_string(line.container_id()) + " " +
-            std::to_string(line.host_id()) + " " + std::to_string(line.size()) +
-            "\n";
-  }
-  return text;
 }
 
 // A child that does nothing but be in new namespaces. Only system calls after
@@ -139,11 +159,9 @@ Status MakeInChild(const std::vector<Pin>& pins, const Settings& settings,
     }
   };
   const std::string proc = "/proc/" + std::to_string(child);
-  const auto& options = sandbox.config().namespaces();
-  RETURN_IF_ERROR(
-      WriteSmallFile(proc + "/uid_map", MapText(options.uid_mappings()), 0));
-  RETURN_IF_ERROR(
-      WriteSmallFile(proc + "/gid_map", MapText(options.gid_mappings()), 0));
+  const IdMaps maps = IdMapsOf(sandbox.config());
+  RETURN_IF_ERROR(WriteSmallFile(proc + "/uid_map", IdMapText(maps.uids), 0));
+  RETURN_IF_ERROR(WriteSmallFile(proc + "/gid_map", IdMapText(maps.gids), 0));
   Status result;
   std::thread inside([&] {
     result = [&]() -> Status {
@@ -202,6 +220,11 @@ Status Namespaces::Acquire(const Context&, SandboxRecord& sandbox) {
                      SysctlFile(name, OwnNetwork(sandbox), OwnIpc(sandbox),
                                 OwnUts(sandbox)));
     settings.sysctls.emplace_back(paths_.proc + "/sys/" + file, value);
+  }
+  if (user) {
+    const IdMaps maps = IdMapsOf(sandbox.config());
+    settings.root_uid = OutsideId(maps.uids, 0);
+    settings.root_gid = OutsideId(maps.gids, 0);
   }
   if (!pins.empty()) {
     RETURN_IF_ERROR(user ? MakeInChild(pins, settings, sandbox)

@@ -8,9 +8,11 @@
 
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/sys/id_mapped.h"
 #include "base/sys/mount.h"
 #include "base/unique_fd.h"
 #include "sandbox/record/files.h"
+#include "sandbox/spec/id_maps.h"
 
 namespace berth::sandbox {
 namespace {
@@ -58,6 +60,27 @@ Status WriteFiles(const SandboxRecord& sandbox) {
   return WriteSmallFile(root + "/hosts", HostFile("/etc/hosts"), 0644);
 }
 
+// To the root of the sandbox's user namespace, if it has one.
+Status GiveToNamespace(const SandboxRecord& sandbox) {
+  const IdMaps maps = IdMapsOf(sandbox.config());
+  if (maps.empty()) return OkStatus();
+  const auto uid = OutsideId(maps.uids, 0);
+  const auto gid = OutsideId(maps.gids, 0);
+  if (!uid || !gid) {
+    return InvalidArgument("namespaces.uid_mappings: no root in them");
+  }
+  const std::string& root = sandbox.directory().root_path();
+  std::vector<std::string> paths = {root + "/hostname", root + "/resolv.conf",
+                                    root + "/hosts"};
+  if (OwnIpc(sandbox)) paths.push_back(sandbox.directory().shm_path());
+  for (const std::string& path : paths) {
+    if (lchown(path.c_str(), *uid, *gid) != 0) {
+      return Errno(errno, "chown " + Quoted(path));
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Status StateDirectory::Acquire(const Context&, SandboxRecord& sandbox) {
@@ -71,6 +94,7 @@ Status StateDirectory::Acquire(const Context&, SandboxRecord& sandbox) {
     RETURN_IF_ERROR(MountShm(sandbox));
   }
   RETURN_IF_ERROR(WriteFiles(sandbox));
+  RETURN_IF_ERROR(GiveToNamespace(sandbox));
   return Failpoint("sandbox.start.directory");
 }
 

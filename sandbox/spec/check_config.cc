@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/strings.h"
+#include "sandbox/spec/id_maps.h"
 #include "sandbox/spec/security.h"
 
 namespace berth::sandbox {
@@ -54,8 +55,15 @@ Status CheckNamespaces(const NamespaceOptions& options) {
       options.pid() == NAMESPACE_MODE_NONE) {
     return InvalidArgument("namespaces.pid: TARGET or NONE for a sandbox");
   }
-  if (options.uid_mappings_size() > 0 || options.gid_mappings_size() > 0) {
-    return Unimplemented("namespaces.uid_mappings: user namespaces");
+  if ((options.uid_mappings_size() > 0) != (options.gid_mappings_size() > 0)) {
+    return InvalidArgument(
+        "namespaces: uid_mappings or gid_mappings, not both");
+  }
+  // Its /sys and its sysctls would be the host's.
+  if (options.uid_mappings_size() > 0 &&
+      options.network() == NAMESPACE_MODE_NODE) {
+    return Unimplemented(
+        "namespaces.uid_mappings: a user namespace in the host's network");
   }
   return OkStatus();
 }
@@ -117,7 +125,13 @@ Status CheckContainerNamespaces(const ContainerConfig& config,
   using namespace ::berth::state::v1;
   const auto& own = config.security().namespaces();
   if (own.uid_mappings_size() > 0 || own.gid_mappings_size() > 0) {
-    return Unimplemented("namespaces.uid_mappings: user namespaces");
+    // All containers of a sandbox are in its user namespace.
+    SandboxConfig same;
+    *same.mutable_namespaces() = own;
+    if (IdMapsOf(same) != IdMapsOf(sandbox)) {
+      return InvalidArgument(
+          "namespaces.uid_mappings: not those of the sandbox");
+    }
   }
   if (own.pid() == NAMESPACE_MODE_TARGET && own.target_id().empty()) {
     return InvalidArgument("namespaces.target_id: missing");

@@ -249,7 +249,8 @@ bool HostMounts::IsSharedOrSlave(const std::string& path) const {
   return entry != nullptr && (entry->shared || entry->slave);
 }
 
-StatusOr<MountPlan> RequestedMounts(const ContainerRecord& container,
+StatusOr<MountPlan> RequestedMounts(const SandboxRecord& sandbox,
+                                    const ContainerRecord& container,
                                     const std::vector<std::string>& image_roots,
                                     const HostMounts& host) {
   MountPlan plan;
@@ -273,10 +274,15 @@ StatusOr<MountPlan> RequestedMounts(const ContainerRecord& container,
       plan.mounts.push_back(std::move(spec));
     }
   }
+  const auto& options = sandbox.config().namespaces();
   for (const auto& volume : container.image_volumes()) {
-    plan.mounts.push_back(Make(CleanPath(volume.container_path()).c_str(),
-                               "bind", volume.host_path(),
-                               {"rbind", "rprivate", "rw"}));
+    oci::MountSpec spec =
+        Make(CleanPath(volume.container_path()).c_str(), "bind",
+             volume.host_path(), {"rbind", "rprivate", "rw"});
+    // The disk has the image's owners.
+    spec.uid_mappings = ToOci(options.uid_mappings());
+    spec.gid_mappings = ToOci(options.gid_mappings());
+    plan.mounts.push_back(std::move(spec));
   }
   return plan;
 }

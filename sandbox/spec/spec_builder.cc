@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "base/sys/id_mapped.h"
 #include "sandbox/record/files.h"
+#include "sandbox/spec/id_maps.h"
 #include "sandbox/spec/limits.h"
 #include "sandbox/spec/security.h"
 
@@ -128,6 +130,26 @@ StatusOr<oci::ProcessSpec> Process(const SpecInputs& in) {
   return process;
 }
 
+std::vector<oci::IdMapping> MappingsOf(const std::vector<IdRange>& ranges) {
+  std::vector<oci::IdMapping> mappings;
+  for (const IdRange& range : ranges) {
+    mappings.push_back({range.inside, range.outside, range.size});
+  }
+  return mappings;
+}
+
+// The host's own labels are not changed here. Without SELinux there are none:
+// then the wish means nothing, as to the peers.
+Status CheckRelabel(const SpecInputs& in) {
+  if (!in.host.selinux) return OkStatus();
+  for (const auto& mount : in.container.config().mounts()) {
+    if (!mount.selinux_relabel()) continue;
+    return Unimplemented("mount selinux_relabel (docker's :z and :Z) of " +
+                         Quoted(mount.container_path()));
+  }
+  return OkStatus();
+}
+
 // Joins `path`, or is new, or (with kNone) stays the host's.
 void AddNamespace(oci::Linux& linux, oci::NamespaceType type,
                   const std::string& path) {
@@ -167,6 +189,9 @@ Status AddNamespaces(const SpecInputs& in, oci::Linux& linux) {
   AddNamespace(linux, NamespaceType::kMount, "");
   if (!shared.user().empty()) {
     AddNamespace(linux, NamespaceType::kUser, shared.user());
+    const IdMaps maps = IdMapsOf(in.sandbox.config());
+    linux.uid_mappings = MappingsOf(maps.uids);
+    linux.gid_mappings = MappingsOf(maps.gids);
   }
   RETURN_IF_ERROR(AddPidNamespace(in, linux));
   if (!shared.network().empty()) {
@@ -283,6 +308,7 @@ HostFacts HostFacts::Detect(const std::string& proc, const std::string& sys,
 }
 
 StatusOr<oci::Spec> BuildSpec(const SpecInputs& in) {
+  RETURN_IF_ERROR(CheckRelabel(in));
   oci::Spec spec;
   spec.oci_version = "1.1.0";
   ASSIGN_OR_RETURN(oci::ProcessSpec process, Process(in));

@@ -22,6 +22,8 @@ struct HostFacts {
   // That a container can be given: the kernel's, within our bounding set.
   std::vector<std::string> capabilities;
   bool selinux = false;
+  // That root file systems can be mapped to user namespaces, or why not.
+  Status user_namespaces = Unimplemented("user namespaces");
   bool apparmor = false;
   // Without CAP_SYS_RESOURCE a process cannot get below its parent's.
   int min_oom_score_adj = -1000;

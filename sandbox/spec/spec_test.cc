@@ -159,20 +159,21 @@ TEST(RequestedMountsTest, FollowsLinksMakesDirectoriesChecksPropagation) {
   auto& mount = *container.mutable_config()->add_mounts();
   mount.set_container_path("/in");
   mount.set_host_path(dir.Path("link"));
-  ASSERT_OK_AND_ASSIGN(MountPlan plan, RequestedMounts(container, {}, host));
+  ASSERT_OK_AND_ASSIGN(MountPlan plan,
+                       RequestedMounts({}, container, {}, host));
   EXPECT_EQ(plan.mounts[0].source, dir.Path("real"));
   EXPECT_THAT(plan.mounts[0].options, ElementsAre("rbind", "rprivate", "rw"));
   mount.set_host_path(dir.Path("new/below"));
-  ASSERT_OK(RequestedMounts(container, {}, host));
+  ASSERT_OK(RequestedMounts({}, container, {}, host));
   EXPECT_TRUE(dir.Exists("new/below"));
   mount.set_propagation(MOUNT_PROPAGATION_BIDIRECTIONAL);
-  EXPECT_THAT(RequestedMounts(container, {}, host),
+  EXPECT_THAT(RequestedMounts({}, container, {}, host),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("shared")));
   const HostMounts shared("1 0 8:1 / / rw shared:1 - ext4 /dev/sda rw\n");
-  EXPECT_EQ(RequestedMounts(container, {}, shared)->rootfs_propagation,
+  EXPECT_EQ(RequestedMounts({}, container, {}, shared)->rootfs_propagation,
             "rshared");
   mount.set_recursive_readonly(true);
-  EXPECT_THAT(RequestedMounts(container, {}, shared),
+  EXPECT_THAT(RequestedMounts({}, container, {}, shared),
               StatusIs(StatusCode::kInvalidArgument));
 }
 
@@ -187,14 +188,14 @@ TEST(ImageMountTest, StaysInsideTheImage) {
   mount.set_container_path("/in");
   mount.set_image_sub_path("sub");
   const std::vector<std::string> roots = {dir.Path("image")};
-  EXPECT_THAT(RequestedMounts(container, roots, host),
+  EXPECT_THAT(RequestedMounts({}, container, roots, host),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("readonly")));
   mount.set_readonly(true);
-  EXPECT_EQ(RequestedMounts(container, roots, host)->mounts[0].source,
+  EXPECT_EQ(RequestedMounts({}, container, roots, host)->mounts[0].source,
             dir.Path("image/sub"));
   for (const char* path : {"out", "absent", "../../etc"}) {
     mount.set_image_sub_path(path);
-    EXPECT_FALSE(RequestedMounts(container, roots, host).ok()) << path;
+    EXPECT_FALSE(RequestedMounts({}, container, roots, host).ok()) << path;
   }
 }
 
