@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -188,6 +189,60 @@ func TestAShimThatIsKilledCostsItsOwnPod(t *testing.T) {
 				t.Errorf("the other pod: %q", out)
 			}
 			remove(t, n, victim, other)
+			n.clean()
+		})
+	}
+}
+
+// A pod that runs nothing hears of its shim too: at once, and by an event.
+func TestAShimThatIsKilledTakesAnIdlePod(t *testing.T) {
+	for _, pids := range []cri.NamespaceMode{cri.NamespaceMode_CONTAINER, cri.NamespaceMode_POD} {
+		t.Run("pids of the "+strings.ToLower(pids.String()), func(t *testing.T) {
+			n := newNode(t, "")
+			config := criclient.PodConfig(t, n.dir+".logs", func(config *cri.PodSandboxConfig) {
+				config.Linux.SecurityContext.NamespaceOptions.Pid = pids
+			})
+			events := make(chan *cri.ContainerEventResponse, 100)
+			client := n.client
+			go client.Runtime.GetContainerEvents(t.Context(), events, nil)
+			id, err := client.Runtime.RunPodSandbox(t.Context(), config, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			pod := &criclient.Pod{Client: client, ID: id, Config: config}
+			await := func(kind cri.ContainerEventType) {
+				t.Helper()
+				for {
+					select {
+					case event := <-events:
+						if event.ContainerId == id && event.ContainerEventType == kind {
+							return
+						}
+					case <-time.After(5 * time.Second):
+						t.Fatalf("there is no %v", kind)
+					}
+				}
+			}
+			await(cri.ContainerEventType_CONTAINER_STARTED_EVENT)
+			shims := n.shims()
+			if len(shims) == 0 {
+				t.Fatal("it has no shim")
+			}
+			// A pod's own pid 1 is one by its name, and younger: it must not
+			// keep the shim's connections.
+			syscall.Kill(slices.Min(shims), syscall.SIGKILL)
+			err = criclient.Eventually(5*time.Second, func() error {
+				if state := pod.Status(t).State; state != cri.PodSandboxState_SANDBOX_NOTREADY {
+					return fmt.Errorf("the pod is %v", state)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			await(cri.ContainerEventType_CONTAINER_STOPPED_EVENT)
+			pod.Remove(t)
+			criclient.RemoveCgroup("/test-pods")
 			n.clean()
 		})
 	}
