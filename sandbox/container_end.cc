@@ -227,8 +227,8 @@ void LoseSandbox(Core& core, const SandboxId& id,
     return;
   }
   SandboxRecord sandbox = *now;
-  LOG(WARNING) << "sandbox " << id.str() << ": its shim is lost: "
-               << Message(why);
+  LOG(WARNING) << "sandbox " << id.str()
+               << ": its shim is lost: " << Message(why);
   // What it owns is still there: Stop gives it back.
   sandbox.set_phase(SANDBOX_PHASE_STOPPING);
   sandbox.set_reason("ShimLost");
