@@ -2,6 +2,7 @@
 #define CRI_RUNTIME_SERVICE_H_
 
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,8 @@ struct RuntimeFacts {
   // Names that a pod may give as its runtime handler, besides none.
   std::vector<std::string> handlers;
   bool recursive_read_only_mounts = false;
-  bool user_namespaces = false;
+  // The handlers that can run pods in user namespaces; "" is the default.
+  std::set<std::string> user_namespaces;
   bool systemd_cgroup = false;
   std::string root;  // folders, for those who look into them
   std::string state;

@@ -48,7 +48,8 @@ StatusOr<v1::StatusResponse> RuntimeService::GetStatus(
     handler.set_name(name);
     handler.mutable_features()->set_recursive_read_only_mounts(
         facts_.recursive_read_only_mounts);
-    handler.mutable_features()->set_user_namespaces(facts_.user_namespaces);
+    handler.mutable_features()->set_user_namespaces(
+        facts_.user_namespaces.count(name) > 0);
   }
   response.mutable_features()->set_supplemental_groups_policy(true);
   response.mutable_features()->set_mount_options(true);

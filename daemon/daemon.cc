@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "base/digest.h"
@@ -121,6 +122,17 @@ std::vector<std::string> HandlerNames(const Config& config) {
   return names;
 }
 
+// Those with our own shim, if the host can map the ids of images at all.
+std::set<std::string> UserNamespaceHandlers(const Config& config) {
+  std::set<std::string> names;
+  if (!ProbeMappedOverlay(config.root()).ok()) return names;
+  names.insert("");
+  for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
+    if (handler.shim().empty()) names.insert(handler.name());
+  }
+  return names;
+}
+
 docker::EngineSettings DockerSettings(const Config& config) {
   docker::EngineSettings settings;
   settings.root = config.root();
@@ -195,11 +207,10 @@ class Daemon::Parts {
 
   static cri::RuntimeFacts RuntimeFactsOf(const Config& config) {
     const bool setattr = HasMountSetattr();
-    const bool mapped = ProbeMappedOverlay(config.root()).ok();
     return {.version = kVersion,
             .handlers = HandlerNames(config),
             .recursive_read_only_mounts = setattr,
-            .user_namespaces = mapped,
+            .user_namespaces = UserNamespaceHandlers(config),
             .systemd_cgroup = false,
             .root = config.root(),
             .state = config.state(),

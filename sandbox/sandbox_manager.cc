@@ -109,15 +109,20 @@ StatusOr<SandboxId> SandboxManager::Create(const Context&,
   const std::string& name = config.metadata().name();
   RETURN_IF_ERROR_AS(CheckSandboxConfig(config),
                      "create sandbox " + Quoted(name));
-  if (config.namespaces().uid_mappings_size() > 0) {
-    RETURN_IF_ERROR_AS(
-        core.host.user_namespaces,
-        "create sandbox " + Quoted(name) + ": namespaces.uid_mappings");
-  }
-  if (core.settings.runtimes.count(config.runtime_handler()) == 0) {
+  const auto runtime = core.settings.runtimes.find(config.runtime_handler());
+  if (runtime == core.settings.runtimes.end()) {
     return InvalidArgument("runtime_handler " +
                            Quoted(config.runtime_handler()) +
                            ": not configured");
+  }
+  if (config.namespaces().uid_mappings_size() > 0) {
+    const std::string what =
+        "create sandbox " + Quoted(name) + ": namespaces.uid_mappings";
+    RETURN_IF_ERROR_AS(core.host.user_namespaces, what);
+    if (!runtime->second.native) {
+      return Unimplemented(what + " with runtime_handler " +
+                           Quoted(config.runtime_handler()));
+    }
   }
   const SandboxId id(RandomId());
   KeyedMutex::Lock lock(core.sandbox_locks, id.str());

@@ -36,6 +36,9 @@ StatusOr<Flags> ParseCommand(const Invocation& invocation,
                              const std::vector<FlagSpec>& known, size_t least,
                              size_t most);
 
+// --preserve-fds: how many after 2 are passed on; each must be open.
+StatusOr<int> PreservedFds(const Flags& flags);
+
 StatusOr<int> RunCreate(const Invocation& invocation);
 StatusOr<int> RunRun(const Invocation& invocation);
 StatusOr<int> RunStart(const Invocation& invocation);

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -35,8 +37,7 @@ StatusOr<CreateOptions> OptionsFrom(const Invocation& invocation,
   options.io.no_new_keyring = flags.On("no-new-keyring");
   options.io.console_socket = flags.Get("console-socket");
   options.io.pid_file = flags.Get("pid-file");
-  ASSIGN_OR_RETURN(const int64_t fds, flags.Number("preserve-fds"));
-  options.io.preserve_fds = static_cast<int>(fds);
+  ASSIGN_OR_RETURN(options.io.preserve_fds, PreservedFds(flags));
   return options;
 }
 
@@ -54,6 +55,18 @@ Status CheckDetachedConsole(Container& container) {
 }
 
 }  // namespace
+
+StatusOr<int> PreservedFds(const Flags& flags) {
+  ASSIGN_OR_RETURN(const int64_t count, flags.Number("preserve-fds"));
+  if (count < 0) return InvalidArgument("--preserve-fds: below zero");
+  for (int64_t i = 0; i < count; ++i) {
+    if (i > INT_MAX - 3 || fcntl(static_cast<int>(3 + i), F_GETFD) < 0) {
+      return InvalidArgument("--preserve-fds " + std::to_string(count) +
+                             ": fd " + std::to_string(3 + i) + " is not open");
+    }
+  }
+  return static_cast<int>(count);
+}
 
 StatusOr<int> RunCreate(const Invocation& invocation) {
   ASSIGN_OR_RETURN(const Flags flags,

@@ -124,6 +124,32 @@ TEST_F(SpecTest, ClampsTheOomScoreAndChecksItsRange) {
   EXPECT_THAT(Build(), StatusIs(StatusCode::kInvalidArgument));
 }
 
+TEST_F(SpecTest, RelabelsNothingWhereThereAreLabels) {
+  auto& mount = *container_.mutable_config()->add_mounts();
+  mount.set_container_path("/v");
+  mount.set_selinux_relabel(true);
+  EXPECT_OK(Build());
+  host_.selinux = true;
+  EXPECT_THAT(Build(), StatusIs(StatusCode::kUnimplemented,
+                                HasSubstr("selinux_relabel")));
+}
+
+TEST_F(SpecTest, AUserNamespaceComesWithItsMappings) {
+  sandbox_.mutable_namespaces()->set_user("/run/x/userns");
+  auto& options = *sandbox_.mutable_config()->mutable_namespaces();
+  for (auto* maps :
+       {options.mutable_uid_mappings(), options.mutable_gid_mappings()}) {
+    auto& line = *maps->Add();
+    line.set_host_id(65536);
+    line.set_size(65536);
+  }
+  ASSERT_OK_AND_ASSIGN(const oci::Spec spec, Build());
+  EXPECT_EQ(spec.linux.Find(oci::NamespaceType::kUser)->path, "/run/x/userns");
+  EXPECT_THAT(spec.linux.uid_mappings,
+              ElementsAre(oci::IdMapping{0, 65536, 65536}));
+  EXPECT_OK(oci::Validate(spec));
+}
+
 TEST_F(SpecTest, PrivilegedLiftsWhatHides) {
   security().set_default_paths(true);
   EXPECT_THAT(Build()->linux.masked_paths, Contains("/proc/kcore"));

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -318,4 +319,30 @@ func TestPrivilegedNeedsAPrivilegedPod(t *testing.T) {
 		c.Privileged = true
 	}))
 	wantCode(t, err, codes.InvalidArgument, codes.FailedPrecondition, codes.PermissionDenied)
+}
+
+// CVE-2019-5736: what a container runs in the place of a program may be the
+// file of the shim that starts it.
+func TestProgramFileOfAShimIsOnNoWritableMount(t *testing.T) {
+	if peer() {
+		t.Skip("the peer's shim runs runc, which copies itself")
+	}
+	client.RunPod(t, logs)
+	found := 0
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		comm, _ := os.ReadFile(name)
+		cwd, _ := os.Readlink(filepath.Join(filepath.Dir(name), "cwd"))
+		if string(comm) != "berth-shim\n" || !strings.HasPrefix(cwd, filepath.Dir(*scratch)) {
+			continue
+		}
+		found++
+		var at unix.Statfs_t
+		if err := unix.Statfs(filepath.Join(filepath.Dir(name), "exe"), &at); err != nil || at.Flags&unix.ST_RDONLY == 0 {
+			t.Errorf("%s: %v, flags %x", name, err, at.Flags)
+		}
+	}
+	if found == 0 {
+		t.Error("no shim found")
+	}
 }

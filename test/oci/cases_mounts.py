@@ -55,7 +55,12 @@ class Mounts(RuntimeTest):
                                             for n in names + files]:
                         os.lchown(name, userns[0]["hostID"],
                                   userns[0]["hostID"])
-            out = r.shell(b, script)
+            try:
+                out = r.shell(b, script)
+            except AssertionError as e:
+                if "its file system cannot" in str(e):
+                    self.skipTest("tmpfs of an old kernel")
+                raise
             made = os.path.join(volume, "new")
             return out, os.stat(made).st_uid if os.path.exists(made) else None
 

@@ -304,6 +304,15 @@ class Process(RuntimeTest):
         # One more: ls looks at the directory.
         self.assertEqual(done.stdout.split(), ["0", "1", "2", "3"])
 
+    def test_preserved_fds_must_be_open(self):
+        r = self.runtime
+        for count in ("100", "-1", "4294967296"):
+            if count != "100" and r.name() != "berth-oci":
+                continue
+            b = r.bundle("/bin/true")
+            self.assertNotEqual(
+                r.run(b, "--preserve-fds", count).returncode, 0, count)
+
     def test_preserved_fds(self):
         r = self.runtime
         b = r.bundle("/bin/sh", "-c", "cat <&3")

@@ -8,7 +8,7 @@ is declared, so this reads the BUILD files (with no build) and checks:
   * a quoted include names a header of the target itself, or of a target that
     it names in deps (implementation and test files included);
   * a system library's header (<google/protobuf/...>, <grpcpp/...>, ...) stays
-    in the folders that may use it (docs/ARCHITECTURE.md, section 9).
+    in the folders that may use it (docs/ARCHITECTURE.md, section 3).
 
 usage: includes.py [ROOT]
 """
