@@ -69,7 +69,7 @@ StatusOr<std::string> VerboseInfo(const sandbox::ContainerRecord& record) {
 StatusOr<sandbox::ContainerStatus> RuntimeService::FindContainer(
     const std::string& id) const {
   if (id.empty()) return InvalidArgument("container_id: is missing");
-  return parts_.inventory.Container(id);
+  return parts_.inventory.Container(id, state::v1::SANDBOX_KIND_POD);
 }
 
 // See PodToEnd.
@@ -77,7 +77,10 @@ StatusOr<ContainerId> RuntimeService::ContainerToEnd(
     const std::string& id) const {
   const StatusOr<sandbox::ContainerStatus> container = FindContainer(id);
   if (container.ok()) return ContainerId((*container)->id());
-  if (IsNotFound(container.status()) && id.size() == 64) return ContainerId(id);
+  if (IsNotFound(container.status()) && id.size() == 64 &&
+      IsNotFound(parts_.inventory.Container(id).status())) {
+    return ContainerId(id);
+  }
   return container.status();
 }
 

@@ -38,7 +38,7 @@ Status RuntimeService::GetContainerEvents(
   while (true) {
     ASSIGN_OR_RETURN(const Event event, subscription->Next(ctx));
     const std::optional<v1::ContainerEventType> type = ToType(event.type);
-    if (!type.has_value()) continue;
+    if (!type.has_value() || !event.of_pod) continue;
     v1::ContainerEventResponse message;
     message.set_container_event_type(*type);
     message.set_container_id(event.container_id.empty() ? event.sandbox_id

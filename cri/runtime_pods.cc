@@ -51,7 +51,7 @@ StatusOr<std::string> VerboseInfo(const sandbox::SandboxRecord& record) {
 
 StatusOr<SandboxStatus> RuntimeService::FindPod(const std::string& id) const {
   if (id.empty()) return InvalidArgument("pod_sandbox_id: is missing");
-  return parts_.inventory.Sandbox(id);
+  return parts_.inventory.Sandbox(id, state::v1::SANDBOX_KIND_POD);
 }
 
 // The id to stop or remove. One that is not listed may still be in the making,
@@ -59,7 +59,10 @@ StatusOr<SandboxStatus> RuntimeService::FindPod(const std::string& id) const {
 StatusOr<SandboxId> RuntimeService::PodToEnd(const std::string& id) const {
   const StatusOr<SandboxStatus> pod = FindPod(id);
   if (pod.ok()) return SandboxId((*pod)->id());
-  if (IsNotFound(pod.status()) && IsFullId(id)) return SandboxId(id);
+  if (IsNotFound(pod.status()) && IsFullId(id) &&
+      IsNotFound(parts_.inventory.Sandbox(id).status())) {
+    return SandboxId(id);
+  }
   return pod.status();
 }
 

@@ -136,6 +136,7 @@ class RuntimeService {
       const Sink<v1::StreamPodSandboxStatsResponse>& sink);
 
  private:
+  // Pods alone: what another door has made is NOT_FOUND here.
   StatusOr<sandbox::SandboxStatus> FindPod(const std::string& id) const;
   StatusOr<sandbox::ContainerStatus> FindContainer(const std::string& id) const;
   StatusOr<sandbox::SandboxId> PodToEnd(const std::string& id) const;

@@ -40,6 +40,7 @@ struct Event {
   Type type = Type::kSandboxCreated;
   std::string sandbox_id;
   std::string container_id;  // empty: of the sandbox itself
+  bool of_pod = true;        // rather than of a standalone sandbox
   UnixNanos time = 0;
   int exit_code = 0;   // kContainerExited, kExecExited
   std::string detail;  // reason of an exit; exec id; new name

@@ -61,19 +61,27 @@ StatusOr<Status> ByPrefix(const Map& map, std::string_view prefix,
 }  // namespace
 
 StatusOr<SandboxStatus> Inventory::Sandbox(
-    std::string_view id_or_prefix) const {
+    std::string_view id_or_prefix, std::optional<SandboxKind> kind) const {
   MutexLock lock(mutex_);
   return ByPrefix<SandboxStatus>(
-      sandboxes_, id_or_prefix, "sandbox",
-      [](const SandboxRecord& sandbox) { return !Hidden(sandbox); });
+      sandboxes_, id_or_prefix, "sandbox", [&](const SandboxRecord& sandbox) {
+        return !Hidden(sandbox) && (!kind || sandbox.config().kind() == *kind);
+      });
 }
 
 StatusOr<ContainerStatus> Inventory::Container(
-    std::string_view id_or_prefix) const {
+    std::string_view id_or_prefix, std::optional<SandboxKind> kind) const {
   MutexLock lock(mutex_);
   return ByPrefix<ContainerStatus>(
       containers_, id_or_prefix, "container",
-      [](const ContainerRecord& container) { return !Hidden(container); });
+      [&](const ContainerRecord& container) NO_THREAD_SAFETY_ANALYSIS {
+        return !Hidden(container) && (!kind || IsOf(container, *kind));
+      });
+}
+
+bool Inventory::IsOf(const ContainerRecord& container, SandboxKind kind) const {
+  const auto it = sandboxes_.find(container.sandbox_id());
+  return it != sandboxes_.end() && it->second->config().kind() == kind;
 }
 
 std::vector<SandboxStatus> Inventory::Sandboxes(
@@ -109,13 +117,7 @@ std::vector<ContainerStatus> Inventory::Containers(
                         container.phase()) == filter.phases.end()) {
             return false;
           }
-          if (filter.kind) {
-            const auto it = sandboxes_.find(container.sandbox_id());
-            if (it == sandboxes_.end() ||
-                it->second->config().kind() != *filter.kind) {
-              return false;
-            }
-          }
+          if (filter.kind && !IsOf(container, *filter.kind)) return false;
           return HasLabels(container.config().labels(), filter.labels);
         };
     for (const auto& [id, container] : containers_) {

@@ -52,9 +52,13 @@ struct ContainerFilter {
 // Thread-safe.
 class Inventory {
  public:
-  // NOT_FOUND; INVALID_ARGUMENT for an ambiguous prefix.
-  StatusOr<SandboxStatus> Sandbox(std::string_view id_or_prefix) const;
-  StatusOr<ContainerStatus> Container(std::string_view id_or_prefix) const;
+  // Of the kind alone, if one is given. NOT_FOUND; INVALID_ARGUMENT for an
+  // ambiguous prefix.
+  StatusOr<SandboxStatus> Sandbox(std::string_view id_or_prefix,
+                                  std::optional<SandboxKind> kind = {}) const;
+  StatusOr<ContainerStatus> Container(
+      std::string_view id_or_prefix,
+      std::optional<SandboxKind> kind = {}) const;
   // By age, oldest first.
   std::vector<SandboxStatus> Sandboxes(const SandboxFilter& filter) const;
   std::vector<ContainerStatus> Containers(const ContainerFilter& filter) const;
@@ -68,6 +72,8 @@ class Inventory {
 
  private:
   friend class RecordStore;
+  bool IsOf(const ContainerRecord& container, SandboxKind kind) const
+      REQUIRES(mutex_);
   void Put(SandboxStatus sandbox);
   void Put(ContainerStatus container);
   void Erase(const SandboxId& id);

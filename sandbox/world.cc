@@ -86,6 +86,7 @@ void World::Core::Publish(Event::Type type, const SandboxRecord& sandbox) {
   Event event;
   event.type = type;
   event.sandbox_id = sandbox.id();
+  event.of_pod = sandbox.config().kind() == state::v1::SANDBOX_KIND_POD;
   event.detail = sandbox.reason();
   events.Publish(event);
 }
@@ -96,6 +97,10 @@ void World::Core::Publish(Event::Type type, const ContainerRecord& container,
   event.type = type;
   event.sandbox_id = container.sandbox_id();
   event.container_id = container.id();
+  const SandboxStatus sandbox =
+      inventory.FindSandbox(SandboxId(container.sandbox_id()));
+  event.of_pod =
+      !sandbox || sandbox->config().kind() == state::v1::SANDBOX_KIND_POD;
   event.exit_code = container.exit_code();
   event.detail = detail;
   events.Publish(event);
