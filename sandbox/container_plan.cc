@@ -179,6 +179,9 @@ StatusOr<shim::Stdio> PlanStdio(Core& core, const SandboxRecord& sandbox,
     }
     stdio.out += "&line=" + std::to_string(core.settings.log_line);
     if (!config.tty()) stdio.err = stdio.out;
+  } else if (sandbox.shim().native() && !config.tty()) {
+    // Read all the same: someone may attach.
+    stdio.out = stdio.err = "file:///dev/null";
   }
   if (config.stdin()) {
     stdio.in = core.paths.ContainerState(container.id()) + "/stdin";

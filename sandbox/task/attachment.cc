@@ -61,9 +61,11 @@ std::shared_ptr<LiveTask> Attachment::live() const {
 }
 
 void WaitingAttachments::Add(const ContainerId& id,
-                             std::shared_ptr<Attachment> attachment) {
+                             const std::shared_ptr<Attachment>& attachment) {
   MutexLock lock(mutex_);
-  waiting_[id].push_back(std::move(attachment));
+  auto& all = waiting_[id];
+  std::erase_if(all, [](const auto& one) { return one.expired(); });
+  all.push_back(attachment);
 }
 
 std::vector<std::shared_ptr<Attachment>> WaitingAttachments::Take(
@@ -71,7 +73,10 @@ std::vector<std::shared_ptr<Attachment>> WaitingAttachments::Take(
   MutexLock lock(mutex_);
   const auto found = waiting_.find(id);
   if (found == waiting_.end()) return {};
-  std::vector<std::shared_ptr<Attachment>> taken = std::move(found->second);
+  std::vector<std::shared_ptr<Attachment>> taken;
+  for (const auto& one : found->second) {
+    if (auto attachment = one.lock()) taken.push_back(std::move(attachment));
+  }
   waiting_.erase(found);
   return taken;
 }

@@ -59,17 +59,19 @@ class Attachment {
   bool close_at_join_ GUARDED_BY(mutex_) = false;
 };
 
-// The attachments that wait for their container's Start. Thread-safe.
+// The attachments that wait for their container's Start: each as long as its
+// session is there, since a client may leave before. Thread-safe.
 class WaitingAttachments {
  public:
-  void Add(const ContainerId& id, std::shared_ptr<Attachment> attachment);
+  void Add(const ContainerId& id,
+           const std::shared_ptr<Attachment>& attachment);
   std::vector<std::shared_ptr<Attachment>> Take(const ContainerId& id);
   // Nothing will start.
   void Abandon(const ContainerId& id);
 
  private:
   Mutex mutex_;
-  std::map<ContainerId, std::vector<std::shared_ptr<Attachment>>> waiting_
+  std::map<ContainerId, std::vector<std::weak_ptr<Attachment>>> waiting_
       GUARDED_BY(mutex_);
 };
 
