@@ -18,9 +18,9 @@ constexpr int kNewestVersion = 50;
 
 std::vector<Route> AllRoutes() {
   std::vector<Route> all;
-  for (auto* group :
-       {SystemRoutes, EventRoutes, ImageRoutes, ContainerRoutes,
-        ContainerIoRoutes, ExecRoutes, NetworkRoutes, VolumeRoutes}) {
+  for (auto* group : {SystemRoutes, EventRoutes, ImageRoutes, ContainerRoutes,
+                      ContainerIoRoutes, ExecRoutes, NetworkRoutes,
+                      VolumeRoutes, UnsupportedRoutes}) {
     std::vector<Route> routes = group();
     std::move(routes.begin(), routes.end(), std::back_inserter(all));
   }
@@ -129,7 +129,9 @@ Status ApiServer::Dispatch(const Context& ctx, HttpExchange& http) {
     const std::optional<std::string> name = Match(route.pattern, path);
     if (!name.has_value()) continue;
     known = true;
-    if (route.method != http.request().method) continue;
+    if (!route.method.empty() && route.method != http.request().method) {
+      continue;
+    }
     call.name = *name;
     return route.handler(engine_, call);
   }

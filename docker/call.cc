@@ -1,8 +1,10 @@
 #include "docker/call.h"
 
+#include <cstdint>
 #include <optional>
 
 #include "base/strings.h"
+#include "docker/log_reader.h"
 
 namespace berth::docker {
 namespace {
@@ -31,6 +33,32 @@ StatusOr<int64_t> Call::Number(const std::string& query,
                            " is no number");
   }
   return *number;
+}
+
+StatusOr<UnixNanos> Call::Time(const std::string& query) const {
+  constexpr int64_t kNanos = 1000000000;
+  const std::string text = Query(query);
+  if (text.empty()) return 0;
+  if (const auto time = ParseRfc3339(text)) return *time;
+  const size_t dot = text.find('.');
+  std::string fraction = dot == std::string::npos ? "" : text.substr(dot + 1);
+  fraction.resize(9, '0');
+  const std::optional<int64_t> seconds = ParseInt(text.substr(0, dot));
+  const std::optional<uint64_t> nanos = ParseUint(fraction);
+  if (!seconds.has_value() || !nanos.has_value() ||
+      *seconds > INT64_MAX / kNanos - 1 || *seconds < INT64_MIN / kNanos + 1) {
+    return InvalidArgument("invalid value for " + query + ": " + text);
+  }
+  return *seconds * kNanos + static_cast<int64_t>(*nanos);
+}
+
+Status Call::Refuse(std::initializer_list<const char*> queries) const {
+  for (const char* query : queries) {
+    if (!Flag(query)) continue;
+    return Unimplemented("query parameter " + std::string(query) +
+                         " is not supported");
+  }
+  return OkStatus();
 }
 
 StatusOr<Json> Call::Body() const {

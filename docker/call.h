@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/http/http_server.h"
 #include "base/json.h"
@@ -28,6 +30,12 @@ struct Call {
   // INVALID_ARGUMENT if it is there and no number.
   StatusOr<int64_t> Number(const std::string& query, int64_t otherwise) const;
 
+  // Unix seconds with a fraction, or RFC 3339; 0 if there is none.
+  StatusOr<UnixNanos> Time(const std::string& query) const;
+  // UNIMPLEMENTED if one of these is set: what is asked for and not done is
+  // not passed over.
+  Status Refuse(std::initializer_list<const char*> queries) const;
+
   // The body as a JSON object. An empty body is an empty object.
   StatusOr<Json> Body() const;
 
@@ -40,7 +48,7 @@ struct Call {
 using Handler = std::function<Status(Engine&, Call&)>;
 
 struct Route {
-  std::string method;
+  std::string method;  // "": any
   // "/containers/{id}/start"; {name...} may contain slashes.
   std::string pattern;
   Handler handler;
@@ -55,6 +63,8 @@ std::vector<Route> ContainerIoRoutes();
 std::vector<Route> ExecRoutes();
 std::vector<Route> NetworkRoutes();
 std::vector<Route> VolumeRoutes();
+// The rest of Docker's API: an answer that says so. After all the others.
+std::vector<Route> UnsupportedRoutes();
 
 }  // namespace berth::docker
 

@@ -1,14 +1,17 @@
 #include "docker/lifecycle.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <glog/logging.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
+#include <cerrno>
 #include <functional>
-#include <set>
 #include <utility>
 
 #include "base/fs/tree.h"
-#include "base/strings.h"
+#include "base/unique_fd.h"
 #include "docker/restart_monitor.h"
 #include "sandbox/ids.h"
 
@@ -22,29 +25,66 @@ SandboxId SandboxOf(const View& view) {
   return SandboxId(view.container->sandbox_id());
 }
 
-// Published by somebody else, by us or by any program of the host.
-Status CheckPorts(const Engine& engine, const View& view) {
-  if (view.sandbox == nullptr) return OkStatus();
-  std::set<std::string> wanted;
-  const auto key = [](const state::v1::PortMapping& port) {
-    return std::to_string(port.host_port()) + "/" +
-           std::to_string(port.protocol());
+// One of them takes what the other wants.
+bool Collide(const state::v1::PortMapping& a, const state::v1::PortMapping& b) {
+  const auto any = [](const state::v1::PortMapping& port) {
+    return port.host_ip().empty() || port.host_ip() == "0.0.0.0";
   };
-  for (const auto& port : view.sandbox->config().port_mappings()) {
-    if (port.host_port() > 0) wanted.insert(key(port));
+  return a.host_port() == b.host_port() && a.protocol() == b.protocol() &&
+         (any(a) || any(b) || a.host_ip() == b.host_ip());
+}
+
+// A program of the host listens there, and would be cut off. Addresses that
+// cannot be tried are left to the network's plugins.
+bool Listening(const state::v1::PortMapping& port) {
+  if (port.protocol() != state::v1::PROTOCOL_TCP) return false;
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port.host_port()));
+  if (!port.host_ip().empty() &&
+      inet_pton(AF_INET, port.host_ip().c_str(), &address.sin_addr) != 1) {
+    return false;
   }
-  if (wanted.empty()) return OkStatus();
-  for (const View& other : AllViews(engine)) {
-    if (other.id() == view.id() || !other.running() || !other.sandbox) continue;
-    for (const auto& port : other.sandbox->config().port_mappings()) {
-      if (port.host_port() == 0 || wanted.count(key(port)) == 0) continue;
-      const std::string ip =
-          port.host_ip().empty() ? "0.0.0.0" : port.host_ip();
-      return Internal(
-          "driver failed programming external connectivity on endpoint " +
-          view.name() + ": Bind for " + ip + ":" +
-          std::to_string(port.host_port()) +
-          " failed: port is already allocated");
+  const UniqueFd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;  // the rests of old connections are no listener
+  setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  return probe.valid() &&
+         bind(probe.get(), reinterpret_cast<const sockaddr*>(&address),
+              sizeof(address)) != 0 &&
+         errno == EADDRINUSE;
+}
+
+Status CheckPort(const Engine& engine, const View& view,
+                 const state::v1::PortMapping& wanted) {
+  const std::string failed =
+      "driver failed programming external connectivity on endpoint " +
+      view.name() + ": Bind for " +
+      (wanted.host_ip().empty() ? "0.0.0.0" : wanted.host_ip()) + ":" +
+      std::to_string(wanted.host_port()) + " failed: ";
+  for (const auto& other : engine.inventory().Sandboxes({})) {
+    if (other->id() == view.sandbox->id() ||
+        other->phase() != state::v1::SANDBOX_PHASE_READY) {
+      continue;
+    }
+    for (const auto& port : other->config().port_mappings()) {
+      if (port.host_port() > 0 && Collide(port, wanted)) {
+        return Internal(failed + "port is already allocated");
+      }
+    }
+  }
+  if (Listening(wanted)) return Internal(failed + "address already in use");
+  return OkStatus();
+}
+
+Status CheckPorts(const Engine& engine, const View& view) {
+  // A sandbox that is ready has them already.
+  if (view.sandbox == nullptr ||
+      view.sandbox->phase() == state::v1::SANDBOX_PHASE_READY) {
+    return OkStatus();
+  }
+  for (const auto& port : view.sandbox->config().port_mappings()) {
+    if (port.host_port() > 0) {
+      RETURN_IF_ERROR(CheckPort(engine, view, port));
     }
   }
   return OkStatus();

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 #include <vector>
 
@@ -106,19 +105,28 @@ class LogFile {
     while (true) {
       const size_t end = buffer_.find('\n', searched_);
       if (end != std::string::npos) {
-        line = buffer_.substr(0, end);
-        buffer_.erase(0, end + 1);
-        searched_ = 0;
+        line = buffer_.substr(begin_, end - begin_);
+        begin_ = searched_ = end + 1;
         return true;
       }
+      buffer_.erase(0, begin_);
+      if (buffer_.size() > kMaxLine) buffer_.clear();
+      begin_ = 0;
       searched_ = buffer_.size();
-      if (buffer_.size() > kMaxLine) buffer_.clear(), searched_ = 0;
       char bytes[kReadSize];
       ASSIGN_OR_RETURN(const size_t n,
                        ReadUpTo(fd_.get(), bytes, sizeof(bytes)));
       if (n == 0) return false;
       buffer_.append(bytes, n);
     }
+  }
+
+  // To its first line again.
+  Status Rewind() {
+    buffer_.clear();
+    begin_ = searched_ = 0;
+    if (lseek(fd_.get(), 0, SEEK_SET) != 0) return Errno(errno, "lseek log");
+    return OkStatus();
   }
 
   bool SameAs(const std::string& path) const {
@@ -132,7 +140,8 @@ class LogFile {
  private:
   UniqueFd fd_;
   std::string buffer_;
-  size_t searched_ = 0;
+  size_t begin_ = 0;     // of the next line in it
+  size_t searched_ = 0;  // no newline before
 };
 
 // Oldest first; the one that is written now is the last.
@@ -163,10 +172,8 @@ class Reading {
   Status Run() {
     if (query_.follow) Watch();
     ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenAll(path_));
+    if (query_.tail >= 0) RETURN_IF_ERROR(SkipToTail(files));
     for (LogFile& file : files) RETURN_IF_ERROR(Drain(file));
-    for (const LogEntry& entry : last_) RETURN_IF_ERROR(sink_(entry));
-    last_.clear();
-    tailing_ = false;
     if (!query_.follow || past_until_) return OkStatus();
     std::optional<LogFile> current;
     if (!files.empty()) current.emplace(std::move(files.back()));
@@ -182,19 +189,29 @@ class Reading {
                             IN_MODIFY | IN_CREATE | IN_MOVED_TO);
   }
 
+  // Counts first, as even the tail may be more than memory holds.
+  Status SkipToTail(std::vector<LogFile>& files) {
+    counting_ = true;
+    for (LogFile& file : files) RETURN_IF_ERROR(Drain(file));
+    counting_ = past_until_ = false;
+    skip_ = std::max<int64_t>(counted_ - query_.tail, 0);
+    for (LogFile& file : files) RETURN_IF_ERROR(file.Rewind());
+    return OkStatus();
+  }
+
   Status Drain(LogFile& file) {
     std::string line;
     while (!past_until_) {
       RETURN_IF_ERROR(ctx_.Check());
       ASSIGN_OR_RETURN(const bool more, file.Next(line));
       if (!more) break;
-      std::optional<LogEntry> entry = ParseLogLine(line);
-      if (entry.has_value()) RETURN_IF_ERROR(Take(*std::move(entry)));
+      const std::optional<LogEntry> entry = ParseLogLine(line);
+      if (entry.has_value()) RETURN_IF_ERROR(Take(*entry));
     }
     return OkStatus();
   }
 
-  Status Take(LogEntry entry) {
+  Status Take(const LogEntry& entry) {
     if (query_.until > 0 && entry.time > query_.until) {
       past_until_ = true;
       return OkStatus();
@@ -203,10 +220,15 @@ class Reading {
     if (!(entry.from_stderr ? query_.want_stderr : query_.want_stdout)) {
       return OkStatus();
     }
-    if (!tailing_ || query_.tail < 0) return sink_(entry);
-    last_.push_back(std::move(entry));
-    if (last_.size() > static_cast<size_t>(query_.tail)) last_.pop_front();
-    return OkStatus();
+    if (counting_) {
+      ++counted_;
+      return OkStatus();
+    }
+    if (skip_ > 0) {
+      --skip_;
+      return OkStatus();
+    }
+    return sink_(entry);
   }
 
   Status Follow(std::optional<LogFile>& current) {
@@ -247,8 +269,9 @@ class Reading {
   const std::function<bool()>& alive_;
   const std::function<Status(const LogEntry&)>& sink_;
   UniqueFd inotify_;
-  std::deque<LogEntry> last_;  // while reading for the tail
-  bool tailing_ = true;
+  bool counting_ = false;
+  int64_t counted_ = 0;
+  int64_t skip_ = 0;  // entries before the tail
   bool past_until_ = false;
 };
 
@@ -257,6 +280,7 @@ class Reading {
 Status ReadLog(const Context& ctx, const std::string& path,
                const LogQuery& query, const std::function<bool()>& alive,
                const std::function<Status(const LogEntry&)>& sink) {
+  if (path.empty()) return OkStatus();
   return Reading(ctx, path, query, alive, sink).Run();
 }
 

@@ -123,8 +123,8 @@ TEST_F(CreateTest, MergesTheEnvironmentByName) {
 
 TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
   const Json cases = Json::parse(R"({
-         "Links": ["a:b"], "VolumesFrom": ["x"], "PublishAllPorts": true,
-         "UsernsMode": "host", "Isolation": "hyperv", "BlkioWeight": 10,
+         "Links": ["a:b"], "VolumesFrom": ["x"], "VolumeDriver": "nfs",
+         "UsernsMode": "other", "Isolation": "hyperv", "BlkioWeight": 10,
          "DeviceRequests": [{"Count": -1}], "StorageOpt": {"size": "1g"},
          "CpuCount": 1, "IOMaximumIOps": 5, "Cgroup": "x", "NewField": 1,
          "IpcMode": "odd", "PidMode": "odd", "UTSMode": "odd",
@@ -148,6 +148,22 @@ TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
 TEST_F(CreateTest, TwiceTheMostMemoryIsNoLimitOfSwap) {
   host()["Memory"] = INT64_MAX;
   EXPECT_EQ(Convert()->container.resources().memory_swap_limit(), -1);
+}
+
+TEST_F(CreateTest, PublishesAllThatIsExposed) {
+  image_.add_exposed_ports("80/tcp");
+  body_["ExposedPorts"] = {{"53/udp", Json::object()}};
+  host()["PortBindings"] = Json::parse(R"({"80/tcp": [{"HostPort": "8080"}]})");
+  EXPECT_THAT(Convert()->sandbox.port_mappings(), SizeIs(1));
+  host()["PublishAllPorts"] = true;
+  const auto ports = Convert()->sandbox.port_mappings();
+  ASSERT_THAT(ports, SizeIs(2));
+  EXPECT_EQ(ports[0].host_port(), 8080u);
+  EXPECT_EQ(ports[1].container_port(), 53u);
+  EXPECT_EQ(ports[1].protocol(), state::v1::PROTOCOL_UDP);
+  EXPECT_EQ(ports[1].host_port(), 0u);  // the route finds a free one
+  host()["PortBindings"] = Json::parse(R"({"80/tcp/x": []})");
+  EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument));
 }
 
 TEST_F(CreateTest, RefusesBadValues) {

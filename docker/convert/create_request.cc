@@ -244,7 +244,8 @@ StatusOr<CreateRequest> ConvertCreate(const Json& body,
   RETURN_IF_ERROR(ConvertHostConfig(request.host_config, request));
   RETURN_IF_ERROR(
       ConvertMounts(request.config, request.host_config, image, request));
-  RETURN_IF_ERROR(ConvertPorts(request.config, request.host_config, request));
+  RETURN_IF_ERROR(
+      ConvertPorts(request.config, request.host_config, image, request));
   return request;
 }
 

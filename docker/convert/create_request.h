@@ -52,6 +52,7 @@ Status ConvertMounts(const Json& config, const Json& host,
                      const state::v1::ImageConfig& image,
                      CreateRequest& request);
 Status ConvertPorts(const Json& config, const Json& host,
+                    const state::v1::ImageConfig& image,
                     CreateRequest& request);
 
 // Null, false, 0, "", [] or {}, or an object or array of such alone.

@@ -1,6 +1,5 @@
 // HostConfig but for mounts and ports: a table of the fields that we honour.
 #include <functional>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "base/strings.h"
 #include "docker/convert/create_request.h"
+#include "docker/convert/host_field.h"
 
 namespace berth::docker {
 namespace {
@@ -16,143 +16,6 @@ namespace {
 using state::v1::NamespaceMode;
 using state::v1::NamespaceOptions;
 using state::v1::SecurityProfile;
-
-constexpr int64_t kMinMemory = 6 << 20;
-
-// What a field's function works on.
-struct Field {
-  const std::string& name;
-  JsonReader& reader;  // of HostConfig
-  CreateRequest& request;
-
-  state::v1::Resources& resources() const {
-    return *request.container.mutable_resources();
-  }
-  state::v1::ContainerSecurity& security() const {
-    return *request.container.mutable_security();
-  }
-  // The sandbox's and the container's must say the same.
-  void ForNamespaces(
-      const std::function<void(NamespaceOptions&)>& change) const {
-    change(*request.sandbox.mutable_namespaces());
-    change(*security().mutable_namespaces());
-  }
-  std::string Text() const {
-    std::string text;
-    reader.Get(name.c_str(), text);
-    return text;
-  }
-  int64_t Number() const {
-    int64_t number = 0;
-    reader.Get(name.c_str(), number);
-    return number;
-  }
-  bool Flag() const {
-    bool flag = false;
-    reader.Get(name.c_str(), flag);
-    return flag;
-  }
-  std::vector<std::string> List() const {
-    std::vector<std::string> list;
-    reader.Get(name.c_str(), list);
-    return list;
-  }
-  std::map<std::string, std::string> Map() const {
-    std::map<std::string, std::string> map;
-    reader.Get(name.c_str(), map);
-    return map;
-  }
-  Status Unsupported(const std::string& value) const {
-    return Unimplemented("HostConfig." + name + ": " + Quoted(value) +
-                         " is not supported");
-  }
-  Status Invalid(const std::string& why) const {
-    return InvalidArgument("HostConfig." + name + ": " + why);
-  }
-};
-
-using Apply = std::function<Status(const Field&)>;
-
-// A number that goes straight into a member of Resources.
-Apply Limit(void (state::v1::Resources::*setter)(int64_t)) {
-  return [setter](const Field& field) {
-    const int64_t number = field.Number();
-    if (number < -1) return field.Invalid("must not be negative");
-    (field.resources().*setter)(number);
-    return OkStatus();
-  };
-}
-
-Status Memory(const Field& field) {
-  const int64_t memory = field.Number();
-  if (memory != 0 && memory < kMinMemory) {
-    return InvalidArgument("Minimum memory limit allowed is 6MB");
-  }
-  field.resources().set_memory_limit(memory);
-  int64_t swap = 0;
-  field.reader.Get("MemorySwap", swap);
-  // Unset means as much swap as memory.
-  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 2;
-  if (swap == 0 && memory > 0) swap = memory > kMost ? -1 : 2 * memory;
-  if (swap > 0 && memory == 0) {
-    return InvalidArgument(
-        "You should always set the Memory limit when using Memoryswap limit, "
-        "see usage");
-  }
-  if (swap > 0 && swap < memory) {
-    return InvalidArgument(
-        "Minimum memoryswap limit should be larger than memory limit, see "
-        "usage");
-  }
-  field.resources().set_memory_swap_limit(swap);
-  return OkStatus();
-}
-
-Status Swappiness(const Field& field) {
-  std::optional<int64_t> value;
-  field.reader.Get("MemorySwappiness", value);
-  if (!value.has_value() || *value == -1) return OkStatus();
-  if (*value < 0 || *value > 100) {
-    return InvalidArgument("Invalid value: " + std::to_string(*value) +
-                           ", valid memory swappiness range is 0-100");
-  }
-  field.resources().set_memory_swappiness(static_cast<uint64_t>(*value));
-  return OkStatus();
-}
-
-Status NanoCpus(const Field& field) {
-  constexpr int64_t kPeriod = 100000;  // microseconds
-  const int64_t nano = field.Number();
-  if (nano < 0) return field.Invalid("must not be negative");
-  if (nano == 0) return OkStatus();
-  int64_t quota = 0;
-  int64_t period = 0;
-  field.reader.Get("CpuQuota", quota);
-  field.reader.Get("CpuPeriod", period);
-  if (quota != 0 || period != 0) {
-    return InvalidArgument(
-        "Conflicting options: Nano CPUs and CPU Period cannot both be set");
-  }
-  field.resources().set_cpu_period(kPeriod);
-  field.resources().set_cpu_quota(nano / 1000000 * kPeriod / 1000);
-  return OkStatus();
-}
-
-Status PidsLimit(const Field& field) {
-  const int64_t limit = field.Number();
-  if (limit > 0) field.resources().set_pids_limit(limit);
-  return OkStatus();
-}
-
-Status OomScore(const Field& field) {
-  const int64_t score = field.Number();
-  if (score < -1000 || score > 1000) {
-    return InvalidArgument("Invalid value " + std::to_string(score) +
-                           ", range for oom score adj is [-1000, 1000]");
-  }
-  if (score != 0) field.resources().set_oom_score_adj(score);
-  return OkStatus();
-}
 
 Status Capabilities(const Field& field) {
   for (const std::string& name : field.List()) {
@@ -289,27 +152,6 @@ Status CgroupnsMode(const Field& field) {
   return OkStatus();
 }
 
-Status Ulimits(const Field& field) {
-  for (const Json& element : field.reader.Array("Ulimits")) {
-    JsonReader reader(element, "HostConfig.Ulimits");
-    std::string name;
-    int64_t soft = 0;
-    int64_t hard = 0;
-    reader.Get("Name", name);
-    reader.Get("Soft", soft);
-    reader.Get("Hard", hard);
-    RETURN_IF_ERROR(reader.status());
-    auto* limit = field.request.container.add_rlimits();
-    std::string type = "RLIMIT_";
-    for (const char c : name) type += static_cast<char>(toupper(c));
-    limit->set_type(type);
-    // -1 becomes RLIM_INFINITY.
-    limit->set_soft(static_cast<uint64_t>(soft));
-    limit->set_hard(static_cast<uint64_t>(hard));
-  }
-  return OkStatus();
-}
-
 Status Devices(const Field& field) {
   for (const Json& element : field.reader.Array("Devices")) {
     JsonReader reader(element, "HostConfig.Devices");
@@ -421,19 +263,13 @@ Status ConsoleSize(const Field& field) {
   return OkStatus();
 }
 
-Status SharedMemory(const Field& field) {
-  const int64_t size = field.Number();
-  if (size < 0) return InvalidArgument("SHM size can not be less than 0");
-  field.request.sandbox.set_shm_size(size);
-  return OkStatus();
-}
-
 Status Ignore(const Field&) { return OkStatus(); }
 
-Apply Simple(void (*apply)(const Field&)) {
-  return [apply](const Field& field) {
-    apply(field);
-    return OkStatus();
+// The one value that is what happens anyway.
+Apply Only(const std::string& value) {
+  return [value](const Field& field) {
+    const std::string text = field.Text();
+    return text.empty() || text == value ? OkStatus() : field.Unsupported(text);
   };
 }
 
@@ -455,34 +291,6 @@ const std::map<std::string, Apply>& NamespaceFields() {
                     ? OkStatus()
                     : Mode(f, &NamespaceOptions::set_uts, "", nullptr);
        }},
-  };
-  return table;
-}
-
-const std::map<std::string, Apply>& ResourceFields() {
-  using R = state::v1::Resources;
-  static const auto& table = *new std::map<std::string, Apply>{
-      {"CpuPeriod", Limit(&R::set_cpu_period)},
-      {"CpuQuota", Limit(&R::set_cpu_quota)},
-      {"CpuRealtimePeriod", Limit(&R::set_cpu_realtime_period)},
-      {"CpuRealtimeRuntime", Limit(&R::set_cpu_realtime_runtime)},
-      {"CpuShares", Limit(&R::set_cpu_shares)},
-      {"CpusetCpus",
-       Simple([](const Field& f) { f.resources().set_cpuset_cpus(f.Text()); })},
-      {"CpusetMems",
-       Simple([](const Field& f) { f.resources().set_cpuset_mems(f.Text()); })},
-      {"Memory", Memory},
-      {"MemoryReservation", Limit(&R::set_memory_reservation)},
-      {"MemorySwap", Ignore},  // read with Memory
-      {"MemorySwappiness", Swappiness},
-      {"NanoCpus", NanoCpus},
-      {"OomKillDisable", Simple([](const Field& f) {
-         f.resources().set_oom_kill_disable(f.Flag());
-       })},
-      {"OomScoreAdj", OomScore},
-      {"PidsLimit", PidsLimit},
-      {"ShmSize", SharedMemory},
-      {"Ulimits", Ulimits},
   };
   return table;
 }
@@ -516,8 +324,9 @@ const std::map<std::string, Apply>& OtherFields() {
       {"Init", Simple([](const Field& f) { f.request.init = f.Flag(); })},
       {"LogConfig", LogConfig},
       {"MaskedPaths", Paths},
-      {"Mounts", Ignore},        // ConvertMounts
-      {"PortBindings", Ignore},  // ConvertPorts
+      {"Mounts", Ignore},           // ConvertMounts
+      {"PortBindings", Ignore},     // ConvertPorts
+      {"PublishAllPorts", Ignore},  // ConvertPorts
       {"Privileged", Privileged},
       {"ReadonlyPaths", Paths},
       {"ReadonlyRootfs", Simple([](const Field& f) {
@@ -534,7 +343,9 @@ const std::map<std::string, Apply>& OtherFields() {
          }
        })},
       {"Tmpfs", Ignore},  // ConvertMounts
-      {"VolumeDriver", Simple([](const Field&) {})},
+      // A namespace of users is never asked for, so the host's it is.
+      {"UsernsMode", Only("host")},
+      {"VolumeDriver", Only("local")},
   };
   return table;
 }

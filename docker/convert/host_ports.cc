@@ -1,5 +1,6 @@
 // Published ports of a create request.
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,9 @@ std::optional<uint32_t> PortNumber(const std::string& text) {
 // "80/tcp"; "80" is tcp.
 StatusOr<Port> ParsePort(const std::string& text) {
   const std::vector<std::string> parts = Split(text, '/');
+  if (parts.size() > 2) {
+    return InvalidArgument("invalid port specification: \"" + text + "\"");
+  }
   Port port;
   const std::string protocol = parts.size() == 2 ? Lower(parts[1]) : "tcp";
   if (protocol == "udp") {
@@ -46,47 +50,76 @@ StatusOr<Port> ParsePort(const std::string& text) {
   return port;
 }
 
+// One element of PortBindings' lists. Host port 0 until the caller has found a
+// free one.
+Status AddBinding(const Port& port, const Json& binding,
+                  CreateRequest& request) {
+  JsonReader reader(binding, "HostConfig.PortBindings");
+  std::string ip;
+  std::string number;
+  reader.Get("HostIp", ip);
+  reader.Get("HostPort", number);
+  RETURN_IF_ERROR(reader.status());
+  auto* mapping = request.sandbox.add_port_mappings();
+  mapping->set_protocol(port.protocol);
+  mapping->set_container_port(port.number);
+  mapping->set_host_ip(ip);
+  if (number.empty() || number == "0") return OkStatus();
+  const std::optional<uint32_t> parsed = PortNumber(number);
+  if (parsed.has_value()) {
+    mapping->set_host_port(*parsed);
+    return OkStatus();
+  }
+  if (number.find('-') != std::string::npos) {
+    return Unimplemented(
+        "HostConfig.PortBindings.HostPort: ranges are not supported");
+  }
+  return InvalidArgument("invalid port specification: \"" + number + "\"");
+}
+
+// "80/tcp" of the request and of the image.
+StatusOr<std::set<std::string>> Exposed(const Json& config,
+                                        const state::v1::ImageConfig& image) {
+  std::set<std::string> exposed(image.exposed_ports().begin(),
+                                image.exposed_ports().end());
+  const auto asked = config.find("ExposedPorts");
+  if (asked != config.end() && asked->is_object()) {
+    for (const auto& [text, ignored] : asked->items()) {
+      RETURN_IF_ERROR(ParsePort(text).status());
+      exposed.insert(text);
+    }
+  }
+  return exposed;
+}
+
 }  // namespace
 
 Status ConvertPorts(const Json& config, const Json& host,
+                    const state::v1::ImageConfig& image,
                     CreateRequest& request) {
-  const auto exposed = config.find("ExposedPorts");
-  if (exposed != config.end() && exposed->is_object()) {
-    for (const auto& [text, ignored] : exposed->items()) {
-      RETURN_IF_ERROR(ParsePort(text).status());
-    }
-  }
-  const auto bindings = host.find("PortBindings");
-  if (bindings == host.end() || bindings->is_null()) return OkStatus();
-  if (!bindings->is_object()) {
+  ASSIGN_OR_RETURN(const std::set<std::string> exposed, Exposed(config, image));
+  JsonReader reader(host, "HostConfig");
+  bool all = false;
+  reader.Get("PublishAllPorts", all);
+  RETURN_IF_ERROR(reader.status());
+  const Json bindings = host.value("PortBindings", Json());
+  if (!bindings.is_null() && !bindings.is_object()) {
     return InvalidArgument("HostConfig.PortBindings: not an object");
   }
-  for (const auto& [text, list] : bindings->items()) {
+  for (const auto& [text, list] : bindings.items()) {
     ASSIGN_OR_RETURN(const Port port, ParsePort(text));
     if (!list.is_array()) continue;
-    for (const Json& element : list) {
-      JsonReader reader(element, "HostConfig.PortBindings");
-      std::string ip;
-      std::string number;
-      reader.Get("HostIp", ip);
-      reader.Get("HostPort", number);
-      RETURN_IF_ERROR(reader.status());
-      auto* mapping = request.sandbox.add_port_mappings();
-      mapping->set_protocol(port.protocol);
-      mapping->set_container_port(port.number);
-      mapping->set_host_ip(ip);
-      // 0 until the caller has found a free one.
-      if (number.empty() || number == "0") continue;
-      const std::optional<uint32_t> parsed = PortNumber(number);
-      if (!parsed.has_value()) {
-        return number.find('-') != std::string::npos
-                   ? Unimplemented(
-                         "HostConfig.PortBindings.HostPort: ranges "
-                         "are not supported")
-                   : InvalidArgument("invalid port specification: \"" + number +
-                                     "\"");
-      }
-      mapping->set_host_port(*parsed);
+    for (const Json& binding : list) {
+      RETURN_IF_ERROR(AddBinding(port, binding, request));
+    }
+  }
+  if (!all) return OkStatus();
+  for (const std::string& text : exposed) {
+    if (bindings.contains(text)) continue;
+    const StatusOr<Port> port = ParsePort(text);
+    // The image's own may be anything.
+    if (port.ok()) {
+      RETURN_IF_ERROR(AddBinding(*port, Json::object(), request));
     }
   }
   return OkStatus();

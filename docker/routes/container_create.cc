@@ -1,14 +1,18 @@
 // POST /containers/create.
 #include "docker/routes/container_create.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
+#include "base/fs/tree.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/undo.h"
@@ -96,11 +100,31 @@ StatusOr<uint32_t> FreePort(state::v1::Protocol protocol) {
   return ntohs(address.sin_port);
 }
 
-Status ChoosePorts(state::v1::SandboxConfig& sandbox) {
+// Ports that containers have been promised, running or not.
+std::set<uint32_t> TakenPorts(const Engine& engine) {
+  std::set<uint32_t> taken;
+  for (const auto& sandbox : engine.inventory().Sandboxes({})) {
+    for (const auto& mapping : sandbox->config().port_mappings()) {
+      taken.insert(mapping.host_port());
+    }
+  }
+  return taken;
+}
+
+Status ChoosePorts(const Engine& engine, state::v1::SandboxConfig& sandbox) {
+  constexpr int kTries = 100;
+  std::set<uint32_t> taken;
   for (auto& mapping : *sandbox.mutable_port_mappings()) {
     if (mapping.host_port() != 0) continue;
-    ASSIGN_OR_RETURN(const uint32_t port, FreePort(mapping.protocol()));
-    mapping.set_host_port(port);
+    if (taken.empty()) taken = TakenPorts(engine);
+    for (int i = 0; i < kTries && mapping.host_port() == 0; ++i) {
+      ASSIGN_OR_RETURN(const uint32_t port, FreePort(mapping.protocol()));
+      if (taken.insert(port).second) mapping.set_host_port(port);
+    }
+    if (mapping.host_port() == 0) {
+      return ResourceExhausted("no free port for container port " +
+                               std::to_string(mapping.container_port()));
+    }
   }
   return OkStatus();
 }
@@ -166,9 +190,34 @@ Status MakeVolumes(Engine& engine, CreateRequest& request, Undo& undo) {
   return OkStatus();
 }
 
+// ":z" and ":Z" relabel what is mounted; without SELinux that is nothing.
+Status CheckRelabel(const CreateRequest& request) {
+  if (access("/sys/fs/selinux/enforce", F_OK) != 0) return OkStatus();
+  for (const auto& mount : request.container.mounts()) {
+    if (!mount.selinux_relabel()) continue;
+    return Unimplemented("HostConfig.Binds: relabelling " +
+                         Quoted(mount.host_path()) +
+                         " for SELinux (z, Z) is not supported");
+  }
+  return OkStatus();
+}
+
+// What would otherwise be left out without a word.
+Json Warnings(const Image& image, const CreateRequest& request) {
+  Json warnings = Json::array();
+  const auto& check = image.record.config().healthcheck();
+  if (check.test_size() > 0 && check.test(0) != "NONE" &&
+      !request.config.contains("Healthcheck")) {
+    warnings.push_back(
+        "The image's HEALTHCHECK is not supported: it is not run.");
+  }
+  return warnings;
+}
+
 // What the host and the image add to the request.
 Status Complete(const Engine& engine, const Image& image,
-                const std::string& asked_image, CreateRequest& request) {
+                const std::string& asked_image, CreateRequest& request,
+                Undo& undo) {
   const std::string token = RandomId();
   request.sandbox.mutable_metadata()->set_name(token);
   request.container.set_image_id(image.id());
@@ -181,6 +230,9 @@ Status Complete(const Engine& engine, const Image& image,
       request.host_config.value("LogConfig", Json::object()).value("Type", "");
   const std::string log_directory = LogDirectory(engine) + "/" + token;
   RETURN_IF_ERROR(MakeDirectories(log_directory, 0700));
+  undo.Add([log_directory] {
+    LogFailure("remove log", RemoveTree(AT_FDCWD, log_directory));
+  });
   if (log_type != "none") {
     request.container.mutable_log()->set_path(log_directory + "/json.log");
   }
@@ -223,14 +275,15 @@ Status CreateContainer(Engine& engine, Call& call) {
                    ChooseName(engine, call.Query("name")));
   request.container.set_name(name);
   RETURN_IF_ERROR(FindTargets(engine, request));
-  RETURN_IF_ERROR(ChoosePorts(request.sandbox));
+  RETURN_IF_ERROR(ChoosePorts(engine, request.sandbox));
+  RETURN_IF_ERROR(CheckRelabel(request));
   Undo undo;
   RETURN_IF_ERROR(MakeVolumes(engine, request, undo));
-  RETURN_IF_ERROR(Complete(engine, image, asked_image, request));
+  RETURN_IF_ERROR(Complete(engine, image, asked_image, request, undo));
   ASSIGN_OR_RETURN(const std::string id,
                    MakeBoth(engine, call.ctx, request, undo));
   undo.Commit();
-  return call.Reply(201, {{"Id", id}, {"Warnings", Json::array()}});
+  return call.Reply(201, {{"Id", id}, {"Warnings", Warnings(image, request)}});
 }
 
 }  // namespace berth::docker

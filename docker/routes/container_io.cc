@@ -75,24 +75,9 @@ Status Attach(Engine& engine, Call& call) {
   return OkStatus();
 }
 
-// Unix seconds with a fraction, or RFC 3339; 0 if there is none.
-StatusOr<UnixNanos> TimeQuery(const Call& call, const std::string& name) {
-  const std::string text = call.Query(name);
-  if (text.empty() || text == "0") return 0;
-  if (const auto time = ParseRfc3339(text)) return *time;
-  const size_t dot = text.find('.');
-  std::string fraction = dot == std::string::npos ? "" : text.substr(dot + 1);
-  fraction.resize(9, '0');
-  const auto seconds = ParseInt(text.substr(0, dot));
-  const auto nanos = ParseInt(fraction);
-  if (!seconds.has_value() || !nanos.has_value()) {
-    return InvalidArgument("invalid value for " + name + ": " + text);
-  }
-  return *seconds * 1000000000 + *nanos;
-}
-
 Status Logs(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
+  RETURN_IF_ERROR(call.Refuse({"details"}));
   LogQuery query;
   query.want_stdout = call.Flag("stdout");
   query.want_stderr = call.Flag("stderr");
@@ -101,8 +86,8 @@ Status Logs(Engine& engine, Call& call) {
     return InvalidArgument(
         "Bad parameters: you must choose at least one stream");
   }
-  ASSIGN_OR_RETURN(query.since, TimeQuery(call, "since"));
-  ASSIGN_OR_RETURN(query.until, TimeQuery(call, "until"));
+  ASSIGN_OR_RETURN(query.since, call.Time("since"));
+  ASSIGN_OR_RETURN(query.until, call.Time("until"));
   query.tail = ParseInt(call.Query("tail")).value_or(-1);
   if (view.container->log_path().empty()) {
     // A container that never started has no log either.

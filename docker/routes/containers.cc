@@ -115,6 +115,7 @@ Status List(Engine& engine, Call& call) {
       "publish",  "since",   "status", "volume", "isolation"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
+  RETURN_IF_ERROR(call.Refuse({"size"}));
   ASSIGN_OR_RETURN(int64_t limit, call.Number("limit", 0));
   ASSIGN_OR_RETURN(const int64_t before, CreatedOf(engine, filters, "before"));
   ASSIGN_OR_RETURN(const int64_t since, CreatedOf(engine, filters, "since"));
@@ -139,6 +140,7 @@ Status List(Engine& engine, Call& call) {
 }
 
 Status Inspect(Engine& engine, Call& call) {
+  RETURN_IF_ERROR(call.Refuse({"size"}));
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
   Json json = InspectJson(view, SurroundingsOf(engine, view));
   const std::vector<std::string> execs = engine.execs.Of(view.id());
@@ -153,9 +155,7 @@ Status Start(Engine& engine, Call& call) {
   if (view.container == nullptr) {
     return NotFound("No such container: " + call.name);
   }
-  if (!call.Query("checkpoint").empty()) {
-    return Unimplemented("checkpoint is not supported");
-  }
+  RETURN_IF_ERROR(call.Refuse({"checkpoint", "checkpoint-dir"}));
   if (view.running()) return call.Reply(304);
   engine.monitor->Forget(view.id());
   RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, view.id()));
@@ -319,7 +319,7 @@ Status CheckRemovable(const Engine& engine, const View& view) {
 
 Status Delete(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
-  if (call.Flag("link")) return Unimplemented("links are not supported");
+  RETURN_IF_ERROR(call.Refuse({"link"}));
   const bool force = call.Flag("force");
   if (force) {
     // Outside the lock: a restart that waits for its end holds it.

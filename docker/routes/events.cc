@@ -1,5 +1,4 @@
 // The event stream.
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,21 +16,6 @@ const std::set<std::string>& KnownFilters() {
       "config", "container", "daemon", "event",  "image",   "label", "network",
       "node",   "plugin",    "scope",  "secret", "service", "type",  "volume"};
   return keys;
-}
-
-// Unix seconds, with a fraction or not; 0 for "".
-StatusOr<UnixNanos> Time(const Call& call, const std::string& name) {
-  const std::string text = call.Query(name);
-  if (text.empty()) return 0;
-  const size_t dot = text.find('.');
-  std::string fraction = dot == std::string::npos ? "" : text.substr(dot + 1);
-  fraction.resize(9, '0');
-  const std::optional<int64_t> seconds = ParseInt(text.substr(0, dot));
-  const std::optional<int64_t> nanos = ParseInt(fraction);
-  if (!seconds.has_value() || !nanos.has_value()) {
-    return InvalidArgument("invalid value for '" + name + "': " + text);
-  }
-  return *seconds * 1000000000 + *nanos;
 }
 
 bool Matches(const Filters& filters, const DockerEvent& event) {
@@ -67,8 +51,8 @@ Status Send(Call& call, const DockerEvent& event) {
 Status Events(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), KnownFilters()));
-  ASSIGN_OR_RETURN(const UnixNanos since, Time(call, "since"));
-  ASSIGN_OR_RETURN(const UnixNanos until, Time(call, "until"));
+  ASSIGN_OR_RETURN(const UnixNanos since, call.Time("since"));
+  ASSIGN_OR_RETURN(const UnixNanos until, call.Time("until"));
   uint64_t next = engine.events.Next();
   RETURN_IF_ERROR(call.http.BeginStream(200, "application/json"));
   if (since > 0) {

@@ -172,6 +172,10 @@ Status StartAttached(Engine& engine, Call& call,
     Finish(engine, call.ctx, exec, **session);
     return OkStatus();
   }
+  // What nobody reads any more must not stop the program.
+  (*session)->stdin_fd().reset();
+  (*session)->stdout_fd().reset();
+  (*session)->stderr_fd().reset();
   engine.background.Run([&engine, shared, left = *session](const Context& ctx) {
     Finish(engine, ctx, *shared, *left);
   });

@@ -1,5 +1,5 @@
 // Images: pull, list, inspect, tag, delete.
-#include <atomic>
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -14,6 +14,7 @@
 #include "docker/convert/filters.h"
 #include "docker/engine.h"
 #include "image/image_service.h"
+#include "image/manifest.h"
 #include "image/reference.h"
 
 namespace berth::docker {
@@ -147,7 +148,20 @@ Status PullError(const Status& status, const Reference& reference) {
   return status;
 }
 
+// This machine's own is what is pulled.
+Status CheckPlatform(const Call& call) {
+  const std::string platform = call.Query("platform");
+  const auto host = image::HostPlatform();
+  const std::string own = host.os() + "/" + host.architecture();
+  if (platform.empty() || platform == own || StartsWith(platform, own + "/")) {
+    return OkStatus();
+  }
+  return Unimplemented("query parameter platform: " + Quoted(platform) +
+                       " is not supported, only " + own);
+}
+
 Status Pull(Engine& engine, Call& call) {
+  RETURN_IF_ERROR(call.Refuse({"repo", "message", "changes"}));
   const std::string from = call.Query("fromImage");
   const std::string tag = call.Query("tag");
   if (!call.Query("fromSrc").empty() || from.empty()) {
@@ -165,6 +179,7 @@ Status Pull(Engine& engine, Call& call) {
     return InvalidArgument("invalid reference format: " +
                            Message(reference.status()));
   }
+  RETURN_IF_ERROR(CheckPlatform(call));
   ASSIGN_OR_RETURN(const image::RegistryAuth auth, AuthOf(call));
   const StatusOr<Image> before = engine.images.Resolve(reference->str());
 
@@ -219,6 +234,7 @@ Json SummaryOf(const Image& image) {
 }
 
 Status List(Engine& engine, Call& call) {
+  RETURN_IF_ERROR(call.Refuse({"shared-size", "manifests", "identity"}));
   static const auto& known = *new std::set<std::string>{
       "before", "dangling", "label", "reference", "since", "until"};
   ASSIGN_OR_RETURN(const Filters filters,
@@ -258,6 +274,7 @@ Json ConfigOf(const Engine& engine, const Image& image) {
 }
 
 Status Inspect(Engine& engine, Call& call) {
+  RETURN_IF_ERROR(call.Refuse({"manifests", "platform"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   const auto& record = image.record;
   return call.Reply(
@@ -309,13 +326,26 @@ const View* UserOf(const std::vector<View>& views, const std::string& id) {
   return user;
 }
 
+// Whether the image was named, rather than found by its id.
+bool IsNameOf(const std::string& text, const Image& image) {
+  const StatusOr<Reference> asked = Reference::Parse(text);
+  if (!asked.ok()) return false;
+  const auto same = [&](const std::string& name) {
+    const StatusOr<Reference> has = Reference::Parse(name);
+    return has.ok() && has->str() == asked->str();
+  };
+  return std::any_of(image.repo_tags.begin(), image.repo_tags.end(), same) ||
+         std::any_of(image.repo_digests.begin(), image.repo_digests.end(),
+                     same);
+}
+
 Status Delete(Engine& engine, Call& call) {
+  RETURN_IF_ERROR(call.Refuse({"platforms"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   const bool force = call.Flag("force");
   const std::vector<View> views = AllViews(engine);
   const View* user = UserOf(views, image.id());
-  const bool by_id = StartsWith(image.id(), call.name) ||
-                     StartsWith(image.id(), "sha256:" + call.name);
+  const bool by_id = !IsNameOf(call.name, image);
   Json deleted = Json::array();
   const size_t names = image.repo_tags.size();
   if (by_id && names > 1 && !force) {
@@ -365,6 +395,7 @@ Status Delete(Engine& engine, Call& call) {
 
 // From the image's own history, newest first.
 Status History(Engine& engine, Call& call) {
+  RETURN_IF_ERROR(call.Refuse({"platform"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   ASSIGN_OR_RETURN(const std::string text,
                    engine.images.ConfigJson(image.id()));

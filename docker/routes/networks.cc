@@ -123,10 +123,6 @@ Status Inspect(Engine& engine, Call& call) {
   return call.Reply(200, json);
 }
 
-Status Create(Engine&, Call&) {
-  return Unimplemented("creating networks is not supported");
-}
-
 Status Remove(Engine&, Call& call) {
   const Predefined* network = Find(call.name);
   if (network == nullptr) {
@@ -145,7 +141,6 @@ Status Prune(Engine&, Call& call) {
 
 std::vector<Route> NetworkRoutes() {
   return {{"GET", "/networks", List},
-          {"POST", "/networks/create", Create},
           {"POST", "/networks/prune", Prune},
           {"GET", "/networks/{id}", Inspect},
           {"DELETE", "/networks/{id}", Remove}};

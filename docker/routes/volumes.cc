@@ -64,6 +64,12 @@ Status Create(Engine& engine, Call& call) {
   reader.Get("Labels", labels);
   reader.Get("DriverOpts", options);
   RETURN_IF_ERROR(reader.status());
+  for (const auto& [key, value] : body.items()) {
+    if (key != "Name" && key != "Driver" && key != "Labels" &&
+        key != "DriverOpts" && !value.is_null()) {
+      return Unimplemented("volume " + key + " is not supported");
+    }
+  }
   if (!driver.empty() && driver != "local") {
     return NotFound("could not find plugin " + driver + ": plugin \"" + driver +
                     "\" not found");

@@ -12,7 +12,9 @@ import sys
 import tempfile
 import urllib.request
 
+import cases_api
 import cases_lifecycle
+import cases_pods
 import cases_restart
 import cases_stream
 from harness import Docker, Engine, check, equal, eventually, run_cases
@@ -335,7 +337,7 @@ def main():
     print(subprocess.run([given.docker, "--version"], text=True,
                          stdout=subprocess.PIPE).stdout.strip())
     cases = (HERE + cases_lifecycle.CASES + cases_stream.CASES +
-             cases_restart.CASES)
+             cases_api.CASES + cases_pods.CASES + cases_restart.CASES)
     return run_cases(cases, docker, given.only)
 
 

@@ -1,12 +1,18 @@
 """Streams and terminals: bytes, detach, resize, clients that vanish."""
 import fcntl
 import hashlib
+import http.server
 import os
 import pty
 import random
+import socket
 import struct
 import subprocess
 import termios
+import threading
+import time
+import urllib.error
+import urllib.request
 
 from harness import Reader, check, equal, eventually
 
@@ -172,23 +178,134 @@ def attach_gets_the_output(docker):
     equal(client.wait(20), 0, "exit code")
 
 
+def without_a_log_there_is_still_the_stream(docker):
+    docker("pull", "busybox")
+    result = docker.run("--log-driver", "none", "busybox", "sh", "-c",
+                        "echo out; echo err >&2")
+    equal((result.out, result.err), ("out\n", "err\n"))
+    name = docker.start("--log-driver", "none", "busybox", "sh", "-c",
+                        "while :; do echo tick; sleep 0.1; done")
+    client = docker.popen("attach", "--no-stdin", name, stdout=subprocess.PIPE)
+    equal(client.stdout.readline(), b"tick\n")
+    client.kill()
+    client.wait()
+    client.stdout.close()
+    result = docker("logs", name, code=1)
+    check("does not support reading" in result.err, result.err)
+
+
+class SlowMirror(http.server.ThreadingHTTPServer):
+    """The registry, but its layers come drop by drop until `fast` is set."""
+    daemon_threads = True
+
+    def __init__(self, upstream):
+        super().__init__(("127.0.0.1", 0), SlowHandler)
+        self.upstream = "http://" + upstream
+        self.fast, self.dripping, self.left = False, 0, 0
+        self.name = f"127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class SlowHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        headers = {key: ", ".join(self.headers.get_all(key))
+                   for key in ("Accept", "Range") if key in self.headers}
+        asked = urllib.request.Request(self.server.upstream + self.path,
+                                       headers=headers, method=self.command)
+        try:
+            answer = urllib.request.urlopen(asked, timeout=10)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            body = answer.read()
+            self.send_response(answer.status)
+            for key, value in answer.headers.items():
+                if key.lower() not in ("connection", "transfer-encoding"):
+                    self.send_header(key, value)
+            self.end_headers()
+        if "/blobs/" not in self.path or len(body) < 100000:
+            self.wfile.write(body)
+            return
+        self.server.dripping += 1
+        try:
+            while body:
+                self.wfile.write(body[:1000])
+                body = body[1000:]
+                if not self.server.fast:
+                    time.sleep(0.05)
+        except OSError:
+            self.server.left += 1
+
+
+def a_pull_whose_client_vanishes_is_given_up(docker):
+    mirror = SlowMirror(docker.registry)
+    name = mirror.name + "/library/ubuntu:latest"
+    docker("rmi", "-f", "ubuntu", code=None)
+    def vanish():
+        dripping, left = mirror.dripping, mirror.left
+        client = docker.popen("pull", name, stdout=subprocess.DEVNULL)
+        eventually("a layer drips", lambda: mirror.dripping > dripping, 20)
+        client.kill()
+        client.wait()
+        eventually("the engine hangs up", lambda: mirror.left > left, 20)
+    vanish()  # connections to a registry are kept for the next pull
+    with docker.control.no_trace():
+        vanish()
+    equal(docker("images", "-q", name).out, "")
+    mirror.fast = True
+    docker("pull", name)
+    equal(docker.run(name, "echo", "whole").out, "whole\n")
+    check(not os.listdir(docker.control.ingest) if docker.control.ingest
+          else True, "half a blob is left")
+    docker("rmi", "-f", name)
+    mirror.shutdown()
+    mirror.server_close()
+
+
 def a_client_that_vanishes_leaves_the_rest(docker):
     name = docker.start("-i", "busybox", "sh", "-c",
                         "while :; do echo tick; sleep 0.1; done")
-    for verb in (("logs", "-f", name), ("attach", "--no-stdin", name),
-                 ("events",)):
-        client = docker.popen(*verb, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL)
-        if verb[0] != "events":
-            check(client.stdout.readline() == b"tick\n", verb[0])
-        client.kill()
-        client.wait()
-        client.stdout.close()
+    with docker.control.no_trace():
+        for verb in (("logs", "-f", name), ("attach", "--no-stdin", name),
+                     ("exec", name, "sh", "-c", "for i in 1 2 3 4 5 6; do "
+                      "echo tick; sleep 0.1; done"), ("events",)):
+            client = docker.popen(*verb, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+            if verb[0] != "events":
+                check(client.stdout.readline() == b"tick\n", verb[0])
+            client.kill()
+            client.wait()
+            client.stdout.close()
     equal(docker.inspect(name, "{{.State.Running}}"), "true")
     equal(docker("exec", name, "echo", "alive").out, "alive\n")
 
 
+def an_attachment_may_leave_before_the_start(docker):
+    if docker.engine == "dockerd":
+        return "there the program's input ends with that of the first client"
+    made = docker("create", "-i", "busybox", "cat").out.strip()
+    path = f"/v1.41/containers/{made}/attach?stream=1&stdin=1&stdout=1"
+    with docker.control.no_trace():
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(docker.control.socket)
+                client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n"
+                               "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+                               "Content-Length: 0\r\n\r\n".encode())
+                check(b" 101 " in client.recv(1000), "no upgrade")
+    equal(docker("start", "-ai", made, stdin=b"fed\n").out, "fed\n")
+    return None
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name != "Terminal"]
+         and name not in ("Terminal", "SlowMirror", "SlowHandler")]

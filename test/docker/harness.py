@@ -1,4 +1,5 @@
 """What a case has: the docker CLI, and cleaning up after itself."""
+import contextlib
 import glob
 import os
 import re
@@ -43,6 +44,9 @@ class Engine:
     def __init__(self, kind, folder):
         self.kind, self.folder = kind, folder
         self.socket = os.environ["ENGINE_SOCKET"]
+        # Where berthd has blobs that are not whole yet.
+        self.ingest = (folder + "/root/content/ingest" if kind == "berthd"
+                       else None)
         self.script = os.path.join(os.path.dirname(__file__), "engine.sh")
 
     def kill(self):
@@ -60,6 +64,34 @@ class Engine:
                 return file.read().rsplit(") ")[1][0] not in "ZX"
         except FileNotFoundError:
             return False
+
+    @contextlib.contextmanager
+    def no_trace(self):
+        """What is done in it leaves no thread and no descriptor behind."""
+        before, files = self.usage(), self.files()
+        yield
+        if self.kind != "berthd":
+            return
+        def settled():
+            return all(now <= then for now, then in
+                       zip(self.usage(), before))
+        try:
+            eventually("threads and descriptors go", settled)
+        except Failure as failure:
+            raise Failure(f"{failure}: {before}, {self.usage()}, new: "
+                          f"{set(self.files()) - set(files)}") from None
+
+    def usage(self):
+        """Threads and descriptors."""
+        with open(self.folder + "/engine.pid") as file:
+            proc = "/proc/" + file.read().strip()
+        return [len(os.listdir(proc + one)) for one in ("/task", "/fd")]
+
+    def files(self):
+        with open(self.folder + "/engine.pid") as file:
+            proc = "/proc/" + file.read().strip() + "/fd/"
+        return [os.readlink(one) for one in glob.glob(proc + "*")
+                if os.path.islink(one)]
 
     def left(self):
         """berthd: what there is on disk of containers and volumes."""

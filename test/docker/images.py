@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Pushes what the cases run: library/busybox, library/ubuntu, test/config.
+"""Pushes what the cases run: library/busybox, library/ubuntu, test/config,
+test/health.
 
 usage: images.py DIR HOST:PORT
 
@@ -59,6 +60,11 @@ def main():
     layer = layout.layer(ubuntu_tree())
     layout.tag("latest", layout.manifest([layer], config))
     registry.push(folder + "/ubuntu", "latest", "library/ubuntu")
+    checked = Layout(folder + "/health")
+    config["Healthcheck"] = {"Test": ["CMD", "true"]}
+    layer = checked.layer(images.busybox_tree())
+    checked.tag("latest", checked.manifest([layer], config))
+    registry.push(folder + "/health", "latest", "test/health")
 
 
 if __name__ == "__main__":

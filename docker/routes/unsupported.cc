@@ -1,0 +1,79 @@
+// What of Docker's API is not here.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "docker/call.h"
+
+namespace berth::docker {
+namespace {
+
+Status Refuse(Engine&, Call& call) {
+  return Unimplemented(call.http.request().method + " " +
+                       call.http.request().path + " is not supported");
+}
+
+// Method ("" for any) and pattern.
+constexpr std::pair<const char*, const char*> kRoutes[] = {
+    // Containers.
+    {"GET", "/containers/{id}/changes"},
+    {"GET", "/containers/{id}/export"},
+    {"GET", "/containers/{id}/stats"},
+    {"POST", "/containers/{id}/update"},
+    {"GET", "/containers/{id}/attach/ws"},
+    {"HEAD", "/containers/{id}/archive"},
+    {"GET", "/containers/{id}/archive"},
+    {"PUT", "/containers/{id}/archive"},
+    {"GET", "/containers/{id}/checkpoints"},
+    {"POST", "/containers/{id}/checkpoints"},
+    {"DELETE", "/containers/{id...}"},  // of one checkpoint
+    {"POST", "/commit"},
+    // Images, beside pulling them.
+    {"POST", "/build"},
+    {"POST", "/build/prune"},
+    {"POST", "/build/cancel"},
+    {"GET", "/images/get"},
+    {"GET", "/images/search"},
+    {"GET", "/images/{name...}/get"},
+    {"GET", "/images/{name...}/attestations"},
+    {"POST", "/images/{name...}/push"},
+    {"POST", "/images/load"},
+    {"POST", "/images/prune"},
+    {"GET", "/distribution/{name...}"},
+    {"POST", "/auth"},
+    {"POST", "/session"},
+    {"POST", "/grpc"},
+    // Networks and volumes.
+    {"POST", "/networks/create"},
+    {"POST", "/networks/{id}/connect"},
+    {"POST", "/networks/{id}/disconnect"},
+    {"PUT", "/volumes/{name}"},
+    // The rest.
+    {"GET", "/system/df"},
+    {"GET", "/debug/{name...}"},
+    {"", "/plugins"},
+    {"", "/plugins/{name...}"},
+    {"", "/swarm"},
+    {"", "/swarm/{name...}"},
+    {"", "/nodes"},
+    {"", "/nodes/{name...}"},
+    {"", "/services"},
+    {"", "/services/{name...}"},
+    {"", "/tasks"},
+    {"", "/tasks/{name...}"},
+    {"", "/secrets"},
+    {"", "/secrets/{name...}"},
+    {"", "/configs"},
+    {"", "/configs/{name...}"}};
+
+}  // namespace
+
+std::vector<Route> UnsupportedRoutes() {
+  std::vector<Route> routes;
+  for (const auto& [method, pattern] : kRoutes) {
+    routes.push_back({method, pattern, Refuse});
+  }
+  return routes;
+}
+
+}  // namespace berth::docker

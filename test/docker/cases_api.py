@@ -1,0 +1,101 @@
+"""What is not supported says so, by name: nothing is passed over in silence.
+
+Walks fields.tsv, what a create may ask for, and routes.tsv, Docker's API.
+docs/DOCKER.md tells the reasons. The verdicts are berthd's.
+"""
+import http.client
+import json
+import os
+import socket
+import urllib.parse
+
+from harness import check, equal
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path):
+        super().__init__("engine", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(self.path)
+
+
+def request(docker, method, path, body=None):
+    """Status and text of an answer."""
+    connection = Connection(docker.control.socket)
+    connection.request(method, "/v1.50" + path, json.dumps(body or {}),
+                       {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read().decode(errors="replace")
+    connection.close()
+    return answer.status, text
+
+
+def rows(name):
+    with open(os.path.join(HERE, name)) as file:
+        return [line.rstrip("\n").split("\t") for line in file
+                if not line.startswith("#")]
+
+
+def every_field_of_create_is_done_or_refused(docker):
+    if docker.engine != "berthd":
+        return "the verdicts are berthd's"
+    docker("pull", "busybox")
+    wrong = []
+    for name, body, verdict in rows("fields.tsv"):
+        body = {"Image": "busybox", "Cmd": ["true"], **json.loads(body)}
+        status, text = request(docker, "POST", "/containers/create", body)
+        verdict, _, word = verdict.partition(" ")
+        word = word or name.split(" ")[0].split(".")[1]
+        if status == 201:
+            docker("rm", "-v", json.loads(text)["Id"])
+        good = (status == 201 if verdict == "done" else
+                status in (400, 404, 501) and word in text)
+        if not good:
+            wrong.append(f"{name} wants {verdict} ({word}): {status} {text}")
+    equal(wrong, [])
+    return None
+
+
+def every_route_is_done_or_refused(docker):
+    if docker.engine != "berthd":
+        return "the verdicts are berthd's"
+    wrong = []
+    for method, path, verdict in rows("routes.tsv"):
+        if path == "/events":
+            path += "?until=1"
+        path = path.replace("{", "no-").replace("}", "")
+        status, text = request(docker, method, path)
+        bare = path.partition("?")[0]
+        if verdict == "done":
+            good = status not in (405, 501) and "page not found" not in text
+        elif method == "HEAD":
+            good = status == 501
+        else:
+            query = urllib.parse.urlsplit(path).query
+            good = status == 501 and (bare in text or query)
+        if not good:
+            wrong.append(f"{method} {path} wants {verdict}: {status} {text}")
+    equal(wrong, [])
+    return None
+
+
+def an_images_healthcheck_is_warned_of(docker):
+    if docker.engine != "berthd":
+        return "dockerd runs it"
+    image = docker.registry + "/test/health:latest"
+    docker("pull", image)
+    result = docker("create", image, "true")
+    check("HEALTHCHECK is not supported" in result.err, result.err)
+    return None
+
+
+CASES = [every_field_of_create_is_done_or_refused,
+         every_route_is_done_or_refused, an_images_healthcheck_is_warned_of]
