@@ -31,11 +31,13 @@ daemon_pid() {
   esac
 }
 
+alive() { # PID
+  [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}
+
 end_daemon() {
   kill "$1"
-  while [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do
-    sleep 0.05
-  done
+  while alive "$1"; do sleep 0.05; done
 }
 
 install_packages() {
@@ -101,10 +103,12 @@ start_daemon() {
   rm -f "$SOCKET"
   setsid "$ROOT/bin/berthd" --config "$ROOT/berth.conf" --root "$ROOT" \
     --state "$STATE" >>"$LOGS/berthd.log" 2>&1 </dev/null &
-  echo $! >"$STATE/berthd.pid"
+  pid=$!
+  echo "$pid" >"$STATE/berthd.pid"
   tries=0
   until [ -S "$SOCKET" ]; do
-    daemon_pid >/dev/null || { tail -n 20 "$LOGS/berthd.log" >&2; fail "berthd ended"; }
+    # Not daemon_pid: for a moment it still is the shell or setsid.
+    alive "$pid" || { tail -n 20 "$LOGS/berthd.log" >&2; fail "berthd ended"; }
     tries=$((tries + 1))
     [ "$tries" -lt 200 ] || fail "berthd did not open $SOCKET in 10 s"
     sleep 0.05
