@@ -1,7 +1,6 @@
 #include "docker/leftovers.h"
 
 #include <fcntl.h>
-#include <glog/logging.h>
 
 #include <set>
 #include <string>
@@ -10,14 +9,11 @@
 #include "base/fs/tree.h"
 #include "base/sys/file.h"
 #include "base/unique_fd.h"
+#include "docker/lifecycle.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {
 namespace {
-
-void LogFailure(const std::string& doing, const Status& status) {
-  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
-}
 
 void RemoveEmptySandboxes(Engine& engine, const Context& ctx) {
   sandbox::SandboxFilter ours;

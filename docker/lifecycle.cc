@@ -96,10 +96,6 @@ Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
   return engine.containers.Start(ctx, ContainerId(view.id()));
 }
 
-void LogFailure(const std::string& doing, const Status& status) {
-  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
-}
-
 // Reads, changes and saves; saves nothing if nothing changes.
 Status ChangeNotes(Engine& engine, const Context& ctx, const std::string& id,
                    const std::function<void(const View&, Notes&)>& change) {
@@ -117,6 +113,10 @@ Status ChangeNotes(Engine& engine, const Context& ctx, const std::string& id,
 }
 
 }  // namespace
+
+void LogFailure(const std::string& doing, const Status& status) {
+  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
+}
 
 Status MarkStoppedByHand(Engine& engine, const Context& ctx,
                          const std::string& id) {

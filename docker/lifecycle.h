@@ -10,6 +10,9 @@
 
 namespace berth::docker {
 
+// What nobody waits for has failed: one line in the log. Nothing if it is OK.
+void LogFailure(const std::string& doing, const Status& status);
+
 // Sandbox, then container. The caller holds the container's lifecycle lock. A
 // start that fails leaves neither running, and with AutoRemove nothing at all.
 Status StartContainer(Engine& engine, const Context& ctx, const View& view);

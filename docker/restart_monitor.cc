@@ -1,7 +1,5 @@
 #include "docker/restart_monitor.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -16,10 +14,6 @@ constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
 constexpr Duration kLastDelay = std::chrono::minutes(1);
 constexpr Duration kLongRun = std::chrono::seconds(10);
 constexpr Duration kIdle = std::chrono::hours(1);
-
-void LogFailure(const std::string& doing, const Status& status) {
-  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
-}
 
 bool PolicyWants(const View& view) {
   const std::string policy = view.notes.restart_policy();

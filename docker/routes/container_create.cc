@@ -2,7 +2,6 @@
 #include "docker/routes/container_create.h"
 
 #include <fcntl.h>
-#include <glog/logging.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,16 +19,13 @@
 #include "docker/convert/create_request.h"
 #include "docker/convert/names.h"
 #include "docker/engine.h"
+#include "docker/lifecycle.h"
 #include "image/reference.h"
 
 namespace berth::docker {
 namespace {
 
 using image::Image;
-
-void LogFailure(const std::string& doing, const Status& status) {
-  if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
-}
 
 StatusOr<Image> ImageOf(const Engine& engine, const Call& call,
                         const std::string& name) {
