@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/keyed_mutex.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "base/testing/status_matchers.h"
@@ -79,6 +80,51 @@ TEST(KeyedMutexTest, ExcludesTheSameKeyOnly) {
   EXPECT_EQ(shared, 4000);
 }
 
+// A thread that waits for "a", held by the caller; what it got.
+class Waiter {
+ public:
+  Waiter(KeyedMutex& mutex, const Context& ctx)
+      : thread_([this, &mutex, ctx] {
+          status_ = mutex.Acquire(ctx, "a").status();
+        }) {}
+  Status Join() {
+    thread_.join();
+    return status_;
+  }
+
+ private:
+  Status status_;
+  std::thread thread_;
+};
+
+TEST(KeyedMutexTest, AWaitEndsWithItsContext) {
+  KeyedMutex mutex;
+  auto held = mutex.Acquire(Context::Background(), "a");
+  ASSERT_OK(held.status());
+  const Context ctx = Context::Background().WithCancel();
+  Waiter waiter(mutex, ctx);
+  ctx.Cancel();
+  EXPECT_THAT(waiter.Join(), StatusIs(StatusCode::kCancelled));
+  EXPECT_THAT(
+      mutex.Acquire(Context::Background().WithTimeout(Duration::zero()), "a")
+          .status(),
+      StatusIs(StatusCode::kDeadlineExceeded));
+}
+
+TEST(KeyedMutexTest, AnEndedWaitLeavesTheKeyToOthers) {
+  KeyedMutex mutex;
+  auto held = mutex.Acquire(Context::Background(), "a");
+  ASSERT_OK(held.status());
+  const Context ctx = Context::Background().WithCancel();
+  Waiter ended(mutex, ctx);
+  Waiter patient(mutex, Context::Background());
+  ctx.Cancel();
+  EXPECT_FALSE(ended.Join().ok());
+  held->Give();
+  EXPECT_OK(patient.Join());
+  EXPECT_OK(held->Retake(Context::Background()));
+}
+
 TEST(ClockTest, FormatsWithAllNineDigits) {
   EXPECT_EQ(FormatRfc3339(0), "1970-01-01T00:00:00.000000000Z");
   EXPECT_EQ(FormatRfc3339(1'700'000'000'000'000'042),
@@ -96,6 +142,21 @@ TEST(ContextTest, CancelReachesChildrenButNotTheParent) {
   parent.Cancel();
   EXPECT_THAT(late.Check(), StatusIs(StatusCode::kCancelled));
   EXPECT_TRUE(parent.WithCancel().cancelled());
+}
+
+TEST(ContextTest, CancellingTheParentWakesAWaitBelowIt) {
+  const Context parent = Context::Background().WithCancel();
+  const Context child = parent.WithCancel().WithTimeout(std::chrono::hours(1));
+  Mutex mutex;
+  CondVar changed;
+  std::thread canceller([&] { parent.Cancel(); });
+  {
+    MutexLock lock(mutex);
+    EXPECT_THAT(child.Await(mutex, changed, [] { return false; }),
+                StatusIs(StatusCode::kCancelled));
+    EXPECT_OK(child.Await(mutex, changed, [] { return true; }));
+  }
+  canceller.join();
 }
 
 TEST(ContextTest, TheEarlierDeadlineWins) {

@@ -3,7 +3,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -17,14 +17,15 @@ class Context::Cancellation {
  public:
   Cancellation() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-  bool cancelled() const { return cancelled_.load(); }
+  bool cancelled() const { return stop_.stop_requested(); }
+  std::stop_token stop_token() const { return stop_.get_token(); }
   int fd() const { return event_.get(); }
 
   void Cancel() {
     std::vector<std::weak_ptr<Cancellation>> children;
     {
       MutexLock lock(mutex_);
-      if (cancelled_.exchange(true)) return;
+      if (!stop_.request_stop()) return;
       children.swap(children_);
     }
     eventfd_write(event_.get(), 1);
@@ -38,7 +39,7 @@ class Context::Cancellation {
   void Adopt(const std::shared_ptr<Cancellation>& child) {
     {
       MutexLock lock(mutex_);
-      if (!cancelled_.load()) {
+      if (!cancelled()) {
         std::erase_if(children_, [](const std::weak_ptr<Cancellation>& weak) {
           return weak.expired();
         });
@@ -51,7 +52,7 @@ class Context::Cancellation {
 
  private:
   const UniqueFd event_;
-  std::atomic<bool> cancelled_ = false;
+  std::stop_source stop_;
   Mutex mutex_;
   std::vector<std::weak_ptr<Cancellation>> children_ GUARDED_BY(mutex_);
 };
@@ -103,6 +104,11 @@ void Context::Cancel() const {
 
 bool Context::cancelled() const {
   return cancellation_ != nullptr && cancellation_->cancelled();
+}
+
+std::stop_token Context::stop_token() const {
+  return cancellation_ == nullptr ? std::stop_token()
+                                  : cancellation_->stop_token();
 }
 
 int Context::cancel_fd() const {

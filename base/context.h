@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/status.h"
 
 namespace berth {
@@ -35,7 +37,17 @@ class Context {
   // OK, DEADLINE_EXCEEDED or CANCELLED.
   Status Check() const;
 
-  // Wakes everything that polls `cancel_fd`.
+  // Waits on `changed`, with `mutex` held, until `holds()`. DEADLINE_EXCEEDED
+  // or CANCELLED if the context ends before; whoever cancels it wakes the
+  // wait.
+  template <typename Predicate>
+  Status Await(Mutex& mutex, CondVar& changed, Predicate holds) const
+      REQUIRES(mutex) {
+    if (changed.Await(mutex, stop_token(), deadline_, holds)) return OkStatus();
+    return Check();
+  }
+
+  // Wakes every Await, and everything that polls `cancel_fd`.
   void Cancel() const;
   bool cancelled() const;
   // Becomes readable when cancelled; -1 for a background context. Owned by
@@ -44,6 +56,7 @@ class Context {
 
  private:
   class Cancellation;
+  std::stop_token stop_token() const;
   explicit Context(std::string request_id);
 
   std::string request_id_;

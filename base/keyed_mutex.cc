@@ -9,6 +9,14 @@ KeyedMutex::Lock::Lock(KeyedMutex& owner, std::string key)
   Retake();
 }
 
+KeyedMutex::Lock::Lock(KeyedMutex& owner, std::string key, bool held)
+    : owner_(owner), key_(std::move(key)), held_(held) {}
+
+KeyedMutex::Lock::Lock(Lock&& other) noexcept
+    : owner_(other.owner_),
+      key_(other.key_),
+      held_(std::exchange(other.held_, false)) {}
+
 KeyedMutex::Lock::~Lock() { Give(); }
 
 void KeyedMutex::Lock::Give() {
@@ -16,29 +24,49 @@ void KeyedMutex::Lock::Give() {
   held_ = false;
 }
 
-void KeyedMutex::Lock::Retake() {
-  if (!held_) owner_.Acquire(key_);
+Status KeyedMutex::Lock::Retake(const Context& ctx) {
+  if (held_) return OkStatus();
+  RETURN_IF_ERROR(owner_.Take(ctx, key_));
   held_ = true;
+  return OkStatus();
 }
 
-void KeyedMutex::Acquire(const std::string& key) {
+void KeyedMutex::Lock::Retake() {
+  // A context that never ends: Take cannot fail.
+  (void)Retake(Context::Background());
+}
+
+StatusOr<KeyedMutex::Lock> KeyedMutex::Acquire(const Context& ctx,
+                                               const std::string& key) {
+  RETURN_IF_ERROR(Take(ctx, key));
+  return Lock(*this, key, /*held=*/true);
+}
+
+Status KeyedMutex::Take(const Context& ctx, const std::string& key) {
   MutexLock lock(mutex_);
   Entry& entry = entries_[key];
   ++entry.waiters;
-  while (entry.held) released_.Wait(mutex_);
+  const Status waited =
+      ctx.Await(mutex_, released_, [&entry] { return !entry.held; });
   --entry.waiters;
+  if (!waited.ok()) {
+    Forget(key);
+    return Annotate(waited, "wait for another request that holds " + key);
+  }
   entry.held = true;
+  return OkStatus();
+}
+
+void KeyedMutex::Forget(const std::string& key) {
+  const auto it = entries_.find(key);
+  if (!it->second.held && it->second.waiters == 0) entries_.erase(it);
 }
 
 void KeyedMutex::Release(const std::string& key) {
   MutexLock lock(mutex_);
-  const auto it = entries_.find(key);
-  it->second.held = false;
-  if (it->second.waiters == 0) {
-    entries_.erase(it);
-  } else {
-    released_.SignalAll();
-  }
+  entries_.find(key)->second.held = false;
+  Forget(key);
+  released_.SignalAll();
 }
 
 }  // namespace berth

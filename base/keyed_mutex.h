@@ -5,7 +5,9 @@
 #include <map>
 #include <string>
 
+#include "base/context.h"
 #include "base/mutex.h"
+#include "base/status.h"
 
 namespace berth {
 
@@ -19,23 +21,35 @@ namespace berth {
 class KeyedMutex {
  public:
   // Holds the key until destroyed. Must not outlive the KeyedMutex.
+  // Thread-compatible.
   class [[nodiscard]] Lock {
    public:
+    // Waits for as long as it takes. For work that no request waits for.
     Lock(KeyedMutex& owner, std::string key);
+    Lock(Lock&& other) noexcept;
+    Lock& operator=(Lock&&) = delete;
     ~Lock();
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
 
     // Lets others in for a while: a verb that waits for a process to exit
     // must not keep a harder verb out. Check the object again after Retake.
     void Give();
+    // Waits as Acquire does; on failure the key is not held.
+    Status Retake(const Context& ctx);
     void Retake();
 
    private:
+    friend class KeyedMutex;
+    Lock(KeyedMutex& owner, std::string key, bool held);
+
     KeyedMutex& owner_;
     const std::string key_;
     bool held_ = false;
   };
+
+  // Waits until nobody holds `key`. DEADLINE_EXCEEDED or CANCELLED, naming the
+  // key, if the context ends before.
+  StatusOr<Lock> Acquire(const Context& ctx, const std::string& key)
+      EXCLUDES(mutex_);
 
  private:
   struct Entry {
@@ -43,7 +57,8 @@ class KeyedMutex {
     int waiters = 0;
   };
 
-  void Acquire(const std::string& key) EXCLUDES(mutex_);
+  Status Take(const Context& ctx, const std::string& key) EXCLUDES(mutex_);
+  void Forget(const std::string& key) REQUIRES(mutex_);
   void Release(const std::string& key) EXCLUDES(mutex_);
 
   Mutex mutex_;

@@ -6,6 +6,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
+#include <stop_token>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 
@@ -72,11 +75,26 @@ class CondVar {
     lock.release();
     return status == std::cv_status::no_timeout;
   }
+  // Until `holds()`, which is called with the mutex held, `until` has passed
+  // or `stop` is requested; what `holds()` says then.
+  template <typename Predicate>
+  bool Await(Mutex& mutex, std::stop_token stop,
+             std::optional<std::chrono::steady_clock::time_point> until,
+             Predicate holds) REQUIRES(mutex) NO_THREAD_SAFETY_ANALYSIS {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    const bool held =
+        until.has_value()
+            ? condition_.wait_until(lock, std::move(stop), *until, holds)
+            : condition_.wait(lock, std::move(stop), holds);
+    lock.release();
+    return held;
+  }
   void Signal() { condition_.notify_one(); }
   void SignalAll() { condition_.notify_all(); }
 
  private:
-  std::condition_variable condition_;
+  // Of the kind that a std::stop_token wakes.
+  std::condition_variable_any condition_;
 };
 
 }  // namespace berth
