@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/digest.h"
-#include "base/json.h"
 #include "base/keyed_mutex.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -198,35 +197,6 @@ TEST(DigestTest, KnownValueAndBadForms) {
   EXPECT_EQ(hash.Value(), Digest::Of("ab"));
   hash.Update("c");
   EXPECT_EQ(hash.Value(), Digest::Of("abc"));
-}
-
-TEST(JsonTest, RefusesWhatIsNotOneValue) {
-  EXPECT_OK(ParseJson("{}", "x"));
-  EXPECT_THAT(
-      ParseJson("{", "config.json"),
-      StatusIs(StatusCode::kInvalidArgument, "config.json is not JSON"));
-  EXPECT_FALSE(ParseJson("", "x").ok());
-  EXPECT_FALSE(ParseJson(std::string(100'000, '['), "x").ok());
-}
-
-TEST(JsonReaderTest, IntegersAreExactAndTypesAreChecked) {
-  const Json json = *ParseJson(
-      R"({"max":18446744073709551615,"s":"t","list":["a"],"f":1.5})", "x");
-  JsonReader reader(json, "root");
-  uint64_t max = 0;
-  std::vector<std::string> list;
-  std::optional<int64_t> missing;
-  reader.Get("max", max);
-  reader.Get("list", list);
-  reader.Get("none", missing);
-  ASSERT_OK(reader.status());
-  EXPECT_EQ(max, UINT64_MAX);
-  EXPECT_THAT(list, ElementsAre("a"));
-  EXPECT_EQ(missing, std::nullopt);
-  int64_t wrong = 0;
-  reader.Get("max", wrong);
-  EXPECT_THAT(reader.status(), StatusIs(StatusCode::kInvalidArgument,
-                                        "root.max is out of range"));
 }
 
 }  // namespace

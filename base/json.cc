@@ -1,159 +1,161 @@
 #include "base/json.h"
 
-#include <limits>
-#include <utility>
-
-#include "base/strings.h"
+#include <algorithm>
 
 namespace berth {
 namespace {
 
-constexpr int kMaxDepth = 128;
-
-const Json::array_t& EmptyArray() {
-  static const auto* const empty = new Json::array_t;
-  return *empty;
-}
+template <typename... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
 
 }  // namespace
 
-StatusOr<Json> ParseJson(std::string_view text, const std::string& what) {
-  bool too_deep = false;
-  const auto watch_depth = [&](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxDepth) too_deep = true;
-    return !too_deep;
-  };
-  // The library recurses when it destroys, so depth is bounded while parsing.
-  Json json = Json::parse(text.begin(), text.end(), watch_depth,
-                          /*allow_exceptions=*/false);
-  if (too_deep) return InvalidArgument(what + " nests too deeply");
-  if (json.is_discarded()) return InvalidArgument(what + " is not JSON");
-  return json;
-}
+Json::Json(std::string text)
+    : value_(std::make_unique<std::string>(std::move(text))) {}
 
-std::string DumpJson(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+Json::Json(Array elements)
+    : value_(std::make_unique<Array>(std::move(elements))) {}
 
-JsonReader::JsonReader(const Json& json, std::string path)
-    : json_(json), path_(std::move(path)) {
-  if (!json.is_object()) {
-    status_ = InvalidArgument(path_ + " is not an object");
+Json::Json(Object members)
+    : value_(std::make_unique<Object>(std::move(members))) {}
+
+Json::Json(std::initializer_list<Item> items) {
+  const bool pairs =
+      std::all_of(items.begin(), items.end(), [](const Item& item) {
+        const Array& pair = item.value_.elements();
+        return pair.size() == 2 && pair[0].is_string();
+      });
+  if (!pairs) {
+    *this = array(items);
+    return;
   }
-}
-
-std::string JsonReader::PathOf(const std::string& member) const {
-  return path_.empty() ? member : path_ + "." + member;
-}
-
-void JsonReader::Fail(const std::string& member, const std::string& why) {
-  if (status_.ok()) status_ = InvalidArgument(PathOf(member) + " " + why);
-}
-
-bool JsonReader::Has(const char* member) const {
-  return Find(member) != nullptr;
-}
-
-const Json* JsonReader::Find(const char* member) const {
-  if (!json_.is_object()) return nullptr;
-  const auto it = json_.find(member);
-  if (it == json_.end() || it->is_null()) return nullptr;
-  return &*it;
-}
-
-const Json::array_t& JsonReader::Array(const char* member) {
-  const Json* const found = Find(member);
-  if (found == nullptr) return EmptyArray();
-  if (!found->is_array()) {
-    Fail(member, "is not an array");
-    return EmptyArray();
+  Object members;
+  for (const Item& item : items) {
+    Array& pair = *std::get<Box<Array>>(item.value_.value_);
+    members.insert_or_assign(
+        std::move(*std::get<Box<std::string>>(pair[0].value_)),
+        std::move(pair[1]));
   }
-  return found->get_ref<const Json::array_t&>();
+  *this = Json(std::move(members));
 }
 
-void JsonReader::Get(const char* member, std::string& target) {
-  const Json* const found = Find(member);
-  if (found == nullptr) return;
-  if (!found->is_string()) return Fail(member, "is not a string");
-  target = found->get_ref<const std::string&>();
-}
-
-void JsonReader::Get(const char* member, bool& target) {
-  const Json* const found = Find(member);
-  if (found == nullptr) return;
-  if (!found->is_boolean()) return Fail(member, "is not true or false");
-  target = found->get<bool>();
-}
-
-void JsonReader::Signed(const char* member, int64_t low, int64_t high,
-                        int64_t& target) {
-  const Json* const found = Find(member);
-  if (found == nullptr) return;
-  if (!found->is_number_integer()) return Fail(member, "is not an integer");
-  if (found->is_number_unsigned() &&
-      found->get<uint64_t>() > static_cast<uint64_t>(high)) {
-    return Fail(member, "is out of range");
+Json Json::array(std::initializer_list<Item> elements) {
+  Array array;
+  array.reserve(elements.size());
+  for (const Item& element : elements) {
+    array.push_back(std::move(element.value_));
   }
-  const auto value = found->get<int64_t>();
-  if (value < low || value > high) return Fail(member, "is out of range");
-  target = value;
+  return Json(std::move(array));
 }
 
-void JsonReader::Unsigned(const char* member, uint64_t high, uint64_t& target) {
-  const Json* const found = Find(member);
-  if (found == nullptr) return;
-  if (!found->is_number_unsigned()) {
-    return Fail(member, "is not a non-negative integer");
-  }
-  const auto value = found->get<uint64_t>();
-  if (value > high) return Fail(member, "is out of range");
-  target = value;
+Json::Json(const Json& other)
+    : value_(
+          std::visit(Overloaded{[]<typename T>(const Box<T>& box) {
+                                  return Value(std::make_unique<T>(*box));
+                                },
+                                [](const auto& plain) { return Value(plain); }},
+                     other.value_)) {}
+
+Json& Json::operator=(const Json& other) { return *this = Json(other); }
+
+// `other` may be a part of this.
+Json& Json::operator=(Json&& other) noexcept {
+  Value value = std::exchange(other.value_, {});
+  value_ = std::move(value);
+  return *this;
 }
 
-void JsonReader::Get(const char* member, int64_t& target) {
-  Signed(member, std::numeric_limits<int64_t>::min(),
-         std::numeric_limits<int64_t>::max(), target);
+bool Json::is_null() const {
+  return std::holds_alternative<std::monostate>(value_);
 }
 
-void JsonReader::Get(const char* member, uint64_t& target) {
-  Unsigned(member, std::numeric_limits<uint64_t>::max(), target);
+bool Json::is_array() const {
+  return std::holds_alternative<Box<Array>>(value_);
 }
 
-void JsonReader::Get(const char* member, int32_t& target) {
-  int64_t value = target;
-  Signed(member, std::numeric_limits<int32_t>::min(),
-         std::numeric_limits<int32_t>::max(), value);
-  target = static_cast<int32_t>(value);
+bool Json::is_object() const {
+  return std::holds_alternative<Box<Object>>(value_);
 }
 
-void JsonReader::Get(const char* member, uint32_t& target) {
-  uint64_t value = target;
-  Unsigned(member, std::numeric_limits<uint32_t>::max(), value);
-  target = static_cast<uint32_t>(value);
+std::optional<bool> Json::AsBool() const {
+  const bool* const value = std::get_if<bool>(&value_);
+  return value == nullptr ? std::nullopt : std::optional(*value);
 }
 
-void JsonReader::Get(const char* member, std::vector<std::string>& target) {
-  const Json* const found = Find(member);
-  if (found == nullptr) return;
-  std::vector<std::string> values;
-  for (const Json& element : Array(member)) {
-    if (!element.is_string()) return Fail(member, "is not a list of strings");
-    values.push_back(element.get<std::string>());
-  }
-  if (status_.ok()) target = std::move(values);
+std::optional<int64_t> Json::AsInt() const {
+  if (const auto* negative = std::get_if<int64_t>(&value_)) return *negative;
+  const auto* const value = std::get_if<uint64_t>(&value_);
+  if (value == nullptr || *value > INT64_MAX) return std::nullopt;
+  return static_cast<int64_t>(*value);
 }
 
-void JsonReader::Get(const char* member,
-                     std::map<std::string, std::string>& target) {
-  const Json* const found = Find(member);
-  if (found == nullptr) return;
-  if (!found->is_object()) return Fail(member, "is not an object");
-  std::map<std::string, std::string> values;
-  for (const auto& [key, value] : found->items()) {
-    if (!value.is_string()) return Fail(member, "is not a map of strings");
-    values[key] = value.get<std::string>();
-  }
-  target = std::move(values);
+std::optional<uint64_t> Json::AsUint() const {
+  const auto* const value = std::get_if<uint64_t>(&value_);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+const std::string* Json::AsText() const {
+  const auto* const box = std::get_if<Box<std::string>>(&value_);
+  return box == nullptr ? nullptr : box->get();
+}
+
+const Json::Array& Json::elements() const {
+  static const auto* const none = new Array;
+  const auto* const box = std::get_if<Box<Array>>(&value_);
+  return box == nullptr ? *none : **box;
+}
+
+const Json::Object& Json::members() const {
+  static const auto* const none = new Object;
+  const auto* const box = std::get_if<Box<Object>>(&value_);
+  return box == nullptr ? *none : **box;
+}
+
+const Json* Json::Find(std::string_view name) const {
+  const auto found = members().find(name);
+  if (found == members().end() || found->second.is_null()) return nullptr;
+  return &found->second;
+}
+
+std::string Json::Text(std::string_view name) const {
+  const Json* const found = Find(name);
+  const std::string* const text = found == nullptr ? nullptr : found->AsText();
+  return text == nullptr ? "" : *text;
+}
+
+Json& Json::operator[](std::string_view name) {
+  if (!is_object()) *this = object();
+  Object& members = *std::get<Box<Object>>(value_);
+  const auto found = members.find(name);
+  return found != members.end() ? found->second : members[std::string(name)];
+}
+
+Json& Json::push_back(Json element) {
+  if (!is_array()) *this = array();
+  return std::get<Box<Array>>(value_)->emplace_back(std::move(element));
+}
+
+void Json::erase(std::string_view name) {
+  if (!is_object()) return;
+  Object& members = *std::get<Box<Object>>(value_);
+  const auto found = members.find(name);
+  if (found != members.end()) members.erase(found);
+}
+
+bool operator==(const Json& a, const Json& b) {
+  if (a.value_.index() != b.value_.index()) return false;
+  return std::visit(
+      [&b]<typename T>(const T& value) {
+        const T& other = std::get<T>(b.value_);
+        if constexpr (requires { *value == *other; }) {
+          return *value == *other;
+        } else {
+          return value == other;
+        }
+      },
+      a.value_);
 }
 
 }  // namespace berth

@@ -1,28 +1,151 @@
-// The one door to the JSON library: everything that is parsed goes through
-// ParseJson, and no exception of the library leaves it.
+// The one door to JSON: a value that cannot throw, the parser that bounds what
+// it takes, and a reader of objects that remembers what was wrong.
 #ifndef BASE_JSON_H_
 #define BASE_JSON_H_
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/status.h"
 
 namespace berth {
 
-using Json = nlohmann::json;
+// One JSON value. Reading never fails: what is missing or of another type is
+// an empty optional, a null pointer, or a list without elements. Writing makes
+// of a value what the write needs. Numbers are exact where they are integers
+// of 64 bits. Thread-compatible.
+//
+//   Json reply = {{"Id", id}, {"Warnings", Json::array()}};
+//   reply["State"]["Running"] = true;
+//
+// As with other C++ libraries for JSON a list in braces is an object if all of
+// its elements are pairs that begin with a text, else an array.
+class Json {
+ public:
+  class Item;
+  using Array = std::vector<Json>;
+  using Object = std::map<std::string, Json, std::less<>>;
 
-// INVALID_ARGUMENT, naming `what`, for anything that is not one JSON value,
-// or that nests deeper than 128 levels.
-StatusOr<Json> ParseJson(std::string_view text, const std::string& what);
+  Json() = default;  // null
+  Json(std::nullptr_t) {}
+  Json(std::initializer_list<Item> items);
+  Json(std::string text);
+  Json(std::string_view text) : Json(std::string(text)) {}
+  Json(const char* text) : Json(std::string(text)) {}
+  Json(double number) : value_(number) {}
+  Json(Array elements);
+  Json(Object members);
+  template <std::same_as<bool> T>
+  Json(T value) : value_(value) {}
+  template <std::integral T>
+  requires(!std::same_as<T, bool>) Json(T number) {
+    if (number < 0) {
+      value_ = static_cast<int64_t>(number);
+    } else {
+      value_ = static_cast<uint64_t>(number);
+    }
+  }
+  template <typename T>
+  Json(const std::vector<T>& list) : Json(Array(list.begin(), list.end())) {}
+  template <typename T>
+  Json(const std::map<std::string, T>& map)
+      : Json(Object(map.begin(), map.end())) {}
+  static Json array(std::initializer_list<Item> elements = {});
+  static Json object() { return Json(Object()); }
 
-// Compact form; bytes that are not UTF-8 are replaced, never thrown about.
-std::string DumpJson(const Json& json);
+  Json(const Json& other);
+  Json& operator=(const Json& other);
+  // What is moved from is null.
+  Json(Json&& other) noexcept : value_(std::exchange(other.value_, {})) {}
+  Json& operator=(Json&& other) noexcept;
+  ~Json() = default;
+
+  bool is_null() const;
+  bool is_string() const { return AsText() != nullptr; }
+  bool is_array() const;
+  bool is_object() const;
+  std::optional<bool> AsBool() const;
+  // Nothing for a number with a fraction or out of range.
+  std::optional<int64_t> AsInt() const;
+  std::optional<uint64_t> AsUint() const;
+  const std::string* AsText() const;
+
+  // Of an array or object; empty if it is none.
+  const Array& elements() const;
+  const Object& members() const;
+  size_t size() const { return elements().size() + members().size(); }
+  bool empty() const { return size() == 0; }
+
+  // The member of that name, or null if there is none, it is null, or this is
+  // no object.
+  const Json* Find(std::string_view name) const;
+  // The same as a text; "" if it is none.
+  std::string Text(std::string_view name) const;
+
+  // For writing. A value that is no object (or array) becomes an empty one.
+  Json& operator[](std::string_view name);
+  Json& operator[](std::integral auto index) = delete;
+  Json& push_back(Json element);  // gives the element
+  void erase(std::string_view name);
+
+  friend bool operator==(const Json& a, const Json& b);
+
+ private:
+  friend class JsonPrinter;
+  // Boxes keep a Json small, which matters in long arrays. Never null.
+  template <typename T>
+  using Box = std::unique_ptr<T>;
+  // A number that is not negative is always the unsigned one.
+  using Value = std::variant<std::monostate, bool, int64_t, uint64_t, double,
+                             Box<std::string>, Box<Array>, Box<Object>>;
+  Value value_;
+};
+
+// An element of a list in braces; made by the compiler alone.
+class Json::Item {
+ public:
+  template <typename T>
+  requires(!std::same_as<std::remove_cvref_t<T>, Item> &&
+           std::constructible_from<Json, T>) Item(T&& value)
+      : value_(std::forward<T>(value)) {}
+  Item(std::initializer_list<Item> items) : value_(items) {}
+
+ private:
+  friend class Json;
+  mutable Json value_;  // moved out: a list's elements are const
+};
+
+struct JsonRules {
+  // Objects and arrays inside each other. Whoever keeps foreign JSON inside
+  // its own reads that with kDeepJson.
+  int max_depth = 128;
+  // Otherwise the last of two members with one name counts.
+  bool refuse_duplicates = false;
+};
+constexpr JsonRules kDeepJson = {.max_depth = 160};
+
+// INVALID_ARGUMENT, naming `what`, the line and the column, for anything that
+// is not one JSON value in UTF-8, or that breaks the rules.
+StatusOr<Json> ParseJson(std::string_view text, const std::string& what,
+                         JsonRules rules = {});
+
+// Compact, or in lines when each level is indented. Members are sorted; bytes
+// that are not UTF-8 are replaced by U+FFFD.
+std::string DumpJson(const Json& json, int indent = 0);
+
+// Whether names of members are told apart by case. Go's decoder, which clients
+// of Docker's API count on, does not; an exact match goes first.
+enum class JsonNames { kExact, kAnyCase };
 
 // Reads the members of one object, remembering the first thing that was wrong,
 // so that a parser can be a list of fields followed by one check:
@@ -38,7 +161,8 @@ std::string DumpJson(const Json& json);
 // outlive the Json.
 class JsonReader {
  public:
-  JsonReader(const Json& json, std::string path);
+  JsonReader(const Json& json, std::string path,
+             JsonNames names = JsonNames::kExact);
 
   const Status& status() const { return status_; }
   void Fail(const std::string& member, const std::string& why);
@@ -46,8 +170,10 @@ class JsonReader {
   bool Has(const char* member) const;
   // The member, or null: of any type, for nested objects and arrays.
   const Json* Find(const char* member) const;
-  // The elements of an array member; none if missing.
-  const Json::array_t& Array(const char* member);
+  // The elements of an array member, the members of an object member; none if
+  // it is missing.
+  const Json::Array& Array(const char* member);
+  const Json::Object& Object(const char* member);
   std::string PathOf(const std::string& member) const;
 
   void Get(const char* member, std::string& target);
@@ -72,6 +198,7 @@ class JsonReader {
 
   const Json& json_;
   const std::string path_;
+  const JsonNames names_;
   Status status_;
 };
 

@@ -88,7 +88,7 @@ Status CniNetwork::Save(const Plan& plan) const {
 StatusOr<CniNetwork::Plan> CniNetwork::SavedPlan(const Attachment& of) const {
   const std::string file = FileOf(of.sandbox_id);
   ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxSavedBytes));
-  ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, file, kDeepJson));
   Plan plan;
   plan.sandbox_id = of.sandbox_id;
   std::string list_file;
@@ -137,7 +137,7 @@ StatusOr<Json> CniNetwork::RunOne(const Context& ctx, const Plan& plan,
   const Json& plugin = plan.list.plugins[index];
   Invocation invocation;
   invocation.command = command;
-  invocation.plugin = plugin["type"].get<std::string>();
+  invocation.plugin = plugin.Text("type");
   invocation.container_id = plan.sandbox_id;
   invocation.netns = plan.netns;
   invocation.interface = plan.interface;
@@ -154,7 +154,7 @@ StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
     ASSIGN_OR_RETURN(Json answer, RunOne(ctx, plan, i, "ADD", result));
     if (answer.is_null()) {
       return Internal("network plugin " +
-                      Quoted(plan.list.plugins[i]["type"].get<std::string>()) +
+                      Quoted(plan.list.plugins[i].Text("type")) +
                       ": ADD: it gave no result");
     }
     result = std::move(answer);
@@ -201,7 +201,7 @@ Status CniNetwork::Ready() const {
   ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
                    folder_->Current());
   for (const Json& plugin : list->plugins) {
-    const Status found = invoker_.Find(plugin["type"].get<std::string>());
+    const Status found = invoker_.Find(plugin.Text("type"));
     if (!found.ok()) return Unavailable(Message(found));
   }
   return OkStatus();

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/sys/namespace.h"
+#include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "cni/network.h"
@@ -69,7 +70,7 @@ class CniNetworkTest : public ::testing::Test {
     for (const std::string& type : types) plugins.push_back({{"type", type}});
     const Json list = {
         {"cniVersion", version}, {"name", "testnet"}, {"plugins", plugins}};
-    dir_.Write("net.d/10.conflist", list.dump());
+    dir_.Write("net.d/10.conflist", DumpJson(list));
   }
   CniOptions Options() {
     CniOptions options;
@@ -81,7 +82,7 @@ class CniNetworkTest : public ::testing::Test {
   }
   std::string Calls() { return dir_.Exists("calls") ? dir_.Read("calls") : ""; }
   Json Input(const std::string& name) {
-    return Json::parse(dir_.Read("input." + name));
+    return Parsed(dir_.Read("input." + name));
   }
 
   TempDir dir_;
@@ -100,8 +101,8 @@ TEST_F(CniNetworkTest, RunsTheChainAndTakesItBack) {
   EXPECT_EQ(result.interface, "eth0");
   ASSERT_THAT(result.addresses, SizeIs(1));
   EXPECT_EQ(result.addresses[0].ip, "10.0.0.5");
-  EXPECT_FALSE(Input("one.ADD").contains("prevResult"));
-  EXPECT_EQ(Input("two.ADD")["prevResult"], Json::parse(kAnswer));
+  EXPECT_EQ(At(Input("one.ADD"), "/prevResult"), Json());
+  EXPECT_EQ(Input("two.ADD")["prevResult"], Parsed(kAnswer));
   EXPECT_EQ(Input("two.ADD")["name"], "testnet");
   const std::string env = dir_.Read("env.one.ADD");
   EXPECT_THAT(env, HasSubstr("CNI_CONTAINERID=sandbox1\n"));
@@ -112,11 +113,11 @@ TEST_F(CniNetworkTest, RunsTheChainAndTakesItBack) {
                              dir_.Path("bin") + "\n"));
 
   ASSERT_OK(network.Check(ctx_, pod_));
-  EXPECT_EQ(Input("one.CHECK")["prevResult"], Json::parse(kAnswer));
+  EXPECT_EQ(Input("one.CHECK")["prevResult"], Parsed(kAnswer));
   EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
 
   ASSERT_OK(network.Detach(ctx_, pod_));
-  EXPECT_EQ(Input("one.DEL")["prevResult"], Json::parse(kAnswer));
+  EXPECT_EQ(Input("one.DEL")["prevResult"], Parsed(kAnswer));
   EXPECT_EQ(Calls(),
             "ADD one\nADD two\nCHECK one\nCHECK two\nDEL two\nDEL one\n");
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
@@ -227,7 +228,7 @@ TEST_F(CniNetworkTest, SpeaksTheOldVersionWithoutCheck) {
   ASSERT_OK(network.Detach(ctx_, pod_));
   EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
   EXPECT_EQ(Input("one.ADD")["cniVersion"], "0.3.1");
-  EXPECT_FALSE(Input("one.DEL").contains("prevResult"));
+  EXPECT_EQ(At(Input("one.DEL"), "/prevResult"), Json());
 }
 
 TEST_F(CniNetworkTest, IsNotReadyWithoutConfigurationOrPlugin) {

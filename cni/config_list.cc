@@ -60,10 +60,9 @@ Status ChooseVersion(JsonReader& reader, ConfigList& list) {
 // What no other reader of the file looks at.
 Status ReadOwnMember(const Json& json, const std::string& file,
                      ConfigList& list) {
-  const auto own = json.find("berth");
-  if (own == json.end() || !own->is_object()) return OkStatus();
-  const auto found = own->find("masquerade");
-  if (found == own->end()) return OkStatus();
+  const Json* const own = json.Find("berth");
+  const Json* const found = own == nullptr ? nullptr : own->Find("masquerade");
+  if (found == nullptr) return OkStatus();
   JsonReader reader(*found, file + ".berth.masquerade");
   Masquerade masquerade;
   reader.Get("subnet", masquerade.subnet);
@@ -112,7 +111,7 @@ StatusOr<ConfigList> ParseConfigList(std::string_view text,
     list.plugins.push_back(json);
     return list;
   }
-  const Json::array_t& plugins = reader.Array("plugins");
+  const Json::Array& plugins = reader.Array("plugins");
   RETURN_IF_ERROR(reader.status());
   if (plugins.empty() || plugins.size() > kMaxPlugins) {
     return InvalidArgument(file + ".plugins: must have 1 to " +
@@ -178,7 +177,7 @@ StatusOr<bool> WriteDefaultConfig(const std::string& directory,
                                {{"type", "portmap"},
                                 {"capabilities", {{"portMappings", true}}}}})}};
   RETURN_IF_ERROR(WriteFileAtomically(directory + "/10-berth.conflist",
-                                      list.dump(2) + "\n", 0644));
+                                      DumpJson(list, 2) + "\n", 0644));
   return true;
 }
 

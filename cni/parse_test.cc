@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/testing/fuzz.h"
+#include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "cni/config_list.h"
@@ -155,11 +156,11 @@ TEST(PluginConfigTest, PassesOnlyDeclaredCapabilities) {
   pod.dns = Dns{{"1.1.1.1"}, {"a.b"}, {"ndots:5"}};
   const Json all = CapabilitiesOf(pod);
   const Json bridge = PluginConfig(list, list.plugins[0], all, Json());
-  EXPECT_EQ(bridge, Json::parse(R"({"type": "bridge", "bridge": "br0",
+  EXPECT_EQ(bridge, Parsed(R"({"type": "bridge", "bridge": "br0",
       "name": "net1", "cniVersion": "1.0.0"})"));
   const Json portmap =
       PluginConfig(list, list.plugins[1], all, Json{{"ips", Json::array()}});
-  EXPECT_EQ(portmap, Json::parse(R"({"type": "portmap", "name": "net1",
+  EXPECT_EQ(portmap, Parsed(R"({"type": "portmap", "name": "net1",
       "cniVersion": "1.0.0", "prevResult": {"ips": []},
       "runtimeConfig": {"portMappings": [{"hostPort": 8080,
         "containerPort": 80, "protocol": "tcp", "hostIP": "127.0.0.1"}]}})"));
@@ -177,7 +178,7 @@ TEST(PluginConfigTest, PassesBandwidthAndTheRest) {
   pod.dns = Dns{{"1.1.1.1"}, {}, {}};
   pod.cgroup_path = "/kubepods/x";
   pod.annotations = {{"k", "v"}};
-  EXPECT_EQ(CapabilitiesOf(pod), Json::parse(R"({
+  EXPECT_EQ(CapabilitiesOf(pod), Parsed(R"({
       "bandwidth": {"ingressRate": 1000, "ingressBurst": 2000},
       "dns": {"servers": ["1.1.1.1"], "searches": [], "options": []},
       "cgroupPath": "/kubepods/x",
@@ -196,7 +197,7 @@ TEST(HasWorkTest, KnowsThePluginsThatOnlyHandOn) {
 }
 
 TEST(ParseResultTest, KeepsTheSandboxesAddresses) {
-  const Json json = Json::parse(R"({"cniVersion": "1.0.0",
+  const Json json = Parsed(R"({"cniVersion": "1.0.0",
     "interfaces": [{"name": "br0", "mac": "aa"},
                    {"name": "eth0", "mac": "bb", "sandbox": "/x"},
                    {"name": "eth1", "mac": "cc", "sandbox": "/x"}],
@@ -217,7 +218,7 @@ TEST(ParseResultTest, KeepsTheSandboxesAddresses) {
 }
 
 TEST(ParseResultTest, ReadsTheOldForm) {
-  const Json json = Json::parse(R"({"cniVersion": "0.3.1",
+  const Json json = Parsed(R"({"cniVersion": "0.3.1",
     "ips": [{"version": "4", "address": "10.0.0.5/24"}], "dns": {}})");
   ASSERT_OK_AND_ASSIGN(const NetworkResult result, ParseResult(json, "eth0"));
   ASSERT_THAT(result.addresses, SizeIs(1));
@@ -232,7 +233,7 @@ TEST(ParseResultTest, RefusesNonsense) {
         R"({"ips": [{"address": "10.0.0.5/24", "gateway": "y"}]})",
         R"({"ips": [{"address": "10.0.0.5/24", "interface": 4}]})",
         R"({"interfaces": {}})", R"({"dns": []})", R"([])"}) {
-    EXPECT_THAT(ParseResult(Json::parse(text), "eth0"),
+    EXPECT_THAT(ParseResult(Parsed(text), "eth0"),
                 StatusIs(StatusCode::kInvalidArgument))
         << text;
   }

@@ -6,11 +6,9 @@ namespace berth::cni {
 namespace {
 
 bool Declares(const Json& plugin, const std::string& capability) {
-  const auto capabilities = plugin.find("capabilities");
-  if (capabilities == plugin.end() || !capabilities->is_object()) return false;
-  const auto declared = capabilities->find(capability);
-  return declared != capabilities->end() && declared->is_boolean() &&
-         declared->get<bool>();
+  const Json* const all = plugin.Find("capabilities");
+  const Json* const found = all == nullptr ? nullptr : all->Find(capability);
+  return found != nullptr && found->AsBool() == true;
 }
 
 Json PortMappings(const std::vector<PortMapping>& mappings) {
@@ -77,7 +75,7 @@ Json PluginConfig(const ConfigList& list, const Json& plugin,
   config["name"] = list.name;
   config["cniVersion"] = list.cni_version;
   Json runtime = Json::object();
-  for (const auto& [capability, value] : capabilities.items()) {
+  for (const auto& [capability, value] : capabilities.members()) {
     if (Declares(plugin, capability)) runtime[capability] = value;
   }
   config.erase("capabilities");
@@ -87,11 +85,12 @@ Json PluginConfig(const ConfigList& list, const Json& plugin,
 }
 
 bool HasWork(const Json& plugin, const Json& capabilities) {
-  const std::string type = plugin.value("type", "");
-  if (type == "portmap") return capabilities.contains("portMappings");
+  const std::string type = plugin.Text("type");
+  if (type == "portmap") return capabilities.Find("portMappings") != nullptr;
   if (type == "bandwidth") {
-    return capabilities.contains("bandwidth") ||
-           plugin.contains("ingressRate") || plugin.contains("egressRate");
+    return capabilities.Find("bandwidth") != nullptr ||
+           plugin.Find("ingressRate") != nullptr ||
+           plugin.Find("egressRate") != nullptr;
   }
   return true;
 }

@@ -64,10 +64,9 @@ Json NetworksJson(const View& view) {
 
 std::set<std::string> ExposedPorts(const View& view) {
   std::set<std::string> ports;
-  const auto exposed = view.notes.config.find("ExposedPorts");
-  if (exposed != view.notes.config.end() && exposed->is_object()) {
-    for (const auto& [port, ignored] : exposed->items()) ports.insert(port);
-  }
+  const Json* const exposed = view.notes.config.Find("ExposedPorts");
+  if (exposed == nullptr) return ports;
+  for (const auto& [port, ignored] : exposed->members()) ports.insert(port);
   return ports;
 }
 
@@ -145,6 +144,11 @@ std::vector<std::string> Argv(const View& view) {
   return all;
 }
 
+std::string ErrorText(const View& view) {
+  if (!view.notes_status.ok()) return Message(view.notes_status);
+  return view.failed_start() ? StartErrorText(view.container->message()) : "";
+}
+
 Json StateJson(const View& view, const Surroundings& around) {
   const auto& record = *view.container;
   return {
@@ -156,8 +160,7 @@ Json StateJson(const View& view, const Surroundings& around) {
       {"Dead", false},
       {"Pid", view.running() ? record.pid() : 0},
       {"ExitCode", view.running() ? 0 : view.exit_code()},
-      {"Error",
-       view.failed_start() ? StartErrorText(record.message()) : std::string()},
+      {"Error", ErrorText(view)},
       {"StartedAt", TimeText(view.failed_start() ? 0 : record.started_at())},
       {"FinishedAt", TimeText(view.failed_start() ? 0 : record.finished_at())}};
 }
@@ -202,17 +205,17 @@ Json ConfigJson(const View& view) {
   config["Image"] = ImageName(view);
   config["Tty"] = ours.tty();
   config["OpenStdin"] = ours.stdin();
-  if (config.value("Hostname", "").empty() && view.sandbox != nullptr) {
+  if (config.Text("Hostname").empty() && view.sandbox != nullptr) {
     config["Hostname"] = view.sandbox->hostname().empty()
                              ? view.id().substr(0, 12)
                              : view.sandbox->hostname();
   }
-  if (!config.contains("Cmd")) config["Cmd"] = Argv(view);
+  if (config.Find("Cmd") == nullptr) config["Cmd"] = Argv(view);
   for (const char* text : {"Domainname", "User", "WorkingDir"}) {
-    if (!config.contains(text)) config[text] = "";
+    if (config.Find(text) == nullptr) config[text] = "";
   }
   for (const char* list : {"Env", "Entrypoint", "Volumes", "OnBuild"}) {
-    if (!config.contains(list)) config[list] = nullptr;
+    if (config.Find(list) == nullptr) config[list] = nullptr;
   }
   return config;
 }
@@ -220,26 +223,21 @@ Json ConfigJson(const View& view) {
 Json HostConfigJson(const View& view) {
   Json host = view.notes.host_config;
   host["NetworkMode"] = NetworkModeOf(view);
-  if (!host.contains("RestartPolicy")) {
+  if (host.Find("RestartPolicy") == nullptr) {
     host["RestartPolicy"] = {{"Name", "no"}, {"MaximumRetryCount", 0}};
   }
-  Json log = host.value("LogConfig", Json::object());
-  if (!log.is_object() || log.value("Type", "").empty()) {
+  if (host["LogConfig"].Text("Type").empty()) {
     host["LogConfig"] = {{"Type", "json-file"}, {"Config", Json::object()}};
   }
-  if (host.value("ShmSize", 0) == 0) host["ShmSize"] = 64 << 20;
+  if (host["ShmSize"].AsInt().value_or(0) == 0) host["ShmSize"] = 64 << 20;
   return host;
 }
 
 }  // namespace
 
 std::string NetworkModeOf(const View& view) {
-  const auto& own = view.notes.host_config;
-  const auto mode = own.find("NetworkMode");
-  if (mode != own.end() && mode->is_string() && *mode != "" &&
-      *mode != "default") {
-    return mode->get<std::string>();
-  }
+  const std::string mode = view.notes.host_config.Text("NetworkMode");
+  if (!mode.empty() && mode != "default") return mode;
   if (view.sandbox != nullptr) {
     const auto network = view.sandbox->config().namespaces().network();
     if (network == state::v1::NAMESPACE_MODE_NODE) return "host";
@@ -312,7 +310,7 @@ Json InspectJson(const View& view, const Surroundings& around) {
   json["HostnamePath"] = files.empty() ? "" : files + "/hostname";
   json["HostsPath"] = files.empty() ? "" : files + "/hosts";
 
-  const Json networks = NetworksJson(view);
+  Json networks = NetworksJson(view);
   Json settings = {
       {"Bridge", ""},
       {"SandboxID", record.sandbox_id()},
@@ -326,7 +324,9 @@ Json InspectJson(const View& view, const Surroundings& around) {
       {"Ports", PortMapJson(view)},
       {"Networks", networks}};
   // The default network's addresses are repeated at the top.
-  const Json endpoint = networks.value("bridge", EndpointJson(View{}, "none"));
+  Json endpoint = networks.Find("bridge") != nullptr
+                      ? networks["bridge"]
+                      : EndpointJson(View{}, "none");
   for (const char* member :
        {"EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen",
         "IPAddress", "IPPrefixLen", "IPv6Gateway", "MacAddress"}) {

@@ -20,9 +20,10 @@ View Bare(const Engine& engine, sandbox::ContainerStatus container) {
 }
 
 View Complete(View view) {
-  if (view.container != nullptr && view.ours()) {
-    view.notes = ParseNotes(view.container->config().door_notes());
-  }
+  if (view.container == nullptr || !view.ours()) return view;
+  StatusOr<Notes> notes = ParseNotes(view.container->config().door_notes());
+  view.notes_status = notes.status();
+  if (notes.ok()) view.notes = *std::move(notes);
   return view;
 }
 

@@ -28,7 +28,10 @@ void RemoveEmptySandboxes(Engine& engine, const Context& ctx) {
 void RemoveStrayLogs(const Engine& engine) {
   std::set<std::string> used;
   for (const View& view : AllViews(engine)) {
+    LogFailure("container " + view.id(), view.notes_status);
     used.insert(view.notes.log_directory);
+    const std::string& log = view.container->config().log().path();
+    used.insert(log.substr(0, log.rfind('/')));
   }
   const std::string base = LogDirectory(engine);
   const StatusOr<UniqueFd> dir = OpenFile(base, O_RDONLY | O_DIRECTORY);

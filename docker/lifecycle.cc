@@ -96,12 +96,14 @@ Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
   return engine.containers.Start(ctx, ContainerId(view.id()));
 }
 
-// Reads, changes and saves; saves nothing if nothing changes.
+// Reads, changes and saves; saves nothing if nothing changes, or in place of
+// notes that cannot be read.
 Status ChangeNotes(Engine& engine, const Context& ctx, const std::string& id,
                    const std::function<void(const View&, Notes&)>& change) {
   KeyedMutex::Lock lock(engine.notes, id);
   const View view = ViewOf(engine, id);
   if (view.container == nullptr) return NotFound("No such container: " + id);
+  if (!view.notes_status.ok()) return OkStatus();
   Notes notes = view.notes;
   change(view, notes);
   if (notes.stopped_by_hand == view.notes.stopped_by_hand &&

@@ -8,27 +8,27 @@
 namespace berth::docker {
 namespace {
 
+// Null if there is none.
 Json Member(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found == object.end() ? Json() : *found;
+  const Json* const found = object.Find(name);
+  return found == nullptr ? Json() : *found;
 }
 
 }  // namespace
 
 bool Notes::auto_remove() const {
-  const Json value = Member(host_config, "AutoRemove");
-  return value.is_boolean() && value.get<bool>();
+  return Member(host_config, "AutoRemove") == true;
 }
 
 std::string Notes::restart_policy() const {
-  const Json name = Member(Member(host_config, "RestartPolicy"), "Name");
-  return name.is_string() && name != "" ? name.get<std::string>() : "no";
+  const std::string name = Member(host_config, "RestartPolicy").Text("Name");
+  return name.empty() ? "no" : name;
 }
 
 int64_t Notes::max_retries() const {
-  const Json count =
-      Member(Member(host_config, "RestartPolicy"), "MaximumRetryCount");
-  return count.is_number_integer() ? count.get<int64_t>() : 0;
+  return Member(Member(host_config, "RestartPolicy"), "MaximumRetryCount")
+      .AsInt()
+      .value_or(0);
 }
 
 std::string SerializeNotes(const Notes& notes) {
@@ -39,18 +39,17 @@ std::string SerializeNotes(const Notes& notes) {
                    {"LogDirectory", notes.log_directory}});
 }
 
-Notes ParseNotes(const std::string& bytes) {
+StatusOr<Notes> ParseNotes(const std::string& bytes) {
+  const std::string what = "record of the create request";
+  ASSIGN_OR_RETURN(const Json json, ParseJson(bytes, what, kDeepJson));
   Notes notes;
-  const StatusOr<Json> json = ParseJson(bytes, "notes");
-  if (!json.ok() || !json->is_object()) return notes;
-  JsonReader reader(*json, "notes");
-  if (const Json* found = reader.Find("Config")) notes.config = *found;
-  if (const Json* found = reader.Find("HostConfig")) {
-    notes.host_config = *found;
-  }
+  JsonReader reader(json, what);
+  notes.config = reader.Object("Config");
+  notes.host_config = reader.Object("HostConfig");
   reader.Get("StoppedByHand", notes.stopped_by_hand);
   reader.Get("RestartsBefore", notes.restarts_before);
   reader.Get("LogDirectory", notes.log_directory);
+  RETURN_IF_ERROR(reader.status());
   return notes;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/status.h"
 #include "sandbox/inventory.h"
 
 namespace berth::docker {
@@ -29,14 +30,16 @@ struct Notes {
 };
 
 std::string SerializeNotes(const Notes& notes);
-// Notes that cannot be read are empty ones.
-Notes ParseNotes(const std::string& bytes);
+// INVALID_ARGUMENT for what SerializeNotes cannot have written.
+StatusOr<Notes> ParseNotes(const std::string& bytes);
 
 // One container as this door sees it.
 struct View {
   sandbox::ContainerStatus container;
   sandbox::SandboxStatus sandbox;  // null while the sandbox is being removed
   Notes notes;                     // of a container of ours
+  // Why its notes could not be read: they are empty then, and are not changed.
+  Status notes_status;
 
   const std::string& id() const { return container->id(); }
   // Made by this door, rather than a pod's.

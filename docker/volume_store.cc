@@ -83,14 +83,16 @@ StatusOr<std::vector<std::string>> VolumeStore::Names() const {
 
 Status VolumeStore::Sweep() {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
+  Status unreadable;
   for (const std::string& name : names) {
     KeyedMutex::Lock lock(verbs_, name);
-    if (!CheckName(name, "volume").ok() || !IsNotFound(Get(name).status())) {
-      continue;
-    }
+    if (!CheckName(name, "volume").ok()) continue;
+    const Status there = Get(name).status();
+    if (!there.ok() && !IsNotFound(there)) unreadable = there;
+    if (!IsNotFound(there)) continue;
     RETURN_IF_ERROR(RemoveTree(AT_FDCWD, PathOf(name)));
   }
-  return OkStatus();
+  return unreadable;
 }
 
 StatusOr<std::vector<Volume>> VolumeStore::List() const {
@@ -98,16 +100,15 @@ StatusOr<std::vector<Volume>> VolumeStore::List() const {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   for (const std::string& name : names) {
     StatusOr<Volume> volume = Get(name);
-    if (IsNotFound(volume.status())) continue;
-    RETURN_IF_ERROR(volume.status());
-    volumes.push_back(*std::move(volume));
+    if (volume.ok()) volumes.push_back(*std::move(volume));
   }
   return volumes;
 }
 
 Status VolumeStore::Remove(const std::string& name) {
   KeyedMutex::Lock lock(verbs_, name);
-  RETURN_IF_ERROR(Get(name).status());
+  const Status there = Get(name).status();
+  if (IsNotFound(there)) return there;
   // Without its record it is gone; what a crash leaves is only bytes.
   const std::string record = PathOf(name) + "/volume.json";
   if (unlink(record.c_str()) != 0) {

@@ -36,11 +36,14 @@ class VolumeStore {
                           const std::map<std::string, std::string>& labels,
                           const std::map<std::string, std::string>& options);
   StatusOr<Volume> Get(const std::string& name) const;
+  // Without those whose record cannot be read: Sweep reports these.
   StatusOr<std::vector<Volume>> List() const;
-  // NOT_FOUND; the caller knows that nobody uses it.
+  // NOT_FOUND; the caller knows that nobody uses it. One whose record cannot
+  // be read is removed as well.
   Status Remove(const std::string& name);
   // Removes what is left of volumes that were not finished, or whose removal
-  // was not.
+  // was not. The error of a record that cannot be read, after all the others
+  // have been seen to.
   Status Sweep();
 
  private:

@@ -15,49 +15,12 @@ constexpr size_t kMaxIndexEntries = 10'000;
 constexpr int kMaxDepth = 64;
 constexpr size_t kMaxEmbedded = 1 << 20;
 
-// The JSON library lets the last of equal members win, other readers the
-// first: whoever relies on that difference is up to no good.
-class DuplicateFinder {
- public:
-  bool operator()(int depth, Json::parse_event_t event, Json& value) {
-    if (depth > kMaxDepth) too_deep_ = true;
-    switch (event) {
-      case Json::parse_event_t::object_start:
-        names_.emplace_back();
-        break;
-      case Json::parse_event_t::object_end:
-        if (!names_.empty()) names_.pop_back();
-        break;
-      case Json::parse_event_t::key:
-        if (!names_.empty() &&
-            !names_.back().insert(value.get<std::string>()).second) {
-          twice_ = true;
-        }
-        break;
-      default:
-        break;
-    }
-    return !too_deep_ && !twice_;
-  }
-  bool found() const { return twice_; }
-  bool too_deep() const { return too_deep_; }
-
- private:
-  std::vector<std::set<std::string>> names_;
-  bool twice_ = false;
-  bool too_deep_ = false;
-};
-
+// Of equal members our parser takes the last, others the first: whoever relies
+// on that difference is up to no good.
 StatusOr<Json> ParseStrictly(std::string_view bytes, const std::string& what) {
-  DuplicateFinder finder;
-  Json json = Json::parse(
-      bytes.begin(), bytes.end(),
-      [&](int depth, Json::parse_event_t event, Json& value) {
-        return finder(depth, event, value);
-      },
-      /*allow_exceptions=*/false);
-  if (finder.found()) return InvalidArgument(what + ": a member occurs twice");
-  if (finder.too_deep()) return InvalidArgument(what + ": nests too deeply");
+  ASSIGN_OR_RETURN(Json json, ParseJson(bytes, what,
+                                        {.max_depth = kMaxDepth,
+                                         .refuse_duplicates = true}));
   if (!json.is_object()) return InvalidArgument(what + ": not a JSON object");
   return json;
 }
@@ -135,7 +98,7 @@ StatusOr<Descriptor> ParseDescriptor(const Json& json,
   return descriptor;
 }
 
-StatusOr<std::vector<Descriptor>> ParseDescriptors(const Json::array_t& array,
+StatusOr<std::vector<Descriptor>> ParseDescriptors(const Json::Array& array,
                                                    size_t most,
                                                    const std::string& path) {
   if (array.size() > most) {
@@ -222,9 +185,8 @@ void CopyStrings(const std::vector<std::string>& from,
 // {"a": {}, "b": {}}: Docker's way to write a set.
 std::vector<std::string> MemberNames(const Json* json) {
   std::vector<std::string> names;
-  if (json == nullptr || !json->is_object()) return names;
-  for (const auto& member : json->items()) names.push_back(member.key());
-  std::sort(names.begin(), names.end());
+  if (json == nullptr) return names;
+  for (const auto& [name, ignored] : json->members()) names.push_back(name);
   return names;
 }
 
@@ -313,8 +275,9 @@ StatusOr<Document> ParseDocument(std::string_view bytes,
         "the image again with a current tool");
   }
   if (version != 2) return InvalidArgument("manifest.schemaVersion is not 2");
-  const bool lists = json.contains("manifests");
-  const bool runs = json.contains("layers") || json.contains("config");
+  const bool lists = json.Find("manifests") != nullptr;
+  const bool runs =
+      json.Find("layers") != nullptr || json.Find("config") != nullptr;
   if (lists && runs) {
     return InvalidArgument("manifest is both an index and an image");
   }

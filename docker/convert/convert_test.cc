@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/testing/fuzz.h"
+#include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
 #include "docker/convert/create_request.h"
 #include "docker/convert/filters.h"
@@ -57,7 +58,7 @@ constexpr char kBaseline[] =
 
 class CreateTest : public ::testing::Test {
  protected:
-  CreateTest() : body_(Json::parse(kBaseline)) {
+  CreateTest() : body_(Parsed(kBaseline)) {
     image_.add_entrypoint("/entry");
     image_.add_cmd("run");
     image_.add_env("PATH=/bin");
@@ -69,6 +70,9 @@ class CreateTest : public ::testing::Test {
     image_.add_volumes("/data");
   }
   Json& host() { return body_["HostConfig"]; }
+  void SetHost(const Json& members) {
+    for (const auto& [name, value] : members.members()) host()[name] = value;
+  }
   StatusOr<CreateRequest> Convert() { return ConvertCreate(body_, image_); }
   // Of a body with `HostConfig.<name>` = value.
   Status With(const std::string& name, const Json& value) {
@@ -116,13 +120,13 @@ TEST_F(CreateTest, CombinesEntrypointAndCommandAsDockerDoes) {
 TEST_F(CreateTest, MergesTheEnvironmentByName) {
   body_["Env"] = {"A=mine", "B=x=y", "PATH"};
   ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
-  EXPECT_EQ(request.config["Env"], Json({"A=mine", "B=x=y"}));
+  EXPECT_EQ(At(request.config, "/Env"), Json({"A=mine", "B=x=y"}));
   ASSERT_THAT(request.container.env(), SizeIs(2));
   EXPECT_EQ(request.container.env(1).value(), "x=y");
 }
 
 TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
-  const Json cases = Json::parse(R"({
+  const Json cases = Parsed(R"({
          "Links": ["a:b"], "VolumesFrom": ["x"], "VolumeDriver": "nfs",
          "UsernsMode": "other", "Isolation": "hyperv", "BlkioWeight": 10,
          "DeviceRequests": [{"Count": -1}], "StorageOpt": {"size": "1g"},
@@ -131,7 +135,7 @@ TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
          "SecurityOpt": ["what=ever"], "ExtraHosts": ["a:host-gateway"],
          "LogConfig": {"Type": "syslog"},
          "Mounts": [{"Type": "npipe", "Source": "/x", "Target": "/y"}]})");
-  for (const auto& [name, value] : cases.items()) {
+  for (const auto& [name, value] : cases.members()) {
     EXPECT_THAT(With(name, value),
                 StatusIs(StatusCode::kUnimplemented, HasSubstr(name)))
         << name;
@@ -153,7 +157,7 @@ TEST_F(CreateTest, TwiceTheMostMemoryIsNoLimitOfSwap) {
 TEST_F(CreateTest, PublishesAllThatIsExposed) {
   image_.add_exposed_ports("80/tcp");
   body_["ExposedPorts"] = {{"53/udp", Json::object()}};
-  host()["PortBindings"] = Json::parse(R"({"80/tcp": [{"HostPort": "8080"}]})");
+  host()["PortBindings"] = Parsed(R"({"80/tcp": [{"HostPort": "8080"}]})");
   EXPECT_THAT(Convert()->sandbox.port_mappings(), SizeIs(1));
   host()["PublishAllPorts"] = true;
   const auto ports = Convert()->sandbox.port_mappings();
@@ -162,12 +166,12 @@ TEST_F(CreateTest, PublishesAllThatIsExposed) {
   EXPECT_EQ(ports[1].container_port(), 53u);
   EXPECT_EQ(ports[1].protocol(), state::v1::PROTOCOL_UDP);
   EXPECT_EQ(ports[1].host_port(), 0u);  // the route finds a free one
-  host()["PortBindings"] = Json::parse(R"({"80/tcp/x": []})");
+  host()["PortBindings"] = Parsed(R"({"80/tcp/x": []})");
   EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument));
 }
 
 TEST_F(CreateTest, RefusesBadValues) {
-  const Json cases = Json::parse(R"({
+  const Json cases = Parsed(R"({
          "Memory": 100, "MemorySwap": 7000000, "MemorySwappiness": 101,
          "NanoCpus": -1, "OomScoreAdj": 2000, "CpuShares": -5,
          "Binds": ["a"], "Tmpfs": {"rel": ""}, "ShmSize": -1,
@@ -176,7 +180,7 @@ TEST_F(CreateTest, RefusesBadValues) {
          "LogConfig": {"Type": "json-file", "Config": {"max-size": "x"}},
          "Mounts": [{"Type": "bind", "Source": "rel", "Target": "/y"}],
          "Ulimits": [3]})");
-  for (const auto& [name, value] : cases.items()) {
+  for (const auto& [name, value] : cases.members()) {
     EXPECT_THAT(With(name, value), StatusIs(StatusCode::kInvalidArgument))
         << name;
   }
@@ -185,7 +189,7 @@ TEST_F(CreateTest, RefusesBadValues) {
 }
 
 TEST_F(CreateTest, ConvertsLimitsAndSecurity) {
-  host().update(Json::parse(R"({
+  SetHost(Parsed(R"({
     "Memory": 67108864, "NanoCpus": 1500000000, "PidsLimit": 10,
     "CapAdd": ["CAP_NET_ADMIN"], "CapDrop": ["ALL"], "ReadonlyRootfs": true,
     "Init": true, "SecurityOpt": ["no-new-privileges", "seccomp=unconfined"],
@@ -212,7 +216,7 @@ TEST_F(CreateTest, ConvertsLimitsAndSecurity) {
 }
 
 TEST_F(CreateTest, ConvertsMounts) {
-  host().update(Json::parse(R"({
+  SetHost(Parsed(R"({
     "Binds": ["/h:/c:ro", "vol:/d"], "Tmpfs": {"/u": "size=1m,exec"},
     "Mounts": [{"Type": "tmpfs", "Target": "/t",
                 "TmpfsOptions": {"SizeBytes": 5}},
@@ -247,7 +251,7 @@ TEST_F(CreateTest, ConvertsMounts) {
 }
 
 TEST_F(CreateTest, ConvertsNetworksAndPorts) {
-  host()["PortBindings"] = Json::parse(
+  host()["PortBindings"] = Parsed(
       R"({"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
           "53/udp": [{"HostIp": "", "HostPort": ""}]})");
   ASSERT_OK_AND_ASSIGN(CreateRequest request, Convert());

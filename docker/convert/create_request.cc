@@ -27,12 +27,22 @@ const std::set<std::string>& ConfigMembers() {
   return members;
 }
 
+// A null is how many clients write "not set".
+Json WithoutNulls(const Json& object) {
+  if (!object.is_object()) return object;
+  Json copy = Json::object();
+  for (const auto& [key, value] : object.members()) {
+    if (!value.is_null()) copy[key] = value;
+  }
+  return copy;
+}
+
 Json ConfigOf(const Json& body) {
   Json config = Json::object();
-  for (const auto& [key, value] : body.items()) {
+  for (const auto& [key, value] : body.members()) {
     if (ConfigMembers().count(key) > 0) config[key] = value;
   }
-  return config;
+  return WithoutNulls(config);
 }
 
 // Of the image, then over it what was asked for; by name, in order.
@@ -125,19 +135,20 @@ Status SetLabels(JsonReader& reader, const state::v1::ImageConfig& image,
 Status CheckRest(const Json& body) {
   static const auto& known =
       *new std::set<std::string>{"HostConfig", "NetworkingConfig", "name"};
-  for (const auto& [key, value] : body.items()) {
+  for (const auto& [key, value] : body.members()) {
     if (ConfigMembers().count(key) > 0 || known.count(key) > 0) continue;
     if (!IsUnset(value)) return Unimplemented(key + " is not supported");
   }
   for (const char* key : {"MacAddress", "NetworkDisabled"}) {
-    if (body.contains(key) && !IsUnset(body[key])) {
+    const Json* const value = body.Find(key);
+    if (value != nullptr && !IsUnset(*value)) {
       return Unimplemented(std::string(key) + " is not supported");
     }
   }
-  const auto check = body.find("Healthcheck");
-  if (check != body.end() && !IsUnset(*check)) {
-    const Json test = check->value("Test", Json::array());
-    if (test != Json::array({"NONE"})) {
+  const Json* const check = body.Find("Healthcheck");
+  if (check != nullptr && !IsUnset(*check)) {
+    const Json* const test = check->Find("Test");
+    if (test == nullptr || *test != Json::array({"NONE"})) {
       return Unimplemented("Healthcheck is not supported");
     }
   }
@@ -146,15 +157,16 @@ Status CheckRest(const Json& body) {
 
 // Endpoints say nothing unless an address, alias or the like is asked for.
 Status CheckNetworking(const Json& body) {
-  const auto networking = body.find("NetworkingConfig");
-  if (networking == body.end() || networking->is_null()) return OkStatus();
+  const Json* const networking = body.Find("NetworkingConfig");
+  if (networking == nullptr) return OkStatus();
   JsonReader reader(*networking, "NetworkingConfig");
-  const Json* endpoints = reader.Find("EndpointsConfig");
+  const Json::Object& endpoints = reader.Object("EndpointsConfig");
   RETURN_IF_ERROR(reader.status());
-  if (endpoints == nullptr || !endpoints->is_object()) return OkStatus();
-  for (const auto& [network, endpoint] : endpoints->items()) {
-    if (!endpoint.is_object()) continue;
-    for (const auto& [key, value] : endpoint.items()) {
+  for (const auto& [network, endpoint] : endpoints) {
+    if (endpoint.is_null()) continue;
+    JsonReader members(endpoint, "EndpointsConfig." + network);
+    RETURN_IF_ERROR(members.status());
+    for (const auto& [key, value] : endpoint.members()) {
       if (!IsUnset(value)) {
         return Unimplemented("EndpointsConfig." + network + "." + key +
                              " is not supported");
@@ -167,11 +179,17 @@ Status CheckNetworking(const Json& body) {
 }  // namespace
 
 bool IsUnset(const Json& value) {
-  if (value.is_null()) return true;
-  if (value.is_boolean()) return !value.get<bool>();
-  if (value.is_number()) return value == 0;
-  if (value.is_string()) return value.get<std::string>().empty();
-  return std::all_of(value.begin(), value.end(), IsUnset);
+  if (value.is_array()) {
+    return std::all_of(value.elements().begin(), value.elements().end(),
+                       IsUnset);
+  }
+  if (value.is_object()) {
+    return std::all_of(
+        value.members().begin(), value.members().end(),
+        [](const auto& member) { return IsUnset(member.second); });
+  }
+  return value == nullptr || value == false || value == 0 || value == 0.0 ||
+         value == "";
 }
 
 StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what) {
@@ -196,9 +214,8 @@ StatusOr<CreateRequest> ConvertCreate(const Json& body,
                                       const state::v1::ImageConfig& image) {
   CreateRequest request;
   request.config = ConfigOf(body);
-  const auto host = body.find("HostConfig");
-  request.host_config =
-      host == body.end() || host->is_null() ? Json::object() : *host;
+  const Json* const host = body.Find("HostConfig");
+  request.host_config = host == nullptr ? Json::object() : WithoutNulls(*host);
   RETURN_IF_ERROR(CheckRest(body));
   RETURN_IF_ERROR(CheckNetworking(body));
 

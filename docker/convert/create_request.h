@@ -2,6 +2,7 @@
 #ifndef DOCKER_CONVERT_CREATE_REQUEST_H_
 #define DOCKER_CONVERT_CREATE_REQUEST_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,9 @@ struct VolumeUse {
   std::string name;
   bool anonymous = false;  // `name` is made up
   bool copy_image_content = true;
-  Json driver_options;  // of a volume made by the way
-  Json labels;
+  // Of a volume made by the way.
+  std::map<std::string, std::string> driver_options;
+  std::map<std::string, std::string> labels;
 };
 
 struct CreateRequest {

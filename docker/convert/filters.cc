@@ -25,22 +25,20 @@ StatusOr<Filters> Filters::Parse(std::string_view json,
   if (Trim(json).empty()) return filters;
   ASSIGN_OR_RETURN(const Json parsed, ParseJson(json, "filters"));
   if (!parsed.is_object()) return InvalidArgument("invalid filter");
-  for (const auto& [key, values] : parsed.items()) {
+  for (const auto& [key, values] : parsed.members()) {
     if (known.count(key) == 0) {
       return InvalidArgument("invalid filter " + Quoted(key));
     }
     std::set<std::string>& all = filters.values_[key];
-    if (values.is_object()) {
-      for (const auto& [value, on] : values.items()) {
-        if (!on.is_boolean() || on.get<bool>()) all.insert(value);
-      }
-    } else if (values.is_array()) {
-      for (const Json& value : values) {
-        if (!value.is_string()) return InvalidArgument("invalid filter");
-        all.insert(value.get<std::string>());
-      }
-    } else {
+    if (!values.is_object() && !values.is_array()) {
       return InvalidArgument("invalid filter");
+    }
+    for (const auto& [value, on] : values.members()) {
+      if (on.AsBool() != false) all.insert(value);
+    }
+    for (const Json& value : values.elements()) {
+      if (!value.is_string()) return InvalidArgument("invalid filter");
+      all.insert(*value.AsText());
     }
     if (all.empty()) filters.values_.erase(key);
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "docker/convert/console_size.h"
 #include "docker/convert/create_request.h"
 #include "docker/convert/host_field.h"
 
@@ -251,15 +252,11 @@ Status RestartPolicy(const Field& field) {
 }
 
 Status ConsoleSize(const Field& field) {
-  const Json::array_t& size = field.reader.Array("ConsoleSize");
-  if (size.size() != 2 || !size[0].is_number_unsigned() ||
-      !size[1].is_number_unsigned() || size[0] == 0 || size[0] > 65535 ||
-      size[1] > 65535) {
-    return OkStatus();
-  }
+  ASSIGN_OR_RETURN(const auto size, ParseConsoleSize(field.reader));
+  if (!size.has_value()) return OkStatus();
   auto* console = field.request.container.mutable_console_size();
-  console->set_height(size[0].get<uint32_t>());
-  console->set_width(size[1].get<uint32_t>());
+  console->set_height(size->height);
+  console->set_width(size->width);
   return OkStatus();
 }
 
@@ -389,7 +386,7 @@ Status ConvertHostConfig(const Json& host, CreateRequest& request) {
        {request.sandbox.mutable_namespaces(), security.mutable_namespaces()}) {
     options->set_pid(state::v1::NAMESPACE_MODE_CONTAINER);
   }
-  for (const auto& [name, value] : host.items()) {
+  for (const auto& [name, value] : host.members()) {
     const Apply* apply = Find(name);
     if (apply == nullptr) {
       if (IsUnset(value)) continue;

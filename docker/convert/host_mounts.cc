@@ -158,7 +158,7 @@ Status AddTmpfs(const std::string& target, const std::string& options,
 
 Status RefuseRest(const Json& json, const std::string& path,
                   const std::set<std::string>& known) {
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& [key, value] : json.members()) {
     if (known.count(key) == 0 && !IsUnset(value)) {
       return Unimplemented(path + "." + key + " is not supported");
     }
@@ -189,19 +189,20 @@ Status SetVolumeOptions(const Json& options, VolumeUse& use) {
   JsonReader reader(options, path);
   bool no_copy = false;
   reader.Get("NoCopy", no_copy);
+  reader.Get("Labels", use.labels);
   RETURN_IF_ERROR(reader.status());
   RETURN_IF_ERROR(
       RefuseRest(options, path, {"NoCopy", "Labels", "DriverConfig"}));
   use.copy_image_content = !no_copy;
-  if (options.contains("Labels")) use.labels = options["Labels"];
-  const auto driver = options.find("DriverConfig");
-  if (driver != options.end() && driver->is_object()) {
-    const std::string name = driver->value("Name", "");
-    if (!name.empty() && name != "local") {
-      return Unimplemented("volume driver " + Quoted(name) +
-                           " is not supported");
-    }
-    use.driver_options = driver->value("Options", Json());
+  const Json* const driver = reader.Find("DriverConfig");
+  if (driver == nullptr) return OkStatus();
+  JsonReader driver_reader(*driver, path + ".DriverConfig");
+  std::string name;
+  driver_reader.Get("Name", name);
+  driver_reader.Get("Options", use.driver_options);
+  RETURN_IF_ERROR(driver_reader.status());
+  if (!name.empty() && name != "local") {
+    return Unimplemented("volume driver " + Quoted(name) + " is not supported");
   }
   return OkStatus();
 }
@@ -281,7 +282,7 @@ Status ConvertMounts(const Json& config, const Json& host,
   reader.Get("Binds", binds);
   std::map<std::string, std::string> tmpfs;
   reader.Get("Tmpfs", tmpfs);
-  const Json::array_t& list = reader.Array("Mounts");
+  const Json::Array& list = reader.Array("Mounts");
   RETURN_IF_ERROR(reader.status());
   for (const std::string& bind : binds) {
     RETURN_IF_ERROR(AddBind(bind, mounts));
@@ -294,12 +295,11 @@ Status ConvertMounts(const Json& config, const Json& host,
   // Anonymous volumes: the request's and the image's, where nothing else is.
   std::set<std::string> anonymous(image.volumes().begin(),
                                   image.volumes().end());
-  const auto asked = config.find("Volumes");
-  if (asked != config.end() && asked->is_object()) {
-    for (const auto& [target, ignored] : asked->items()) {
-      anonymous.insert(target);
-    }
+  JsonReader config_reader(config, "Config");
+  for (const auto& [target, ignored] : config_reader.Object("Volumes")) {
+    anonymous.insert(target);
   }
+  RETURN_IF_ERROR(config_reader.status());
   for (const std::string& target : anonymous) {
     if (mounts.Has(target)) continue;
     ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(target));

@@ -82,13 +82,12 @@ StatusOr<std::set<std::string>> Exposed(const Json& config,
                                         const state::v1::ImageConfig& image) {
   std::set<std::string> exposed(image.exposed_ports().begin(),
                                 image.exposed_ports().end());
-  const auto asked = config.find("ExposedPorts");
-  if (asked != config.end() && asked->is_object()) {
-    for (const auto& [text, ignored] : asked->items()) {
-      RETURN_IF_ERROR(ParsePort(text).status());
-      exposed.insert(text);
-    }
+  JsonReader reader(config, "Config");
+  for (const auto& [text, ignored] : reader.Object("ExposedPorts")) {
+    RETURN_IF_ERROR(ParsePort(text).status());
+    exposed.insert(text);
   }
+  RETURN_IF_ERROR(reader.status());
   return exposed;
 }
 
@@ -101,21 +100,20 @@ Status ConvertPorts(const Json& config, const Json& host,
   JsonReader reader(host, "HostConfig");
   bool all = false;
   reader.Get("PublishAllPorts", all);
+  const Json::Object& bindings = reader.Object("PortBindings");
   RETURN_IF_ERROR(reader.status());
-  const Json bindings = host.value("PortBindings", Json());
-  if (!bindings.is_null() && !bindings.is_object()) {
-    return InvalidArgument("HostConfig.PortBindings: not an object");
-  }
-  for (const auto& [text, list] : bindings.items()) {
+  for (const auto& [text, list] : bindings) {
     ASSIGN_OR_RETURN(const Port port, ParsePort(text));
-    if (!list.is_array()) continue;
-    for (const Json& binding : list) {
+    if (!list.is_array() && !list.is_null()) {
+      return InvalidArgument("HostConfig.PortBindings: not a list");
+    }
+    for (const Json& binding : list.elements()) {
       RETURN_IF_ERROR(AddBinding(port, binding, request));
     }
   }
   if (!all) return OkStatus();
   for (const std::string& text : exposed) {
-    if (bindings.contains(text)) continue;
+    if (bindings.count(text) > 0) continue;
     const StatusOr<Port> port = ParsePort(text);
     // The image's own may be anything.
     if (port.ok()) {

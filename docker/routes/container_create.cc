@@ -156,23 +156,14 @@ Status FindTargets(const Engine& engine, CreateRequest& request) {
   return OkStatus();
 }
 
-std::map<std::string, std::string> TextMap(const Json& json) {
-  std::map<std::string, std::string> map;
-  if (!json.is_object()) return map;
-  for (const auto& [key, value] : json.items()) {
-    if (value.is_string()) map[key] = value.get<std::string>();
-  }
-  return map;
-}
-
 Status MakeVolumes(Engine& engine, CreateRequest& request, Undo& undo) {
   for (const VolumeUse& use : request.volumes) {
-    std::map<std::string, std::string> labels = TextMap(use.labels);
+    std::map<std::string, std::string> labels = use.labels;
     if (use.anonymous) labels["com.docker.volume.anonymous"] = "";
     const bool fresh = IsNotFound(engine.volumes.Get(use.name).status());
     ASSIGN_OR_RETURN(
         const Volume volume,
-        engine.volumes.Create(use.name, labels, TextMap(use.driver_options)));
+        engine.volumes.Create(use.name, labels, use.driver_options));
     if (fresh) {
       undo.Add([&engine, name = volume.name] {
         LogFailure("remove volume " + name, engine.volumes.Remove(name));
@@ -203,7 +194,7 @@ Json Warnings(const Image& image, const CreateRequest& request) {
   Json warnings = Json::array();
   const auto& check = image.record.config().healthcheck();
   if (check.test_size() > 0 && check.test(0) != "NONE" &&
-      !request.config.contains("Healthcheck")) {
+      request.config.Find("Healthcheck") == nullptr) {
     warnings.push_back(
         "The image's HEALTHCHECK is not supported: it is not run.");
   }
@@ -222,8 +213,8 @@ Status Complete(const Engine& engine, const Image& image,
   if (!image.repo_digests.empty()) {
     request.container.set_image_ref(image.repo_digests[0]);
   }
-  const std::string log_type =
-      request.host_config.value("LogConfig", Json::object()).value("Type", "");
+  const Json* const log = request.host_config.Find("LogConfig");
+  const std::string log_type = log == nullptr ? "" : log->Text("Type");
   const std::string log_directory = LogDirectory(engine) + "/" + token;
   RETURN_IF_ERROR(MakeDirectories(log_directory, 0700));
   undo.Add([log_directory] {

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "docker/call.h"
+#include "docker/convert/console_size.h"
 #include "docker/convert/start_error.h"
 #include "docker/engine.h"
 #include "docker/exec_table.h"
@@ -16,17 +17,11 @@ namespace {
 using sandbox::ContainerId;
 
 StatusOr<std::optional<sandbox::TerminalSize>> ConsoleSize(JsonReader& reader) {
-  const Json::array_t& size = reader.Array("ConsoleSize");
-  RETURN_IF_ERROR(reader.status());
-  std::optional<sandbox::TerminalSize> console;
-  if (size.size() != 2 || !size[0].is_number_unsigned() ||
-      !size[1].is_number_unsigned() || size[0] > 65535 || size[1] > 65535) {
-    return console;
-  }
-  console.emplace();
-  console->height = size[0].get<uint16_t>();
-  console->width = size[1].get<uint16_t>();
-  if (console->height == 0 && console->width == 0) console.reset();
+  ASSIGN_OR_RETURN(const auto size, ParseConsoleSize(reader));
+  if (!size.has_value()) return std::nullopt;
+  sandbox::TerminalSize console;
+  console.height = size->height;
+  console.width = size->width;
   return console;
 }
 

@@ -13,6 +13,7 @@
 #include "docker/convert/base64.h"
 #include "docker/convert/filters.h"
 #include "docker/engine.h"
+#include "docker/log_reader.h"
 #include "image/image_service.h"
 #include "image/manifest.h"
 #include "image/reference.h"
@@ -270,7 +271,8 @@ Json ConfigOf(const Engine& engine, const Image& image) {
   if (!text.ok()) return Json::object();
   const StatusOr<Json> json = ParseJson(*text, "image configuration");
   if (!json.ok() || !json->is_object()) return Json::object();
-  return json->value("config", Json::object());
+  const Json* const config = json->Find("config");
+  return config == nullptr ? Json::object() : *config;
 }
 
 Status Inspect(Engine& engine, Call& call) {
@@ -393,6 +395,24 @@ Status Delete(Engine& engine, Call& call) {
   return call.Reply(200, deleted);
 }
 
+// One step of an image's history. Which layer it made is not kept.
+StatusOr<Json> HistoryLine(const Json& step) {
+  JsonReader reader(step, "history");
+  std::string created;
+  std::string by;
+  std::string comment;
+  reader.Get("created", created);
+  reader.Get("created_by", by);
+  reader.Get("comment", comment);
+  RETURN_IF_ERROR(reader.status());
+  return Json{{"Id", "<missing>"},
+              {"Created", ParseRfc3339(created).value_or(0) / 1000000000},
+              {"CreatedBy", by},
+              {"Tags", nullptr},
+              {"Size", 0},
+              {"Comment", comment}};
+}
+
 // From the image's own history, newest first.
 Status History(Engine& engine, Call& call) {
   RETURN_IF_ERROR(call.Refuse({"platform"}));
@@ -402,30 +422,16 @@ Status History(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, "image configuration"));
   JsonReader reader(json, "image configuration");
   Json list = Json::array();
-  for (const Json& element : reader.Array("history")) {
-    JsonReader entry(element, "history");
-    std::string by;
-    std::string comment;
-    entry.Get("created_by", by);
-    entry.Get("comment", comment);
-    list.insert(list.begin(), {{"Id", "<missing>"},
-                               {"Created", image.record.created() / 1000000000},
-                               {"CreatedBy", by},
-                               {"Tags", nullptr},
-                               {"Size", 0},
-                               {"Comment", comment}});
-  }
+  const Json::Array& steps = reader.Array("history");
   RETURN_IF_ERROR(reader.status());
-  if (list.empty()) {
-    list.push_back({{"Id", "<missing>"},
-                    {"Created", image.record.created() / 1000000000},
-                    {"CreatedBy", ""},
-                    {"Tags", nullptr},
-                    {"Size", image.record.size()},
-                    {"Comment", ""}});
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    ASSIGN_OR_RETURN(Json line, HistoryLine(*step));
+    if (list.empty()) {
+      line["Id"] = image.id();
+      line["Tags"] = Familiar(image.repo_tags);
+    }
+    list.push_back(std::move(line));
   }
-  list[0]["Id"] = image.id();
-  list[0]["Tags"] = Familiar(image.repo_tags);
   return call.Reply(200, list);
 }
 

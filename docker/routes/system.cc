@@ -123,27 +123,32 @@ Json Abilities() {
   return all;
 }
 
+void Merge(const Json& from, Json& into) {
+  for (const auto& [name, value] : from.members()) into[name] = value;
+}
+
 Status Info(Engine& engine, Call& call) {
   Json info = Counts(engine);
-  info.update(Host());
-  info.update(Abilities());
-  info.update({{"ID", engine.settings.id},
-               {"Debug", false},
-               {"NGoroutines", 0},
-               {"SystemTime", TimeText(Now())},
-               {"IndexServerAddress", ""},
-               {"RegistryConfig", nullptr},
-               {"GenericResources", nullptr},
-               {"DockerRootDir", engine.settings.root},
-               {"HttpProxy", ""},
-               {"HttpsProxy", ""},
-               {"NoProxy", ""},
-               {"Labels", Json::array()},
-               {"ExperimentalBuild", false},
-               {"ServerVersion", engine.settings.version},
-               {"Isolation", ""},
-               {"InitBinary", "berth"},
-               {"Warnings", Json::array()}});
+  Merge(Host(), info);
+  Merge(Abilities(), info);
+  Merge({{"ID", engine.settings.id},
+         {"Debug", false},
+         {"NGoroutines", 0},
+         {"SystemTime", TimeText(Now())},
+         {"IndexServerAddress", ""},
+         {"RegistryConfig", nullptr},
+         {"GenericResources", nullptr},
+         {"DockerRootDir", engine.settings.root},
+         {"HttpProxy", ""},
+         {"HttpsProxy", ""},
+         {"NoProxy", ""},
+         {"Labels", Json::array()},
+         {"ExperimentalBuild", false},
+         {"ServerVersion", engine.settings.version},
+         {"Isolation", ""},
+         {"InitBinary", "berth"},
+         {"Warnings", Json::array()}},
+        info);
   return call.Reply(200, info);
 }
 

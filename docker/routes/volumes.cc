@@ -64,7 +64,7 @@ Status Create(Engine& engine, Call& call) {
   reader.Get("Labels", labels);
   reader.Get("DriverOpts", options);
   RETURN_IF_ERROR(reader.status());
-  for (const auto& [key, value] : body.items()) {
+  for (const auto& [key, value] : body.members()) {
     if (key != "Name" && key != "Driver" && key != "Labels" &&
         key != "DriverOpts" && !value.is_null()) {
       return Unimplemented("volume " + key + " is not supported");
@@ -97,7 +97,6 @@ Status Remove(Engine& engine, Call& call) {
   KeyedMutex::Lock lock(engine.names, "names");
   const Status there = engine.volumes.Get(call.name).status();
   if (IsNotFound(there) && call.Flag("force")) return call.Reply(204);
-  RETURN_IF_ERROR(there);
   const std::vector<std::string> users = UsersOf(engine, call.name);
   if (!users.empty()) {
     return FailedPrecondition("remove " + call.name + ": volume is in use - [" +

@@ -58,7 +58,7 @@ StatusOr<std::vector<DockerArchiveImage>> ReadDockerArchive(
     return InvalidArgument("manifest.json is no list of images");
   }
   std::vector<DockerArchiveImage> images;
-  for (const Json& one : json) {
+  for (const Json& one : json.elements()) {
     DockerArchiveImage image;
     JsonReader reader(one, "manifest.json");
     reader.Get("Config", image.config);

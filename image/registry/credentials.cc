@@ -123,16 +123,16 @@ StatusOr<CredentialFile> CredentialFile::Parse(std::string_view text) {
   const Json* const auths = reader.Find("auths");
   RETURN_IF_ERROR(reader.status());
   if (auths == nullptr || !auths->is_object()) return file;
-  for (const auto& member : auths->items()) {
+  for (const auto& [name, value] : auths->members()) {
     RegistryAuth auth;
-    JsonReader entry(member.value(), "auths." + member.key());
+    JsonReader entry(value, "auths." + name);
     entry.Get("auth", auth.auth);
     entry.Get("username", auth.username);
     entry.Get("password", auth.password);
     entry.Get("identitytoken", auth.identity_token);
     entry.Get("registrytoken", auth.registry_token);
     RETURN_IF_ERROR(entry.status());
-    std::string key = member.key();
+    std::string key = name;
     const std::string host = HostOfServerAddress(key);
     // "https://index.docker.io/v1/" and its like name a host, not a path.
     if (StartsWith(key, "http")) key = host;

@@ -54,7 +54,7 @@ const char* StatusName(ContainerStatus status) {
 }
 
 std::string ToJson(const OciState& state) {
-  return AllMembers(state).dump(2, ' ', false, Json::error_handler_t::replace);
+  return DumpJson(AllMembers(state), 2);
 }
 
 std::string ToJsonLine(const OciState& state) {

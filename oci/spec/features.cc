@@ -70,7 +70,7 @@ std::string FeaturesJson(const FeatureLists& lists) {
       {"intelRdt", {{"enabled", false}}},
       {"mountExtensions", {{"idmap", {{"enabled", true}}}}},
   };
-  return features.dump(2, ' ', false, Json::error_handler_t::replace);
+  return DumpJson(features, 2);
 }
 
 }  // namespace berth::oci

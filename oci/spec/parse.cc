@@ -17,11 +17,12 @@ StatusOr<User> UserFromJson(const Json& json, const std::string& path) {
   reader.Get("gid", user.gid);
   reader.Get("umask", user.umask);
   for (const Json& gid : reader.Array("additionalGids")) {
-    if (!gid.is_number_unsigned() || gid.get<uint64_t>() > UINT32_MAX) {
+    const std::optional<uint64_t> number = gid.AsUint();
+    if (!number.has_value() || *number > UINT32_MAX) {
       reader.Fail("additionalGids", "is not a list of group ids");
       break;
     }
-    user.additional_gids.push_back(gid.get<gid_t>());
+    user.additional_gids.push_back(static_cast<gid_t>(*number));
   }
   RETURN_IF_ERROR(reader.status());
   return user;

@@ -24,7 +24,7 @@ template <typename T>
 StatusOr<std::vector<T>> ParseList(
     JsonReader& reader, const char* member,
     StatusOr<T> (*parse)(const Json& json, const std::string& path)) {
-  const Json::array_t& elements = reader.Array(member);
+  const Json::Array& elements = reader.Array(member);
   RETURN_IF_ERROR(reader.status());
   std::vector<T> list;
   list.reserve(elements.size());

@@ -121,7 +121,7 @@ StatusOr<std::map<std::string, RdmaLimit>> RdmaFromJson(
   const JsonReader devices(json, path);
   RETURN_IF_ERROR(devices.status());
   std::map<std::string, RdmaLimit> limits;
-  for (const auto& [device, value] : json.items()) {
+  for (const auto& [device, value] : json.members()) {
     JsonReader reader(value, devices.PathOf(device));
     RdmaLimit limit;
     reader.Get("hcaHandles", limit.hca_handles);

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/testing/fuzz.h"
+#include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
 #include "oci/spec/features.h"
 #include "oci/spec/parse.h"
@@ -102,9 +103,7 @@ Spec Full() {
 
 // The full document with one value at a JSON pointer replaced.
 StatusOr<Spec> With(const char* pointer, const Json& value) {
-  Json json = Json::parse(kFull);
-  json[Json::json_pointer(pointer)] = value;
-  return ParseSpec(json.dump());
+  return ParseSpec(DumpJson(berth::With(Parsed(kFull), pointer, value)));
 }
 
 TEST(ParseSpecTest, KeepsSixtyFourBitNumbersExact) {
@@ -174,8 +173,7 @@ TEST(SerializeTest, ParsesBackToTheSame) {
 
 // Nothing that is parsed may be forgotten on the way out.
 TEST(SerializeTest, WritesEveryMemberOfTheFullDocument) {
-  Json expected = Json::parse(kFull);
-  EXPECT_EQ(Json::parse(SerializeSpec(Full())), expected);
+  EXPECT_EQ(Parsed(SerializeSpec(Full())), Parsed(kFull));
 }
 
 TEST(SerializeTest, EqualSeccompProfilesGiveEqualText) {
@@ -277,12 +275,12 @@ TEST(NamespaceTypeTest, NamesAreThoseOfTheirTypes) {
 }
 
 TEST(FeaturesTest, ListsWhatCallersLookFor) {
-  const Json features = Json::parse(
+  const Json features = Parsed(
       FeaturesJson({.mount_options = {"ro", "rro"}, .capabilities = {}}));
-  EXPECT_THAT(features["mountOptions"], ElementsAre("ro", "rro"));
-  EXPECT_EQ(features["linux"]["cgroup"]["v2"], true);
-  EXPECT_EQ(features["linux"]["seccomp"]["enabled"], true);
-  EXPECT_EQ(features["ociVersionMin"], "1.0.0");
+  EXPECT_EQ(At(features, "/mountOptions"), Json::array({"ro", "rro"}));
+  EXPECT_EQ(At(features, "/linux/cgroup/v2"), true);
+  EXPECT_EQ(At(features, "/linux/seccomp/enabled"), true);
+  EXPECT_EQ(At(features, "/ociVersionMin"), "1.0.0");
 }
 
 TEST(ParseTest, SurvivesAnyBytes) {

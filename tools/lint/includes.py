@@ -26,7 +26,7 @@ RULES = {"cc_library", "cc_binary", "cc_test", "static_binary", "syslib"}
 LIBRARIES = {
     "grpcpp/": ("cri/", "daemon/", "test/"),
     "grpc/": ("cri/", "daemon/", "test/"),
-    "nlohmann/": ("base/json.h",),
+    "nlohmann/": ("base/json_parse.cc",),
     "sqlite3.h": ("base/store/",),
     "curl/": ("base/http/",),
     "boost/": ("base/http/", "third_party/"),

@@ -54,6 +54,19 @@ class Includes(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("does not belong here", text)
 
+    def test_keeps_the_json_library_in_one_file(self):
+        header = "#include <nlohmann/json.hpp>\n"
+        build = 'cc_library(name = "j", srcs = ["json_parse.cc", "json.cc"])'
+        tree = {
+            "base/BUILD.bazel": build,
+            "base/json_parse.cc": header,
+            "base/json.cc": "",
+        }
+        self.assertEqual(run("includes.py", tree)[0], 0)
+        code, text = run("includes.py", dict(tree, **{"base/json.cc": header}))
+        self.assertEqual(code, 1)
+        self.assertIn("base/json.cc: <nlohmann/json.hpp>", text)
+
     def test_finds_a_file_of_no_target(self):
         code, text = run("includes.py", dict(self.tree, **{"x/z.cc": ""}))
         self.assertEqual(code, 1)
