@@ -2,72 +2,42 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
+#include <utility>
+#include <vector>
 
-#include "base/http/request_parser.h"
+#include "base/contain.h"
+#include "base/http/connection.h"
+#include "base/http/exchange.h"
 #include "base/strings.h"
 
 namespace berth {
 namespace {
 
-// What of a body nobody read is skipped so that the connection can go on;
-// beyond, closing it is cheaper.
-constexpr size_t kMaxSkipped = 256 << 10;
-constexpr size_t kReadSize = 64 << 10;
+// What epoll's events are about; connections are numbered from kFirstId on.
+constexpr uint64_t kStop = 0;
+constexpr uint64_t kListener = 1;
+constexpr uint64_t kTimer = 2;
+constexpr uint64_t kFirstId = 16;
+// Connections accepted before others get their turn.
+constexpr int kAcceptedAtOnce = 64;
+// Out of descriptors and nothing to close: when to look again.
+constexpr Duration kFullPause = std::chrono::milliseconds(50);
 
-const char* Phrase(int status) {
-  switch (status) {
-    case 101:
-      return "UPGRADED";
-    case 200:
-      return "OK";
-    case 201:
-      return "Created";
-    case 204:
-      return "No Content";
-    case 304:
-      return "Not Modified";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 409:
-      return "Conflict";
-    case 413:
-      return "Payload Too Large";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 501:
-      return "Not Implemented";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Internal Server Error";
-  }
-}
-
-std::string DateNow() {
-  char text[64];
-  const time_t now = time(nullptr);
-  tm parts;
-  gmtime_r(&now, &parts);
-  strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  return text;
-}
+constexpr char kBusyAnswer[] =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    "Content-Length: 47\r\nConnection: close\r\n\r\n"
+    "{\"message\":\"too many requests, or no threads\"}\n";
 
 StatusOr<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address = {};
@@ -83,6 +53,19 @@ bool SomebodyListens(const sockaddr_un& address) {
   UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address),
                  sizeof(address)) == 0;
+}
+
+// Each connection has two descriptors, and a request some more.
+HttpServerOptions WithinDescriptorLimit(HttpServerOptions options) {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return options;
+  options.max_waiting =
+      std::clamp<size_t>(limit.rlim_cur / 8, 1, options.max_waiting);
+  options.max_requests =
+      std::clamp<size_t>(limit.rlim_cur / 4, 1, options.max_requests);
+  options.max_streams =
+      std::clamp<size_t>(limit.rlim_cur / 6, 1, options.max_streams);
+  return options;
 }
 
 }  // namespace
@@ -124,187 +107,29 @@ bool ServerRequest::HasQuery(std::string_view name) const {
   return query.find(name) != query.end();
 }
 
-StatusOr<std::string> HttpExchange::ReadBody(size_t limit) {
-  std::string body;
-  while (true) {
-    ASSIGN_OR_RETURN(const std::string piece, ReadSome(kReadSize));
-    if (piece.empty()) return body;
-    if (body.size() + piece.size() > limit) {
-      return ResourceExhausted("the request's body is longer than " +
-                               std::to_string(limit) + " bytes");
-    }
-    body += piece;
-  }
-}
-
-class HttpServer::Connection {
- public:
-  Connection(uint64_t id, UniqueFd socket, const Context& parent)
-      : id_(id), socket_(std::move(socket)), context_(parent.WithCancel()) {}
-
-  uint64_t id() const { return id_; }
-  int socket() const { return socket_.get(); }
-  UniqueFd TakeSocket() { return std::move(socket_); }
-  std::string& buffer() { return buffer_; }
-  // Of the connection: cancelled by Shutdown, or by the watcher.
-  const Context& context() const { return context_; }
-
-  // More bytes into the buffer; false at the end of the stream.
-  StatusOr<bool> Fill(const Context& ctx) {
-    char bytes[kReadSize];
-    while (true) {
-      const ssize_t n = TEMP_FAILURE_RETRY(
-          recv(socket_.get(), bytes, sizeof(bytes), MSG_DONTWAIT));
-      if (n > 0) buffer_.append(bytes, static_cast<size_t>(n));
-      if (n >= 0) return n > 0;
-      if (errno != EAGAIN) return Errno(errno, "receive from the client");
-      RETURN_IF_ERROR(AwaitReadable(ctx, socket_.get()));
-    }
-  }
-
- private:
-  const uint64_t id_;
-  UniqueFd socket_;
-  const Context context_;
-  std::string buffer_;  // received and not yet parsed
-};
-
-class HttpServer::Exchange : public HttpExchange {
- public:
-  Exchange(const Context& ctx, Connection& connection, RequestParser& parser,
-           int epoll)
-      : ctx_(ctx), connection_(connection), parser_(parser), epoll_(epoll) {}
-
-  const ServerRequest& request() const override { return parser_.request(); }
-  bool answered() const override { return answered_; }
-  bool upgraded() const { return upgraded_; }
-  bool broken() const { return broken_; }
-
-  StatusOr<std::string> ReadSome(size_t limit) override {
-    if (parser_.expects_continue() && !continued_ && !answered_) {
-      continued_ = true;
-      RETURN_IF_ERROR(WriteToSocket(ctx_, connection_.socket(),
-                                    "HTTP/1.1 100 Continue\r\n\r\n"));
-    }
-    while (true) {
-      StatusOr<std::string> piece =
-          parser_.TakeBody(connection_.buffer(), limit);
-      if (!piece.ok() || !piece->empty() || parser_.done()) {
-        broken_ = broken_ || !piece.ok();
-        return piece;
-      }
-      ASSIGN_OR_RETURN(const bool more, connection_.Fill(ctx_));
-      if (!more) {
-        broken_ = true;
-        return Unavailable("the client went away in the middle of its request");
-      }
-    }
-  }
-
-  void AddHeader(const std::string& name, const std::string& value) override {
-    headers_ += name + ": " + value + "\r\n";
-  }
-
-  Status Respond(int status, const std::string& type,
-                 std::string_view body) override {
-    const bool bodiless = status == 204 || status == 304;
-    std::string answer = Head(status, type);
-    if (!bodiless) {
-      answer += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-    }
-    answer += "\r\n";
-    if (!bodiless && request().method != "HEAD") answer += body;
-    return Send(answer);
-  }
-
-  Status BeginStream(int status, const std::string& type) override {
-    streaming_ = true;
-    return Send(Head(status, type) + "Transfer-Encoding: chunked\r\n\r\n");
-  }
-
-  Status Write(std::string_view bytes) override {
-    if (bytes.empty()) return OkStatus();
-    char size[32];
-    snprintf(size, sizeof(size), "%zx\r\n", bytes.size());
-    std::string chunk = size;
-    chunk += bytes;
-    chunk += "\r\n";
-    return Send(chunk);
-  }
-
-  StatusOr<UpgradedConnection> Upgrade(const std::string& type) override {
-    upgraded_ = true;
-    // From now on a client that shuts its side down has not gone away.
-    epoll_ctl(epoll_, EPOLL_CTL_DEL, connection_.socket(), nullptr);
-    const std::string protocol = request().Header("upgrade");
-    std::string answer;
-    if (protocol.empty()) {
-      answer = "HTTP/1.1 200 OK\r\nContent-Type: " + type + "\r\n";
-    } else {
-      answer = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + type +
-               "\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\n";
-    }
-    RETURN_IF_ERROR(Send(answer + headers_ + "\r\n"));
-    std::string pending;
-    pending.swap(connection_.buffer());
-    return UpgradedConnection(connection_.TakeSocket(), std::move(pending));
-  }
-
-  // What is left to do when the handler has returned. True if the connection
-  // can take another request.
-  bool Finish() {
-    if (upgraded_) return false;
-    if (!answered_ && !Respond(500, "", "").ok()) return false;
-    if (streaming_ && !Send("0\r\n\r\n").ok()) return false;
-    if (broken_ || !parser_.keep_alive()) return false;
-    size_t skipped = 0;
-    while (!parser_.done()) {
-      const StatusOr<std::string> piece = ReadSome(kReadSize);
-      if (!piece.ok()) return false;
-      skipped += piece->size();
-      if (skipped > kMaxSkipped) return false;
-    }
-    return true;
-  }
-
- private:
-  std::string Head(int status, const std::string& type) const {
-    std::string head = "HTTP/1.1 " + std::to_string(status) + " " +
-                       Phrase(status) + "\r\nDate: " + DateNow() + "\r\n" +
-                       headers_;
-    if (!type.empty()) head += "Content-Type: " + type + "\r\n";
-    if (!parser_.keep_alive()) head += "Connection: close\r\n";
-    return head;
-  }
-
-  Status Send(std::string_view bytes) {
-    answered_ = true;
-    if (broken_) return Unavailable("the client is gone");
-    Status status = WriteToSocket(ctx_, connection_.socket(), bytes);
-    broken_ = !status.ok();
-    return status;
-  }
-
-  const Context& ctx_;
-  Connection& connection_;
-  RequestParser& parser_;
-  const int epoll_;
-  std::string headers_;
-  bool answered_ = false;
-  bool streaming_ = false;
-  bool upgraded_ = false;
-  bool continued_ = false;
-  bool broken_ = false;
-};
-
 HttpServer::HttpServer(Handler handler, HttpServerOptions options)
     : handler_(std::move(handler)),
       options_(options),
-      root_(Context::Background("http").WithCancel()) {}
+      root_(Context::Background("http").WithCancel()),
+      next_id_(kFirstId) {}
 
 HttpServer::~HttpServer() { Shutdown(); }
 
 Status HttpServer::Listen(const std::string& path, mode_t mode) {
+  options_ = WithinDescriptorLimit(options_);
+  RETURN_IF_ERROR(Bind(path, mode));
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.valid()) return Errno(errno, "make an epoll instance");
+  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer_.valid()) return Errno(errno, "make a timer");
+  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, root_.cancel_fd(), EPOLLIN, kStop));
+  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, kListener));
+  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer));
+  ASSIGN_OR_RETURN(loop_, StartThread("http-loop", [this] { Loop(); }));
+  return OkStatus();
+}
+
+Status HttpServer::Bind(const std::string& path, mode_t mode) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   if (SomebodyListens(address)) {
     return AlreadyExists("socket " + Quoted(path) + " is in use");
@@ -329,103 +154,260 @@ Status HttpServer::Listen(const std::string& path, mode_t mode) {
   if (listen(listener_.get(), SOMAXCONN) != 0) {
     return Errno(errno, "listen on " + Quoted(path));
   }
-  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll_.valid()) return Errno(errno, "make an epoll instance");
-  epoll_event stop = {EPOLLIN, {.u64 = 0}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, root_.cancel_fd(), &stop) != 0) {
-    return Errno(errno, "watch for the end");
-  }
-  acceptor_ = std::thread([this] { Accept(); });
-  watcher_ = std::thread([this] { Watch(); });
   return OkStatus();
 }
 
+Status HttpServer::Watch(int operation, int fd, uint32_t events, uint64_t id) {
+  epoll_event event = {events, {.u64 = id}};
+  if (epoll_ctl(epoll_.get(), operation, fd, &event) == 0) return OkStatus();
+  return Errno(errno, "watch a connection");
+}
+
+void HttpServer::Loop() {
+  epoll_event events[64];
+  while (!root_.cancelled()) {
+    const int n = epoll_wait(epoll_.get(), events, 64, -1);
+    for (int i = 0; i < n && !root_.cancelled(); ++i) {
+      const uint64_t id = events[i].data.u64;
+      if (id == kListener) {
+        Accept();
+      } else if (id == kTimer) {
+        CloseExpired();
+      } else if (const Shared connection = Find(id)) {
+        Receive(connection);
+      }
+    }
+  }
+}
+
 void HttpServer::Accept() {
-  while (AwaitReadable(root_, listener_.get()).ok()) {
+  for (int i = 0; i < kAcceptedAtOnce; ++i) {
+    MakeRoom(options_.max_waiting);
     UniqueFd socket(accept4(listener_.get(), nullptr, nullptr,
                             SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket.valid()) {
-      // Out of descriptors: the ones in use will be given back.
-      if (errno == EMFILE || errno == ENFILE) poll(nullptr, 0, 50);
-      continue;
+      if (errno != EMFILE && errno != ENFILE) return;
+      // accept4 says so even if nobody is there.
+      pollfd pending = {listener_.get(), POLLIN, 0};
+      if (poll(&pending, 1, 0) <= 0) return;
+      if (MakeRoom(1)) continue;
+      // Those in use will be given back.
+      (void)Watch(EPOLL_CTL_MOD, listener_.get(), 0, kListener);
+      MutexLock lock(mutex_);
+      SetTimer(std::chrono::steady_clock::now() + kFullPause);
+      return;
     }
+    Context context = root_.WithCancel();
+    while (context.cancel_fd() < 0 && MakeRoom(1)) {
+      context = root_.WithCancel();
+    }
+    if (context.cancel_fd() < 0) continue;
     MutexLock lock(mutex_);
-    // Refused by closing it.
-    if (stopping_ || connections_.size() >= options_.max_connections) continue;
     const uint64_t id = next_id_++;
-    auto connection =
-        std::make_shared<Connection>(id, std::move(socket), root_);
+    const auto connection = std::make_shared<Connection>(
+        id, std::move(socket), std::move(context), options_.max_header_bytes);
+    if (!Watch(EPOLL_CTL_ADD, connection->socket(), EPOLLIN, id).ok()) continue;
     connections_.emplace(id, connection);
-    std::thread([this, connection] { Serve(connection); }).detach();
+    ++counts_[connection->state];
+    connection->since = std::chrono::steady_clock::now();
+    SetTimer(ExpiryOf(*connection));
   }
 }
 
-// Cancels the context of a connection whose client is gone. It sees those
-// alone whose handler is running.
-void HttpServer::Watch() {
-  epoll_event events[16];
-  while (!root_.cancelled()) {
-    const int n = epoll_wait(epoll_.get(), events, 16, -1);
-    for (int i = 0; i < n; ++i) {
-      std::shared_ptr<Connection> connection;
-      {
-        MutexLock lock(mutex_);
-        const auto found = connections_.find(events[i].data.u64);
-        if (found != connections_.end()) connection = found->second;
-      }
-      if (connection != nullptr) connection->context().Cancel();
+// True if there are fewer than `most` that wait, or one less than before.
+bool HttpServer::MakeRoom(size_t most) {
+  MutexLock lock(mutex_);
+  if (counts_[kIdle] + counts_[kHead] < most) return most > 1;
+  Shared longest;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->state > kHead) continue;
+    if (longest == nullptr || connection->since < longest->since) {
+      longest = connection;
     }
   }
+  if (longest == nullptr) return false;
+  Erase(*longest);
+  return true;
 }
 
-void HttpServer::Serve(std::shared_ptr<Connection> connection) {
-  while (ServeOne(*connection)) {
+void HttpServer::Receive(const Shared& connection) {
+  {
+    MutexLock lock(mutex_);
+    // Watched for its end alone.
+    if (connection->state > kHead) return connection->context().Cancel();
   }
-  const uint64_t id = connection->id();
-  connection.reset();
-  Finished(id);
+  const StatusOr<bool> more = connection->Receive();
+  if (!more.ok() && ErrnoOf(more.status()) == 0) return;
+  if (!more.ok() || !*more) return Close(connection);
+  const StatusOr<bool> complete = Contain(
+      [&] { return connection->parser().TakeHead(connection->buffer()); });
+  if (complete.ok() && !*complete) return Wait(connection);
+  Dispatch(connection, complete.status());
 }
 
-// The last thing that a connection's thread does.
-void HttpServer::Finished(uint64_t id) {
+void HttpServer::Dispatch(const Shared& connection, const Status& head) {
+  bool full = false;
+  {
+    MutexLock lock(mutex_);
+    full = counts_[kBusy] + counts_[kStreams] >= options_.max_requests;
+    SetState(*connection, kBusy);
+  }
+  (void)Watch(EPOLL_CTL_MOD, connection->socket(), EPOLLRDHUP | EPOLLONESHOT,
+              connection->id());
+  StatusOr<Thread> thread = Unavailable("too many requests");
+  if (!full) {
+    thread = StartThread("http",
+                         [this, connection, head] { Serve(connection, head); });
+  }
+  if (thread.ok()) return thread->Detach();
+  // It fits into the socket's buffer, or the client does not listen.
+  (void)send(connection->socket(), kBusyAnswer, sizeof(kBusyAnswer) - 1,
+             MSG_NOSIGNAL | MSG_DONTWAIT);
+  Close(connection);
+}
+
+void HttpServer::CloseExpired() {
+  uint64_t times;
+  (void)!read(timer_.get(), &times, sizeof(times));
+  (void)Watch(EPOLL_CTL_MOD, listener_.get(), EPOLLIN, kListener);
+  const SteadyTime now = std::chrono::steady_clock::now();
   MutexLock lock(mutex_);
-  connections_.erase(id);
-  idle_.SignalAll();
+  timer_at_ = SteadyTime::max();
+  std::vector<Shared> expired;
+  SteadyTime next = SteadyTime::max();
+  for (const auto& [id, connection] : connections_) {
+    const SteadyTime expiry = ExpiryOf(*connection);
+    if (expiry <= now) {
+      expired.push_back(connection);
+    } else {
+      next = std::min(next, expiry);
+    }
+  }
+  for (const Shared& connection : expired) Erase(*connection);
+  SetTimer(next);
+}
+
+void HttpServer::Serve(const Shared& connection, const Status& head) {
+  const StatusOr<bool> again =
+      Contain([&]() -> StatusOr<bool> { return ServeAll(*connection, head); });
+  if (again.ok() && *again) return Wait(connection);
+  Close(connection);
+}
+
+// The request, and those that the client has sent right behind it. True if the
+// connection can wait for more.
+bool HttpServer::ServeAll(Connection& connection, Status head) {
+  while (head.ok()) {
+    if (!ServeOne(connection)) return false;
+    connection.BeginRequest();
+    if (connection.buffer().empty()) return true;
+    const StatusOr<bool> complete =
+        connection.parser().TakeHead(connection.buffer());
+    if (complete.ok() && !*complete) return true;
+    head = complete.status();
+  }
+  Exchange(connection, options_, nullptr).RefuseHead(head);
+  return false;
 }
 
 bool HttpServer::ServeOne(Connection& connection) {
-  const Context& ctx = connection.context();
-  RequestParser parser(options_.max_header_bytes);
-  if (connection.buffer().empty() &&
-      !AwaitReadable(ctx, connection.socket()).ok()) {
-    return false;
+  Exchange exchange(connection, options_, [&](bool upgrade) {
+    return TakePlace(connection, upgrade);
+  });
+  const Status done = Contain([&] {
+    handler_(connection.context(), exchange);
+    return OkStatus();
+  });
+  if (!done.ok()) {
+    dprintf(STDERR_FILENO, "http: a request ended by %s\n",
+            Message(done).c_str());
+    exchange.Fail(done);
   }
-  const Context in_time = ctx.WithTimeout(options_.header_time_limit);
-  while (true) {
-    const StatusOr<bool> complete = parser.TakeHead(connection.buffer());
-    if (!complete.ok()) {
-      Exchange refusal(ctx, connection, parser, epoll_.get());
-      const int status =
-          complete.status().code() == StatusCode::kResourceExhausted ? 431
-                                                                     : 400;
-      // The client is told if it still listens; the connection ends anyway.
-      (void)refusal.Respond(status, "text/plain; charset=utf-8",
-                            Message(complete.status()) + "\n");
-      return false;
-    }
-    if (*complete) break;
-    const StatusOr<bool> more = connection.Fill(in_time);
-    if (!more.ok() || !*more) return false;
-  }
+  return exchange.Finish() && !connection.context().cancelled();
+}
 
-  epoll_event gone = {EPOLLRDHUP | EPOLLONESHOT, {.u64 = connection.id()}};
-  const int socket = connection.socket();
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &gone);
-  Exchange exchange(ctx, connection, parser, epoll_.get());
-  handler_(ctx, exchange);
-  if (exchange.upgraded()) return false;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket, nullptr);
-  return exchange.Finish();
+Status HttpServer::TakePlace(Connection& connection, bool upgrade) {
+  if (upgrade) {
+    (void)Watch(EPOLL_CTL_DEL, connection.socket(), 0, 0);
+  }
+  MutexLock lock(mutex_);
+  if (counts_[kStreams] >= options_.max_streams) {
+    Shared oldest;
+    for (const auto& [id, other] : connections_) {
+      if (other->state != kStreams || other->context().cancelled() ||
+          PeerHasRead(other->socket())) {
+        continue;
+      }
+      if (oldest == nullptr || other->since < oldest->since) oldest = other;
+    }
+    if (oldest == nullptr) {
+      return Unavailable("too many streams are open: " +
+                         std::to_string(options_.max_streams));
+    }
+    oldest->context().Cancel();
+  }
+  SetState(connection, kStreams);
+  return OkStatus();
+}
+
+HttpServer::Shared HttpServer::Find(uint64_t id) {
+  MutexLock lock(mutex_);
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second;
+}
+
+void HttpServer::SetState(Connection& connection, ConnectionState state) {
+  if (connection.state == state) return;
+  --counts_[connection.state];
+  ++counts_[state];
+  connection.state = state;
+  connection.since = std::chrono::steady_clock::now();
+}
+
+void HttpServer::Wait(const Shared& connection) {
+  MutexLock lock(mutex_);
+  if (stopping_ || connection->context().cancelled() ||
+      !Watch(EPOLL_CTL_MOD, connection->socket(), EPOLLIN, connection->id())
+           .ok()) {
+    return Erase(*connection);
+  }
+  SetState(*connection, connection->buffer().empty() ? kIdle : kHead);
+  SetTimer(ExpiryOf(*connection));
+}
+
+void HttpServer::Close(const Shared& connection) {
+  MutexLock lock(mutex_);
+  Erase(*connection);
+}
+
+// For a thread of a request its last act: the server may be gone after it.
+void HttpServer::Erase(Connection& connection) {
+  --counts_[connection.state];
+  connections_.erase(connection.id());
+  closed_.SignalAll();
+}
+
+void HttpServer::SetTimer(SteadyTime at) {
+  if (at >= timer_at_) return;
+  timer_at_ = at;
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                      at.time_since_epoch())
+                      .count();
+  itimerspec spec = {};
+  spec.it_value.tv_sec = ns / 1000000000;
+  spec.it_value.tv_nsec = ns % 1000000000;
+  timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
+}
+
+SteadyTime HttpServer::ExpiryOf(const Connection& connection) const {
+  switch (connection.state) {
+    case kIdle:
+      return connection.since + options_.idle_limit;
+    case kHead:
+      return connection.since + options_.header_time_limit;
+    default:
+      return SteadyTime::max();
+  }
 }
 
 void HttpServer::Shutdown() {
@@ -435,11 +417,15 @@ void HttpServer::Shutdown() {
     stopping_ = true;
   }
   root_.Cancel();
-  if (acceptor_.joinable()) acceptor_.join();
-  if (watcher_.joinable()) watcher_.join();
+  loop_.Join();
   {
     MutexLock lock(mutex_);
-    while (!connections_.empty()) idle_.Wait(mutex_);
+    std::vector<Shared> waiting;
+    for (const auto& [id, connection] : connections_) {
+      if (connection->state <= kHead) waiting.push_back(connection);
+    }
+    for (const Shared& connection : waiting) Erase(*connection);
+    while (!connections_.empty()) closed_.Wait(mutex_);
   }
   listener_.reset();
   if (!path_.empty()) unlink(path_.c_str());

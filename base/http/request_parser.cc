@@ -1,7 +1,9 @@
 #include "base/http/request_parser.h"
 
 #include <boost/beast/http.hpp>
+#include <exception>
 #include <limits>
+#include <stdexcept>
 
 #include "base/strings.h"
 #include "third_party/asio.h"
@@ -13,11 +15,14 @@ namespace http = boost::beast::http;
 struct RequestParser::State {
   http::request_parser<http::buffer_body> parser;
   bool head = false;
+  size_t used = 0;  // bytes of the head
+  size_t limit = 0;
 };
 
 RequestParser::RequestParser(size_t max_header_bytes)
     : state_(std::make_unique<State>()) {
   state_->parser.header_limit(static_cast<uint32_t>(max_header_bytes));
+  state_->limit = max_header_bytes;
   // Bodies are bounded by whoever reads them.
   state_->parser.body_limit(std::numeric_limits<uint64_t>::max());
 }
@@ -32,15 +37,32 @@ bool RequestParser::expects_continue() const {
   return Lower(request_.Header("expect")) == "100-continue";
 }
 
+uint64_t RequestParser::content_length() const {
+  const auto length = state_->parser.content_length();
+  return length.has_value() ? *length : 0;
+}
+
 StatusOr<bool> RequestParser::TakeHead(std::string& buffer) {
+  try {
+    return ParseHead(buffer);
+  } catch (const std::length_error&) {  // of a field over 64 KiB
+    return ResourceExhausted("a field of the request's head is too long");
+  } catch (const std::exception& e) {
+    return InvalidArgument(std::string("bad request: ") + e.what());
+  }
+}
+
+StatusOr<bool> RequestParser::ParseHead(std::string& buffer) {
   boost::beast::error_code error;
   const size_t used = state_->parser.put(boost::asio::buffer(buffer), error);
   buffer.erase(0, used);
-  if (error == http::error::need_more) return false;
+  // Beast forgets what it has used in earlier calls.
+  state_->used += used;
   if (error == http::error::header_limit ||
-      error == http::error::buffer_overflow) {
+      error == http::error::buffer_overflow || state_->used > state_->limit) {
     return ResourceExhausted("the request's head is too long");
   }
+  if (error == http::error::need_more) return false;
   if (error) return InvalidArgument("bad request: " + error.message());
   state_->head = state_->parser.is_header_done();
   if (!state_->head) return false;
@@ -55,7 +77,14 @@ Status RequestParser::ReadHead() {
     request_.headers.emplace_back(Lower(std::string(field.name_string())),
                                   std::string(field.value()));
   }
-  const std::string target(head.target());
+  std::string target(head.target());
+  // The absolute form (RFC 9112, 3.2.2), as clients behind a proxy send it.
+  const size_t scheme = target.find("://");
+  if (scheme != std::string::npos && scheme < target.find_first_of("/?")) {
+    const size_t slash = target.find('/', scheme + 3);
+    target.erase(0, slash);  // all of it without a path
+    if (target.empty()) target = "/";
+  }
   const size_t mark = target.find('?');
   request_.path = UrlDecode(target.substr(0, mark), false);
   if (request_.path.empty() || request_.path.front() != '/') {
@@ -75,6 +104,15 @@ Status RequestParser::ReadHead() {
 
 StatusOr<std::string> RequestParser::TakeBody(std::string& buffer,
                                               size_t limit) {
+  try {
+    return ParseBody(buffer, limit);
+  } catch (const std::exception& e) {
+    return InvalidArgument(std::string("bad request body: ") + e.what());
+  }
+}
+
+StatusOr<std::string> RequestParser::ParseBody(std::string& buffer,
+                                               size_t limit) {
   std::string piece(limit, '\0');
   auto& body = state_->parser.get().body();
   body.data = piece.data();

@@ -2,6 +2,7 @@
 #define BASE_HTTP_REQUEST_PARSER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -11,8 +12,9 @@
 namespace berth {
 
 // One HTTP/1.1 request, from bytes that the caller receives into a buffer of
-// its own: Boost.Beast behind a wall, as it takes long to compile. Both calls
-// remove from the front of the buffer what they used. Single-threaded.
+// its own: Boost.Beast behind a wall, as it throws and takes long to compile.
+// Both calls remove from the front of the buffer what they used.
+// Single-threaded.
 class RequestParser {
  public:
   explicit RequestParser(size_t max_header_bytes);
@@ -29,9 +31,13 @@ class RequestParser {
   bool done() const;  // the body has ended
   bool keep_alive() const;
   bool expects_continue() const;
+  // What the head says; 0 for a body in chunks.
+  uint64_t content_length() const;
 
  private:
   struct State;
+  StatusOr<bool> ParseHead(std::string& buffer);
+  StatusOr<std::string> ParseBody(std::string& buffer, size_t limit);
   Status ReadHead();
 
   const std::unique_ptr<State> state_;
