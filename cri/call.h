@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
+#include "base/contain.h"
 #include "base/context.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -26,8 +28,12 @@ Context ContextOf(const grpc::CallbackServerContext& call);
 //
 //   OnCancel (client gone)          -> the context is cancelled
 //   worker: body -> Finish -> OnDone -> deleted
+//
+// An exception that leaves the body is this request's error. A request whose
+// client has gone while it waited for a worker is answered at once.
 template <typename Request, typename Response>
-class UnaryCall final : public grpc::ServerUnaryReactor {
+class UnaryCall final : public grpc::ServerUnaryReactor,
+                        private WorkerPool::Job {
  public:
   using Body =
       std::function<StatusOr<Response>(const Context&, const Request&)>;
@@ -41,26 +47,34 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
         record_(log, method, context_.request_id(), ObjectOf(request)),
         body_(std::move(body)) {}
 
-  void RunOn(WorkerPool& pool) {
-    pool.Run([this] { Run(); });
+  // `key`: see WorkerPool::Run.
+  void RunOn(WorkerPool& pool, const std::string& key = "") {
+    pool_ = &pool;
+    const Status taken = pool.Run(this, key);
+    if (!taken.ok()) Answer(taken);
+  }
+  // Instead of running it.
+  void Answer(const Status& status) {
+    record_.Finish(status);
+    Finish(ToGrpc(status));
   }
 
-  void OnCancel() override { context_.Cancel(); }
+  void OnCancel() override {
+    context_.Cancel();
+    if (pool_ != nullptr && pool_->Withdraw(this)) Answer(context_.Check());
+  }
   void OnDone() override { delete this; }
 
  private:
-  void Run() {
-    Status status = context_.Check();
-    if (status.ok()) {
-      StatusOr<Response> answer = body_(context_, request_);
-      status = answer.status();
-      if (answer.ok()) {
-        response_ = *std::move(answer);
-        record_.SetObject(ObjectOf(response_));
-      }
-    }
-    record_.Finish(status);
-    Finish(ToGrpc(status));
+  void Work() override {
+    Answer(Contain([this] { return Try(); }));
+  }
+
+  Status Try() {
+    RETURN_IF_ERROR(context_.Check());
+    ASSIGN_OR_RETURN(response_, body_(context_, request_));
+    record_.SetObject(ObjectOf(response_));
+    return OkStatus();
   }
 
   const Context context_;
@@ -68,34 +82,48 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   Response& response_;
   RequestRecord record_;
   const Body body_;
+  WorkerPool* pool_ = nullptr;
 };
 
+// How long a stream waits for a client to take one message.
+inline constexpr Duration kStreamPatience = std::chrono::seconds(10);
+
 // A request that is answered by a stream. The body writes message by message
-// from a worker thread and ends the stream by returning.
+// from a worker thread and ends the stream by returning. The stream of a client
+// that does not read ends too.
 template <typename Request, typename Response>
-class StreamCall final : public grpc::ServerWriteReactor<Response> {
+class StreamCall final : public grpc::ServerWriteReactor<Response>,
+                         private WorkerPool::Job {
  public:
-  // Waits until the message is on its way; an error when the client is gone.
+  // Waits until the message is on its way; an error when the client is gone
+  // or does not read.
   using Sink = std::function<Status(const Response&)>;
   using Body =
       std::function<Status(const Context&, const Request&, const Sink&)>;
 
   StreamCall(const grpc::CallbackServerContext& call, const char* method,
              const Request& request, RequestLog& log, Body body)
-      : context_(ContextOf(call)),
+      : call_(call),
+        context_(ContextOf(call)),
         request_(request),
         record_(log, method, context_.request_id(), ObjectOf(request)),
         body_(std::move(body)) {}
 
   void RunOn(WorkerPool& pool) {
-    pool.Run([this] { Run(); });
+    pool_ = &pool;
+    const Status taken = pool.Run(this);
+    if (!taken.ok()) Answer(taken);
   }
-  void Refuse(const Status& status) {
+  // Instead of running it.
+  void Answer(const Status& status) {
     record_.Finish(status);
     this->Finish(ToGrpc(status));
   }
 
-  void OnCancel() override { context_.Cancel(); }
+  void OnCancel() override {
+    context_.Cancel();
+    if (pool_ != nullptr && pool_->Withdraw(this)) Answer(context_.Check());
+  }
   void OnDone() override { delete this; }
   void OnWriteDone(bool ok) override {
     MutexLock lock(mutex_);
@@ -105,30 +133,48 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
   }
 
  private:
-  void Run() {
-    Status status = context_.Check();
-    if (status.ok()) {
-      status = body_(context_, request_,
-                     [this](const Response& m) { return Write(m); });
-    }
-    record_.Finish(status);
-    this->Finish(ToGrpc(status));
+  void Work() override {
+    Answer(Contain([this] { return Try(); }));
+  }
+
+  Status Try() {
+    RETURN_IF_ERROR(context_.Check());
+    return body_(context_, request_,
+                 [this](const Response& m) { return Write(m); });
   }
 
   Status Write(const Response& message) {
     RETURN_IF_ERROR(context_.Check());
-    MutexLock lock(mutex_);
-    written_ = false;
+    {
+      MutexLock lock(mutex_);
+      written_ = false;
+    }
     this->StartWrite(&message);
-    while (!written_) changed_.Wait(mutex_);
+    Status sent = AwaitWritten(context_.WithTimeout(kStreamPatience));
+    if (!sent.ok()) {
+      // gRPC ends the write, and only then is the message ours again.
+      call_.TryCancel();
+      (void)AwaitWritten(Context::Background());
+      RETURN_IF_ERROR(context_.Check());
+      return Unavailable("write to the stream: the client does not read");
+    }
+    MutexLock lock(mutex_);
     return broken_ ? Cancelled("write to the stream: the client is gone")
                    : OkStatus();
   }
 
+  Status AwaitWritten(const Context& ctx) {
+    MutexLock lock(mutex_);
+    return ctx.Await(mutex_, changed_,
+                     [this]() NO_THREAD_SAFETY_ANALYSIS { return written_; });
+  }
+
+  const grpc::CallbackServerContext& call_;
   const Context context_;
   const Request& request_;
   RequestRecord record_;
   const Body body_;
+  WorkerPool* pool_ = nullptr;
   Mutex mutex_;
   CondVar changed_;
   bool written_ GUARDED_BY(mutex_) = false;

@@ -11,17 +11,22 @@
 #include "cri/image_service.h"
 #include "cri/request_log.h"
 #include "cri/runtime_service.h"
+#include "cri/stream_places.h"
 #include "cri/worker_pool.h"
 
 namespace berth::cri {
 
-// Where requests run; all must outlive the endpoints.
+// Where requests run; all must outlive the endpoints. What only asks has
+// threads of its own, which no verb can take, however long it hangs.
 struct Lanes {
   RequestLog& log;
+  WorkerPool& queries;
+  // Queries that read a lot, and may wait for a shim.
+  WorkerPool& statistics;
   WorkerPool& requests;
-  WorkerPool& exec_sync;
-  // What is beyond its limit is refused, not queued: a stream may last forever.
+  WorkerPool& exec_sync;  // with a share per pod
   WorkerPool& event_streams;
+  StreamPlaces& event_readers;
   WorkerPool& pulls;
 };
 

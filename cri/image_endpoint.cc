@@ -38,11 +38,11 @@ class ImageEndpoint final : public v1::ImageService::CallbackService {
     return Serve(lanes_, service_, call, #Verb, request, response,  \
                  &ImageService::Verb, pool);                        \
   }
-  METHOD(ListImages, lanes_.requests)
-  METHOD(ImageStatus, lanes_.requests)
+  METHOD(ListImages, lanes_.queries)
+  METHOD(ImageStatus, lanes_.queries)
   METHOD(PullImage, lanes_.pulls)
   METHOD(RemoveImage, lanes_.requests)
-  METHOD(ImageFsInfo, lanes_.requests)
+  METHOD(ImageFsInfo, lanes_.statistics)
 #undef METHOD
 
   ServerWriteReactor<v1::StreamImagesResponse>* StreamImages(
@@ -54,7 +54,7 @@ class ImageEndpoint final : public v1::ImageService::CallbackService {
             [this](const Context& ctx, const auto& asked, const auto& sink) {
               return service_.StreamImages(ctx, asked, sink);
             });
-    stream->RunOn(lanes_.requests);
+    stream->RunOn(lanes_.queries);
     return stream;
   }
 

@@ -17,6 +17,12 @@ bool IsQuery(const std::string& method) {
          method == "ImageFsInfo" || method == "GetContainerEvents";
 }
 
+// What a client sends must not look like a line of ours.
+std::string OnOneLine(const std::string& text) {
+  const std::string quoted = Quoted(text);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
 }  // namespace
 
 RequestRecord::RequestRecord(const RequestLog& log, const char* method,
@@ -38,7 +44,7 @@ void RequestRecord::Finish(const Status& status) {
                 static_cast<double>(Now() - begin_) / 1e6);
   std::string line =
       std::string("cri method=") + method_ + " request=" + request_id_;
-  if (!object_.empty()) line += " object=" + object_;
+  if (!object_.empty()) line += " object=" + OnOneLine(object_);
   line += std::string(" ms=") + ms +
           " outcome=" + absl::StatusCodeToString(status.code());
   if (!status.ok()) line += " error=" + Quoted(Message(status));

@@ -191,6 +191,12 @@ StatusOr<v1::ReopenContainerLogResponse> RuntimeService::ReopenContainerLog(
   return v1::ReopenContainerLogResponse();
 }
 
+std::string RuntimeService::PodOf(const std::string& container_id) const {
+  const StatusOr<sandbox::ContainerStatus> container =
+      FindContainer(container_id);
+  return container.ok() ? (*container)->sandbox_id() : container_id;
+}
+
 StatusOr<v1::ExecSyncResponse> RuntimeService::ExecSync(
     const Context& ctx, const v1::ExecSyncRequest& request) {
   ASSIGN_OR_RETURN(const sandbox::ContainerStatus container,

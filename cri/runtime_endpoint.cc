@@ -29,48 +29,61 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
                            v1::Verb##Response* response) override {            \
     return Serve(call, #Verb, request, response, &RuntimeService::Ours, pool); \
   }
-  METHOD(Version)
-  METHOD_ON(Status, GetStatus, lanes_.requests)
-  METHOD(RuntimeConfig)
+  METHOD_ON(Version, Version, lanes_.queries)
+  METHOD_ON(Status, GetStatus, lanes_.queries)
+  METHOD_ON(RuntimeConfig, RuntimeConfig, lanes_.queries)
   METHOD(UpdateRuntimeConfig)
   METHOD(RunPodSandbox)
   METHOD(StopPodSandbox)
   METHOD(RemovePodSandbox)
-  METHOD(PodSandboxStatus)
-  METHOD(ListPodSandbox)
+  METHOD_ON(PodSandboxStatus, PodSandboxStatus, lanes_.queries)
+  METHOD_ON(ListPodSandbox, ListPodSandbox, lanes_.queries)
   METHOD(UpdatePodSandboxResources)
   METHOD(CreateContainer)
   METHOD(StartContainer)
   METHOD(StopContainer)
   METHOD(RemoveContainer)
-  METHOD(ContainerStatus)
-  METHOD(ListContainers)
+  METHOD_ON(ContainerStatus, ContainerStatus, lanes_.queries)
+  METHOD_ON(ListContainers, ListContainers, lanes_.queries)
   METHOD(UpdateContainerResources)
   METHOD(ReopenContainerLog)
-  METHOD_ON(ExecSync, ExecSync, lanes_.exec_sync)
-  METHOD(ContainerStats)
-  METHOD(ListContainerStats)
-  METHOD(PodSandboxStats)
-  METHOD(ListPodSandboxStats)
+  METHOD_ON(ContainerStats, ContainerStats, lanes_.statistics)
+  METHOD_ON(ListContainerStats, ListContainerStats, lanes_.statistics)
+  METHOD_ON(PodSandboxStats, PodSandboxStats, lanes_.statistics)
+  METHOD_ON(ListPodSandboxStats, ListPodSandboxStats, lanes_.statistics)
 #undef METHOD
 #undef METHOD_ON
 
-#define STREAM(Verb)                                                 \
+#define STREAM_ON(Verb, pool)                                        \
   ServerWriteReactor<v1::Verb##Response>* Verb(                      \
       CallbackServerContext* call, const v1::Verb##Request* request) \
       override {                                                     \
-    return Serve(call, #Verb, request, &RuntimeService::Verb);       \
+    return Serve(call, #Verb, request, &RuntimeService::Verb, pool); \
   }
-  STREAM(StreamPodSandboxes)
-  STREAM(StreamContainers)
-  STREAM(StreamContainerStats)
-  STREAM(StreamPodSandboxStats)
-#undef STREAM
+  STREAM_ON(StreamPodSandboxes, lanes_.queries)
+  STREAM_ON(StreamContainers, lanes_.queries)
+  STREAM_ON(StreamContainerStats, lanes_.statistics)
+  STREAM_ON(StreamPodSandboxStats, lanes_.statistics)
+#undef STREAM_ON
+
+  ServerUnaryReactor* ExecSync(CallbackServerContext* call,
+                               const v1::ExecSyncRequest* request,
+                               v1::ExecSyncResponse* response) override {
+    return Serve(call, "ExecSync", request, response, &RuntimeService::ExecSync,
+                 lanes_.exec_sync, service_.PodOf(request->container_id()));
+  }
 
   ServerWriteReactor<v1::ContainerEventResponse>* GetContainerEvents(
       CallbackServerContext* call,
       const v1::GetEventsRequest* request) override {
-    return ServeEvents(call, request);
+    auto* stream =
+        new StreamCall<v1::GetEventsRequest, v1::ContainerEventResponse>(
+            *call, "GetContainerEvents", *request, lanes_.log,
+            [this](const Context& ctx, const auto& asked, const auto& sink) {
+              return SendEvents(ctx, asked, sink);
+            });
+    stream->RunOn(lanes_.event_streams);
+    return stream;
   }
 
   // What we do not do answers UNIMPLEMENTED, with the reason.
@@ -97,7 +110,7 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
     auto* stream = new StreamCall<v1::StreamPodSandboxMetricsRequest,
                                   v1::StreamPodSandboxMetricsResponse>(
         *call, "StreamPodSandboxMetrics", *request, lanes_.log, nullptr);
-    stream->Refuse(Unimplemented("metrics are not supported"));
+    stream->Answer(Unimplemented("metrics are not supported"));
     return stream;
   }
 
@@ -106,13 +119,13 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   ServerUnaryReactor* Serve(CallbackServerContext* call, const char* name,
                             const Request* request, Response* response,
                             UnaryMethod<Request, Response> method,
-                            WorkerPool& pool) {
+                            WorkerPool& pool, const std::string& key = "") {
     auto* unary = new UnaryCall<Request, Response>(
         *call, name, *request, *response, lanes_.log,
         [this, method](const Context& ctx, const Request& asked) {
           return (service_.*method)(ctx, asked);
         });
-    unary->RunOn(pool);
+    unary->RunOn(pool, key);
     return unary;
   }
 
@@ -121,47 +134,36 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
                              const Request* request, Response* response,
                              const char* reason) {
     auto* unary = new UnaryCall<Request, Response>(
-        *call, name, *request, *response, lanes_.log,
-        [name, reason](const Context&, const Request&) -> StatusOr<Response> {
-          return Unimplemented(std::string(name) + ": " + reason);
-        });
-    unary->RunOn(lanes_.requests);
+        *call, name, *request, *response, lanes_.log, nullptr);
+    unary->Answer(Unimplemented(std::string(name) + ": " + reason));
     return unary;
   }
 
   template <typename Request, typename Response>
   ServerWriteReactor<Response>* Serve(CallbackServerContext* call,
                                       const char* name, const Request* request,
-                                      StreamMethod<Request, Response> method) {
-    auto* stream = NewStream(call, name, request, method);
-    stream->RunOn(lanes_.requests);
-    return stream;
-  }
-
-  ServerWriteReactor<v1::ContainerEventResponse>* ServeEvents(
-      CallbackServerContext* call, const v1::GetEventsRequest* request) {
-    auto* stream = NewStream(call, "GetContainerEvents", request,
-                             &RuntimeService::GetContainerEvents);
-    if (lanes_.event_streams.load() >= lanes_.event_streams.limit()) {
-      stream->Refuse(ResourceExhausted(
-          "open an event stream: " +
-          std::to_string(lanes_.event_streams.limit()) + " are open"));
-    } else {
-      stream->RunOn(lanes_.event_streams);
-    }
-    return stream;
-  }
-
-  template <typename Request, typename Response>
-  StreamCall<Request, Response>* NewStream(
-      CallbackServerContext* call, const char* name, const Request* request,
-      StreamMethod<Request, Response> method) {
-    return new StreamCall<Request, Response>(
+                                      StreamMethod<Request, Response> method,
+                                      WorkerPool& pool) {
+    auto* stream = new StreamCall<Request, Response>(
         *call, name, *request, lanes_.log,
         [this, method](const Context& ctx, const Request& asked,
                        const RuntimeService::Sink<Response>& sink) {
           return (service_.*method)(ctx, asked, sink);
         });
+    stream->RunOn(pool);
+    return stream;
+  }
+
+  ::berth::Status SendEvents(
+      const Context& ctx, const v1::GetEventsRequest& request,
+      const RuntimeService::Sink<v1::ContainerEventResponse>& sink) {
+    const StreamPlaces::Place place(lanes_.event_readers, ctx);
+    const ::berth::Status sent =
+        service_.GetContainerEvents(ctx, request, sink);
+    if (!place.lost()) return sent;
+    return ResourceExhausted(
+        "too many event streams are open: a newer one has taken the place of "
+        "this one");
   }
 
   RuntimeService& service_;

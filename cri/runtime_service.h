@@ -113,6 +113,8 @@ class RuntimeService {
       const Context& ctx, const v1::ReopenContainerLogRequest& request);
   StatusOr<v1::ExecSyncResponse> ExecSync(const Context& ctx,
                                           const v1::ExecSyncRequest& request);
+  // The pod of a container, for sharing; the given id if it is not known.
+  std::string PodOf(const std::string& container_id) const;
 
   // ---- Events (runtime_events.cc) ----
   Status GetContainerEvents(const Context& ctx,

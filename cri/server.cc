@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "cri/endpoint.h"
@@ -13,6 +14,16 @@ namespace {
 
 // Far above what clients send: a pod with thousands of mounts is a megabyte.
 constexpr int kMaxReceiveBytes = 80 << 20;
+// Threads for what only asks: it waits for nothing that can hang.
+constexpr size_t kQueries = 64;
+constexpr size_t kStatistics = 16;
+// Connections: how long one may take to begin, and to be without a call.
+constexpr int kHandshakeMs = 10'000;
+constexpr int kIdleMs = 10 * 60'000;
+
+// Of one pod's ExecSync calls at work: probes that hang must leave room for
+// those of the other pods.
+size_t ShareOf(size_t limit) { return std::max<size_t>(limit / 8, 4); }
 
 class GrpcServer final : public Server {
  public:
@@ -20,11 +31,17 @@ class GrpcServer final : public Server {
              ImageService& images)
       : socket_(options.socket),
         log_(options.log_queries),
-        requests_("cri", options.requests),
-        exec_sync_("cri-exec", options.exec_sync),
-        event_streams_("cri-events", options.event_streams),
-        pulls_("cri-pull", options.pulls),
-        lanes_{log_, requests_, exec_sync_, event_streams_, pulls_},
+        queries_({"cri-query", kQueries, 0, 2}),
+        statistics_({"cri-stats", kStatistics, 0, 0}),
+        requests_({"cri", options.requests, 0, 0}),
+        exec_sync_(
+            {"cri-exec", options.exec_sync, ShareOf(options.exec_sync), 0}),
+        // Those that have lost their place take a moment to end.
+        event_streams_({"cri-events", 2 * options.event_streams, 0, 0}),
+        event_readers_(options.event_streams),
+        pulls_({"cri-pull", options.pulls, 0, 0}),
+        lanes_{log_,       queries_,       statistics_,    requests_,
+               exec_sync_, event_streams_, event_readers_, pulls_},
         runtime_(NewRuntimeEndpoint(runtime, lanes_)),
         images_(NewImageEndpoint(images, lanes_)),
         admin_(NewAdminEndpoint(images, lanes_)) {}
@@ -35,6 +52,9 @@ class GrpcServer final : public Server {
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
     builder.SetMaxSendMessageSize(-1);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                               kHandshakeMs);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
     builder.AddListeningPort("unix:" + socket_,
                              grpc::InsecureServerCredentials());
     builder.RegisterService(runtime_.get());
@@ -61,9 +81,12 @@ class GrpcServer final : public Server {
  private:
   const std::string socket_;
   RequestLog log_;
+  WorkerPool queries_;
+  WorkerPool statistics_;
   WorkerPool requests_;
   WorkerPool exec_sync_;
   WorkerPool event_streams_;
+  StreamPlaces event_readers_;
   WorkerPool pulls_;
   const Lanes lanes_;
   const std::unique_ptr<grpc::Service> runtime_;

@@ -18,7 +18,7 @@ struct ServerOptions {
   std::string socket;
   // Ceilings; see api/config/v1, Limits.
   size_t requests = 256;
-  size_t exec_sync = 32;
+  size_t exec_sync = 128;
   size_t event_streams = 16;
   size_t pulls = 4;
   // A line in the log also for what only asks.
