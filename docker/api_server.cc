@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/contain.h"
 #include "base/strings.h"
 #include "docker/convert/http_status.h"
 #include "docker/leftovers.h"
@@ -78,8 +79,9 @@ std::unique_ptr<RestartMonitor> StartMonitor(Engine& engine) {
 }
 
 void RespondError(HttpExchange& http, const Status& status) {
+  const int code = http.body_too_long() ? 413 : HttpStatus(status);
   // The client may be gone: nothing to be done then.
-  (void)http.Respond(HttpStatus(status), "application/json",
+  (void)http.Respond(code, "application/json",
                      DumpJson({{"message", Message(status)}}) + "\n");
 }
 
@@ -99,6 +101,7 @@ ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
 ApiServer::~ApiServer() { Shutdown(); }
 
 Status ApiServer::Listen(const std::string& socket) {
+  RETURN_IF_ERROR(engine_.events.Start());
   return server_.Listen(socket, 0660);
 }
 
@@ -110,13 +113,14 @@ void ApiServer::Serve(const Context& ctx, HttpExchange& http) {
   http.AddHeader("Docker-Experimental", "false");
   http.AddHeader("Ostype", "linux");
   http.AddHeader("Server", "berth/" + engine_.settings.version + " (linux)");
-  const Status status = Dispatch(ctx, http);
+  const Status status = Contain([&] { return Dispatch(ctx, http); });
   if (!status.ok() && !http.answered()) RespondError(http, status);
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - begin);
-  LOG(INFO) << "docker " << http.request().method << " " << http.request().path
-            << " " << ms.count() << " ms "
-            << (status.ok() ? "ok" : status.ToString());
+  // Quoted: what a client sends must not look like a line of ours.
+  LOG(INFO) << "docker " << http.request().method << " "
+            << Quoted(http.request().path) << " " << ms.count() << " ms "
+            << (status.ok() ? "ok" : Quoted(status.ToString()));
 }
 
 Status ApiServer::Dispatch(const Context& ctx, HttpExchange& http) {

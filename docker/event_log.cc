@@ -2,14 +2,13 @@
 
 #include <utility>
 
+#include "base/contain.h"
 #include "docker/notes.h"
 
 namespace berth::docker {
 namespace {
 
 constexpr size_t kKept = 256;
-// A reader without a deadline looks for its context's end this often.
-constexpr Duration kLookAgain = std::chrono::milliseconds(200);
 
 using sandbox::Event;
 
@@ -59,19 +58,28 @@ Json DockerEvent::ToJson() const {
 EventLog::EventLog(sandbox::EventBus& bus, const sandbox::Inventory& inventory)
     : inventory_(inventory),
       until_(Context::Background("docker events").WithCancel()),
-      subscription_(bus.Subscribe({})),
-      translator_([this] { Translate(); }) {}
+      subscription_(bus.Subscribe({})) {}
 
 EventLog::~EventLog() {
   until_.Cancel();
-  translator_.join();
+  translator_.Join();
+}
+
+Status EventLog::Start() {
+  ASSIGN_OR_RETURN(translator_,
+                   StartThread("docker-events", [this] { Translate(); }));
+  return OkStatus();
 }
 
 void EventLog::Translate() {
   while (!until_.cancelled()) {
     const StatusOr<Event> event = subscription_->Next(until_);
     if (event.ok()) {
-      Take(*event);
+      // One event that cannot be told is not the end of all.
+      (void)Contain([&] {
+        Take(*event);
+        return OkStatus();
+      });
     } else if (event.status().code() != StatusCode::kResourceExhausted) {
       return;  // the bus is gone, or we are
     }
@@ -150,13 +158,9 @@ uint64_t EventLog::Next() const {
 StatusOr<std::vector<DockerEvent>> EventLog::Read(const Context& ctx,
                                                   uint64_t number) {
   MutexLock lock(mutex_);
-  while (next_ <= number) {
-    RETURN_IF_ERROR(ctx.Check());
-    added_.WaitUntil(mutex_,
-                     std::chrono::steady_clock::now() +
-                         std::chrono::duration_cast<SteadyTime::duration>(
-                             ctx.Remaining(kLookAgain)));
-  }
+  RETURN_IF_ERROR(ctx.Await(mutex_, added_, [&]() NO_THREAD_SAFETY_ANALYSIS {
+    return next_ > number;
+  }));
   std::vector<DockerEvent> events;
   for (const DockerEvent& event : kept_) {
     if (event.number >= number) events.push_back(event);

@@ -5,7 +5,6 @@
 #include <deque>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -13,6 +12,7 @@
 #include "base/json.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/inventory.h"
 
@@ -39,6 +39,10 @@ class EventLog {
   ~EventLog();
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
+
+  // Begins to translate; what the bus has published since the construction is
+  // not lost. Once. RESOURCE_EXHAUSTED if there is no thread to be had.
+  Status Start();
 
   void Publish(const std::string& type, const std::string& action,
                const std::string& id,
@@ -71,7 +75,7 @@ class EventLog {
   // Of containers that exist, for when they do no longer.
   std::map<std::string, std::map<std::string, std::string>> known_
       GUARDED_BY(mutex_);
-  std::thread translator_;
+  Thread translator_;  // last: it uses the others
 };
 
 }  // namespace berth::docker

@@ -3,134 +3,169 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/unique_fd.h"
 
 namespace berth::docker {
 namespace {
 
 constexpr size_t kPiece = 32 << 10;
+// A fifo that says POLLOUT takes PIPE_BUF bytes without blocking.
+constexpr size_t kFifoPiece = 4096;
+// For a shim that does not answer.
+constexpr Duration kCloseLimit = std::chrono::seconds(10);
 
-// Client to program, in a thread of its own.
-class Typing {
+// Both ways in one thread: at most a piece each way is held, and what cannot
+// go on is not read.
+class Pumping {
  public:
-  Typing(const Context& ctx, UpgradedConnection& client,
-         sandbox::StreamSession& session, PumpOptions& options)
+  Pumping(const Context& ctx, UpgradedConnection& client,
+          sandbox::StreamSession& session, PumpOptions& options)
       : ctx_(ctx), client_(client), session_(session), options_(options) {}
 
-  void Run() {
-    while (true) {
-      StatusOr<std::string> typed = client_.Read(ctx_, kPiece);
-      if (!typed.ok()) return;
-      if (typed->empty()) break;
-      if (session_.tty()) {
-        *typed = options_.detach_keys.Pass(*typed);
+  // CANCELLED, DEADLINE_EXCEEDED: the context ended.
+  StatusOr<PumpEnd> Run() {
+    while (!OutputsEnded()) {
+      Watch();
+      const int wait = WantsInput() && client_.HasPending() ? 0 : -1;
+      if (poll(polled_, 5, wait) < 0 && errno != EINTR) {
+        return Errno(errno, "poll streams");
       }
-      // Input that nobody wants is dropped, and so is what a program that has
-      // closed its input is sent: its outputs decide when this ends.
-      if (options_.want_stdin && session_.stdin_fd().valid()) Deliver(*typed);
-      if (session_.tty() && options_.detach_keys.detached()) {
-        detached_ = true;
-        ctx_.Cancel();
-        return;
+      RETURN_IF_ERROR(ctx_.Check());
+      if ((polled_[kClient].revents & (POLLHUP | POLLERR)) != 0) {
+        return PumpEnd::kClientGone;
+      }
+      if (!Show()) return PumpEnd::kClientGone;
+      if (!Type()) return PumpEnd::kClientGone;
+      if (options_.detach_keys.detached() && input_.empty()) {
+        return PumpEnd::kDetached;
       }
     }
-    if (options_.want_stdin && options_.close_stdin) {
-      (void)session_.CloseStdin(ctx_);
+    return PumpEnd::kOutputsEnded;
+  }
+
+ private:
+  enum Watched { kClient, kStdin, kStdout, kStderr, kEnd };
+
+  bool OutputsEnded() {
+    return output_.empty() && !session_.stdout_fd().valid() &&
+           !session_.stderr_fd().valid();
+  }
+  bool WantsInput() const {
+    return input_.empty() && !input_ended_ && !options_.detach_keys.detached();
+  }
+
+  void Watch() {
+    const auto source = [&](const UniqueFd& fd) {
+      return pollfd{output_.empty() ? fd.get() : -1, POLLIN, 0};
+    };
+    short client = 0;
+    if (WantsInput()) client |= POLLIN;
+    if (!output_.empty()) client |= POLLOUT;
+    polled_[kClient] = {client_.fd(), client, 0};
+    polled_[kStdin] = {input_.empty() ? -1 : session_.stdin_fd().get(), POLLOUT,
+                       0};
+    polled_[kStdout] = source(session_.stdout_fd());
+    polled_[kStderr] = source(session_.stderr_fd());
+    polled_[kEnd] = {ctx_.cancel_fd(), POLLIN, 0};
+  }
+
+  // Program to client. False when the client is gone.
+  bool Show() {
+    if (output_.empty()) {
+      Carry(kStdout, session_.stdout_fd(), Stream::kStdout,
+            options_.want_stdout);
+    }
+    if (!Flush()) return false;
+    if (output_.empty()) {
+      Carry(kStderr, session_.stderr_fd(), Stream::kStderr,
+            options_.want_stderr);
+    }
+    return Flush();
+  }
+
+  void Carry(Watched watched, UniqueFd& fd, Stream stream, bool wanted) {
+    if (!fd.valid() || polled_[watched].revents == 0) return;
+    char bytes[kPiece];
+    const ssize_t n = TEMP_FAILURE_RETRY(read(fd.get(), bytes, sizeof(bytes)));
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) return fd.reset();  // a terminal ends with EIO
+    if (!wanted) return;
+    const std::string_view piece(bytes, static_cast<size_t>(n));
+    output_ = session_.tty() ? std::string(piece) : Frame(stream, piece);
+  }
+
+  bool Flush() {
+    if (output_.empty()) return true;
+    const StatusOr<size_t> sent = client_.TryWrite(ctx_, output_);
+    if (!sent.ok()) return false;
+    output_.erase(0, *sent);
+    return true;
+  }
+
+  // Client to program. False when the client is gone.
+  bool Type() {
+    if (WantsInput() &&
+        (polled_[kClient].revents != 0 || client_.HasPending())) {
+      const StatusOr<std::optional<std::string>> typed =
+          client_.TryRead(kPiece);
+      if (!typed.ok()) return false;
+      if (typed->has_value()) Take(**typed);
+    }
+    if (polled_[kStdin].revents != 0) Deliver();
+    if (input_ended_ && input_.empty()) CloseInput();
+    return true;
+  }
+
+  void Take(const std::string& typed) {
+    input_ended_ = typed.empty();
+    input_ =
+        session_.tty() ? options_.detach_keys.Pass(typed) : std::string(typed);
+    // Input that nobody wants is dropped, and so is what a program that has
+    // closed its input is sent: its outputs decide when this ends.
+    if (!options_.want_stdin || !session_.stdin_fd().valid()) input_.clear();
+  }
+
+  void Deliver() {
+    const ssize_t n = write(session_.stdin_fd().get(), input_.data(),
+                            std::min(input_.size(), kFifoPiece));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (n > 0) {
+      input_.erase(0, static_cast<size_t>(n));
+    } else {
+      input_.clear();
+      options_.want_stdin = false;
     }
   }
 
-  bool detached() const { return detached_; }
-
- private:
-  void Deliver(std::string_view bytes) {
-    const int fd = session_.stdin_fd().get();
-    while (!bytes.empty()) {
-      pollfd polled[] = {{fd, POLLOUT, 0}, {ctx_.cancel_fd(), POLLIN, 0}};
-      if (poll(polled, 2, -1) < 0 && errno != EINTR) return;
-      if (ctx_.cancelled()) return;
-      // A fifo that says POLLOUT takes PIPE_BUF bytes without blocking.
-      const size_t piece = std::min<size_t>(bytes.size(), 4096);
-      const ssize_t n = write(fd, bytes.data(), piece);
-      if (n < 0 && errno != EINTR && errno != EAGAIN) return;
-      if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
-    }
+  void CloseInput() {
+    if (!options_.want_stdin || !options_.close_stdin) return;
+    options_.want_stdin = false;
+    (void)session_.CloseStdin(ctx_.WithTimeout(kCloseLimit));
   }
 
   const Context& ctx_;
   UpgradedConnection& client_;
   sandbox::StreamSession& session_;
   PumpOptions& options_;
-  std::atomic<bool> detached_ = false;
+  pollfd polled_[5] = {};
+  std::string output_;  // framed, for the client
+  std::string input_;   // for the program
+  bool input_ended_ = false;
 };
-
-// One output of the program.
-struct Source {
-  UniqueFd& fd;
-  Stream stream;
-  bool wanted;
-};
-
-// True if there was something; closes the source at its end.
-StatusOr<bool> Carry(const Context& ctx, UpgradedConnection& client,
-                     Source& source, bool framed) {
-  char bytes[kPiece];
-  const ssize_t n =
-      TEMP_FAILURE_RETRY(read(source.fd.get(), bytes, sizeof(bytes)));
-  if (n < 0 && errno == EAGAIN) return true;
-  if (n <= 0) {  // a terminal ends with EIO
-    source.fd.reset();
-    return false;
-  }
-  if (!source.wanted) return true;
-  const std::string_view piece(bytes, static_cast<size_t>(n));
-  RETURN_IF_ERROR(client.Write(
-      ctx, framed ? Frame(source.stream, piece) : std::string(piece)));
-  return true;
-}
-
-// Program to client. OK when both outputs have ended.
-Status Show(const Context& ctx, UpgradedConnection& client,
-            sandbox::StreamSession& session, const PumpOptions& options) {
-  Source sources[] = {
-      {session.stdout_fd(), Stream::kStdout, options.want_stdout},
-      {session.stderr_fd(), Stream::kStderr, options.want_stderr}};
-  while (session.stdout_fd().valid() || session.stderr_fd().valid()) {
-    // The client's own end is seen without being asked for (POLLHUP).
-    pollfd polled[] = {{sources[0].fd.get(), POLLIN, 0},
-                       {sources[1].fd.get(), POLLIN, 0},
-                       {client.fd(), 0, 0},
-                       {ctx.cancel_fd(), POLLIN, 0}};
-    if (poll(polled, 4, -1) < 0 && errno != EINTR) return Errno(errno, "poll");
-    if (polled[3].revents != 0) return Cancelled("detached");
-    if (polled[2].revents != 0) return Unavailable("the client is gone");
-    for (int i = 0; i < 2; ++i) {
-      if (polled[i].revents == 0) continue;
-      RETURN_IF_ERROR(Carry(ctx, client, sources[i], !session.tty()).status());
-    }
-  }
-  return OkStatus();
-}
 
 }  // namespace
 
 StatusOr<PumpEnd> Pump(const Context& ctx, UpgradedConnection& client,
                        sandbox::StreamSession& session, PumpOptions options) {
-  const Context both = ctx.WithCancel();
-  Typing typing(both, client, session, options);
-  std::thread typist([&] { typing.Run(); });
-  const Status shown = Show(both, client, session, options);
-  both.Cancel();
-  typist.join();
-  if (shown.ok()) return PumpEnd::kOutputsEnded;
-  if (typing.detached()) return PumpEnd::kDetached;
-  RETURN_IF_ERROR(ctx.Check());
-  return PumpEnd::kClientGone;
+  return Pumping(ctx, client, session, options).Run();
 }
 
 }  // namespace berth::docker
