@@ -1,27 +1,23 @@
 #include "docker/log_reader.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "base/json.h"
 #include "base/strings.h"
-#include "base/sys/file.h"
+#include "base/unique_fd.h"
+#include "docker/log_file.h"
 
 namespace berth::docker {
 namespace {
 
-constexpr size_t kReadSize = 64 << 10;
-// Longer lines are not ours; they are cut.
-constexpr size_t kMaxLine = 1 << 20;
-constexpr int kMaxRotated = 1000;
+// Rotations while a follower begins, before it goes on as it is.
+constexpr int kMaxTries = 10;
 // How often a follower looks whether the writer is still there.
 constexpr int kLookAgainMs = 200;
 // Seconds from 1970 either way that a UnixNanos holds, and some days less.
@@ -95,73 +91,6 @@ std::optional<LogEntry> ParseLogLine(std::string_view line) {
 
 namespace {
 
-// One log file, read line by line as it grows.
-class LogFile {
- public:
-  explicit LogFile(UniqueFd fd) : fd_(std::move(fd)) {}
-
-  // False when there is no whole line (yet).
-  StatusOr<bool> Next(std::string& line) {
-    while (true) {
-      const size_t end = buffer_.find('\n', searched_);
-      if (end != std::string::npos) {
-        line = buffer_.substr(begin_, end - begin_);
-        begin_ = searched_ = end + 1;
-        return true;
-      }
-      buffer_.erase(0, begin_);
-      if (buffer_.size() > kMaxLine) buffer_.clear();
-      begin_ = 0;
-      searched_ = buffer_.size();
-      char bytes[kReadSize];
-      ASSIGN_OR_RETURN(const size_t n,
-                       ReadUpTo(fd_.get(), bytes, sizeof(bytes)));
-      if (n == 0) return false;
-      buffer_.append(bytes, n);
-    }
-  }
-
-  // To its first line again.
-  Status Rewind() {
-    buffer_.clear();
-    begin_ = searched_ = 0;
-    if (lseek(fd_.get(), 0, SEEK_SET) != 0) return Errno(errno, "lseek log");
-    return OkStatus();
-  }
-
-  bool SameAs(const std::string& path) const {
-    struct stat open_file;
-    struct stat named;
-    return fstat(fd_.get(), &open_file) == 0 &&
-           stat(path.c_str(), &named) == 0 &&
-           open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev;
-  }
-
- private:
-  UniqueFd fd_;
-  std::string buffer_;
-  size_t begin_ = 0;     // of the next line in it
-  size_t searched_ = 0;  // no newline before
-};
-
-// Oldest first; the one that is written now is the last.
-StatusOr<std::vector<LogFile>> OpenAll(const std::string& path) {
-  std::vector<LogFile> files;
-  int oldest = 0;
-  while (oldest < kMaxRotated &&
-         access((path + "." + std::to_string(oldest + 1)).c_str(), F_OK) == 0) {
-    ++oldest;
-  }
-  for (int i = oldest; i >= 0; --i) {
-    StatusOr<UniqueFd> file =
-        OpenFile(i == 0 ? path : path + "." + std::to_string(i), O_RDONLY);
-    if (IsNotFound(file.status())) continue;
-    RETURN_IF_ERROR(file.status());
-    files.emplace_back(*std::move(file));
-  }
-  return files;
-}
-
 class Reading {
  public:
   Reading(const Context& ctx, const std::string& path, const LogQuery& query,
@@ -171,11 +100,15 @@ class Reading {
 
   Status Run() {
     if (query_.follow) Watch();
-    ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenAll(path_));
+    ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenLog(path_));
+    std::optional<LogFile> current;
+    if (query_.follow) {
+      RETURN_IF_ERROR(HoldNewest(files));
+      if (!files.empty()) files.back().Unbound();
+    }
     if (query_.tail >= 0) RETURN_IF_ERROR(SkipToTail(files));
     for (LogFile& file : files) RETURN_IF_ERROR(Drain(file));
     if (!query_.follow || past_until_) return OkStatus();
-    std::optional<LogFile> current;
     if (!files.empty()) current.emplace(std::move(files.back()));
     return Follow(current);
   }
@@ -189,13 +122,41 @@ class Reading {
                             IN_MODIFY | IN_CREATE | IN_MOVED_TO);
   }
 
-  // Counts first, as even the tail may be more than memory holds.
+  // What is rotated from now on is kept until we have read it.
+  Status HoldNewest(std::vector<LogFile>& files) {
+    for (int i = 0; i < kMaxTries && !files.empty(); ++i) {
+      files.back().Hold();
+      ASSIGN_OR_RETURN(std::optional<LogFile> next,
+                       OpenAfter(files.back(), path_));
+      if (!next.has_value()) break;
+      files.push_back(*std::move(next));
+    }
+    return OkStatus();
+  }
+
+  // From the end, as the log may grow faster than it can be read.
   Status SkipToTail(std::vector<LogFile>& files) {
-    counting_ = true;
-    for (LogFile& file : files) RETURN_IF_ERROR(Drain(file));
-    counting_ = past_until_ = false;
-    skip_ = std::max<int64_t>(counted_ - query_.tail, 0);
-    for (LogFile& file : files) RETURN_IF_ERROR(file.Rewind());
+    int64_t wanted = query_.tail;
+    size_t first = files.size();
+    if (wanted == 0 && !files.empty()) {
+      ASSIGN_OR_RETURN(const uint64_t end, files.back().EndOfLines());
+      files.back().Seek(end);
+      --first;
+    }
+    while (wanted > 0 && first > 0) {
+      LogFile& file = files[--first];
+      uint64_t begin = 0;
+      RETURN_IF_ERROR(file.Backwards(
+          [&](std::string_view line, uint64_t offset) -> StatusOr<bool> {
+            RETURN_IF_ERROR(ctx_.Check());
+            const std::optional<LogEntry> entry = ParseLogLine(line);
+            if (!entry.has_value() || !IsWanted(*entry)) return true;
+            begin = offset;
+            return --wanted > 0;
+          }));
+      if (wanted == 0) file.Seek(begin);
+    }
+    files.erase(files.begin(), files.begin() + static_cast<int64_t>(first));
     return OkStatus();
   }
 
@@ -211,24 +172,15 @@ class Reading {
     return OkStatus();
   }
 
+  bool IsWanted(const LogEntry& entry) const {
+    if (query_.until > 0 && entry.time > query_.until) return false;
+    if (entry.time < query_.since) return false;
+    return entry.from_stderr ? query_.want_stderr : query_.want_stdout;
+  }
+
   Status Take(const LogEntry& entry) {
-    if (query_.until > 0 && entry.time > query_.until) {
-      past_until_ = true;
-      return OkStatus();
-    }
-    if (entry.time < query_.since) return OkStatus();
-    if (!(entry.from_stderr ? query_.want_stderr : query_.want_stdout)) {
-      return OkStatus();
-    }
-    if (counting_) {
-      ++counted_;
-      return OkStatus();
-    }
-    if (skip_ > 0) {
-      --skip_;
-      return OkStatus();
-    }
-    return sink_(entry);
+    past_until_ = query_.until > 0 && entry.time > query_.until;
+    return IsWanted(entry) ? sink_(entry) : OkStatus();
   }
 
   Status Follow(std::optional<LogFile>& current) {
@@ -237,20 +189,28 @@ class Reading {
       const bool alive = alive_();
       if (current.has_value()) RETURN_IF_ERROR(Drain(*current));
       if (past_until_) return OkStatus();
-      if (!current.has_value() || !current->SameAs(path_)) {
-        StatusOr<UniqueFd> next = OpenFile(path_, O_RDONLY);
-        if (next.ok()) {
-          // What was written to the old one between our look and its renaming.
-          if (current.has_value()) RETURN_IF_ERROR(Drain(*current));
-          current.emplace(*std::move(next));
-          continue;
-        }
+      ASSIGN_OR_RETURN(std::optional<LogFile> next, Newer(current));
+      if (next.has_value()) {
+        // What was written to the old one between our look and its renaming.
+        if (current.has_value()) RETURN_IF_ERROR(Drain(*current));
+        current = std::move(next);
+        continue;
       }
       if (!alive || (query_.until > 0 && Now() > query_.until)) {
         return OkStatus();
       }
       RETURN_IF_ERROR(Await());
     }
+  }
+
+  StatusOr<std::optional<LogFile>> Newer(
+      const std::optional<LogFile>& current) const {
+    if (current.has_value()) return OpenAfter(*current, path_);
+    ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenLog(path_));
+    if (files.empty()) return std::optional<LogFile>();
+    files.front().Hold();
+    files.front().Unbound();
+    return std::optional<LogFile>(std::move(files.front()));
   }
 
   Status Await() {
@@ -269,9 +229,6 @@ class Reading {
   const std::function<bool()>& alive_;
   const std::function<Status(const LogEntry&)>& sink_;
   UniqueFd inotify_;
-  bool counting_ = false;
-  int64_t counted_ = 0;
-  int64_t skip_ = 0;  // entries before the tail
   bool past_until_ = false;
 };
 

@@ -37,11 +37,11 @@ struct LogQuery {
   bool follow = false;
 };
 
-// Gives the entries of a log to `sink`, oldest first, rotated files included.
-// With `follow` it goes on with what is written, in a new file too when the
-// log is rotated, until the writer has ended (`alive` says false and all is
-// read), `until` has passed, the context ends, or `sink` fails.
-// No log yet is an empty one.
+// Gives the entries of a log to `sink`, oldest first, rotated files included:
+// those that are there now, however fast the log grows. With `follow` it goes
+// on with what is written, through each rotation, until the writer has ended
+// (`alive` says false and all is read), `until` has passed, the context ends,
+// or `sink` fails. No log yet is an empty one.
 Status ReadLog(const Context& ctx, const std::string& path,
                const LogQuery& query, const std::function<bool()>& alive,
                const std::function<Status(const LogEntry&)>& sink);

@@ -1,8 +1,13 @@
 #include "docker/log_reader.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <string>
@@ -13,6 +18,7 @@
 #include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
 
 namespace berth::docker {
 namespace {
@@ -105,6 +111,162 @@ TEST_F(ReadLogTest, FollowsThroughARotation) {
   alive = false;
   reader.join();
   EXPECT_THAT(texts, ElementsAre("a\n", "b\n", "c\n"));
+}
+
+// The log grows while it is read, faster than it can be read.
+TEST_F(ReadLogTest, EndsAtWhatWasThereAtTheBegin) {
+  std::string begin;
+  for (int i = 0; i < 2000; ++i) begin += Line(1, std::to_string(i));
+  dir_.Write("log", begin);
+  const UniqueFd log(open(dir_.Path("log").c_str(), O_WRONLY | O_APPEND));
+  const std::string more = Line(2, std::string(200, 'x'));
+  for (const int64_t tail : {-1, 5, 0}) {
+    LogQuery query;
+    query.tail = tail;
+    std::vector<std::string> texts;
+    ASSERT_OK(ReadLog(
+        Context::Background().WithTimeout(std::chrono::seconds(20)),
+        dir_.Path("log"), query, [] { return true; },
+        [&](const LogEntry& entry) {
+          texts.push_back(entry.text);
+          for (int i = 0; i < 3; ++i) {
+            EXPECT_GT(write(log.get(), more.data(), more.size()), 0);
+          }
+          return OkStatus();
+        }));
+    if (tail == -1) {
+      EXPECT_EQ(texts.size(), 2000u);
+    }
+    if (tail == 5) {
+      EXPECT_EQ(texts.size(), 5u);
+    }
+    if (tail == 0) {
+      EXPECT_THAT(texts, IsEmpty());
+    }
+  }
+}
+
+// Pieces of every size meet the ends of the blocks that are read.
+TEST_F(ReadLogTest, FindsTheTailOfLongLinesAndManyFiles) {
+  std::vector<std::string> all;
+  for (int file = 3; file >= 0; --file) {
+    std::string bytes;
+    for (int i = 0; i < 40; ++i) {
+      all.push_back(std::string(static_cast<size_t>(i) * 97 * 4, 'x') +
+                    std::to_string(file * 100 + i) + "\n");
+      bytes += Line(1, all.back().substr(0, all.back().size() - 1));
+    }
+    if (file == 1) bytes += "{\"no end";
+    dir_.Write(file == 0 ? "log" : "log." + std::to_string(file), bytes);
+  }
+  for (const size_t tail : {1u, 2u, 40u, 41u, 100u, 500u}) {
+    LogQuery query;
+    query.tail = static_cast<int64_t>(tail);
+    const size_t count = std::min(tail, all.size());
+    EXPECT_EQ(Read(query),
+              std::vector<std::string>(all.end() - static_cast<int64_t>(count),
+                                       all.end()));
+  }
+}
+
+// A follower, and a writer that rotates in a way of its own.
+class FollowTest : public ReadLogTest {
+ protected:
+  void Follow(int64_t tail = -1) {
+    LogQuery query;
+    query.follow = true;
+    query.tail = tail;
+    reader_ = std::thread([this, query] {
+      EXPECT_OK(ReadLog(
+          Context::Background(), dir_.Path("log"), query,
+          [this] { return alive_.load(); },
+          [this](const LogEntry& entry) {
+            while (paused_) usleep(100);
+            texts_.push_back(entry.text);
+            ++count_;
+            return OkStatus();
+          }));
+    });
+  }
+  void AwaitCount(int count) {
+    while (count_ < count) std::this_thread::yield();
+  }
+  std::vector<std::string> End() {
+    alive_ = false;
+    reader_.join();
+    return texts_;
+  }
+  void Rename(const std::string& from, const std::string& to) {
+    ASSERT_EQ(rename(dir_.Path(from).c_str(), dir_.Path(to).c_str()), 0);
+  }
+
+  std::atomic<bool> alive_ = true;
+  std::atomic<bool> paused_ = false;
+  std::atomic<int> count_ = 0;
+  std::vector<std::string> texts_;
+  std::thread reader_;
+};
+
+TEST_F(FollowTest, ReadsFilesThatCameAndWentOnWhileItWasSlow) {
+  dir_.Write("log", Line(1, "a") + Line(1, "b"));
+  Follow();
+  AwaitCount(2);
+  paused_ = true;
+  // Appended, and rotated three times before the follower looks again.
+  const UniqueFd old(open(dir_.Path("log").c_str(), O_WRONLY | O_APPEND));
+  const std::string more = Line(1, "c") + Line(1, "d");
+  ASSERT_GT(write(old.get(), more.data(), more.size()), 0);
+  Rename("log", "log.1");
+  dir_.Write("log", Line(2, "e"));
+  Rename("log.1", "log.2");
+  Rename("log", "log.1");
+  dir_.Write("log", Line(3, "f"));
+  Rename("log.2", "log.3");
+  Rename("log.1", "log.2");
+  Rename("log", "log.1");
+  dir_.Write("log", Line(4, "g"));
+  paused_ = false;
+  AwaitCount(7);
+  EXPECT_THAT(End(),
+              ElementsAre("a\n", "b\n", "c\n", "d\n", "e\n", "f\n", "g\n"));
+}
+
+TEST_F(FollowTest, GoesOnWhenItsOwnFileHasBeenDeleted) {
+  dir_.Write("log", Line(1, "a"));
+  Follow();
+  AwaitCount(1);
+  const UniqueFd old(open(dir_.Path("log").c_str(), O_WRONLY | O_APPEND));
+  ASSERT_EQ(unlink(dir_.Path("log").c_str()), 0);
+  const std::string more = Line(1, "b");
+  ASSERT_GT(write(old.get(), more.data(), more.size()), 0);
+  dir_.Write("log", Line(2, "c"));
+  AwaitCount(3);
+  EXPECT_THAT(End(), ElementsAre("a\n", "b\n", "c\n"));
+}
+
+TEST_F(FollowTest, HoldsTheFileThatItReads) {
+  dir_.Write("log", Line(1, "a"));
+  Follow(0);
+  const UniqueFd file(open(dir_.Path("log").c_str(), O_RDONLY));
+  while (flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
+    flock(file.get(), LOCK_UN);
+    usleep(100);
+  }
+  Rename("log", "log.1");
+  dir_.Write("log", Line(2, "b"));
+  AwaitCount(1);
+  // It has gone on.
+  while (flock(file.get(), LOCK_EX | LOCK_NB) != 0) usleep(100);
+  EXPECT_THAT(End(), ElementsAre("b\n"));
+}
+
+TEST_F(ReadLogTest, RefusesWhatIsNotAFile) {
+  ASSERT_EQ(mkfifo(dir_.Path("log").c_str(), 0600), 0);
+  EXPECT_THAT(
+      ReadLog(
+          Context::Background(), dir_.Path("log"), {}, [] { return false; },
+          [](const LogEntry&) { return OkStatus(); }),
+      StatusIs(StatusCode::kInvalidArgument));
 }
 
 TEST_F(ReadLogTest, EndsWithItsContext) {

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "base/strings.h"
@@ -16,6 +18,9 @@ namespace {
 // What one Write may gather before it goes to the file.
 constexpr size_t kBatch = 32 * 1024;
 constexpr uint64_t kMostLine = 1 << 20;
+// What a file may grow beyond its limit, or as much as its limit, while a
+// follower has not read the file before.
+constexpr uint64_t kGrowth = 256 * 1024;
 
 const char* StreamName(LogWriter::Stream stream) {
   return stream == LogWriter::Stream::kStdout ? "stdout" : "stderr";
@@ -246,16 +251,45 @@ void LogWriter::Flush() {
   std::string().swap(batch_);
 }
 
-void LogWriter::Rotate() {
-  const std::string& path = target_.path;
-  for (uint32_t i = target_.max_files - 1; i > 0; --i) {
-    const std::string older = path + "." + std::to_string(i);
-    const std::string newer =
-        i == 1 ? path : path + "." + std::to_string(i - 1);
-    rename(newer.c_str(), older.c_str());
+// A follower of the log (docker logs -f) holds the file that it reads. While
+// it is still in the file that was deleted last, the next one is not deleted.
+bool LogWriter::AwaitsFollower() {
+  const uint64_t most = target_.max_size + std::max(target_.max_size, kGrowth);
+  if (size_ >= most) deleted_.reset();
+  return IsHeld();
+}
+
+bool LogWriter::IsHeld() {
+  if (!deleted_.valid()) return false;
+  if (flock(deleted_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    return true;
   }
-  if (target_.max_files == 1 && ftruncate(file_.get(), 0) != 0) return;
-  if (Reopen().ok()) size_ = SizeOf(file_.get());
+  deleted_.reset();
+  return false;
+}
+
+void LogWriter::Rotate() {
+  if (AwaitsFollower()) return;
+  const std::string& path = target_.path;
+  if (target_.max_files == 1) {
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return;
+    UniqueFd last = std::move(file_);
+    Status made = Reopen();
+    (made.ok() ? deleted_ : file_) = std::move(last);
+  } else {
+    const std::string oldest =
+        path + "." + std::to_string(target_.max_files - 1);
+    deleted_.reset(
+        open(oldest.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    for (uint32_t i = target_.max_files - 1; i > 0; --i) {
+      const std::string older = path + "." + std::to_string(i);
+      const std::string newer =
+          i == 1 ? path : path + "." + std::to_string(i - 1);
+      rename(newer.c_str(), older.c_str());
+    }
+    (void)Reopen();
+  }
+  (void)IsHeld();  // else its room is given back at once
 }
 
 Status LogWriter::Reopen() {

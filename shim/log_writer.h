@@ -44,6 +44,10 @@ StatusOr<LogTarget> ParseLogUri(const std::string& uri);
 // Output that ends without a newline is partial. A "\r" before the newline is
 // dropped.
 //
+// A file that is full is rotated. If it may not be, as a follower that holds a
+// shared lock (flock(2)) on the file deleted before it has yet to read the next
+// one, it grows for a while.
+//
 // When the disk is full the output is lost, not the container: Write reports
 // nothing, and `dropped` counts. Single-threaded.
 class LogWriter {
@@ -68,9 +72,12 @@ class LogWriter {
   void Put(std::string_view bytes);
   void Flush();
   void Rotate();
+  bool AwaitsFollower();
+  bool IsHeld();
 
   const LogTarget target_;
   UniqueFd file_;
+  UniqueFd deleted_;  // the file that was deleted last
   uint64_t size_;
   uint64_t dropped_ = 0;
   std::string unfinished_[2];  // of the current line, per stream
