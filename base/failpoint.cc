@@ -1,9 +1,12 @@
 #include "base/failpoint.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -18,10 +21,19 @@ namespace {
 struct Action {
   std::string verb;
   int first_passage = 1;
+  int times = INT_MAX;
   std::atomic<int> passages = 0;
 };
 
 using Actions = std::map<std::string, std::unique_ptr<Action>, std::less<>>;
+
+// Cuts "<mark>N" off the end of the text, if it is there.
+void TakeNumber(std::string& text, char mark, int& number) {
+  const size_t at = text.find(mark);
+  if (at == std::string::npos) return;
+  number = atoi(text.c_str() + at + 1);
+  text.resize(at);
+}
 
 Actions Parse(const char* text) {
   Actions actions;
@@ -30,11 +42,8 @@ Actions Parse(const char* text) {
     if (equals == std::string::npos) continue;
     auto action = std::make_unique<Action>();
     action->verb = entry.substr(equals + 1);
-    const size_t at = action->verb.find('@');
-    if (at != std::string::npos) {
-      action->first_passage = atoi(action->verb.c_str() + at + 1);
-      action->verb.resize(at);
-    }
+    TakeNumber(action->verb, '*', action->times);
+    TakeNumber(action->verb, '@', action->first_passage);
     actions[entry.substr(0, equals)] = std::move(action);
   }
   return actions;
@@ -43,10 +52,19 @@ Actions Parse(const char* text) {
 // Read once: null when nothing is armed.
 const Actions* Armed() {
   static const Actions* const actions = [] {
-    const char* text = getenv("BERTH_FAILPOINTS");
+    const char* text = getenv(kFailpointsVariable);
     return text == nullptr ? nullptr : new Actions(Parse(text));
   }();
   return actions;
+}
+
+void TellThatActed(const std::string& name) {
+  const char* const file = getenv(kFailpointsActedVariable);
+  if (file == nullptr) return;
+  const int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  const std::string line = name + "\n";
+  if (fd < 0 || write(fd, line.data(), line.size()) < 0) perror(file);
+  if (fd >= 0) close(fd);
 }
 
 }  // namespace
@@ -57,7 +75,9 @@ Status Failpoint(const char* name) {
   const auto it = actions->find(std::string_view(name));
   if (it == actions->end()) return OkStatus();
   Action& action = *it->second;
-  if (++action.passages < action.first_passage) return OkStatus();
+  const int late = ++action.passages - action.first_passage;
+  if (late < 0 || late >= action.times) return OkStatus();
+  TellThatActed(name);
   if (action.verb == "kill") {
     kill(getpid(), SIGKILL);
     pause();
