@@ -20,7 +20,14 @@ import re
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)
-RULES = {"cc_library", "cc_binary", "cc_test", "static_binary", "syslib"}
+RULES = {
+    "cc_library",
+    "cc_binary",
+    "cc_test",
+    "fuzz_target",
+    "static_binary",
+    "syslib",
+}
 
 # header prefix -> folders (or single files) that may include it.
 LIBRARIES = {
@@ -67,7 +74,7 @@ def absolute(package, label):
 
 def literal(node):
     """The strings of a list expression; select() branches are all taken, and
-    the patterns of a glob() are kept as "glob:PATTERN"."""
+    the patterns of a glob() are kept as "glob:PATTERN" and "not:PATTERN"."""
     if isinstance(node, ast.List):
         return [e.value for e in node.elts if isinstance(e, ast.Constant)]
     if isinstance(node, ast.BinOp):
@@ -75,7 +82,11 @@ def literal(node):
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "select":
         return [s for v in node.args[0].values for s in literal(v)]
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "glob":
-        return ["glob:" + pattern for pattern in literal(node.args[0])]
+        found = ["glob:" + pattern for pattern in literal(node.args[0])]
+        for keyword in node.keywords:
+            if keyword.arg == "exclude":
+                found += ["not:" + name for name in literal(keyword.value)]
+        return found
     if isinstance(node, ast.Constant):
         return node.value
     return []
@@ -85,11 +96,15 @@ def expand(folder, names):
     """The files that a list of sources stands for."""
     files = []
     for name in names:
-        if not name.startswith("glob:"):
+        kind, _, pattern = name.rpartition(":")
+        found = glob.glob(os.path.join(folder, pattern))
+        found = sorted(os.path.relpath(f, folder) for f in found)
+        if kind == "glob":
+            files += found
+        elif kind == "not":
+            files = [f for f in files if f not in found]
+        else:
             files.append(name)
-            continue
-        found = glob.glob(os.path.join(folder, name[len("glob:") :]))
-        files += sorted(os.path.relpath(f, folder) for f in found)
     return files
 
 
@@ -124,6 +139,8 @@ def load(root):
             attrs = {k.arg: literal(k.value) for k in call.keywords}
             for kind in ("srcs", "hdrs"):
                 attrs[kind] = expand(folder, attrs.get(kind, []))
+            if rule == "fuzz_target":  # its macro adds this one
+                attrs["deps"] += ["//test/fuzz/driver:fuzz_target"]
             if rule == "cc_proto":
                 target = protos(package, attrs)
             elif rule in RULES:

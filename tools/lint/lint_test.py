@@ -78,9 +78,61 @@ class Includes(unittest.TestCase):
         self.assertEqual(run("includes.py", tree)[0], 0)
         tree["z/z1.cc"] = '#include "y/c.h"\n'
         self.assertEqual(run("includes.py", tree)[0], 1)
+        # What it leaves out belongs to nobody else either.
+        tree["z/BUILD.bazel"] = build.replace(
+            '])', '], exclude = ["z1.cc"])'
+        )
+        code, text = run("includes.py", tree)
+        self.assertEqual(code, 1)
+        self.assertIn("z/z1.cc: in no BUILD.bazel target", text)
 
     def test_an_empty_tree_is_no_success(self):
         self.assertEqual(run("includes.py", {"x/README": ""})[0], 1)
+
+
+class Banned(unittest.TestCase):
+    exceptions = "tools/lint/banned_exceptions.txt"
+
+    def test_accepts_what_is_not_banned(self):
+        tree = {
+            "x/a.cc": "// std::thread would throw\n#include <mutex>\n",
+            "x/a_test.cc": "#include <thread>\n",
+            "x/testing/b.cc": "#include <regex>\n",
+            "test/c.cc": "#include <thread>\n",
+            "base/json.cc": "#include <nlohmann/json.hpp>\n",
+        }
+        self.assertEqual(run("banned.py", tree)[0], 0)
+
+    def test_finds_each_kind(self):
+        for rule, line in [
+            ("thread", "#include <thread>"),
+            ("thread", "std::thread t;"),
+            ("thread", "std::jthread t;"),
+            ("thread", "auto f = std::async(g);"),
+            ("regex", "#include <regex>"),
+            ("regex", "std::regex r(text);"),
+            ("nlohmann", "#include <nlohmann/json.hpp>"),
+            ("nlohmann", "using Json = nlohmann::json;"),
+        ]:
+            for path in ("x/a.cc", "base/thread.h", "base/json.h"):
+                code, text = run("banned.py", {path: "\n" + line + "\n"})
+                self.assertEqual(code, 1, (path, line))
+                self.assertIn(f"{path}:2: {rule} does not belong here", text)
+
+    def test_knows_exceptions_until_they_are_not_needed(self):
+        tree = {
+            "x/a.cc": "#include <thread>\n",
+            self.exceptions: "# a comment\nthread x/a.cc\n",
+        }
+        self.assertEqual(run("banned.py", tree)[0], 0)
+        tree["x/a.cc"] = "#include <regex>\n"
+        code, text = run("banned.py", tree)
+        self.assertEqual(code, 1)
+        self.assertIn("x/a.cc:1: regex does not belong here", text)
+        self.assertIn("thread x/a.cc is not needed", text)
+
+    def test_an_empty_tree_is_no_success(self):
+        self.assertEqual(run("banned.py", {"x/README": ""})[0], 1)
 
 
 class Sizes(unittest.TestCase):

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Fails on what the language offers and a daemon cannot use.
+
+  * <thread>, std::thread, std::jthread, std::async throw when the kernel gives
+    no thread, and an exception in one ends the process: base/thread.h;
+  * <regex> recurses once for each character: a long input ends the process.
+    RE2 does not;
+  * nlohmann's JSON throws at a null or a wrong type: base/json.h.
+
+Tests (*_test.cc, .../testing/, test/) may do all that. A file that still does
+is listed in banned_exceptions.txt beside this, as "RULE PATH"; a line there
+that is no longer needed is a mistake as well, so that the list only shrinks.
+
+usage: banned.py [ROOT]
+"""
+
+import os
+import re
+import sys
+
+RULES = {
+    # name: (pattern, the files that may)
+    "thread": (r"#\s*include\s*<thread>|\bstd::(j?thread|async)\b", ()),
+    "regex": (r"#\s*include\s*<regex>|\bstd::(basic_|w)?regex", ()),
+    "nlohmann": (r"\bnlohmann\b", ("base/json.cc",)),
+}
+EXCEPTIONS = "tools/lint/banned_exceptions.txt"
+COMMENT = re.compile(r"//[^\n]*")
+
+
+def sources(root):
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [
+            d
+            for d in subfolders
+            if not d.startswith((".", "bazel-")) and d not in ("testing", "testdata")
+        ]
+        if folder == root and "test" in subfolders:
+            subfolders.remove("test")
+        for name in names:
+            if name.endswith((".cc", ".h")) and not name.endswith("_test.cc"):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def exceptions(root):
+    path = os.path.join(root, EXCEPTIONS)
+    if not os.path.exists(path):
+        return set()
+    with open(path, encoding="utf-8") as f:
+        lines = [line.split("#")[0].split() for line in f]
+    return {tuple(line) for line in lines if line}
+
+
+def uses(root, path):
+    """(rule, line number) of each use."""
+    with open(os.path.join(root, path), encoding="utf-8") as f:
+        text = COMMENT.sub("", f.read())
+    for rule, (pattern, homes) in RULES.items():
+        if path in homes:
+            continue
+        for match in re.finditer(pattern, text):
+            yield rule, text.count("\n", 0, match.start()) + 1
+
+
+def main():
+    root = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else ".")
+    allowed = exceptions(root)
+    problems, needed, files = [], set(), 0
+    for path in sorted(sources(root)):
+        files += 1
+        for rule, line in uses(root, path):
+            needed.add((rule, path))
+            if (rule, path) not in allowed:
+                problems.append(f"{path}:{line}: {rule} does not belong here")
+    for entry in sorted(allowed - needed):
+        problems.append(f"{EXCEPTIONS}: {' '.join(entry)} is not needed")
+    for problem in problems:
+        print(problem)
+    print(f"banned: {files} files, {len(allowed)} exceptions, "
+          f"{len(problems)} problems")
+    return 1 if problems or files == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
