@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/fs/atomic_file.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -160,6 +161,7 @@ StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
     result = std::move(answer);
     // For the clean-up, should the next one fail.
     plan.result = result;
+    RETURN_IF_ERROR(Failpoint("cni.attach.plugin"));
   }
   if (result.is_null()) {
     return FailedPrecondition("network " + Quoted(plan.list.name) +
@@ -215,12 +217,14 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
   ASSIGN_OR_RETURN(const UniqueFd netns, OpenNamespace(to.netns, CLONE_NEWNET));
   RETURN_IF_ERROR(SetLinkUp(netns.get(), "lo"));
   RETURN_IF_ERROR(Save(plan));
+  RETURN_IF_ERROR(Failpoint("cni.attach.recorded"));
 
   StatusOr<Json> added = AddAllAndMasquerade(ctx, plan);
   StatusOr<NetworkResult> result =
       added.ok() ? ParseResult(*added, plan.interface) : added.status();
   if (result.ok()) {
-    const Status saved = Save(plan);
+    Status saved = Save(plan);
+    if (saved.ok()) saved = Failpoint("cni.attach.result");
     if (saved.ok()) {
       result->network = plan.list.name;
       return result;
@@ -278,6 +282,7 @@ Status CniNetwork::Detach(const Context& ctx, const Attachment& from) {
   if (!OpenNamespace(plan->netns, CLONE_NEWNET).ok()) plan->netns.clear();
   RETURN_IF_ERROR_AS(DeleteAll(ctx, *plan),
                      "detach from network " + Quoted(plan->list.name));
+  RETURN_IF_ERROR(Failpoint("cni.detach.deleted"));
   return Forget(from.sandbox_id);
 }
 

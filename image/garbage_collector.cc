@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 namespace berth::image {
 namespace {
@@ -74,6 +75,7 @@ StatusOr<uint64_t> GarbageCollector::RemoveBlobs(
   for (const BlobInfo& blob : blobs) {
     if (needed.count(blob.digest) > 0) continue;
     RETURN_IF_ERROR(content_.Remove(blob.digest));
+    RETURN_IF_ERROR(Failpoint("image.collect.blob"));
     freed += blob.size;
   }
   return freed;
@@ -91,6 +93,7 @@ StatusOr<DiskUsage> GarbageCollector::Collect(const Context& ctx) {
     needed.chains.insert(held.begin(), held.end());
     needed.chains.insert(used.begin(), used.end());
     ASSIGN_OR_RETURN(unused, layers_.ForgetUnused(needed.chains));
+    RETURN_IF_ERROR(Failpoint("image.collect.layers"));
     ASSIGN_OR_RETURN(const uint64_t bytes, RemoveBlobs(needed.blobs));
     freed.bytes += bytes;
     return OkStatus();
@@ -99,6 +102,7 @@ StatusOr<DiskUsage> GarbageCollector::Collect(const Context& ctx) {
     RETURN_IF_ERROR(ctx.Check());
     RETURN_IF_ERROR(layers_.RemoveDirectory(number));
   }
+  RETURN_IF_ERROR(Failpoint("image.collect.directories"));
   freed.bytes += unused.usage.bytes;
   freed.inodes += unused.usage.inodes;
   return freed;

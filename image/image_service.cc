@@ -183,12 +183,14 @@ Status ImageService::Remove(std::string_view reference_or_id) {
   const StatusOr<Image> image = images_.Resolve(reference_or_id);
   if (!image.ok()) return IgnoreNotFound(image.status());
   RETURN_IF_ERROR(images_.Remove(image->id()));
+  RETURN_IF_ERROR(Failpoint("image.remove.records"));
   garbage_.Wake();
   return OkStatus();
 }
 
 Status ImageService::RemoveName(const Reference& name) {
   RETURN_IF_ERROR(images_.RemoveName(name));
+  RETURN_IF_ERROR(Failpoint("image.remove.name"));
   garbage_.Wake();
   return OkStatus();
 }
@@ -265,12 +267,14 @@ StatusOr<Rootfs> ImageService::AcquireTree(std::string_view image_id,
     return AlreadyExists("root file system " + Quoted(key) + " of image " +
                          record->image_id());
   }
+  RETURN_IF_ERROR(Failpoint("image.acquire.recorded"));
   ASSIGN_OR_RETURN(const Digest chain, ChainOf(record->chain_id()));
   Rootfs rootfs;
   rootfs.image_id = record->image_id();
   rootfs.config = record->config();
   RETURN_IF_ERROR_AS(snapshotter_->Prepare(record->number(), chain),
                      "prepare root file system " + Quoted(key));
+  RETURN_IF_ERROR(Failpoint("image.acquire.prepared"));
   ASSIGN_OR_RETURN(
       rootfs.mounts,
       read_only ? snapshotter_->ReadOnlyMounts(record->number(), chain)
@@ -301,6 +305,7 @@ Status ImageService::Release(const std::string& key) {
   if (!record.ok()) return IgnoreNotFound(record.status());
   RETURN_IF_ERROR_AS(snapshotter_->Remove(record->number()),
                      "remove root file system " + Quoted(key));
+  RETURN_IF_ERROR(Failpoint("image.release.removed"));
   bool image_is_gone = false;
   RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
     image_is_gone = !images_.Get(tx, record->image_id()).ok();

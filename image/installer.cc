@@ -184,6 +184,7 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
                      ChooseManifest(std::get<Index>(document), host));
     ASSIGN_OR_RETURN(fetched, source.FetchManifest(ctx, chosen));
   }
+  RETURN_IF_ERROR(Failpoint("image.pull.manifest"));
   const Descriptor& config = documents.manifest.config;
   lease.Add(config.digest);
   ASSIGN_OR_RETURN(const std::string bytes, FetchConfig(ctx, source, config));
