@@ -10,6 +10,7 @@
 #include <functional>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/fs/tree.h"
 #include "base/unique_fd.h"
 #include "docker/restart_monitor.h"
@@ -93,6 +94,7 @@ Status CheckPorts(const Engine& engine, const View& view) {
 Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
   RETURN_IF_ERROR(CheckPorts(engine, view));
   RETURN_IF_ERROR(engine.sandboxes.Start(ctx, SandboxOf(view)));
+  RETURN_IF_ERROR(Failpoint("docker.start.sandbox"));
   return engine.containers.Start(ctx, ContainerId(view.id()));
 }
 
@@ -170,6 +172,8 @@ std::vector<std::string> UsersOf(const Engine& engine,
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                        bool volumes) {
   RETURN_IF_ERROR(engine.sandboxes.Remove(ctx, SandboxOf(view)));
+  LogFailure("remove container " + view.id(),
+             Failpoint("docker.remove.sandbox"));
   if (engine.monitor != nullptr) engine.monitor->Forget(view.id());
   engine.execs.Forget(view.id());
   if (!view.notes.log_directory.empty()) {
@@ -199,6 +203,7 @@ Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
     return OkStatus();
   }
   RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
+  RETURN_IF_ERROR(Failpoint("docker.exit.stopped"));
   if (!view.notes.auto_remove()) return OkStatus();
   return RemoveContainer(engine, ctx, view, true);
 }

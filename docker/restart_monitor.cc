@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "docker/lifecycle.h"
 
 namespace berth::docker {
@@ -143,6 +144,7 @@ void RestartMonitor::StartOne(const std::string& id) {
   const View view = ViewOf(engine_, id);
   Status started = OkStatus();
   if (view.container != nullptr && !view.running()) {
+    LogFailure("restart container " + id, Failpoint("docker.restart.due"));
     started = StartContainer(engine_, until_, view);
   }
   LogFailure("restart container " + id, started);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/fs/atomic_file.h"
 #include "base/fs/tree.h"
 #include "base/json.h"
@@ -48,10 +49,12 @@ StatusOr<Volume> VolumeStore::Create(
   const std::string path = PathOf(name);
   RETURN_IF_ERROR(MakeDirectories(path, 0701));
   RETURN_IF_ERROR(MakeDirectories(path + "/_data", 0755));
+  RETURN_IF_ERROR(Failpoint("docker.volume.directory"));
   const Json record = {
       {"Labels", labels}, {"Options", options}, {"Created", Now()}};
   RETURN_IF_ERROR(
       WriteFileAtomically(path + "/volume.json", DumpJson(record), 0600));
+  RETURN_IF_ERROR(Failpoint("docker.volume.recorded"));
   return Get(name);
 }
 
@@ -114,6 +117,7 @@ Status VolumeStore::Remove(const std::string& name) {
   if (unlink(record.c_str()) != 0) {
     return Errno(errno, "remove " + Quoted(record));
   }
+  RETURN_IF_ERROR(Failpoint("docker.volume.forgotten"));
   return RemoveTree(AT_FDCWD, PathOf(name));
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/fs/tree.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -240,6 +241,7 @@ StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
     LogFailure("remove sandbox " + sandbox.str(),
                engine.sandboxes.Remove(Context::Background(), sandbox));
   });
+  RETURN_IF_ERROR(Failpoint("docker.create.sandbox"));
   ASSIGN_OR_RETURN(const sandbox::ContainerId container,
                    engine.containers.Create(ctx, sandbox, request.container));
   return container.str();
@@ -266,9 +268,12 @@ Status CreateContainer(Engine& engine, Call& call) {
   RETURN_IF_ERROR(CheckRelabel(request));
   Undo undo;
   RETURN_IF_ERROR(MakeVolumes(engine, request, undo));
+  RETURN_IF_ERROR(Failpoint("docker.create.volumes"));
   RETURN_IF_ERROR(Complete(engine, image, asked_image, request, undo));
+  RETURN_IF_ERROR(Failpoint("docker.create.log"));
   ASSIGN_OR_RETURN(const std::string id,
                    MakeBoth(engine, call.ctx, request, undo));
+  RETURN_IF_ERROR(Failpoint("docker.create.container"));
   undo.Commit();
   return call.Reply(201, {{"Id", id}, {"Warnings", Warnings(image, request)}});
 }
