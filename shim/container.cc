@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "base/sys/mount.h"
 #include "shim/container_events.h"
@@ -89,7 +90,7 @@ Status Container::PrepareRootfs() {
     RETURN_IF_ERROR(MountAt(mount));
     ++mounted_;
   }
-  return OkStatus();
+  return Failpoint("shim.create.rootfs");
 }
 
 void Container::ReleaseRootfs() {
@@ -126,6 +127,7 @@ void Container::Created(StatusOr<StartedProcess> started,
                           self->OnReaped(self->init_, exit);
                         });
     status = init_.stdio().Begin(std::move(started->console));
+    if (status.ok()) status = Failpoint("shim.create.process");
     if (!status.ok()) options_.runtime->Delete(id(), [](const Status&) {});
   }
   if (!status.ok()) {
@@ -195,7 +197,8 @@ void Container::StartInit(Reply<pid_t> done) {
     if (status.ok()) {
       init.set_phase(TaskPhase::kRunning);
       PublishStarted(self->parts_.events, self->id(), "", init.pid());
-      done(init.pid());
+      const Status told = Failpoint("shim.start.program");
+      done(told.ok() ? StatusOr<pid_t>(init.pid()) : told);
     } else {
       done(status);
     }
@@ -265,7 +268,8 @@ void Container::ExecStarted(const std::shared_ptr<Process>& exec,
   if (!IsHidden(*exec)) {
     PublishStarted(parts_.events, id(), exec->exec_id(), exec->pid());
   }
-  done(exec->pid());
+  const Status told = Failpoint("shim.exec.process");
+  done(told.ok() ? StatusOr<pid_t>(exec->pid()) : told);
 }
 
 void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
@@ -407,7 +411,7 @@ void Container::Kill(const std::string& exec_id, int signal, bool all,
   }
   // Not reaped yet, so the pid is its own.
   done(kill(process.pid(), signal) == 0
-           ? OkStatus()
+           ? Failpoint("shim.kill.sent")
            : Errno(errno, "kill " + std::to_string(process.pid())));
 }
 
@@ -482,6 +486,8 @@ void Container::DeleteStopped(Reply<TaskState> done) {
     self->options_.runtime->Delete(
         self->id(), [self, done](const Status& status) {
           if (!IgnoreNotFound(status).ok()) return done(status);
+          const Status deleted = Failpoint("shim.delete.state");
+          if (!deleted.ok()) return done(deleted);
           self->ReleaseRootfs();
           PublishDeleted(self->parts_.events, self->id(), self->init_);
           done(self->init_.State());

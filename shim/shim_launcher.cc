@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/failpoint.h"
 #include "base/fs/atomic_file.h"
 #include "base/io/subprocess.h"
 #include "base/json.h"
@@ -97,11 +98,17 @@ StatusOr<std::string> FindBinary(const std::string& binary) {
 
 std::vector<std::string> ShimEnvironment(const SandboxShim& sandbox) {
   const char* path = getenv("PATH");
-  return {
+  std::vector<std::string> environment = {
       "PATH=" +
           std::string(path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path),
       "NAMESPACE=" + sandbox.name_space, "MAX_SHIM_VERSION=2",
       "BERTH_SHIM_SOCKET=" + SocketPath(sandbox)};
+  for (const char* name : {kFailpointsVariable, kFailpointsActedVariable}) {
+    const char* value = getenv(name);
+    if (value != nullptr)
+      environment.push_back(std::string(name) + "=" + value);
+  }
+  return environment;
 }
 
 bool IsForeign(const SandboxShim& sandbox) {
@@ -201,6 +208,7 @@ class Launcher : public ShimLauncher {
     if (stat(sandbox.state_dir.c_str(), &status) != 0) return OkStatus();
     const std::optional<Bootstrap> bootstrap = Recall(ctx, sandbox);
     if (bootstrap) RETURN_IF_ERROR(KillShim(*bootstrap));
+    RETURN_IF_ERROR(Failpoint("shim.destroy.killed"));
     for (const auto& [id, bundle] : ForeignBundles(sandbox)) {
       RETURN_IF_ERROR(
           RunShim(ctx, sandbox, id, bundle, "delete", kCleanUpTime).status());
@@ -215,6 +223,7 @@ class Launcher : public ShimLauncher {
                               "delete", kCleanUpTime)
                           .status());
     }
+    RETURN_IF_ERROR(Failpoint("shim.destroy.cleaned"));
     if (bootstrap) unlink(bootstrap->address.path.c_str());
     unlink(SocketPath(sandbox).c_str());
     unlink(BootstrapPath(sandbox).c_str());
@@ -232,6 +241,7 @@ class Launcher : public ShimLauncher {
     ASSIGN_OR_RETURN(const std::string output,
                      RunShim(ctx, sandbox, sandbox.id, sandbox.state_dir,
                              "start", kStartTime));
+    RETURN_IF_ERROR(Failpoint("shim.launch.answered"));
     Bootstrap bootstrap;
     ASSIGN_OR_RETURN_AS(bootstrap.address, ParseStartOutput(output),
                         "start the shim of " + sandbox.id);
@@ -246,6 +256,7 @@ class Launcher : public ShimLauncher {
     const StatusOr<ProcessStat> stat = ReadProcessStat(bootstrap.pid);
     if (stat.ok()) bootstrap.start_time = stat->start_time;
     RETURN_IF_ERROR(WriteBootstrap(sandbox, bootstrap));
+    RETURN_IF_ERROR(Failpoint("shim.launch.recorded"));
     RETURN_IF_ERROR_AS(client->StartSandbox(ctx.WithTimeout(kConnectTime)),
                        "start sandbox " + sandbox.id);
     return std::unique_ptr<Shim>(std::move(client));

@@ -15,6 +15,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/sys/socket.h"
@@ -192,6 +193,7 @@ StatusOr<std::string> StartShim(const ShimFlags& flags,
                    ParseStartInput(input_bytes, flags.id, flags.name_space));
   ASSIGN_OR_RETURN(const std::string path, ChooseSocket(flags, input));
   ASSIGN_OR_RETURN(std::optional<UniqueFd> listener, Listen(path));
+  RETURN_IF_ERROR(Failpoint("shim.launch.listening"));
   if (listener) {
     SupervisorConfig config;
     config.name_space = flags.name_space;
@@ -209,6 +211,7 @@ StatusOr<std::string> StartShim(const ShimFlags& flags,
       return Errno(errno, "fork");
     }
     if (pid == 0) BeDaemon(config, *std::move(listener), manager);
+    RETURN_IF_ERROR(Failpoint("shim.launch.forked"));
   }
   RETURN_IF_ERROR(WriteAddressFile(path));
   const StartFormat format = FormatFor(input);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "shim/metrics.h"
 #include "shim/options.h"
@@ -155,10 +156,14 @@ void TaskService::Create(const TtrpcCall& call, const Responder& reply) {
   const TaskTable::Options table_options = ToOptions(*options);
   const Status valid = tasks_.CheckNew(create.id);
   if (!valid.ok()) return reply.Fail(valid);
-  const Status recorded =
+  Status recorded =
       RecordsFor(create.bundle)
           .Save({create.id, create.bundle, table_options.runtime});
-  if (!recorded.ok()) return reply.Fail(recorded);
+  if (recorded.ok()) recorded = Failpoint("shim.create.recorded");
+  if (!recorded.ok()) {
+    RecordsFor(create.bundle).Erase(create.id);
+    return reply.Fail(recorded);
+  }
   tasks_.Create(std::move(create), table_options,
                 [this, request, reply](StatusOr<pid_t> pid) {
                   if (!pid.ok()) {
@@ -205,6 +210,8 @@ void TaskService::Delete(const TtrpcCall& call, const Responder& reply) {
                   if (request.exec_id().empty()) {
                     RecordsFor(bundle).Erase(request.id());
                   }
+                  const Status told = Failpoint("shim.delete.forgotten");
+                  if (!told.ok()) return reply.Fail(told);
                   task::DeleteResponse response;
                   response.set_pid(static_cast<uint32_t>(state->pid));
                   response.set_exit_status(state->exit.code);
@@ -227,6 +234,8 @@ void TaskService::Wait(const TtrpcCall& call, const Responder& reply) {
       tasks_, call, reply,
       [&](const task::WaitRequest&, Container&, Process& process) {
         process.Wait({[reply](const ExitStatus& exit) {
+                        const Status told = Failpoint("shim.exit.reaped");
+                        if (!told.ok()) return reply.Fail(told);
                         task::WaitResponse response;
                         response.set_exit_status(exit.code);
                         *response.mutable_exited_at() = ToWire(exit.at);
