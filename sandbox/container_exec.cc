@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
@@ -181,6 +182,7 @@ StatusOr<ExecResult> ContainerManager::ExecSync(
   ASSIGN_OR_RETURN_AS(shim::ExecSyncResult result,
                       running.live->shim().ExecSync(ctx, task),
                       "exec in container " + id.str());
+  RETURN_IF_ERROR(Failpoint("container.execsync.ended"));
   if (result.timed_out) {
     return DeadlineExceeded("exec in container " + id.str() +
                             ": command timed out");
@@ -217,15 +219,17 @@ StatusOr<StreamSession> ContainerManager::Exec(const Context& ctx,
   if (!shim) return Unavailable(what + ": no shim");
   ASSIGN_OR_RETURN_AS(std::unique_ptr<shim::Task> task,
                       shim->Exec(ctx, request), what);
-  StatusOr<pid_t> pid = task->Start(ctx);
+  const Status made = Failpoint("container.exec.made");
+  StatusOr<pid_t> pid = made.ok() ? task->Start(ctx) : made;
   if (!pid.ok()) {
     (void)task->Delete(Context::Background("exec").WithTimeout(kDeleteTime));
     return Annotate(pid.status(), what);
   }
   fifos.Opened();
   core.Publish(Event::Type::kExecStarted, *running.record, request.exec_id);
-  return fifos.Take(config.tty,
-                    std::make_shared<ExecControl>(shim, std::move(task), *pid));
+  auto control = std::make_shared<ExecControl>(shim, std::move(task), *pid);
+  RETURN_IF_ERROR(Failpoint("container.exec.started"));
+  return fifos.Take(config.tty, std::move(control));
 }
 
 Status ContainerManager::Resize(const Context& ctx, const ContainerId& id,
