@@ -27,6 +27,8 @@ var (
 	support    = flag.String("support", "", "the folder test/support")
 	scratch    = flag.String("scratch", "", "a folder for the runtimes and their logs")
 	failpoints = flag.String("failpoints", "", "a file with a failpoint's name a line")
+	shards     = flag.Int("shards", 1, "how many processes share the failpoints")
+	shard      = flag.Int("shard", 0, "which of them this is; the first runs all other tests")
 )
 
 // node is a runtime with folders of its own, which can be killed and started.
@@ -92,7 +94,8 @@ func (n *node) start(armed string) {
 	arguments := []string{"start", *kind, n.dir, "--registry", *registry,
 		"--pause", image("pause:latest")}
 	if armed != "" {
-		arguments = append(arguments, "--env", "BERTH_FAILPOINTS="+armed)
+		arguments = append(arguments, "--env", "BERTH_FAILPOINTS="+armed,
+			"--env", "BERTH_FAILPOINTS_ACTED="+n.actedFile())
 	}
 	out := n.script(arguments...)
 	socket := ""
@@ -163,9 +166,10 @@ func (n *node) pull(name string) error {
 	return err
 }
 
-// clean checks that nothing is left of pods: neither by the daemon's word nor
-// on the machine, and stops the daemon.
-func (n *node) clean() {
+// clean checks that nothing is left of pods and of the image: neither by the
+// daemon's word nor on the machine nor in files (more patterns may be given),
+// and stops the daemon.
+func (n *node) clean(more ...string) {
 	n.t.Helper()
 	pods, err := n.client.Runtime.ListPodSandbox(context.Background(), nil)
 	if err != nil || len(pods) != 0 {
@@ -176,10 +180,21 @@ func (n *node) clean() {
 		n.t.Errorf("containers: %v, %v", containers, err)
 	}
 	// "@..." are caches of compiled filters, which belong to no container.
-	for _, pattern := range []string{"state/sandboxes/*", "state/containers/*", "state/oci/[^@]*", "data/containers/*"} {
-		if left, _ := filepath.Glob(filepath.Join(n.dir, pattern)); len(left) != 0 {
-			n.t.Errorf("files are left: %v", left)
+	more = append(more, "state/sandboxes/*", "state/containers/*", "state/oci/[^@]*", "data/containers/*")
+	images, err := n.client.Images.ListImages(context.Background(), nil)
+	if err == nil && len(images) == 0 { // what they were made of goes in the background
+		more = append(more, "data/content/blobs/sha256/*", "data/snapshots/[0-9]*")
+	}
+	err = criclient.Eventually(10*time.Second, func() error {
+		for _, pattern := range more {
+			if left, _ := filepath.Glob(filepath.Join(n.dir, pattern)); len(left) != 0 {
+				return fmt.Errorf("files are left: %v", left)
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		n.t.Error(err)
 	}
 	n.disconnect()
 	n.script("stop", n.dir)

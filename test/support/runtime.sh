@@ -92,6 +92,7 @@ configure_berthd() {
   [ -n "$bin" ] || die 'BERTH_BIN is not set'
   cat >"$dir/berth.conf" <<END
 cri_socket: "$socket"
+docker_socket: "$dir/docker.sock"
 shim: "$bin/berth-shim"
 network { conf_dir: "$cni_conf" bin_dirs: "$cni_bin" write_default: false }
 registry { config_dir: "$dir/certs.d" }

@@ -1,0 +1,218 @@
+package recovery_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/test/support/criclient"
+)
+
+// engineLife is one container by Docker's API, from its image to its removal:
+// it has a volume of its own and one without a name, fails once, is started
+// again by its policy, runs a second process, and is stopped.
+type engineLife struct {
+	t    *testing.T
+	n    *node
+	http *http.Client
+	done map[string]bool
+}
+
+func newEngineLife(t *testing.T, n *node) *engineLife {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(n.dir, "docker.sock"))
+	}
+	return &engineLife{t: t, n: n, done: map[string]bool{}, http: &http.Client{
+		Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// The first run fails; the second ends with 33 on SIGTERM.
+const failsOnce = `if [ ! -e /v/once ]; then touch /v/once; exit 3; fi
+trap 'exit 33' TERM; while :; do sleep 0.05; done`
+
+type engineStep struct {
+	name string
+	call func(*engineLife) error
+}
+
+var engineSteps = []engineStep{
+	{"pull", func(l *engineLife) error {
+		name, tag, _ := strings.Cut(strings.TrimPrefix(image("busybox:latest"), *registry), ":")
+		return l.post("/images/create?fromImage="+url.QueryEscape(*registry+name)+"&tag="+tag, nil, nil)
+	}},
+	{"create the volume", func(l *engineLife) error {
+		return l.post("/volumes/create", map[string]any{"Name": "v1"}, nil)
+	}},
+	{"create", (*engineLife).create},
+	{"start", func(l *engineLife) error { return l.post("/containers/c1/start", nil, nil) }},
+	{"the restart", func(l *engineLife) error { return l.eventuallyRuns() }},
+	{"exec", (*engineLife).exec},
+	{"stop", func(l *engineLife) error { return l.post("/containers/c1/stop?t=10", nil, nil) }},
+	{"the exit code", (*engineLife).exited},
+	{"remove", func(l *engineLife) error { return l.remove("/containers/c1?v=1") }},
+	{"remove the volume", func(l *engineLife) error { return l.remove("/volumes/v1") }},
+	{"tag", func(l *engineLife) error {
+		return l.post("/images/"+image("busybox:latest")+"/tag?repo=berth-test&tag=other", nil, nil)
+	}},
+	{"remove a name", func(l *engineLife) error { return l.remove("/images/berth-test:other") }},
+	{"remove the image", func(l *engineLife) error {
+		return l.remove("/images/" + image("busybox:latest"))
+	}},
+}
+
+var errConflict = errors.New("conflict")
+
+func (l *engineLife) call(method, path string, body, answer any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequest(method, "http://engine"+path, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if body == nil {
+		request.Body, request.ContentLength = http.NoBody, 0
+	}
+	got, err := l.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		return err
+	}
+	switch {
+	case got.StatusCode == http.StatusConflict:
+		return fmt.Errorf("%w: %s", errConflict, text)
+	case got.StatusCode >= 400:
+		return fmt.Errorf("%s %s: %d %s", method, path, got.StatusCode, text)
+	case bytes.Contains(text, []byte(`"errorDetail"`)): // in the stream of a pull
+		return fmt.Errorf("%s %s: %s", method, path, text)
+	case answer != nil:
+		return json.Unmarshal(text, answer)
+	}
+	return nil
+}
+
+func (l *engineLife) post(path string, body, answer any) error {
+	return l.call("POST", path, body, answer)
+}
+
+// remove takes it for done if it is gone, as `docker rm -f` does.
+func (l *engineLife) remove(path string) error {
+	err := l.call("DELETE", path, nil, nil)
+	if err != nil && strings.Contains(err.Error(), ": 404 ") {
+		return nil
+	}
+	return err
+}
+
+func (l *engineLife) create() error {
+	err := l.post("/containers/create?name=c1", map[string]any{
+		"Image": image("busybox:latest"), "Cmd": []string{"sh", "-c", failsOnce},
+		"Volumes": map[string]any{"/anonymous": map[string]any{}},
+		"HostConfig": map[string]any{
+			"Binds":         []string{"v1:/v"},
+			"RestartPolicy": map[string]any{"Name": "on-failure", "MaximumRetryCount": 5}},
+	}, nil)
+	if errors.Is(err, errConflict) { // an earlier try's, whose answer was lost
+		return nil
+	}
+	return err
+}
+
+type inspected struct {
+	State struct {
+		Running  bool
+		ExitCode int
+		Status   string
+		Error    string
+	}
+	RestartCount int
+}
+
+func (l *engineLife) inspect() (answer inspected, err error) {
+	return answer, l.call("GET", "/containers/c1/json", nil, &answer)
+}
+
+func (l *engineLife) eventuallyRuns() error {
+	return criclient.Eventually(10*time.Second, func() error {
+		got, err := l.inspect()
+		if err == nil && (!got.State.Running || got.RestartCount == 0) {
+			err = fmt.Errorf("it is %+v", got)
+		}
+		return err
+	})
+}
+
+func (l *engineLife) exec() error {
+	var exec struct{ Id string }
+	if err := l.post("/containers/c1/exec", map[string]any{"Cmd": []string{"sh", "-c", "exit 7"}}, &exec); err != nil {
+		return err
+	}
+	if err := l.post("/exec/"+exec.Id+"/start", map[string]any{"Detach": true}, nil); err != nil {
+		return err
+	}
+	return criclient.Eventually(5*time.Second, func() error {
+		var state struct {
+			Running  bool
+			ExitCode *int
+		}
+		err := l.call("GET", "/exec/"+exec.Id+"/json", nil, &state)
+		if err == nil && (state.Running || state.ExitCode == nil || *state.ExitCode != 7) {
+			err = fmt.Errorf("the exec is %+v", state)
+		}
+		return err
+	})
+}
+
+func (l *engineLife) exited() error {
+	got, err := l.inspect()
+	if err == nil && (got.State.Running || got.State.ExitCode != 33) {
+		err = fmt.Errorf("after the stop it is %+v", got)
+	}
+	return err
+}
+
+func (l *engineLife) advance() (string, error) {
+	for _, one := range engineSteps {
+		if l.done[one.name] {
+			continue
+		}
+		if err := one.call(l); err != nil {
+			return one.name, err
+		}
+		l.done[one.name] = true
+	}
+	return "", nil
+}
+
+func (l *engineLife) resume(diedIn string) {
+	l.t.Helper()
+	l.n.start("")
+	if l.done["the restart"] && !l.done["stop"] && diedIn != "stop" {
+		if err := l.eventuallyRuns(); err != nil {
+			l.t.Errorf("after the daemon's restart: %v", err)
+		}
+	}
+}
+
+func (l *engineLife) startOver() { l.t.Fatal("no shim dies in this story") }
+
+func (l *engineLife) clean() {
+	l.t.Helper()
+	l.n.clean("data/volumes/*", "data/docker/*")
+}
