@@ -13,6 +13,7 @@
 
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "image/registry/toml_text.h"
 
 namespace berth::image {
 namespace {
@@ -260,6 +261,7 @@ StatusOr<std::vector<RegistryHost>> ReadCertificates(
 StatusOr<std::vector<RegistryHost>> Mirrors::Parse(const std::string& text,
                                                    const std::string& folder,
                                                    const std::string& domain) {
+  RETURN_IF_ERROR(CheckTomlText(text));
   // Exceptions of the library end here.
   try {
     return ReadTables(toml::parse(text), folder, domain);

@@ -74,6 +74,35 @@ TEST(MirrorsTest, NamesTheLineOfAMistake) {
   }
 }
 
+TEST(MirrorsTest, KnowsWhereCharactersBeyondAsciiMayBe) {
+  for (const char* text :
+       {"# grün\n", "ca = \"grün\"\n", "ca = 'grün'\n", "ca = ['''a\nü''''']\n",
+        "ca = \"\"\"a\\\"\"ü\"\"\"\n", "ca = \"\\\\\"  # ü\n",
+        "[host.\"https://grün.test\"]\n", "\xef\xbb\xbf# ü\n"}) {
+    EXPECT_OK(Mirrors::Parse(text, "/d", "r.test")) << text;
+  }
+  const std::pair<const char*, const char*> cases[] = {
+      {"grün = 1\n", "line 1"},
+      {"\na.ü = 1\n", "line 2"},
+      {"ca = ü\n", "beyond ASCII"},
+      {"ca\u2003= 1\n", "beyond ASCII"},
+      {"[host.grün]\n", "beyond ASCII"},
+      {"ca = \"\" ü \"\"\n", "beyond ASCII"},
+      {"ca = \"\\\" ü\n", "without an end"},
+      {"ca = 'a\nü'\n", "without an end"},
+      {"ca = \"\"\"a", "without an end"},
+      {"# a\u2028ü = 1\n", "line end"},
+      {"# a\xc2\x85ü = 1\n", "line end"},
+      {"# a\rü = 1\n", "control character"},
+      {"# a\vü = 1\n", "control character"},
+  };
+  for (const auto& [text, why] : cases) {
+    EXPECT_THAT(Mirrors::Parse(text, "/d", "r.test"),
+                StatusIs(StatusCode::kInvalidArgument, HasSubstr(why)))
+        << text;
+  }
+}
+
 TEST(MirrorsTest, FindsTheFolderOfAHost) {
   TempDir dir;
   const auto add = [&](const std::string& folder) {
