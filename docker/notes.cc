@@ -48,6 +48,7 @@ StatusOr<Notes> ParseNotes(const std::string& bytes) {
   notes.host_config = reader.Object("HostConfig");
   reader.Get("StoppedByHand", notes.stopped_by_hand);
   reader.Get("RestartsBefore", notes.restarts_before);
+  notes.restarts_before = std::max<int64_t>(notes.restarts_before, 0);
   reader.Get("LogDirectory", notes.log_directory);
   RETURN_IF_ERROR(reader.status());
   return notes;
