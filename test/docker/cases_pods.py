@@ -70,6 +70,8 @@ def with_pod(case):
     def outer(docker):
         if docker.engine != "berthd":
             return "dockerd has no pods"
+        if not os.path.exists(SOCKET):
+            return "this berthd was built without the CRI door"
         docker("pull", "busybox")
         kubelet = Kubelet(docker.control.folder)
         kubelet.run("busybox", "sh", "-c",
