@@ -4,6 +4,7 @@
 #   install-deps.sh build          to compile berth
 #   install-deps.sh run            to compile and run it (quickstart)
 #   install-deps.sh test           to compile, run and test it, peers included
+#   install-deps.sh full           that, and the longer suites (test/run.sh full)
 #   install-deps.sh --list GROUP   print the names and do nothing
 #
 # Installs what is missing and is quick when nothing is. Needs root.
@@ -30,6 +31,11 @@ golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
 strace umoci util-linux zstd
 "
 
+# libFuzzer; the version that both have.
+FULL="
+clang-19 libclang-rt-19-dev llvm-19
+"
+
 # The formatting check knows one version, which Debian 13 does not have.
 case $(. /etc/os-release && echo "${VERSION_ID:-}") in
   12) FORMAT=clang-format-14 ;;
@@ -41,7 +47,8 @@ names() {
     build) echo $BUILD ;;
     run) echo $BUILD $RUN ;;
     test) echo $BUILD $RUN $TEST $FORMAT ;;
-    *) echo "usage: install-deps.sh [--list] build|run|test" >&2; exit 2 ;;
+    full) echo $BUILD $RUN $TEST $FORMAT $FULL ;;
+    *) echo "usage: install-deps.sh [--list] build|run|test|full" >&2; exit 2 ;;
   esac
 }
 
