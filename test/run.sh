@@ -4,6 +4,9 @@
 #   sudo ./test/run.sh             installs, builds, runs every suite
 #   sudo ./test/run.sh SUITE...    runs those alone, of: lint unit oci cri
 #                                  recovery docker machine
+#   sudo ./test/run.sh full        runs the longer suites, for hours: recovery
+#                                  (which has the failpoints) sanitize fuzz
+#                                  chaos; or name some of these
 #
 # Each suite prints a line "NAME: N passed, N failed, N skipped"; the last line
 # of all is their sum. A suite that does not come to its line has failed. Where
@@ -51,6 +54,10 @@ wanted() { # SUITE: was it asked for?
   return 1
 }
 
+asked() { # SUITE: by name? The longer ones are not run otherwise.
+  [ ${#only[@]} -gt 0 ] && wanted "$1"
+}
+
 build() {
   bazel build --noshow_progress --color=no //daemon:berthd //shim:berth-shim \
     //oci/cli:berth-oci || return 1
@@ -67,7 +74,7 @@ oci() { # NAME PROGRAM
 # What is checked without running anything of it.
 lint() {
   local one good=0 bad=0 skip=0 said
-  for one in includes.py sizes.py lint_test.py format.sh; do
+  for one in includes.py banned.py sizes.py lint_test.py format.sh; do
     if ! said=$("$here/../tools/lint/$one" 2>&1); then
       echo "$said" | tail -20 | sed 's/^/    /'
       bad=$((bad + 1))
@@ -79,6 +86,17 @@ lint() {
     fi
   done
   echo "lint: $good passed, $bad failed, $skip skipped"
+}
+
+# Each target of test/fuzz for ten minutes (BERTH_FUZZ_SECONDS).
+fuzz() {
+  local said good bad
+  said=$("$here/fuzz/run.sh" "${BERTH_FUZZ_SECONDS:-600}")
+  echo "$said"
+  good=$(grep -c ' executions, 0 findings$' <<<"$said")
+  bad=$(grep -c ' executions, [1-9][0-9]* findings$' <<<"$said")
+  [ $((good + bad)) -gt 0 ] || bad=1
+  echo "test/fuzz: $good passed, $bad failed, 0 skipped"
 }
 
 # The machine after all of it, against what it was before.
@@ -95,9 +113,16 @@ machine() {
 [ "${1:-}" != --function ] || { shift; "$@"; exit; }
 
 [ "$(id -u)" = 0 ] || die 'run as root'
-only=("$@")
+group=test only=()
+for one; do
+  case $one in
+    full) group=full only+=(recovery sanitize fuzz chaos machine) ;;
+    sanitize | fuzz | chaos) group=full only+=("$one") ;;
+    *) only+=("$one") ;;
+  esac
+done
 say 'packages'
-./deploy/install-deps.sh test || die 'the packages could not be installed'
+./deploy/install-deps.sh "$group" || die 'the packages could not be installed'
 work=$(mktemp -d /tmp/berth-test.XXXXXX) || die 'no folder in /tmp'
 trap 'rm -rf --one-file-system "$work"' EXIT
 export work BERTH_BIN=$work/bin
@@ -130,6 +155,17 @@ fi
 if wanted docker; then
   suite 'test/docker on dockerd' 400 "$here/docker/run.sh" dockerd
   suite 'test/docker on berthd' 400 "$here/docker/run.sh" berthd
+fi
+if asked sanitize; then
+  for part in unit doors threads; do
+    suite "test/sanitize, $part" 10800 "$here/sanitize.sh" "$part"
+  done
+fi
+if asked fuzz; then
+  suite 'test/fuzz' 21600 "${call[@]}" fuzz
+fi
+if asked chaos && [ -x "$here/chaos/run.sh" ]; then
+  suite 'test/chaos' 3600 "$here/chaos/run.sh"
 fi
 bazel shutdown
 if wanted machine; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs bazel tests and counts their cases.
 
-    bazel_tally.py NAME TARGET...
+    bazel_tally.py NAME [--config=CONFIG...] TARGET...
 
 Each case of a GoogleTest program counts, other tests as one. A target that was
 not built, or did not run, is a failure, and so is a build that broke. Prints
@@ -70,13 +70,16 @@ def count(path):
 
 
 def main():
-    name, targets = sys.argv[1], sys.argv[2:]
+    name = sys.argv[1]
+    flags = [one for one in sys.argv[2:] if one.startswith("--")]
+    targets = [one for one in sys.argv[2:] if not one.startswith("--")]
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "events.json")
         done = subprocess.run(
             ["bazel", "test", "--keep_going", "--test_output=errors",
              "--test_summary=terse", "--noshow_progress", "--color=no",
-             "--build_event_json_file=" + path, "--"] + targets, check=False)
+             "--build_event_json_file=" + path] + flags + ["--"] + targets,
+            check=False)
         try:
             passed, failures, skips = count(path)
         except (OSError, ValueError) as error:
