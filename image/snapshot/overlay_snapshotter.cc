@@ -2,15 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "base/fs/tree.h"
+#include "base/fs/tree_size.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
 
@@ -163,37 +162,17 @@ StatusOr<std::vector<std::string>> OverlaySnapshotter::Directories(
 }
 
 StatusOr<DiskUsage> OverlaySnapshotter::Usage(uint64_t number) const {
-  return TreeUsage(layers_.PathOf(number));
+  const std::string path = layers_.PathOf(number);
+  const auto upper = OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (IsNotFound(upper.status())) return DiskUsage();
+  RETURN_IF_ERROR(upper.status());
+  ASSIGN_OR_RETURN_AS(const TreeSize size, MeasureTree(upper->get()),
+                      "measure " + Quoted(path));
+  return DiskUsage{size.bytes, size.inodes};
 }
 
 Status OverlaySnapshotter::Remove(uint64_t number) {
   return layers_.RemoveDirectory(number);
-}
-
-StatusOr<DiskUsage> TreeUsage(const std::string& directory) {
-  std::string root = directory;
-  char* const roots[] = {root.data(), nullptr};
-  std::unique_ptr<FTS, int (*)(FTS*)> walk(
-      fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, nullptr),
-      fts_close);
-  if (walk == nullptr) return Errno(errno, "walk " + Quoted(directory));
-  DiskUsage usage;
-  std::set<ino_t> seen;
-  while (const FTSENT* entry = fts_read(walk.get())) {
-    // Names come and go while the container runs.
-    if (entry->fts_statp == nullptr || entry->fts_info == FTS_DP ||
-        entry->fts_info == FTS_NS || entry->fts_info == FTS_ERR) {
-      continue;
-    }
-    const struct stat& info = *entry->fts_statp;
-    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) &&
-        !seen.insert(info.st_ino).second) {
-      continue;
-    }
-    ++usage.inodes;
-    usage.bytes += static_cast<uint64_t>(info.st_blocks) * 512;
-  }
-  return usage;
 }
 
 }  // namespace berth::image

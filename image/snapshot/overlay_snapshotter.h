@@ -40,9 +40,6 @@ class OverlaySnapshotter : public Snapshotter {
   const bool can_be_volatile_;  // Linux 5.10
 };
 
-// What a tree takes on the disk; hard links count once.
-StatusOr<DiskUsage> TreeUsage(const std::string& directory);
-
 }  // namespace berth::image
 
 #endif  // IMAGE_SNAPSHOT_OVERLAY_SNAPSHOTTER_H_

@@ -152,3 +152,12 @@ func stillServing(t *testing.T) {
 		}
 	}
 }
+
+// rounds is how often an attack that is a race is tried: a few times in every
+// run, as often as it takes to be sure if BERTH_ATTACKS is "full".
+func rounds(few, full int) int {
+	if os.Getenv("BERTH_ATTACKS") == "full" {
+		return full
+	}
+	return few
+}
