@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/strings.h"
+#include "base/sys/file.h"
 
 namespace berth::shim {
 namespace {
@@ -26,18 +27,32 @@ const char* StreamName(LogWriter::Stream stream) {
   return stream == LogWriter::Stream::kStdout ? "stdout" : "stderr";
 }
 
+// The directory of the log is kubelet's or ours, but a container may be able
+// to write there and leave anything in the log's place: a link to a file of
+// the host, a fifo or a device, of which the open alone can block or act.
+StatusOr<UniqueFd> OpenRegularFile(const std::string& path, mode_t mode) {
+  constexpr int kFlags = O_WRONLY | O_APPEND;
+  auto made =
+      OpenFile(path, kFlags | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, mode);
+  if (ErrnoOf(made.status()) != EEXIST) return made;
+  // Looked at before it is opened, by a descriptor that stands for one inode.
+  ASSIGN_OR_RETURN(const UniqueFd there, OpenFile(path, O_PATH | O_NOFOLLOW));
+  ASSIGN_OR_RETURN(const struct stat info, StatFd(there.get()));
+  if (!S_ISREG(info.st_mode)) {
+    return FailedPrecondition(Quoted(path) + " is not a regular file");
+  }
+  return OpenFile("/proc/self/fd/" + std::to_string(there.get()), kFlags);
+}
+
 StatusOr<UniqueFd> OpenAppending(const LogTarget& target) {
   const mode_t mode = target.format == LogFormat::kRaw ? 0644 : 0640;
-  const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
-  UniqueFd file(open(target.path.c_str(), flags, mode));
-  if (!file.valid() && errno == ENOENT) {
-    for (size_t slash = target.path.find('/', 1); slash != std::string::npos;
-         slash = target.path.find('/', slash + 1)) {
-      mkdir(target.path.substr(0, slash).c_str(), 0755);
-    }
-    file.reset(open(target.path.c_str(), flags, mode));
+  auto file = OpenRegularFile(target.path, mode);
+  if (IsNotFound(file.status())) {
+    const std::string folder = target.path.substr(0, target.path.rfind('/'));
+    RETURN_IF_ERROR_AS(MakeDirectories(folder, 0755), "open log");
+    file = OpenRegularFile(target.path, mode);
   }
-  if (!file.valid()) return Errno(errno, "open log " + target.path);
+  RETURN_IF_ERROR_AS(file.status(), "open log");
   return file;
 }
 

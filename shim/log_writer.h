@@ -54,7 +54,9 @@ class LogWriter {
  public:
   enum class Stream { kStdout, kStderr };
 
-  // Creates the file (0640), and its directory if it is missing.
+  // Creates the file (0640), and its directory if it is missing. Never blocks.
+  // FAILED_PRECONDITION if something else than a regular file has the name: a
+  // link, too, even to a regular file. The same holds for Reopen.
   static StatusOr<std::shared_ptr<LogWriter>> Open(const LogTarget& target);
 
   void Write(Stream stream, std::string_view bytes, UnixNanos now);

@@ -2,11 +2,17 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "base/testing/status_matchers.h"
@@ -187,11 +193,98 @@ TEST_F(LogWriterTest, WaitsForAFollowerWithinBounds) {
 }
 
 TEST_F(LogWriterTest, LosesOutputAndNothingElseWhenTheDiskIsFull) {
-  const auto log = LogWriter::Open({"/dev/full", LogFormat::kCri});
-  ASSERT_OK(log);
-  (*log)->Write(Stream::kStdout, "lost\n", kTime);
-  EXPECT_GT((*log)->dropped(), 0u);
+  const auto log = Open("format=cri");
+  log->Write(Stream::kStdout, "kept\n", kTime);
+  // As good as a full disk: no file may grow.
+  struct rlimit before {};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const struct rlimit none = {0, before.rlim_max};
+  const auto handler = signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  log->Write(Stream::kStdout, "lost\n", kTime);
+  EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, handler);
+  EXPECT_GT(log->dropped(), 0u);
+  log->Write(Stream::kStdout, "again\n", kTime);
+  EXPECT_EQ(Log(), kStamp + " stdout F kept\n" + kStamp + " stdout F again\n");
 }
+
+// What a container that can write the folder may leave in the log's place.
+// Any of them would block or break the test program if it were opened.
+class LogPlaceTest : public LogWriterTest,
+                     public ::testing::WithParamInterface<const char*> {
+ protected:
+  // Puts the parameter's kind of thing at "log".
+  void Plant() {
+    const std::string kind = GetParam();
+    const std::string log = dir_.Path("log");
+    int made = -1;
+    if (kind == "link") {
+      made = symlink(dir_.Path("victim").c_str(), log.c_str());
+    } else if (kind == "dangling link") {
+      made = symlink(dir_.Path("fresh").c_str(), log.c_str());
+    } else if (kind == "fifo") {
+      made = mkfifo(log.c_str(), 0600);
+    } else if (kind == "fifo with a reader") {
+      made = mkfifo(log.c_str(), 0600);
+      reader_ = UniqueFd(open(log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    } else if (kind == "directory") {
+      made = mkdir(log.c_str(), 0700);
+    } else if (kind == "device") {
+      made = mknod(log.c_str(), S_IFCHR | 0666, makedev(1, 3));
+    } else if (kind == "socket") {
+      made = mknod(log.c_str(), S_IFSOCK | 0666, 0);
+    }
+    ASSERT_EQ(made, 0) << kind << ": " << strerror(errno);
+  }
+  static LogTarget Target(const TempDir& dir) {
+    return {dir.Path("log"), LogFormat::kCri};
+  }
+
+  UniqueFd reader_;
+};
+
+TEST_P(LogPlaceTest, IsRefusedByOpen) {
+  dir_.Write("victim", "");
+  Plant();
+  EXPECT_THAT(LogWriter::Open(Target(dir_)).status(),
+              StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_FALSE(dir_.Exists("fresh"));
+}
+
+TEST_P(LogPlaceTest, IsRefusedByReopenWhichGoesOnInTheOldFile) {
+  dir_.Write("victim", "");
+  const auto log = Open("format=cri");
+  ASSERT_EQ(rename(dir_.Path("log").c_str(), dir_.Path("old").c_str()), 0);
+  Plant();
+  EXPECT_THAT(log->Reopen(), StatusIs(StatusCode::kFailedPrecondition));
+  log->Write(Stream::kStdout, "still\n", kTime);
+  EXPECT_EQ(Log("old"), kStamp + " stdout F still\n");
+  EXPECT_EQ(Log("victim"), "");
+  EXPECT_FALSE(dir_.Exists("fresh"));
+}
+
+TEST_P(LogPlaceTest, IsMovedAwayByRotationAndNotWrittenTo) {
+  dir_.Write("victim", "");
+  const auto log = Open("format=json-file&max-size=100&max-file=2");
+  log->Write(Stream::kStdout, "one\n", kTime);
+  ASSERT_EQ(unlink(dir_.Path("log").c_str()), 0);
+  Plant();
+  log->Write(Stream::kStdout, "two, which does not fit\n", kTime);
+  EXPECT_NE(Log().find("two"), std::string::npos);
+  EXPECT_EQ(Log("victim"), "");
+  EXPECT_FALSE(dir_.Exists("fresh"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LogPlaceTest,
+                         ::testing::Values("link", "dangling link", "fifo",
+                                           "fifo with a reader", "directory",
+                                           "device", "socket"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), ' ', '_');
+                           return name;
+                         });
 
 TEST_F(LogWriterTest, WritesRawBytesForPlainFiles) {
   const auto target = ParseLogUri("file://" + dir_.Path("new/dir/out"));
