@@ -1,15 +1,14 @@
 #include "daemon/daemon.h"
 
 #include <glog/logging.h>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <chrono>
 #include <set>
 #include <utility>
 
 #include "base/digest.h"
 #include "base/fs/host_paths.h"
+#include "base/fs/private_folder.h"
 #include "base/store/metadata_store.h"
 #include "base/strings.h"
 #include "base/sys/id_mapped.h"
@@ -34,17 +33,6 @@ namespace {
 
 // How long requests at work may take to end by themselves at Stop.
 constexpr Duration kGrace = std::chrono::seconds(2);
-
-// Only root may look in: below are the files of all containers.
-Status MakeFolder(const std::string& path) {
-  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-    const std::string parent = path.substr(0, end);
-    if (mkdir(parent.c_str(), 0711) != 0 && errno != EEXIST) {
-      return Errno(errno, "mkdir " + parent);
-    }
-    if (end == std::string::npos) return OkStatus();
-  }
-}
 
 HostPaths PathsOf(const Config& config) {
   HostPaths paths;
@@ -249,8 +237,7 @@ class Daemon::Parts {
 
 StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   const HostPaths paths = PathsOf(config);
-  RETURN_IF_ERROR(MakeFolder(paths.root));
-  RETURN_IF_ERROR(MakeFolder(paths.state));
+  RETURN_IF_ERROR(MakePrivate(paths));
   // Also our claim to the folder.
   ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store,
                    MetadataStore::Open(paths.MetadataFile()));

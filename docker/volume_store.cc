@@ -47,7 +47,7 @@ StatusOr<Volume> VolumeStore::Create(
   StatusOr<Volume> there = Get(name);
   if (there.ok() || !IsNotFound(there.status())) return there;
   const std::string path = PathOf(name);
-  RETURN_IF_ERROR(MakeDirectories(path, 0701));
+  RETURN_IF_ERROR(MakeDirectories(path, 0700));
   RETURN_IF_ERROR(MakeDirectories(path + "/_data", 0755));
   RETURN_IF_ERROR(Failpoint("docker.volume.directory"));
   const Json record = {

@@ -67,7 +67,7 @@ class AttachControl : public StreamSession::Control {
 // Where PlanStdio puts the input of the first process.
 StatusOr<std::string> StdinFifo(const Core& core, const ContainerId& id) {
   const std::string directory = core.paths.ContainerState(id.str());
-  RETURN_IF_ERROR(MakeDirectories(directory, 0711));
+  RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   std::string path = directory + "/stdin";
   if (mkfifo(path.c_str(), 0600) != 0 && errno != EEXIST) {
     return Errno(errno, "mkfifo " + Quoted(path));
@@ -117,7 +117,7 @@ StatusOr<StreamSession> ContainerManager::Attach(const Context& ctx,
     ASSIGN_OR_RETURN(input, StdinFifo(core, id));
   }
   const std::string directory = core.paths.ContainerState(id.str());
-  RETURN_IF_ERROR(MakeDirectories(directory, 0711));
+  RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   ASSIGN_OR_RETURN_AS(
       const std::shared_ptr<Attachment> attachment,
       Attachment::Make(directory, input, config.tty(), config.stdin_once()),

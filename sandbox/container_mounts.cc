@@ -34,7 +34,7 @@ std::string ImageRoot(const Core& core, const std::string& id, int index) {
 
 // All steps of a root file system, on `target`.
 Status MountRootfs(const image::Rootfs& rootfs, const std::string& target) {
-  RETURN_IF_ERROR(MakeDirectories(target, 0711));
+  RETURN_IF_ERROR(MakeDirectories(target, 0700));
   for (::berth::Mount mount : rootfs.mounts) {
     mount.target = mount.target.empty() ? target : target + "/" + mount.target;
     const Status mounted = MountAt(mount);
@@ -163,14 +163,17 @@ Status MakeVolumes(Core& core, ContainerRecord& container,
       return ResourceExhausted("volumes of the image: more than " +
                                std::to_string(kMaxImageVolumes));
     }
+    // The copies look as in the image: nobody gets to them but by a mount.
+    const std::string folder =
+        core.paths.ContainerRoot(container.id()) + "/volumes";
+    RETURN_IF_ERROR(MakeDirectories(folder, 0700));
     int number = 0;
     for (const std::string& volume : rootfs.config.volumes()) {
       const std::string path = CleanPath("/" + volume);
       if (path == "/" || IsCovered(config, path)) continue;
       auto& entry = *container.add_image_volumes();
       entry.set_container_path(path);
-      entry.set_host_path(core.paths.ContainerRoot(container.id()) +
-                          "/volumes/" + std::to_string(number++));
+      entry.set_host_path(folder + "/" + std::to_string(number++));
       RETURN_IF_ERROR(MakeDirectories(entry.host_path(), 0755));
       fills.push_back({path, entry.host_path()});
     }

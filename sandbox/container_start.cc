@@ -27,7 +27,7 @@ StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
   ASSIGN_OR_RETURN_AS(image::Rootfs rootfs, AcquireRootfs(core, container),
                       "root file system");
   const std::string bundle = core.paths.ContainerState(container.id());
-  RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0711));
+  RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0700));
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
                    MountImages(core, sandbox, container));
   ASSIGN_OR_RETURN(const oci::Spec spec, PlanContainer(core, sandbox, container,

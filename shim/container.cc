@@ -81,7 +81,7 @@ void Container::Next() {
 
 Status Container::PrepareRootfs() {
   const std::string target = task_.bundle + "/rootfs";
-  if (!task_.rootfs.empty() && mkdir(target.c_str(), 0711) != 0 &&
+  if (!task_.rootfs.empty() && mkdir(target.c_str(), 0700) != 0 &&
       errno != EEXIST) {
     return Errno(errno, "mkdir " + target);
   }

@@ -103,9 +103,9 @@ Status Creation::CheckConsole() const {
 }
 
 Status Creation::MakeDirectory() {
-  RETURN_IF_ERROR(MakeDirectories(root_, 0711));
+  RETURN_IF_ERROR(MakeDirectories(root_, 0700));
   state_.directory = root_ + "/" + options_.id;
-  if (mkdir(state_.directory.c_str(), 0711) != 0) {
+  if (mkdir(state_.directory.c_str(), 0700) != 0) {
     if (errno == EEXIST) {
       return AlreadyExists("container with id " + Quoted(options_.id) +
                            " exists already");

@@ -31,7 +31,7 @@ Status MakeDirectories(const std::string& path, mode_t mode) {
   if (!IsNotFound(made)) return made;
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos || slash == 0) return made;
-  RETURN_IF_ERROR(MakeDirectories(path.substr(0, slash), 0711));
+  RETURN_IF_ERROR(MakeDirectories(path.substr(0, slash), mode));
   return MakeDirectory(path, mode);
 }
 

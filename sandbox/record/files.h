@@ -16,7 +16,8 @@ namespace berth::sandbox {
 
 // Exactly this mode, whatever the umask. OK if it exists.
 Status MakeDirectory(const std::string& path, mode_t mode);
-// With parents, those 0711 too.
+// With missing parents, those of the same mode. What is the daemon's own is
+// 0700, and so is all above it but the directory that root or state is in.
 Status MakeDirectories(const std::string& path, mode_t mode);
 
 // Replaces the contents in place (the file may be bound into containers).

@@ -72,7 +72,7 @@ TEST(NamespacesTest, ArePinnedConfiguredAndReleased) {
   (*sandbox.mutable_config()->mutable_sysctls())["kernel.shm_rmid_forced"] =
       "1";
   const Context ctx = Context::Background();
-  ASSERT_OK(MakeDirectories(paths.SandboxState("s"), 0711));
+  ASSERT_OK(MakeDirectories(paths.SandboxState("s"), 0700));
   ASSERT_OK(namespaces.Acquire(ctx, sandbox));
   ASSERT_OK(namespaces.Recover(ctx, sandbox));
   std::thread([&] {
@@ -112,7 +112,7 @@ TEST(NamespacesTest, ARefusedSysctlNamesItselfAndCanBeReleased) {
   sandbox.set_id("s");
   (*sandbox.mutable_config()->mutable_sysctls())["net.ipv4.no_such"] = "1";
   const Context ctx = Context::Background();
-  ASSERT_OK(MakeDirectories(paths.SandboxState("s"), 0711));
+  ASSERT_OK(MakeDirectories(paths.SandboxState("s"), 0700));
   const Status failed = namespaces.Acquire(ctx, sandbox);
   EXPECT_THAT(Message(failed), HasSubstr("no_such"));
   EXPECT_OK(namespaces.Release(ctx, sandbox));

@@ -87,8 +87,8 @@ Status StateDirectory::Acquire(const Context&, SandboxRecord& sandbox) {
   auto& directory = *sandbox.mutable_directory();
   directory.set_state_path(paths_.SandboxState(sandbox.id()));
   directory.set_root_path(paths_.root + "/sandboxes/" + sandbox.id());
-  RETURN_IF_ERROR(MakeDirectories(directory.state_path(), 0711));
-  RETURN_IF_ERROR(MakeDirectories(directory.root_path(), 0711));
+  RETURN_IF_ERROR(MakeDirectories(directory.state_path(), 0700));
+  RETURN_IF_ERROR(MakeDirectories(directory.root_path(), 0700));
   if (OwnIpc(sandbox)) {
     directory.set_shm_path(directory.state_path() + "/shm");
     RETURN_IF_ERROR(MountShm(sandbox));

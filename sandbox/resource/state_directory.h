@@ -11,7 +11,7 @@ namespace berth::sandbox {
 
 // The sandbox's directories:
 //
-//   <state>/sandboxes/<id>   0711: pinned namespaces, shim.sock, shm (a tmpfs)
+//   <state>/sandboxes/<id>   0700: pinned namespaces, shim.sock, shm (a tmpfs)
 //   <root>/sandboxes/<id>    hostname, hosts, resolv.conf, bound into each
 //                            container
 //

@@ -26,9 +26,8 @@ func inUserNamespace(host uint32) func(*cri.PodSandboxConfig) {
 	}
 }
 
-// needUserNamespaces skips where the runtime says that it has none, after
-// seeing that it then refuses them.
-func needUserNamespaces(t *testing.T) {
+// userNamespaces is true where the runtime says that it has them.
+func userNamespaces(t *testing.T) bool {
 	t.Helper()
 	answer, err := client.Runtime.Status(t.Context(), false)
 	if err != nil {
@@ -36,12 +35,22 @@ func needUserNamespaces(t *testing.T) {
 	}
 	for _, handler := range answer.RuntimeHandlers {
 		if handler.Name == "" && handler.GetFeatures().GetUserNamespaces() {
-			return
+			return true
 		}
+	}
+	return false
+}
+
+// needUserNamespaces skips where there are none, after seeing that the runtime
+// then refuses them.
+func needUserNamespaces(t *testing.T) {
+	t.Helper()
+	if userNamespaces(t) {
+		return
 	}
 	if !peer() { // containerd 1.6 does not look at the field
 		config := criclient.PodConfig(t, logs, inUserNamespace(100000))
-		_, err = client.Runtime.RunPodSandbox(t.Context(), config, "")
+		_, err := client.Runtime.RunPodSandbox(t.Context(), config, "")
 		wantCode(t, err, codes.Unimplemented)
 	}
 	t.Skip("the runtime does not advertise user namespaces")

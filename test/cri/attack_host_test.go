@@ -1,0 +1,170 @@
+package cri_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// ownFolders are where the runtime keeps what it has: root and state.
+func ownFolders(t *testing.T) []string {
+	t.Helper()
+	top := filepath.Dir(*certs)
+	return []string{filepath.Join(top, "data"), filepath.Join(top, "state")}
+}
+
+// openParents lets everybody come as far as the runtime's own folders, as it is
+// with /var/lib and /run; what is below them is the runtime's matter.
+func openParents(t *testing.T) {
+	t.Helper()
+	for at := filepath.Dir(*certs); at != "/"; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode&0o001 == 0 {
+			os.Chmod(at, mode|0o011)
+			t.Cleanup(func() { os.Chmod(at, mode) })
+		}
+	}
+}
+
+// runAs is what a busybox says that another user runs.
+func runAs(uid uint32, path string, args ...string) (string, error) {
+	command := exec.Command(path, args...)
+	command.Args[0] = "busybox"
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	out, err := command.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+const suID = "su-of-a-container"
+
+// setIDFiles finds the programs that containers have made set-user-ID, by every
+// path that there is on the host.
+func setIDFiles(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	places := ownFolders(t)
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(mounts), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && strings.HasPrefix(fields[4], filepath.Dir(*certs)) {
+			places = append(places, fields[4])
+		}
+	}
+	seen := map[string]bool{}
+	for _, place := range places {
+		filepath.WalkDir(place, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Name() == suID && !seen[path] {
+				seen[path] = true
+				found = append(found, path)
+			}
+			return nil
+		})
+	}
+	return found
+}
+
+// CVE-2024-25621: a container's set-user-ID file is one of the host's too, to
+// whoever gets there.
+func TestAnotherUserOfTheHostReachesNothing(t *testing.T) {
+	openParents(t)
+	name := image("config:latest")
+	pull(t, name, nil)
+	plant := "for at in / /data /dev/shm; do cp /bin/busybox $at/" + suID + " && chmod 4755 $at/" + suID + "; done"
+	plain := client.RunPod(t, logs)
+	plain.Run(t, "c", name, []string{"sleep", "1000"}, asRoot).Output(t, "sh", "-c", plant)
+	want := 2 // the root file system and the copy of its volume
+	if userNamespaces(t) {
+		mapped := client.RunPod(t, logs, inUserNamespace(700000))
+		mapped.Run(t, "c", name, []string{"sleep", "1000"}, asRoot).Output(t, "sh", "-c", plant)
+		want += 2
+	}
+	files := setIDFiles(t)
+	if len(files) < want {
+		t.Fatalf("found %d of the files only: %v", len(files), files)
+	}
+	for _, file := range files {
+		out, err := runAs(1000, file, "id", "-u")
+		if errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		if peer() {
+			t.Skipf("containerd 1.6 has CVE-2024-25621: %s gives user %q", file, out)
+		}
+		t.Errorf("user 1000 may run %s: user %q, %v", file, out, err)
+	}
+}
+
+func TestFoldersOfTheRuntimeArePrivate(t *testing.T) {
+	pod := client.RunPod(t, logs)
+	pod.Run(t, "c", image("busybox:latest"), []string{"sleep", "1000"})
+	if peer() {
+		t.Skip("containerd 1.6 has CVE-2024-25621")
+	}
+	checked := 0
+	for _, top := range ownFolders(t) {
+		for _, pattern := range []string{"", "*", "*/*", "containers/*/volumes", "containers/*/images"} {
+			paths, _ := filepath.Glob(filepath.Join(top, pattern))
+			for _, path := range paths {
+				info, err := os.Lstat(path)
+				// What is inside a layer or a writable tree has the image's modes.
+				if err != nil || !info.IsDir() || filepath.Base(filepath.Dir(path)) == "snapshots" {
+					continue
+				}
+				checked++
+				if info.Mode().Perm()&0o077 != 0 {
+					t.Errorf("%s has mode %v", path, info.Mode())
+				}
+			}
+		}
+	}
+	if checked < 8 {
+		t.Errorf("only %d folders", checked)
+	}
+}
+
+// CVE-2020-15257: what listens on an abstract socket can be reached from a
+// container in the host's network.
+func TestNoAbstractSocketsListen(t *testing.T) {
+	pod := client.RunPod(t, logs, func(config *cri.PodSandboxConfig) {
+		config.Linux.SecurityContext.NamespaceOptions.Network = cri.NamespaceMode_NODE
+		config.Hostname = ""
+	})
+	container := pod.Run(t, "c", busybox, []string{"sleep", "1000"})
+	for _, line := range strings.Split(container.Output(t, "cat", "/proc/net/unix"), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) != 8 || !strings.HasPrefix(fields[7], "@") {
+			continue
+		}
+		name := strings.ReplaceAll(fields[7][1:], "@", "\x00")
+		for _, of := range []string{"berth", "shim", "containerd", "docker"} {
+			if strings.Contains(name, of) {
+				t.Errorf("an abstract socket: %q", fields[7])
+			}
+		}
+	}
+	// Those with a path: not for others.
+	for _, top := range ownFolders(t) {
+		filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.Type() != fs.ModeSocket {
+				return nil
+			}
+			if info, err := entry.Info(); err == nil && info.Mode().Perm()&0o077 != 0 && !peer() {
+				t.Errorf("%s has mode %v", path, info.Mode())
+			}
+			return nil
+		})
+	}
+}
