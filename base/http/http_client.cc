@@ -2,12 +2,14 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base/mutex.h"
 #include "base/strings.h"
@@ -67,6 +69,9 @@ curl_socket_t OpenSocket(void*, curlsocktype, curl_sockaddr* address) {
                 address->protocol);
 }
 
+// ErrnoOf a failed name lookup; no other error here has one.
+constexpr int kUnknownHost = EHOSTUNREACH;
+
 constexpr char kNoTls[] = "the server speaks no TLS";
 
 // What OpenSSL says when "HTTP/1.1 400" comes in place of a ServerHello.
@@ -97,9 +102,13 @@ bool IsTlsError(CURLcode code) {
 StatusOr<std::string> CaBundle(const std::vector<std::string>& files) {
   std::string all;
   for (const std::string& file : files) {
-    ASSIGN_OR_RETURN_AS(const std::string pem, ReadFile(file, kMaxCaBytes),
-                        "read CA certificates");
-    all += pem;
+    const StatusOr<std::string> pem = ReadFile(file, kMaxCaBytes);
+    // Not NOT_FOUND: that would be taken for what is asked for.
+    if (!pem.ok()) {
+      return FailedPrecondition("read CA certificates: " +
+                                Message(pem.status()));
+    }
+    all += *pem;
     all += '\n';
   }
   return all;
@@ -110,6 +119,10 @@ StatusOr<std::string> CaBundle(const std::vector<std::string>& files) {
 bool SpeaksNoTls(const Status& status) {
   return status.code() == StatusCode::kFailedPrecondition &&
          Message(status).find(kNoTls) != std::string::npos;
+}
+
+bool HasUnknownHost(const Status& status) {
+  return ErrnoOf(status) == kUnknownHost;
 }
 
 std::string HttpResponse::Header(std::string_view name) const {
@@ -165,8 +178,13 @@ class HttpClient::Pool {
 // One request and its response. Single-threaded.
 class HttpClient::Transfer {
  public:
-  Transfer(const HttpRequest& request, const Url& url, const BodySink* sink)
-      : request_(request), url_(url), sink_(sink), easy_(curl_easy_init()) {}
+  Transfer(const HttpRequest& request, const Url& url, const BodySink* sink,
+           const TransferLimits& limits)
+      : request_(request),
+        url_(url),
+        sink_(sink),
+        limits_(limits),
+        easy_(curl_easy_init()) {}
   ~Transfer() {
     curl_easy_cleanup(easy_);
     curl_slist_free_all(header_list_);
@@ -192,11 +210,14 @@ class HttpClient::Transfer {
   Status PrepareTls();
   void PrepareProxy();
   Status Outcome(CURLcode code) const;
+  // UNAVAILABLE if the window that ends now brought too little.
+  Status CheckRate();
   std::string What() const { return request_.method + " " + url_.Printable(); }
 
   const HttpRequest& request_;
   const Url& url_;
   const BodySink* const sink_;
+  const TransferLimits limits_;
   CURL* const easy_;
   curl_slist* header_list_ = nullptr;
   char error_[CURL_ERROR_SIZE] = "";
@@ -205,12 +226,13 @@ class HttpClient::Transfer {
   size_t header_bytes_ = 0;
   bool announced_ = false;
   bool link_local_ = false;
-  steady_clock::time_point last_progress_;
+  steady_clock::time_point window_start_;
+  uint64_t window_bytes_ = 0;
   Status failed_;  // of the sink or a limit
 };
 
 bool HttpClient::Transfer::TakeHeader(std::string_view line) {
-  last_progress_ = steady_clock::now();
+  window_bytes_ += line.size();
   header_bytes_ += line.size();
   if (header_bytes_ > kMaxHeaderBytes) {
     failed_ = ResourceExhausted(What() + ": response headers too long");
@@ -244,7 +266,7 @@ bool HttpClient::Transfer::AnnounceHead() {
 }
 
 bool HttpClient::Transfer::TakeBody(std::string_view bytes) {
-  last_progress_ = steady_clock::now();
+  window_bytes_ += bytes.size();
   if (sink_ != nullptr && IsSuccess(response_.status)) {
     if (!AnnounceHead()) return false;
     failed_ = (*sink_)(response_, bytes);
@@ -359,12 +381,32 @@ Status HttpClient::Transfer::Outcome(CURLcode code) const {
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
     return InvalidArgument(text);
   }
+  if (code == CURLE_COULDNT_RESOLVE_HOST ||
+      code == CURLE_COULDNT_RESOLVE_PROXY) {
+    return Errno(kUnknownHost, text);
+  }
   return Unavailable(text);
+}
+
+Status HttpClient::Transfer::CheckRate() {
+  const Duration passed = steady_clock::now() - window_start_;
+  if (passed < limits_.window) return OkStatus();
+  const uint64_t bytes = std::exchange(window_bytes_, 0);
+  window_start_ = steady_clock::now();
+  const auto millis =
+      static_cast<uint64_t>(duration_cast<milliseconds>(passed).count());
+  if (bytes > 0 &&
+      bytes * 1000 / std::max<uint64_t>(millis, 1) >= limits_.min_rate) {
+    return OkStatus();
+  }
+  return Unavailable(What() + ": " + std::to_string(bytes) + " bytes in " +
+                     std::to_string(millis / 1000) + " s, the limit is " +
+                     std::to_string(limits_.min_rate) + " bytes a second");
 }
 
 Status HttpClient::Transfer::Run(const Context& ctx, CURLM* multi) {
   curl_multi_add_handle(multi, easy_);
-  last_progress_ = steady_clock::now();
+  window_start_ = steady_clock::now();
   Status result;
   for (int running = 1; running > 0;) {
     result = ctx.Check();
@@ -378,16 +420,12 @@ Status HttpClient::Transfer::Run(const Context& ctx, CURLM* multi) {
       break;
     }
     if (running == 0) break;
-    const Duration quiet = steady_clock::now() - last_progress_;
-    if (quiet > request_.stall_timeout) {
-      result = Unavailable(
-          What() + ": no data for " +
-          std::to_string(duration_cast<seconds>(quiet).count()) + " s");
-      break;
-    }
+    result = CheckRate();
+    if (!result.ok()) break;
     curl_waitfd cancel = {ctx.cancel_fd(), CURL_WAIT_POLLIN, 0};
-    const Duration wait = ctx.Remaining(
-        std::min<Duration>(request_.stall_timeout - quiet, seconds(1)));
+    const Duration left = window_start_ + limits_.window - steady_clock::now();
+    const Duration wait =
+        ctx.Remaining(std::clamp<Duration>(left, Duration::zero(), seconds(1)));
     curl_multi_poll(
         multi, &cancel, cancel.fd >= 0 ? 1 : 0,
         static_cast<int>(duration_cast<milliseconds>(wait).count()) + 1,
@@ -406,8 +444,10 @@ Status HttpClient::Transfer::Run(const Context& ctx, CURLM* multi) {
   return result;
 }
 
-HttpClient::HttpClient(std::string user_agent)
-    : user_agent_(std::move(user_agent)), pool_(std::make_unique<Pool>()) {
+HttpClient::HttpClient(std::string user_agent, TransferLimits limits)
+    : user_agent_(std::move(user_agent)),
+      limits_(limits),
+      pool_(std::make_unique<Pool>()) {
   // Thread-safe and counted since 7.84.
   curl_global_init(CURL_GLOBAL_DEFAULT);
 }
@@ -463,7 +503,7 @@ StatusOr<HttpResponse> HttpClient::FollowRedirects(const Context& ctx,
                                                    const BodySink* sink) const {
   for (int hops = 0;; ++hops) {
     ASSIGN_OR_RETURN(const Url url, Url::Parse(request.url));
-    Transfer transfer(request, url, sink);
+    Transfer transfer(request, url, sink, limits_);
     RETURN_IF_ERROR(transfer.Prepare(user_agent_, hops > 0));
     CURLM* multi = pool_->Take();
     const Status done = transfer.Run(ctx, multi);

@@ -44,8 +44,14 @@ struct HttpRequest {
   // Of a response body that is kept in memory; more is RESOURCE_EXHAUSTED.
   uint64_t max_body = 4 * 1024 * 1024;
   Duration connect_timeout = std::chrono::seconds(30);
-  // Without one byte for this long the transfer counts as broken.
-  Duration stall_timeout = std::chrono::seconds(60);
+};
+
+// A server that is silent, or dribbles, must not keep its callers: a transfer
+// that brings fewer than `min_rate` bytes a second, on average over a `window`,
+// counts as broken. Each request of a chain of redirects is a transfer.
+struct TransferLimits {
+  Duration window = std::chrono::seconds(60);
+  uint64_t min_rate = 1024;  // 0: one byte in a window is enough
 };
 
 struct HttpResponse {
@@ -69,13 +75,14 @@ using BodySink =
 //
 // Errors: CANCELLED and DEADLINE_EXCEEDED from the context; UNAVAILABLE for
 // what another try may cure (connect, name lookup, broken or stalled
-// transfer, redirects without end); FAILED_PRECONDITION when the server's
-// certificate is not trusted or TLS cannot be agreed; INVALID_ARGUMENT for a
-// URL or redirect that may not be followed. A response of any status is OK
-// here. Messages hold the URL without its query, which may be secret.
+// transfer, one below the limits, redirects without end); FAILED_PRECONDITION
+// when the server's certificate is not trusted or TLS cannot be agreed;
+// INVALID_ARGUMENT for a URL or redirect that may not be followed. A response
+// of any status is OK here. Messages hold the URL without its query, which may
+// be secret.
 class HttpClient {
  public:
-  explicit HttpClient(std::string user_agent);
+  explicit HttpClient(std::string user_agent, TransferLimits limits = {});
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
@@ -96,12 +103,17 @@ class HttpClient {
                                          const BodySink* sink) const;
 
   const std::string user_agent_;
+  const TransferLimits limits_;
   const std::unique_ptr<Pool> pool_;
 };
 
 // Whether a request to https failed because the server answered in plain text,
 // and for no other reason: what a certificate says never leads here.
 bool SpeaksNoTls(const Status& status);
+
+// Whether a request failed because no address is known for a host: asking again
+// at once brings nothing else.
+bool HasUnknownHost(const Status& status);
 
 // The parts of an absolute http or https URL.
 struct Url {

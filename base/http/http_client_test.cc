@@ -152,19 +152,68 @@ TEST(HttpClientTest, EndsAtOnceWhenCancelled) {
               StatusIs(StatusCode::kCancelled));
 }
 
-TEST(HttpClientTest, EndsAtTheDeadlineAndWhenNothingArrives) {
-  ScriptedServer quiet([](const std::string&) {
-    std::this_thread::sleep_for(milliseconds(400));
-    return std::string("HTTP/1.1 200 OK\r\n\r\n");
-  });
+TEST(HttpClientTest, EndsAtTheDeadline) {
+  ScriptedServer quiet([](const std::string&) { return HttpReply(200, ""); });
+  quiet.Pace(0, milliseconds(0));
   const HttpClient client("test");
   const Context ctx = Context::Background().WithTimeout(milliseconds(50));
   EXPECT_THAT(client.Fetch(ctx, Get(quiet.Url("/"))).status(),
               StatusIs(StatusCode::kDeadlineExceeded));
-  HttpRequest request = Get(quiet.Url("/"));
-  request.stall_timeout = milliseconds(50);
+}
+
+// One that says nothing, one that sends its head or its body byte by byte, one
+// that redirects to such a server.
+TEST(HttpClientTest, LeavesAServerThatIsBelowTheMinimumRate) {
+  ScriptedServer slow([](const std::string& request) {
+    return request.find("GET /body") == 0
+               ? "HTTP/1.1 200 OK\r\n\r\n" + std::string(1 << 20, 'x')
+               : "HTTP/1.1 200 OK\r\nX-Long: " + std::string(1 << 20, 'x') +
+                     "\r\n\r\n";
+  });
+  ScriptedServer first([&](const std::string&) {
+    return HttpReply(307, "", {"Location: " + slow.Url("/body")});
+  });
+  const HttpClient client("test", TransferLimits{milliseconds(200), 1 << 20});
+  for (const std::string& url :
+       {slow.Url("/head"), slow.Url("/body"), first.Url("/")}) {
+    for (const size_t bytes : {0, 60}) {
+      slow.Pace(bytes, milliseconds(1));
+      EXPECT_THAT(client.Fetch(Context::Background(), Get(url)).status(),
+                  StatusIs(StatusCode::kUnavailable, HasSubstr("a second")))
+          << url << " " << bytes;
+    }
+  }
+}
+
+TEST(HttpClientTest, WaitsForAServerThatIsSlowButKeepsTheRate) {
+  ScriptedServer slow(
+      [](const std::string&) { return HttpReply(200, std::string(300, 'x')); });
+  slow.Pace(1, milliseconds(1));
+  const HttpClient client("test", TransferLimits{milliseconds(100), 1});
+  ASSERT_OK_AND_ASSIGN(const HttpResponse response,
+                       client.Fetch(Context::Background(), Get(slow.Url("/"))));
+  EXPECT_EQ(response.body.size(), 300u);
+}
+
+TEST(HttpClientTest, TellsAnUnknownHostFromOneThatIsDown) {
+  const HttpClient client("test");
+  const Status unknown =
+      client.Fetch(Context::Background(), Get("http://nowhere.invalid/"))
+          .status();
+  EXPECT_THAT(unknown, StatusIs(StatusCode::kUnavailable));
+  EXPECT_TRUE(HasUnknownHost(Annotate(unknown, "pull"))) << unknown;
+  const Status down =
+      client.Fetch(Context::Background(), Get("http://127.0.0.1:1/")).status();
+  EXPECT_THAT(down, StatusIs(StatusCode::kUnavailable));
+  EXPECT_FALSE(HasUnknownHost(down)) << down;
+}
+
+TEST(HttpClientTest, AMissingCaFileIsNotTakenForAMissingPage) {
+  const HttpClient client("test");
+  HttpRequest request = Get("https://127.0.0.1:1/");
+  request.tls.ca_files = {"/no/such/ca.crt"};
   EXPECT_THAT(client.Fetch(Context::Background(), request).status(),
-              StatusIs(StatusCode::kUnavailable, HasSubstr("no data")));
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("ca.crt")));
 }
 
 TEST(HttpClientTest, CallsAServerThatIsNotThereUnavailable) {

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
@@ -24,13 +26,39 @@ struct ScriptedServer::State {
   mutable std::mutex mutex;
   std::vector<std::string> requests;
   std::vector<std::thread> workers;
+  size_t piece = SIZE_MAX;
+  std::chrono::milliseconds pause{0};
 
   void Accept();
   void Serve(UniqueFd connection);
   std::string ReadRequest(int fd) const;
   // False when the server is to end.
   bool WaitReadable(int fd) const;
+  // False when the server is to end.
+  bool Pause(std::chrono::milliseconds time) const;
+  void Send(int fd, const std::string& reply) const;
 };
+
+bool ScriptedServer::State::Pause(std::chrono::milliseconds time) const {
+  pollfd fds[] = {{stop.get(), POLLIN, 0}};
+  return poll(fds, 1, static_cast<int>(time.count())) == 0;
+}
+
+void ScriptedServer::State::Send(int fd, const std::string& reply) const {
+  for (size_t at = 0; at < reply.size();) {
+    size_t most = 0;
+    std::chrono::milliseconds wait{0};
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      most = std::min(piece, reply.size() - at);
+      wait = most == 0 ? std::chrono::milliseconds(5) : pause;
+    }
+    const ssize_t n = send(fd, reply.data() + at, most, MSG_NOSIGNAL);
+    if (n < 0) return;
+    at += static_cast<size_t>(n);
+    if (wait.count() > 0 && !Pause(wait)) return;
+  }
+}
 
 bool ScriptedServer::State::WaitReadable(int fd) const {
   pollfd fds[] = {{fd, POLLIN, 0}, {stop.get(), POLLIN, 0}};
@@ -73,13 +101,13 @@ void ScriptedServer::State::Serve(UniqueFd connection) {
     std::lock_guard<std::mutex> lock(mutex);
     requests.push_back(request);
   }
-  const std::string reply = handler(request);
-  for (size_t at = 0; at < reply.size();) {
-    const ssize_t n = send(connection.get(), reply.data() + at,
-                           reply.size() - at, MSG_NOSIGNAL);
-    if (n <= 0) return;
-    at += static_cast<size_t>(n);
-  }
+  Send(connection.get(), handler(request));
+}
+
+void ScriptedServer::Pace(size_t bytes, std::chrono::milliseconds pause) {
+  std::lock_guard<std::mutex> lock(state_->mutex);
+  state_->piece = bytes;
+  state_->pause = pause;
 }
 
 ScriptedServer::ScriptedServer(Handler handler)

@@ -1,6 +1,8 @@
 #ifndef BASE_TESTING_SCRIPTED_SERVER_H_
 #define BASE_TESTING_SCRIPTED_SERVER_H_
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +23,10 @@ class ScriptedServer {
   ~ScriptedServer();
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;
+
+  // From now on a reply is sent in pieces of that many bytes, with a pause
+  // behind each; 0 bytes: the connection stays open and silent.
+  void Pace(size_t bytes, std::chrono::milliseconds pause);
 
   uint16_t port() const { return port_; }
   // "127.0.0.1:PORT"
