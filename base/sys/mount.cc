@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "base/sys/id_mapped.h"
+#include "base/sys/overlay_mount.h"
 
 namespace berth {
 namespace {
@@ -101,6 +102,9 @@ Status MountPlain(const Mount& request, int user_namespace) {
   const MountOptions options = ParseMountOptions(request.options);
   if (options.bind) {
     RETURN_IF_ERROR(BindAt(request, options, user_namespace));
+  } else if (request.type == "overlay" &&
+             Join(options.data, ",").size() > kMaxMountData) {
+    RETURN_IF_ERROR(MountLongOverlay(request));
   } else if (mount(request.source.c_str(), request.target.c_str(),
                    request.type.c_str(), MountFlags(options),
                    Join(options.data, ",").c_str()) != 0) {

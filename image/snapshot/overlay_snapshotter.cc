@@ -16,8 +16,8 @@
 namespace berth::image {
 namespace {
 
-// mount(2) copies one page; its last byte ends the text.
-constexpr size_t kMaxOptions = 4095;
+// OVL_MAX_STACK (fs/overlayfs/params.h).
+constexpr size_t kMaxLayers = 500;
 
 Status MakeDirectory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
@@ -52,18 +52,17 @@ Mount Bind(const std::string& directory, const char* access) {
 
 StatusOr<std::vector<Mount>> Overlay(const std::vector<std::string>& lower,
                                      std::vector<std::string> upper) {
+  if (lower.size() > kMaxLayers) {
+    return FailedPrecondition("overlay of " + std::to_string(lower.size()) +
+                              " layers: the kernel takes " +
+                              std::to_string(kMaxLayers));
+  }
   Mount mount;
   mount.type = "overlay";
   mount.source = "overlay";
   mount.options = std::move(upper);
   mount.options.push_back("lowerdir=" + Join(lower, ":"));
   mount.options.push_back("index=off");
-  const size_t length = Join(mount.options, ",").size();
-  if (length > kMaxOptions) {
-    return FailedPrecondition(
-        "overlay of " + std::to_string(lower.size()) + " layers: its options " +
-        "are over the limit of " + std::to_string(kMaxOptions) + " bytes");
-  }
   return std::vector<Mount>{mount};
 }
 

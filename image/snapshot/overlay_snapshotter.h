@@ -12,10 +12,9 @@ namespace berth::image {
 
 // overlayfs: DIR/<n> is the upper directory, DIR/<n>.work its work directory.
 //
-// mount(2) takes one page of options, so the number of layers is limited by
-// the length of their paths: about 130 below /var/lib/berth. More is
-// FAILED_PRECONDITION. A single layer without a writable one on top is a bind
-// mount, as overlayfs wants two.
+// The kernel stacks 500 layers; more is FAILED_PRECONDITION. Their paths need
+// not fit into the options of one mount(2): MountAt sees to that. A single
+// layer without a writable one on top is a bind mount, as overlayfs wants two.
 class OverlaySnapshotter : public Snapshotter {
  public:
   // `layers` must outlive it. An error if overlayfs with trusted xattrs does
