@@ -10,8 +10,11 @@
 namespace berth::image {
 namespace {
 
+// The kernel stacks 500 (OVL_MAX_STACK, fs/overlayfs/super.c); lists in an
+// index are bounded by the size of the document.
 constexpr size_t kMaxLayers = 1000;
-constexpr size_t kMaxIndexEntries = 10'000;
+// No member that we know is deeper than 6. Peers take more, and follow each
+// level with a call of its own.
 constexpr int kMaxDepth = 64;
 constexpr size_t kMaxEmbedded = 1 << 20;
 
@@ -98,12 +101,11 @@ StatusOr<Descriptor> ParseDescriptor(const Json& json,
   return descriptor;
 }
 
-StatusOr<std::vector<Descriptor>> ParseDescriptors(const Json::Array& array,
-                                                   size_t most,
-                                                   const std::string& path) {
-  if (array.size() > most) {
-    return InvalidArgument(path + " has more than " + std::to_string(most) +
-                           " entries");
+StatusOr<std::vector<Descriptor>> ParseLayers(const Json::Array& array,
+                                              const std::string& path) {
+  if (array.size() > kMaxLayers) {
+    return InvalidArgument(path + " has more than " +
+                           std::to_string(kMaxLayers) + " entries");
   }
   std::vector<Descriptor> all;
   for (const Json& json : array) {
@@ -117,10 +119,21 @@ StatusOr<std::vector<Descriptor>> ParseDescriptors(const Json::Array& array,
 StatusOr<Document> ParseIndex(JsonReader& reader, std::string media_type) {
   Index index;
   index.media_type = std::move(media_type);
-  ASSIGN_OR_RETURN(index.manifests,
-                   ParseDescriptors(reader.Array("manifests"), kMaxIndexEntries,
-                                    "index.manifests"));
+  // What one entry is worth shows when it is wanted: a broken one, or one of a
+  // digest that we do not know, must not keep the others from being used.
+  Status broken;
+  for (const Json& json : reader.Array("manifests")) {
+    StatusOr<Descriptor> entry =
+        ParseDescriptor(json, "index.manifests[" +
+                                  std::to_string(index.manifests.size()) + "]");
+    if (entry.ok()) {
+      index.manifests.push_back(*std::move(entry));
+    } else {
+      broken = entry.status();
+    }
+  }
   RETURN_IF_ERROR(reader.status());
+  if (index.manifests.empty() && !broken.ok()) return broken;
   return Document(std::move(index));
 }
 
@@ -131,9 +144,8 @@ StatusOr<Document> ParseManifest(JsonReader& reader, std::string media_type) {
   if (config == nullptr) return InvalidArgument("manifest.config is missing");
   ASSIGN_OR_RETURN(manifest.config,
                    ParseDescriptor(*config, "manifest.config"));
-  ASSIGN_OR_RETURN(
-      manifest.layers,
-      ParseDescriptors(reader.Array("layers"), kMaxLayers, "manifest.layers"));
+  ASSIGN_OR_RETURN(manifest.layers,
+                   ParseLayers(reader.Array("layers"), "manifest.layers"));
   RETURN_IF_ERROR(reader.status());
   return Document(std::move(manifest));
 }
@@ -221,19 +233,26 @@ Status ParseRunConfig(const Json& json, state::v1::ImageConfig* to) {
   reader.Get("Env", env);
   reader.Get("Entrypoint", entrypoint);
   reader.Get("Cmd", cmd);
-  reader.Get("Shell", shell);
   reader.Get("Labels", labels);
   RETURN_IF_ERROR(reader.status());
   CopyStrings(env, to->mutable_env());
+  // One empty string is Docker's way to take an entry point away.
+  if (entrypoint == std::vector<std::string>{""}) entrypoint.clear();
   CopyStrings(entrypoint, to->mutable_entrypoint());
   CopyStrings(cmd, to->mutable_cmd());
-  CopyStrings(shell, to->mutable_shell());
   to->mutable_labels()->insert(labels.begin(), labels.end());
   CopyStrings(MemberNames(reader.Find("Volumes")), to->mutable_volumes());
   CopyStrings(MemberNames(reader.Find("ExposedPorts")),
               to->mutable_exposed_ports());
+  // Docker's additions: an image runs without them.
+  JsonReader additions(json, "config");
+  additions.Get("Shell", shell);
+  if (additions.status().ok()) CopyStrings(shell, to->mutable_shell());
   if (const Json* check = reader.Find("Healthcheck")) {
-    return ParseHealthcheck(*check, to->mutable_healthcheck());
+    state::v1::Healthcheck parsed;
+    if (ParseHealthcheck(*check, &parsed).ok()) {
+      *to->mutable_healthcheck() = std::move(parsed);
+    }
   }
   return OkStatus();
 }

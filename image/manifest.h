@@ -3,7 +3,8 @@
 //
 // Parsed strictly, since their bytes come from anywhere: a member that occurs
 // twice, a digest that is none, a document that could be read both as index
-// and as manifest (CVE-2021-41190) are INVALID_ARGUMENT. Pure functions.
+// and as manifest (CVE-2021-41190) are INVALID_ARGUMENT. But only what is used
+// counts: an entry of an index that cannot be read is left out. Pure functions.
 #ifndef IMAGE_MANIFEST_H_
 #define IMAGE_MANIFEST_H_
 
@@ -22,8 +23,9 @@ namespace berth::image {
 
 using Platform = state::v1::Platform;
 
-// Bounds on documents, in bytes: before they are fetched.
-inline constexpr uint64_t kMaxManifestBytes = 4 << 20;
+// Bounds on documents, in bytes: before they are fetched. Above what registries
+// take, and what others pull (4 MiB and somewhat more).
+inline constexpr uint64_t kMaxManifestBytes = 8 << 20;
 inline constexpr uint64_t kMaxConfigBytes = 16 << 20;
 
 // What names a blob: its type, digest and size.
@@ -81,7 +83,8 @@ Platform NormalizePlatform(const Platform& platform);
 std::string PlatformText(const Platform& platform);  // "linux/arm/v7"
 
 // The manifest to run on `host`: the best match, the first of equals. An entry
-// that names no platform is the last resort. NOT_FOUND names what is offered.
+// that names no platform is the last resort; one that says it is no image comes
+// after all that do not. NOT_FOUND names what is offered.
 StatusOr<Descriptor> ChooseManifest(const Index& index, const Platform& host);
 // How well `offered` runs on `host`; 0: not at all, more is better.
 int PlatformRank(const Platform& offered, const Platform& host);

@@ -168,6 +168,91 @@ TEST(ChooseManifestTest, PassesOverAttestationsAndFallsBackToTheUnstated) {
             DigestOf('2'));
 }
 
+// An entry may say what its configuration's type says.
+TEST(ChooseManifestTest, TakesAnImageThatStatesItsKind) {
+  for (const char* const type :
+       {"application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json"}) {
+    Index index;
+    Descriptor sbom = EntryFor('1', PlatformOf("amd64"));
+    sbom.artifact_type = "application/spdx+json";
+    Descriptor image = EntryFor('2', PlatformOf("amd64"));
+    image.artifact_type = type;
+    index.manifests = {sbom, image};
+    EXPECT_EQ(ChooseManifest(index, PlatformOf("amd64"))->digest.str(),
+              DigestOf('2'));
+    // Better than nothing: its configuration decides.
+    index.manifests = {sbom};
+    EXPECT_EQ(ChooseManifest(index, PlatformOf("amd64"))->digest.str(),
+              DigestOf('1'));
+    index.manifests = {sbom, EntryFor('3', Platform())};
+    EXPECT_EQ(ChooseManifest(index, PlatformOf("amd64"))->digest.str(),
+              DigestOf('3'));
+  }
+}
+
+TEST(ParseDocumentTest, LeavesOutEntriesOfAnIndexThatCannotBeRead) {
+  const auto index_of = [](const std::string& entries) {
+    return ParseDocument(R"({"schemaVersion":2,"manifests":[)" + entries + "]}",
+                         kOciIndex);
+  };
+  const std::string good =
+      DescriptorOf('a', R"(,"platform":{"os":"linux","architecture":"amd64"})");
+  const std::string broken[] = {
+      R"({"size":3,"digest":"blake3:00"})",
+      R"({"digest":")" + DigestOf('b') + R"("})",
+      DescriptorOf('b', R"(,"platform":[])"),
+      DescriptorOf('b', R"(,"annotations":{"a":1})"),
+      DescriptorOf('b', R"(,"data":"e30=")"),
+      "null",
+      "7",
+  };
+  for (const std::string& entry : broken) {
+    for (const std::string& text : {entry + "," + good, good + "," + entry}) {
+      ASSERT_OK_AND_ASSIGN(const Document document, index_of(text));
+      EXPECT_EQ(ChooseManifest(std::get<Index>(document), PlatformOf("amd64"))
+                    ->digest.str(),
+                DigestOf('a'))
+          << text;
+    }
+    EXPECT_FALSE(index_of(entry).ok()) << entry;
+  }
+}
+
+TEST(ParseDocumentTest, TakesAnIndexOfManyEntries) {
+  std::string text = R"({"schemaVersion":2,"manifests":[)";
+  for (int i = 0; i < 20'000; ++i) text += DescriptorOf('b') + ",";
+  text += DescriptorOf('a') + "]}";
+  ASSERT_LT(text.size(), kMaxManifestBytes);
+  ASSERT_OK_AND_ASSIGN(const Document document, ParseDocument(text, kOciIndex));
+  EXPECT_EQ(std::get<Index>(document).manifests.size(), 20'001u);
+}
+
+TEST(ParseImageSpecTest, OneEmptyStringIsNoEntryPoint) {
+  const auto words_of = [](const std::string& entrypoint) {
+    const StatusOr<ImageSpec> spec = ParseImageSpec(
+        R"({"os":"linux","architecture":"amd64","config":{"Cmd":["sh"],)"
+        R"("Entrypoint":)" +
+        entrypoint + R"(},"rootfs":{"type":"layers","diff_ids":[]}})");
+    return spec.ok() ? spec->config.entrypoint_size() : -1;
+  };
+  EXPECT_EQ(words_of(R"([""])"), 0);
+  EXPECT_EQ(words_of("[]"), 0);
+  EXPECT_EQ(words_of("null"), 0);
+  EXPECT_EQ(words_of(R"(["",""])"), 2);
+  EXPECT_EQ(words_of(R"(["","x"])"), 2);
+}
+
+TEST(ParseImageSpecTest, RunsWithoutWhatOnlyInforms) {
+  ASSERT_OK_AND_ASSIGN(
+      const ImageSpec spec,
+      ParseImageSpec(R"({"os":"linux","architecture":"amd64","config":{
+        "Cmd":["sh"],"Shell":"sh","Healthcheck":{"Test":"curl"}},
+        "rootfs":{"type":"layers","diff_ids":[]}})"));
+  EXPECT_THAT(spec.config.cmd(), ElementsAre("sh"));
+  EXPECT_FALSE(spec.config.has_healthcheck());
+}
+
 TEST(PlatformRankTest, KnowsOlderArmAsCompatible) {
   EXPECT_GT(PlatformRank(PlatformOf("arm", "7"), PlatformOf("arm", "v7")),
             PlatformRank(PlatformOf("arm", "v6"), PlatformOf("arm", "v7")));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/strings.h"
 #include "image/manifest.h"
@@ -36,14 +37,22 @@ constexpr std::array<std::string_view, 5> kForeignLayers = {
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 };
 
-// An attestation or a signature that travels in an image's index.
+// An attestation that travels in an image's index.
 bool IsNoImage(const Descriptor& entry) {
   const auto kind = entry.annotations.find("vnd.docker.reference.type");
-  return !entry.artifact_type.empty() ||
-         (kind != entry.annotations.end() &&
+  return (kind != entry.annotations.end() &&
           kind->second == "attestation-manifest") ||
          entry.platform.os() == "unknown" ||
          entry.platform.architecture() == "unknown";
+}
+
+// Says of itself that it is something else than an image. The type of an image
+// is its configuration's (OCI image specification, descriptor.md).
+bool IsArtifact(const Descriptor& entry) {
+  return !entry.artifact_type.empty() &&
+         entry.artifact_type != "application/vnd.oci.image.config.v1+json" &&
+         entry.artifact_type !=
+             "application/vnd.docker.container.image.v1+json";
 }
 
 // 7 for "v7"; 0 for none.
@@ -155,23 +164,24 @@ int PlatformRank(const Platform& offered_as_is, const Platform& host) {
 
 StatusOr<Descriptor> ChooseManifest(const Index& index, const Platform& host) {
   const Descriptor* best = nullptr;
-  const Descriptor* unstated = nullptr;
-  int best_rank = 0;
+  std::pair<bool, int> best_rank;  // an image rather than an artifact
   std::vector<std::string> offers;
   for (const Descriptor& entry : index.manifests) {
     if (IsNoImage(entry)) continue;
-    if (!entry.has_platform()) {
-      if (unstated == nullptr) unstated = &entry;
-      continue;
+    // One that does not say what it runs on is the last resort.
+    int rank = 1;
+    if (entry.has_platform()) {
+      if (offers.size() < 16) offers.push_back(PlatformText(entry.platform));
+      const int fit = PlatformRank(entry.platform, host);
+      if (fit == 0) continue;
+      rank += fit;
     }
-    const int rank = PlatformRank(entry.platform, host);
-    if (rank > best_rank) {
+    const std::pair<bool, int> full_rank = {!IsArtifact(entry), rank};
+    if (best == nullptr || full_rank > best_rank) {
       best = &entry;
-      best_rank = rank;
+      best_rank = full_rank;
     }
-    if (offers.size() < 16) offers.push_back(PlatformText(entry.platform));
   }
-  if (best == nullptr) best = unstated;
   if (best == nullptr) {
     return NotFound("no image for " + PlatformText(host) + ", only for " +
                     (offers.empty() ? "none" : Join(offers, ", ")));
