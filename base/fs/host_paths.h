@@ -11,7 +11,7 @@ namespace berth {
 // several daemons run side by side when `root` and `state` differ.
 //
 //   root    /var/lib/berth  meta.db · content/ · snapshots/ · containers/<id>/
-//                           cni/ · volumes/
+//                           volumes/
 //   state   /run/berth      sandboxes/<id>/{netns,ipcns,utsns,shim.sock,shm}
 //                           containers/<id>/ · oci/<id>/
 //
@@ -48,9 +48,6 @@ struct HostPaths {
   }
   // state.json of each container, as the OCI runtime library keeps it.
   std::string OciDirectory() const { return state + "/oci"; }
-  // What plugins were asked and gave, for DEL and CHECK. It outlives a boot, as
-  // the addresses that IPAM plugins handed out do.
-  std::string CniDirectory() const { return root + "/cni"; }
 };
 
 }  // namespace berth

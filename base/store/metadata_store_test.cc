@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,6 +24,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
+using ::testing::SizeIs;
 
 // Stands in for a protobuf message.
 struct Note {
@@ -45,7 +49,11 @@ class MetadataStoreTest : public ::testing::Test {
 
   void Reopen() {
     store_.reset();
-    auto opened = MetadataStore::Open(dir_.Path("meta.db"));
+    auto opened = MetadataStore::Open(
+        dir_.Path("meta.db"),
+        {.on_set_aside = [this](const std::string& record, const std::string&) {
+          set_aside_.push_back(record);
+        }});
     ASSERT_OK(opened);
     store_ = *std::move(opened);
   }
@@ -66,6 +74,7 @@ class MetadataStoreTest : public ::testing::Test {
   }
 
   TempDir dir_;
+  std::vector<std::string> set_aside_;
   std::unique_ptr<MetadataStore> store_;
 };
 
@@ -116,22 +125,85 @@ TEST_F(MetadataStoreTest, EraseOfNothingSucceedsAndGetNamesWhatIsMissing) {
   }));
 }
 
-TEST_F(MetadataStoreTest, ReportsARecordThatDoesNotParse) {
+TEST_F(MetadataStoreTest, SetsARecordAsideThatDoesNotParse) {
+  ASSERT_OK(Put("good", "1"));
+  ASSERT_OK(store_->Update([](Transaction& tx) -> Status {
+    RETURN_IF_ERROR(tx.Put("notes", "bad", "garbage"));
+    return tx.Put("others", "bad", std::string("\0\xff", 2));
+  }));
+  // A list goes on; what is asked for by its key is told.
+  EXPECT_THAT(All(), ElementsAre(Pair("good", "1")));
+  const auto get = [this] {
+    return store_->View(
+        [](const Transaction& tx) { return kOthers.Get(tx, "bad").status(); });
+  };
+  EXPECT_THAT(get(), StatusIs(StatusCode::kDataLoss, HasSubstr("\"bad\"")));
+  EXPECT_THAT(get(), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(set_aside_, ElementsAre("notes/bad", "others/bad"));
+  Reopen();
+  EXPECT_THAT(store_->SetAside(),
+              IsOkAndHolds(ElementsAre("notes/bad", "others/bad")));
+  EXPECT_THAT(All(), ElementsAre(Pair("good", "1")));
+  EXPECT_THAT(set_aside_, SizeIs(2));  // and nobody was told again
+  // The bytes are kept.
+  ASSERT_OK(store_->View([](const Transaction& tx) {
+    EXPECT_THAT(tx.Get("quarantine", "notes/bad"), IsOkAndHolds("garbage"));
+    return OkStatus();
+  }));
+}
+
+TEST_F(MetadataStoreTest, KeepsARecordThatWasMendedInTheSameUpdate) {
   ASSERT_OK(store_->Update(
-      [](Transaction& tx) { return tx.Put("notes", "bad", "garbage"); }));
-  EXPECT_THAT(store_->View([](const Transaction& tx) {
-    return kNotes.Get(tx, "bad").status();
+      [](Transaction& tx) { return tx.Put("notes", "k", "garbage"); }));
+  ASSERT_OK(store_->Update([](Transaction& tx) {
+    EXPECT_FALSE(kNotes.Get(tx, "k").ok());
+    return kNotes.Put(tx, "k", {"mended"});
+  }));
+  EXPECT_THAT(All(), ElementsAre(Pair("k", "mended")));
+}
+
+TEST_F(MetadataStoreTest, GoesOnAfterABodyThatThrows) {
+  EXPECT_THROW((void)store_->Update([](Transaction& tx) -> Status {
+    (void)kNotes.Put(tx, "a", {"1"});
+    throw std::runtime_error("of a library");
   }),
-              StatusIs(StatusCode::kDataLoss, HasSubstr("\"bad\"")));
+               std::runtime_error);
+  ASSERT_OK(Put("b", "2"));
+  EXPECT_THAT(All(), ElementsAre(Pair("b", "2")));
+}
+
+// In another process, as the lock is the process's; its exit code is 0 if it
+// ended with `code`.
+pid_t OpenElsewhere(const std::string& file, Duration wait, StatusCode code) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  _exit(MetadataStore::Open(file, {.wait = wait}).status().code() == code ? 0
+                                                                          : 1);
 }
 
 TEST_F(MetadataStoreTest, RefusesASecondOwner) {
-  // Another process, as the lock is the process's.
-  const pid_t child = fork();
-  if (child == 0) {
-    const auto second = MetadataStore::Open(dir_.Path("meta.db"));
-    _exit(second.status().code() == StatusCode::kUnavailable ? 0 : 1);
+  const pid_t child = OpenElsewhere(dir_.Path("meta.db"), Duration::zero(),
+                                    StatusCode::kUnavailable);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(MetadataStoreTest, WaitsForAnOwnerThatIsOnItsWayOut) {
+  ASSERT_OK(Put("a", "1"));
+  const pid_t child = OpenElsewhere(dir_.Path("meta.db"),
+                                    std::chrono::minutes(1), StatusCode::kOk);
+  // It has the file open, so it has met our lock or is about to.
+  const std::string link = "/proc/" + std::to_string(child) + "/fd";
+  bool open = false;
+  while (!open) {
+    for (const auto& fd : std::filesystem::directory_iterator(link)) {
+      std::error_code gone;
+      const std::string to = std::filesystem::read_symlink(fd, gone).string();
+      open = open || to == dir_.Path("meta.db");
+    }
   }
+  store_.reset();
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
