@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <set>
 #include <string_view>
 
 #include "base/strings.h"
@@ -97,6 +98,18 @@ class SpawnPlan {
 
   void Give(int fd, int as) {
     posix_spawn_file_actions_adddup2(&actions_, fd, as);
+    given_.insert(as);
+  }
+  // Whatever libraries of ours forgot to mark close-on-exec. After all Gives.
+  void CloseTheRest() {
+    int next = STDERR_FILENO + 1;
+    for (const int fd : given_) {
+      for (; next < fd; ++next) {
+        posix_spawn_file_actions_addclose(&actions_, next);
+      }
+      next = std::max(next, fd + 1);
+    }
+    posix_spawn_file_actions_addclosefrom_np(&actions_, next);
   }
   void RunIn(const std::string& directory) {
     posix_spawn_file_actions_addchdir_np(&actions_, directory.c_str());
@@ -116,6 +129,7 @@ class SpawnPlan {
  private:
   posix_spawnattr_t attributes_;
   posix_spawn_file_actions_t actions_;
+  std::set<int> given_;
 };
 
 // A started program: killed with its group and reaped, unless Reap was first.
@@ -287,6 +301,7 @@ StatusOr<CommandResult> RunCommand(const Context& ctx, const Command& command) {
   for (size_t i = 0; i < inherited.size(); ++i) {
     plan.Give(inherited[i].get(), command.inherit[i].as);
   }
+  plan.CloseTheRest();
   if (!command.directory.empty()) plan.RunIn(command.directory);
 
   ASSIGN_OR_RETURN(const pid_t pid, plan.Spawn(command));

@@ -128,12 +128,18 @@ TEST(RunCommandTest, PassesOnOnlyTheDescriptorsAskedFor) {
   UniqueFd one(open(dir.Path("one").c_str(), O_RDONLY | O_CLOEXEC));
   UniqueFd two(open(dir.Path("two").c_str(), O_RDONLY | O_CLOEXEC));
   UniqueFd hidden(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  UniqueFd careless(open("/dev/null", O_RDONLY));  // as some libraries do
   Command command = Shell("cat <&3; cat <&4; echo; ls /proc/self/fd | wc -l");
   // Each wants a number that the other one may hold now.
   command.inherit = {{one.get(), 4}, {two.get(), 3}};
   ASSERT_OK_AND_ASSIGN(const CommandResult result, RunHere(command));
   // 0 to 4 and the one that ls reads the directory by.
   EXPECT_EQ(result.output, "secondfirst\n6\n");
+  // Also those between the numbers that are wanted.
+  Command sparse = Shell("cat <&9; ls /proc/self/fd | wc -l");
+  sparse.inherit = {{one.get(), 9}};
+  ASSERT_OK_AND_ASSIGN(const CommandResult few, RunHere(sparse));
+  EXPECT_EQ(few.output, "first5\n");
 }
 
 TEST(RunCommandTest, GivesTheProgramDefaultSignals) {
