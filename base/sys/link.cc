@@ -7,9 +7,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <thread>
 
 #include "base/strings.h"
+#include "base/thread.h"
 #include "base/unique_fd.h"
 
 namespace berth {
@@ -21,16 +21,17 @@ namespace {
 StatusOr<UniqueFd> SocketIn(int netns) {
   Status status = OkStatus();
   UniqueFd made;
-  std::thread visitor([&] {
+  const auto visit = [&] {
     if (setns(netns, CLONE_NEWNET) != 0) {
       status = Errno(errno, "enter a network namespace");
       return;
     }
     made.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (!made.valid()) status = Errno(errno, "make a socket");
-  });
-  visitor.join();
-  if (!status.ok()) return status;
+  };
+  ASSIGN_OR_RETURN(Thread visitor, StartThread("netns", visit));
+  visitor.Join();
+  RETURN_IF_ERROR(status);
   return made;
 }
 

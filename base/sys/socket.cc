@@ -94,6 +94,18 @@ StatusOr<UniqueFd> ConnectUnix(const std::string& path) {
   return fd;
 }
 
+bool SomebodyListens(const std::string& path) {
+  const StatusOr<Address> address = MakeAddress(path);
+  const UniqueFd fd(
+      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!address.ok() || !fd.valid()) return false;
+  const int connected =
+      connect(fd.get(), reinterpret_cast<const sockaddr*>(&address->name),
+              address->length);
+  // EAGAIN: its queue is full.
+  return connected == 0 || errno == EAGAIN;
+}
+
 StatusOr<UniqueFd> AcceptUnix(int listener) {
   UniqueFd fd(TEMP_FAILURE_RETRY(
       accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)));

@@ -21,6 +21,9 @@ StatusOr<UniqueFd> ListenUnix(const std::string& path, mode_t mode);
 // UNAVAILABLE if nobody listens there, NOT_FOUND if there is no such file.
 StatusOr<UniqueFd> ConnectUnix(const std::string& path);
 
+// Whether a process listens there, busy or stopped as it may be. Does not wait.
+bool SomebodyListens(const std::string& path);
+
 // The next connection, non-blocking; UNAVAILABLE if there is none.
 StatusOr<UniqueFd> AcceptUnix(int listener);
 
