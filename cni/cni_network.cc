@@ -1,20 +1,15 @@
 #include "cni/cni_network.h"
 
-#include <fcntl.h>
 #include <glog/logging.h>
 #include <sched.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <thread>
 #include <utility>
 
 #include "base/failpoint.h"
-#include "base/fs/atomic_file.h"
 #include "base/strings.h"
-#include "base/sys/file.h"
 #include "base/sys/link.h"
 #include "base/sys/namespace.h"
+#include "base/thread.h"
 #include "base/unique_fd.h"
 #include "cni/plugin_config.h"
 #include "cni/result.h"
@@ -22,7 +17,6 @@
 namespace berth::cni {
 namespace {
 
-constexpr uint64_t kMaxSavedBytes = 8 << 20;
 // For taking back a failed ADD, whose own context may have run out.
 constexpr Duration kCleanUpLimit = std::chrono::seconds(60);
 
@@ -39,6 +33,11 @@ Status CheckId(const std::string& id) {
                                 " is no id for a network");
 }
 
+// ParseConfigList has seen to it that there is one.
+std::string TypeOf(const Json& plugin) {
+  return plugin.Text("type");
+}
+
 }  // namespace
 
 struct CniNetwork::Plan {
@@ -48,16 +47,21 @@ struct CniNetwork::Plan {
   std::string args;
   Json capabilities;  // everything that plugins may be told, by capability
   ConfigList list;
-  Json result;  // of ADD; null while it runs
+  Json result;                // of ADD; null while it runs
+  bool failed = false;        // ADD did not succeed
+  int64_t missing_since = 0;  // when DEL first found no program; 0: it did
 };
 
-CniNetwork::CniNetwork(CniOptions options)
+CniNetwork::CniNetwork(CniOptions options, MetadataStore& store)
     : options_(std::move(options)),
       invoker_(options_.plugin_folders, options_.plugin_time_limit),
-      folder_(std::make_unique<ConfigFolder>(options_.config_directory)) {}
-
-std::string CniNetwork::FileOf(const std::string& sandbox_id) const {
-  return options_.result_directory + "/" + sandbox_id + ".json";
+      folder_(std::make_unique<ConfigFolder>(options_.config_directory)),
+      records_(store) {
+  if (options_.old_result_directory.empty()) return;
+  const Status taken =
+      records_.TakeOver(options_.old_result_directory, options_.interface);
+  LOG_IF(WARNING, !taken.ok())
+      << "take over network results: " << Message(taken);
 }
 
 StatusOr<CniNetwork::Plan> CniNetwork::NewPlan(const Attachment& to) const {
@@ -73,33 +77,37 @@ StatusOr<CniNetwork::Plan> CniNetwork::NewPlan(const Attachment& to) const {
   return plan;
 }
 
-Status CniNetwork::Save(const Plan& plan) const {
-  RETURN_IF_ERROR(MakeDirectories(options_.result_directory, 0700));
-  const Json saved = {
-      {"netns", plan.netns},    {"interface", plan.interface},
-      {"args", plan.args},      {"capabilities", plan.capabilities},
-      {"file", plan.list.file}, {"list", plan.list.text},
-      {"result", plan.result}};
-  // Not flushed: after a power cut the namespace is gone, and Detach can do
-  // without.
-  return ReplaceFile(FileOf(plan.sandbox_id), DumpJson(saved), 0600);
+Status CniNetwork::Save(const Plan& plan) {
+  const Json saved = {{"netns", plan.netns},
+                      {"interface", plan.interface},
+                      {"args", plan.args},
+                      {"capabilities", plan.capabilities},
+                      {"file", plan.list.file},
+                      {"list", plan.list.text},
+                      {"result", plan.result},
+                      {"failed", plan.failed},
+                      {"missingSince", plan.missing_since}};
+  return records_.Save(plan.sandbox_id, plan.interface, DumpJson(saved));
 }
 
 // NOT_FOUND if nothing was ever attached.
 StatusOr<CniNetwork::Plan> CniNetwork::SavedPlan(const Attachment& of) const {
-  const std::string file = FileOf(of.sandbox_id);
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxSavedBytes));
-  ASSIGN_OR_RETURN(const Json json, ParseJson(text, file, kDeepJson));
+  const std::string what = "network record of sandbox " + of.sandbox_id;
+  ASSIGN_OR_RETURN(const std::string text,
+                   records_.Load(of.sandbox_id, options_.interface));
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, what, kDeepJson));
   Plan plan;
   plan.sandbox_id = of.sandbox_id;
   std::string list_file;
   std::string list;
-  JsonReader reader(json, file);
+  JsonReader reader(json, what);
   reader.Get("netns", plan.netns);
   reader.Get("interface", plan.interface);
   reader.Get("args", plan.args);
   reader.Get("file", list_file);
   reader.Get("list", list);
+  reader.Get("failed", plan.failed);
+  reader.Get("missingSince", plan.missing_since);
   RETURN_IF_ERROR(reader.status());
   if (const Json* found = reader.Find("capabilities")) {
     plan.capabilities = *found;
@@ -109,27 +117,8 @@ StatusOr<CniNetwork::Plan> CniNetwork::SavedPlan(const Attachment& of) const {
   return plan;
 }
 
-Status CniNetwork::Forget(const std::string& sandbox_id) const {
-  const std::string file = FileOf(sandbox_id);
-  if (unlink(file.c_str()) != 0 && errno != ENOENT) {
-    return Errno(errno, "remove " + Quoted(file));
-  }
-  return OkStatus();
-}
-
 StatusOr<std::set<std::string>> CniNetwork::Attached() const {
-  std::set<std::string> ids;
-  const StatusOr<UniqueFd> dir =
-      OpenFile(options_.result_directory, O_RDONLY | O_DIRECTORY);
-  if (IsNotFound(dir.status())) return ids;
-  RETURN_IF_ERROR(dir.status());
-  ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                   ListDirectory(dir->get()));
-  for (const std::string& name : names) {
-    if (name.front() == '.' || !EndsWith(name, ".json")) continue;
-    ids.insert(name.substr(0, name.size() - 5));
-  }
-  return ids;
+  return records_.Sandboxes();
 }
 
 StatusOr<Json> CniNetwork::RunOne(const Context& ctx, const Plan& plan,
@@ -138,7 +127,7 @@ StatusOr<Json> CniNetwork::RunOne(const Context& ctx, const Plan& plan,
   const Json& plugin = plan.list.plugins[index];
   Invocation invocation;
   invocation.command = command;
-  invocation.plugin = plugin.Text("type");
+  invocation.plugin = TypeOf(plugin);
   invocation.container_id = plan.sandbox_id;
   invocation.netns = plan.netns;
   invocation.interface = plan.interface;
@@ -154,8 +143,7 @@ StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
     if (!HasWork(plan.list.plugins[i], plan.capabilities)) continue;
     ASSIGN_OR_RETURN(Json answer, RunOne(ctx, plan, i, "ADD", result));
     if (answer.is_null()) {
-      return Internal("network plugin " +
-                      Quoted(plan.list.plugins[i].Text("type")) +
+      return Internal("network plugin " + Quoted(TypeOf(plan.list.plugins[i])) +
                       ": ADD: it gave no result");
     }
     result = std::move(answer);
@@ -174,10 +162,16 @@ StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
 StatusOr<Json> CniNetwork::AddAllAndMasquerade(const Context& ctx, Plan& plan) {
   if (!plan.list.masquerade) return AddAll(ctx, plan);
   Status ruled;
-  std::thread rule(
-      [&] { ruled = masquerade_.Ensure(ctx, *plan.list.masquerade); });
+  const auto ensure = [&] {
+    ruled = masquerade_.Ensure(ctx, *plan.list.masquerade);
+  };
+  StatusOr<Thread> rule = StartThread("masquerade", ensure);
   StatusOr<Json> added = AddAll(ctx, plan);
-  rule.join();
+  if (rule.ok()) {
+    rule->Join();
+  } else {
+    ensure();
+  }
   if (added.ok() && !ruled.ok()) return ruled;
   return added;
 }
@@ -203,8 +197,7 @@ Status CniNetwork::Ready() const {
   ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
                    folder_->Current());
   for (const Json& plugin : list->plugins) {
-    const Status found = invoker_.Find(plugin.Text("type"));
-    if (!found.ok()) return Unavailable(Message(found));
+    RETURN_IF_ERROR(invoker_.Find(TypeOf(plugin)));
   }
   return OkStatus();
 }
@@ -212,7 +205,8 @@ Status CniNetwork::Ready() const {
 StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
                                            const Attachment& to) {
   RETURN_IF_ERROR(CheckId(to.sandbox_id));
-  KeyedMutex::Lock lock(verbs_, to.sandbox_id);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   verbs_.Acquire(ctx, to.sandbox_id));
   ASSIGN_OR_RETURN(Plan plan, NewPlan(to));
   ASSIGN_OR_RETURN(const UniqueFd netns, OpenNamespace(to.netns, CLONE_NEWNET));
   RETURN_IF_ERROR(SetLinkUp(netns.get(), "lo"));
@@ -222,6 +216,10 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
   StatusOr<Json> added = AddAllAndMasquerade(ctx, plan);
   StatusOr<NetworkResult> result =
       added.ok() ? ParseResult(*added, plan.interface) : added.status();
+  if (added.ok() && !result.ok()) {
+    // The plugin's fault, not the request's.
+    result = Internal(Message(result.status()));
+  }
   if (result.ok()) {
     Status saved = Save(plan);
     if (saved.ok()) saved = Failpoint("cni.attach.result");
@@ -231,22 +229,32 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
     }
     result = saved;
   }
-  const Context clean_up =
-      Context::Background(ctx.request_id()).WithTimeout(kCleanUpLimit);
-  const Status undone = DeleteAll(clean_up, plan);
-  // Kept if that failed, so that a later Detach tries again.
-  const Status forgotten = undone.ok() ? Forget(to.sandbox_id) : undone;
-  if (!forgotten.ok()) {
-    LOG(WARNING) << "take back a failed attachment of sandbox " << to.sandbox_id
-                 << ": " << Message(forgotten);
-  }
+  TakeBack(ctx, plan);
   return Annotate(result.status(),
                   "attach to network " + Quoted(plan.list.name));
 }
 
+void CniNetwork::TakeBack(const Context& ctx, Plan& plan) {
+  const Context clean_up =
+      Context::Background(ctx.request_id()).WithTimeout(kCleanUpLimit);
+  Status undone = DeleteAll(clean_up, plan);
+  if (undone.ok()) {
+    undone = records_.Forget(plan.sandbox_id, plan.interface);
+  } else {
+    // So that a later Detach tries once more.
+    plan.failed = true;
+    const Status saved = Save(plan);
+    LOG_IF(WARNING, !saved.ok()) << "save a failed attachment of sandbox "
+                                 << plan.sandbox_id << ": " << Message(saved);
+  }
+  LOG_IF(WARNING, !undone.ok()) << "take back a failed attachment of sandbox "
+                                << plan.sandbox_id << ": " << Message(undone);
+}
+
 Status CniNetwork::Check(const Context& ctx, const Attachment& to) {
   RETURN_IF_ERROR(CheckId(to.sandbox_id));
-  KeyedMutex::Lock lock(verbs_, to.sandbox_id);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   verbs_.Acquire(ctx, to.sandbox_id));
   ASSIGN_OR_RETURN_AS(const Plan plan, SavedPlan(to), "check the network");
   if (plan.result.is_null()) {
     return FailedPrecondition("sandbox " + to.sandbox_id +
@@ -266,24 +274,53 @@ Status CniNetwork::Check(const Context& ctx, const Attachment& to) {
 
 Status CniNetwork::Detach(const Context& ctx, const Attachment& from) {
   RETURN_IF_ERROR(CheckId(from.sandbox_id));
-  KeyedMutex::Lock lock(verbs_, from.sandbox_id);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   verbs_.Acquire(ctx, from.sandbox_id));
   StatusOr<Plan> plan = SavedPlan(from);
   if (IsNotFound(plan.status())) return OkStatus();
   if (!plan.ok()) {
-    // A damaged file must not keep a sandbox from being removed: today's
+    // A damaged record must not keep a sandbox from being removed: today's
     // configuration is the best guess at yesterday's.
     LOG(WARNING) << "detach sandbox " << from.sandbox_id << ": "
                  << Message(plan.status());
     plan = NewPlan(from);
-    if (!plan.ok()) return Forget(from.sandbox_id);
+    if (!plan.ok()) return records_.Forget(from.sandbox_id, options_.interface);
   }
   // A namespace that is gone is passed as none; plugins then give back what is
   // kept elsewhere (CNI specification 1.1.0, section 2, DEL).
   if (!OpenNamespace(plan->netns, CLONE_NEWNET).ok()) plan->netns.clear();
-  RETURN_IF_ERROR_AS(DeleteAll(ctx, *plan),
-                     "detach from network " + Quoted(plan->list.name));
+  return Annotate(DeleteOrLetGo(ctx, *plan),
+                  "detach from network " + Quoted(plan->list.name));
+}
+
+Status CniNetwork::DeleteOrLetGo(const Context& ctx, Plan& plan) {
+  for (const Json& plugin : plan.list.plugins) {
+    const Status found = invoker_.Find(TypeOf(plugin));
+    if (found.ok() || !HasWork(plugin, plan.capabilities)) continue;
+    if (plan.failed) break;
+    if (plan.missing_since == 0) {
+      plan.missing_since = Now();
+      RETURN_IF_ERROR(Save(plan));
+    }
+    if (Duration(Now() - plan.missing_since) <
+        options_.missing_plugin_patience) {
+      return found;
+    }
+    LOG(WARNING) << "sandbox " << plan.sandbox_id
+                 << " goes without being detached from network "
+                 << Quoted(plan.list.name) << ": " << Message(found);
+    return OkStatus();
+  }
+  const Status deleted = DeleteAll(ctx, plan);
+  if (!deleted.ok()) {
+    // What the request's end cut off is not the plugin's last word.
+    if (!plan.failed || !ctx.Check().ok()) return deleted;
+    LOG(WARNING) << "sandbox " << plan.sandbox_id
+                 << " was never attached, and detaching it fails: "
+                 << Message(deleted);
+  }
   RETURN_IF_ERROR(Failpoint("cni.detach.deleted"));
-  return Forget(from.sandbox_id);
+  return records_.Forget(plan.sandbox_id, plan.interface);
 }
 
 }  // namespace berth::cni

@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "base/keyed_mutex.h"
 #include "base/status.h"
+#include "base/store/metadata_store.h"
+#include "cni/attachment_store.h"
 #include "cni/config_list.h"
 #include "cni/invoker.h"
 #include "cni/masquerade.h"
@@ -21,17 +23,24 @@ namespace berth::cni {
 struct CniOptions {
   std::string config_directory = "/etc/cni/net.d";
   std::vector<std::string> plugin_folders = {"/usr/lib/cni", "/opt/cni/bin"};
-  // What was asked of plugins and what they gave, a file per sandbox: made if
-  // missing.
-  std::string result_directory;
+  // Where an older version kept a file for each sandbox: taken over.
+  std::string old_result_directory;
   std::string interface = "eth0";
   Duration plugin_time_limit = std::chrono::seconds(60);
+  // How long Detach insists on a plugin that no folder has any more.
+  Duration missing_plugin_patience = std::chrono::minutes(1);
 };
 
 // A network made by CNI plugins, by the configuration list that the folder
 // holds at the time of Attach. Check and Detach use the very list that Attach
-// used, from a file written before the first plugin runs: so a crash, or a new
-// configuration, does not strand what was given.
+// used, from a record that is saved before the first plugin runs and again with
+// its result: so neither a crash, nor a reboot, nor a new configuration strands
+// what was given.
+//
+// Detach of what could not be attached is tried, and its errors are logged: no
+// sandbox is held for them. A plugin whose program is gone is UNAVAILABLE at
+// first; after a while the sandbox is let go, and the record stays for whoever
+// finds it by Attached.
 //
 // portmap and bandwidth are not run for a sandbox without port mappings or
 // limits: they would only hand on the result that they are given.
@@ -39,7 +48,7 @@ struct CniOptions {
 // Thread-safe. Verbs on one sandbox run one after another.
 class CniNetwork : public Network {
  public:
-  explicit CniNetwork(CniOptions options);
+  CniNetwork(CniOptions options, MetadataStore& store);
 
   Status Ready() const override;
   StatusOr<NetworkResult> Attach(const Context& ctx,
@@ -47,17 +56,16 @@ class CniNetwork : public Network {
   Status Check(const Context& ctx, const Attachment& to) override;
   Status Detach(const Context& ctx, const Attachment& from) override;
 
-  // The sandboxes that something is, or may be, attached for.
-  StatusOr<std::set<std::string>> Attached() const;
+  StatusOr<std::set<std::string>> Attached() const override;
 
  private:
   struct Plan;  // an attachment and the list it goes by
 
-  std::string FileOf(const std::string& sandbox_id) const;
   StatusOr<Plan> NewPlan(const Attachment& to) const;
   StatusOr<Plan> SavedPlan(const Attachment& of) const;
-  Status Save(const Plan& plan) const;
-  Status Forget(const std::string& sandbox_id) const;
+  Status Save(const Plan& plan);
+  void TakeBack(const Context& ctx, Plan& plan);
+  Status DeleteOrLetGo(const Context& ctx, Plan& plan);
 
   StatusOr<Json> RunOne(const Context& ctx, const Plan& plan, size_t index,
                         const char* command, const Json& previous) const;
@@ -68,6 +76,7 @@ class CniNetwork : public Network {
   const CniOptions options_;
   const Invoker invoker_;
   const std::unique_ptr<ConfigFolder> folder_;
+  AttachmentStore records_;
   MasqueradeRule masquerade_;
   KeyedMutex verbs_;
 };

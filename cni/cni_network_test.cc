@@ -1,20 +1,27 @@
 // The network against plugins that obey, fail, hang and print garbage.
 #include "cni/cni_network.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <iterator>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/context.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "base/store/metadata_store.h"
 #include "base/sys/namespace.h"
 #include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
@@ -40,6 +47,7 @@ class CniNetworkTest : public ::testing::Test {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     dir_.MakeDirectory("net.d");
     dir_.MakeDirectory("bin");
+    ASSERT_OK_AND_ASSIGN(store_, MetadataStore::Open(dir_.Path("meta.db")));
     std::thread maker([&] {
       ASSERT_OK(UnshareNamespaces(CLONE_NEWNET));
       ASSERT_OK(PinNamespace("/proc/thread-self/ns/net", dir_.Path("netns")));
@@ -76,9 +84,22 @@ class CniNetworkTest : public ::testing::Test {
     CniOptions options;
     options.config_directory = dir_.Path("net.d");
     options.plugin_folders = {dir_.Path("none"), dir_.Path("bin")};
-    options.result_directory = dir_.Path("results");
+    options.old_result_directory = dir_.Path("results");
     options.plugin_time_limit = std::chrono::milliseconds(500);
     return options;
+  }
+  std::string Record() {
+    std::string text;
+    EXPECT_OK(store_->View([&](const Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(text, tx.Get("attachments", "sandbox1/eth0"));
+      return OkStatus();
+    }));
+    return text;
+  }
+  void SetRecord(const std::string& text) {
+    ASSERT_OK(store_->Update([&](Transaction& tx) {
+      return tx.Put("attachments", "sandbox1/eth0", text);
+    }));
   }
   std::string Calls() { return dir_.Exists("calls") ? dir_.Read("calls") : ""; }
   Json Input(const std::string& name) {
@@ -86,6 +107,7 @@ class CniNetworkTest : public ::testing::Test {
   }
 
   TempDir dir_;
+  std::unique_ptr<MetadataStore> store_;
   const Context ctx_ = Context::Background();
   Attachment pod_;
 };
@@ -94,7 +116,7 @@ TEST_F(CniNetworkTest, RunsTheChainAndTakesItBack) {
   GoodPlugin("one");
   GoodPlugin("two");
   Network({"one", "two"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   ASSERT_OK(network.Ready());
   ASSERT_OK_AND_ASSIGN(const NetworkResult result, network.Attach(ctx_, pod_));
   EXPECT_EQ(result.network, "testnet");
@@ -123,7 +145,6 @@ TEST_F(CniNetworkTest, RunsTheChainAndTakesItBack) {
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
   // Once more: nothing left to do.
   ASSERT_OK(network.Detach(ctx_, pod_));
-  EXPECT_THAT(dir_.Names("results"), IsEmpty());
 }
 
 TEST_F(CniNetworkTest, TakesAFailedAddBackLastFirst) {
@@ -133,7 +154,7 @@ TEST_F(CniNetworkTest, TakesAFailedAddBackLastFirst) {
          " address\", \"details\": \"all taken\"}'; exit 1; }\n");
   GoodPlugin("three");
   Network({"one", "two", "three"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   EXPECT_THAT(network.Attach(ctx_, pod_),
               StatusIs(StatusCode::kUnavailable,
                        HasSubstr("network plugin \"two\": ADD: no address: all "
@@ -142,23 +163,104 @@ TEST_F(CniNetworkTest, TakesAFailedAddBackLastFirst) {
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
 }
 
-TEST_F(CniNetworkTest, KeepsTheRecordWhenTheCleanUpFails) {
-  Plugin("one", "echo broken >&2; [ -e " + dir_.Path("well") + " ]\n");
+TEST_F(CniNetworkTest, AnAddThatFailedHoldsNoSandbox) {
+  Plugin("one", "echo broken >&2; exit 1\n");
   Network({"one"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   EXPECT_THAT(network.Attach(ctx_, pod_),
               StatusIs(StatusCode::kInternal, HasSubstr("\"broken\"")));
   EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
-  EXPECT_THAT(network.Detach(ctx_, pod_), StatusIs(StatusCode::kInternal));
+  // It is tried once more, whatever comes of it.
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\nDEL one\n");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, AnAddThatFailedAndAProgramThatIsGoneHoldNoSandbox) {
+  Plugin("one", "echo broken >&2; exit 1\n");
+  Network({"one"});
+  CniNetwork network(Options(), *store_);
+  EXPECT_FALSE(network.Attach(ctx_, pod_).ok());
+  unlink(dir_.Path("bin/one").c_str());
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, ADelThatFailsIsTriedUntilItSucceeds) {
+  Plugin("one", "if [ $CNI_COMMAND = ADD ]; then echo '" +
+                    std::string(kAnswer) + "'; else [ -e " + dir_.Path("well") +
+                    " ]; fi\n");
+  Network({"one"});
+  CniNetwork network(Options(), *store_);
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(network.Detach(ctx_, pod_), StatusIs(StatusCode::kInternal));
+  }
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
   dir_.Write("well", "");
   ASSERT_OK(network.Detach(ctx_, pod_));
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
 }
 
+// Killed between the record and the result: nobody knows what the plugin did.
+TEST_F(CniNetworkTest, AnAddThatWasCutOffIsTakenBackForCertain) {
+  GoodPlugin("one");
+  Network({"one"});
+  CniNetwork network(Options(), *store_);
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  Json record = Json::parse(Record());
+  record["result"] = nullptr;
+  SetRecord(record.dump());
+  Plugin("one", "exit 1\n");
+  EXPECT_THAT(network.Detach(ctx_, pod_), StatusIs(StatusCode::kInternal));
+  GoodPlugin("one");
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_FALSE(Input("one.DEL").contains("prevResult"));
+}
+
+TEST_F(CniNetworkTest, APluginThatIsGoneIsUnavailableAndInTheEndLetGo) {
+  GoodPlugin("one");
+  GoodPlugin("portmap");  // has no work here: may be gone
+  Network({"one", "portmap"});
+  CniOptions options = Options();
+  CniNetwork patient(options, *store_);
+  ASSERT_OK(patient.Attach(ctx_, pod_));
+  unlink(dir_.Path("bin/portmap").c_str());
+  ASSERT_EQ(rename(dir_.Path("bin/one").c_str(), dir_.Path("one").c_str()), 0);
+  EXPECT_THAT(patient.Detach(ctx_, pod_), StatusIs(StatusCode::kUnavailable));
+  EXPECT_THAT(patient.Detach(ctx_, pod_), StatusIs(StatusCode::kUnavailable));
+  options.missing_plugin_patience = Duration::zero();
+  CniNetwork network(options, *store_);
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  // Its addresses are not forgotten.
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
+  ASSERT_EQ(rename(dir_.Path("one").c_str(), dir_.Path("bin/one").c_str()), 0);
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
+  EXPECT_EQ(Input("one.DEL")["prevResult"], Json::parse(kAnswer));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, APluginThatCannotBeRunIsUnavailable) {
+  Network({"one"});
+  CniNetwork network(Options(), *store_);
+  for (const char* text : {"#!/no/such/interpreter\n",
+                           "\x7f"
+                           "ELF"}) {
+    dir_.Write("bin/one", text);
+    chmod(dir_.Path("bin/one").c_str(), 0755);
+    const Status attached = network.Attach(ctx_, pod_).status();
+    EXPECT_FALSE(attached.ok());
+    EXPECT_FALSE(IsNotFound(attached)) << attached;
+  }
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
+  EXPECT_OK(network.Detach(ctx_, pod_));
+}
+
 TEST_F(CniNetworkTest, ReportsGarbage) {
   Plugin("one", "[ $CNI_COMMAND != ADD ] || echo 'hello <world>'\n");
   Network({"one"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   EXPECT_THAT(network.Attach(ctx_, pod_),
               StatusIs(StatusCode::kInternal, HasSubstr("hello <world>")));
   Plugin("one", "true\n");
@@ -166,7 +268,7 @@ TEST_F(CniNetworkTest, ReportsGarbage) {
               StatusIs(StatusCode::kInternal, HasSubstr("no result")));
   Plugin("one", "[ $CNI_COMMAND != ADD ] || echo '{\"ips\": [{}]}'\n");
   EXPECT_THAT(network.Attach(ctx_, pod_),
-              StatusIs(StatusCode::kInvalidArgument, HasSubstr("address")));
+              StatusIs(StatusCode::kInternal, HasSubstr("address")));
   Plugin("one", "[ $CNI_COMMAND != ADD ] || exec cat /dev/zero\n");
   EXPECT_THAT(network.Attach(ctx_, pod_),
               StatusIs(StatusCode::kResourceExhausted));
@@ -179,28 +281,112 @@ TEST_F(CniNetworkTest, ReportsGarbage) {
 TEST_F(CniNetworkTest, StopsAPluginThatHangs) {
   Plugin("one", "[ $CNI_COMMAND != ADD ] || sleep 600\n");
   Network({"one"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   EXPECT_THAT(network.Attach(ctx_, pod_),
               StatusIs(StatusCode::kDeadlineExceeded, HasSubstr("\"one\"")));
   EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
 }
 
+// Its children hold its output, and it does not care for SIGTERM.
+TEST_F(CniNetworkTest, StopsAPluginThatHangsWithAllThatItStarted) {
+  Plugin("one", "trap '' TERM\nsleep 600 & echo $! >> " + dir_.Path("pids") +
+                    "\n(trap '' TERM; sleep 601) & echo $! >> " +
+                    dir_.Path("pids") +
+                    "\n[ $CNI_COMMAND != ADD ] || while :; do sleep 1; done\n");
+  Network({"one"});
+  CniNetwork network(Options(), *store_);
+  EXPECT_THAT(network.Attach(ctx_, pod_),
+              StatusIs(StatusCode::kDeadlineExceeded, HasSubstr("\"one\"")));
+  // Those of ADD are dead, those of DEL, which ended well, may go on.
+  std::istringstream pids(dir_.Read("pids"));
+  std::vector<pid_t> all{std::istream_iterator<pid_t>(pids), {}};
+  ASSERT_THAT(all, SizeIs(4));
+  for (size_t i = 0; i < 2; ++i) {
+    while (kill(all[i], 0) == 0) sched_yield();  // until init has reaped it
+  }
+  kill(all[2], SIGKILL);
+  kill(all[3], SIGKILL);
+}
+
+TEST_F(CniNetworkTest, OneThatHangsDoesNotHoldOthersUp) {
+  GoodPlugin("one");
+  Network({"one"});
+  CniOptions options = Options();
+  options.plugin_time_limit = std::chrono::hours(1);
+  CniNetwork network(options, *store_);
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  Plugin("one",
+         "case $CNI_CONTAINERID in sandbox1) sleep 600;; esac\n"
+         "[ $CNI_COMMAND != ADD ] || echo '" +
+             std::string(kAnswer) + "'\n");
+  const Context hanging = ctx_.WithCancel();
+  std::thread stuck([&] {
+    EXPECT_THAT(network.Detach(hanging, pod_),
+                StatusIs(StatusCode::kCancelled));
+  });
+  while (Calls() != "ADD one\nDEL one\n") sched_yield();
+  Attachment other = pod_;
+  other.sandbox_id = "sandbox2";
+  EXPECT_OK(network.Attach(ctx_, other));
+  EXPECT_OK(network.Detach(ctx_, other));
+  // Who asks for the same one waits no longer than its context.
+  EXPECT_THAT(
+      network.Detach(ctx_.WithTimeout(std::chrono::milliseconds(20)), pod_),
+      StatusIs(StatusCode::kDeadlineExceeded));
+  hanging.Cancel();
+  stuck.join();
+}
+
+TEST_F(CniNetworkTest, PluginsSeeNoDescriptorsOfOurs) {
+  Plugin("one", "ls -l /proc/self/fd > " + dir_.Path("fds") +
+                    "\n[ $CNI_COMMAND != ADD ] || echo '" +
+                    std::string(kAnswer) + "'\n");
+  Network({"one"});
+  CniNetwork network(Options(), *store_);
+  const int careless = open(dir_.Path("bin").c_str(), O_RDONLY);  // inheritable
+  ASSERT_GE(careless, 0);
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  close(careless);
+  EXPECT_THAT(dir_.Read("fds"), Not(HasSubstr(dir_.Path("bin"))));
+  EXPECT_OK(network.Detach(ctx_, pod_));
+}
+
+TEST_F(CniNetworkTest, TakesOverWhatAnOlderVersionKept) {
+  GoodPlugin("one");
+  Network({"one"});
+  ASSERT_OK(CniNetwork(Options(), *store_).Attach(ctx_, pod_));
+  const std::string record = Record();
+  ASSERT_OK(store_->Update([](Transaction& tx) {
+    return tx.Erase("attachments", "sandbox1/eth0");
+  }));
+  dir_.MakeDirectory("results");
+  dir_.Write("results/sandbox1.json", record);
+  dir_.Write("results/sandbox2.json", "damaged");
+  dir_.Write("results/.sandbox3.json", "half written");
+  CniNetwork network(Options(), *store_);
+  EXPECT_THAT(network.Attached(),
+              IsOkAndHolds(ElementsAre("sandbox1", "sandbox2")));
+  EXPECT_THAT(dir_.Names("results"), ElementsAre(".sandbox3.json"));
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Input("one.DEL")["prevResult"], Json::parse(kAnswer));
+}
+
 TEST_F(CniNetworkTest, DetachesByTheListThatAttachUsed) {
   GoodPlugin("one");
   GoodPlugin("other");
   Network({"one"});
-  ASSERT_OK(CniNetwork(Options()).Attach(ctx_, pod_));
+  ASSERT_OK(CniNetwork(Options(), *store_).Attach(ctx_, pod_));
   Network({"other"});
   // A new object: as after a restart.
-  ASSERT_OK(CniNetwork(Options()).Detach(ctx_, pod_));
+  ASSERT_OK(CniNetwork(Options(), *store_).Detach(ctx_, pod_));
   EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
 }
 
 TEST_F(CniNetworkTest, DetachesWhenTheNamespaceIsGone) {
   GoodPlugin("one");
   Network({"one"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   ASSERT_OK(network.Attach(ctx_, pod_));
   umount2(pod_.netns.c_str(), MNT_DETACH);
   ASSERT_OK(network.Detach(ctx_, pod_));
@@ -211,9 +397,9 @@ TEST_F(CniNetworkTest, DetachesWhenTheNamespaceIsGone) {
 TEST_F(CniNetworkTest, DetachesWithADamagedRecord) {
   GoodPlugin("one");
   Network({"one"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   ASSERT_OK(network.Attach(ctx_, pod_));
-  dir_.Write("results/sandbox1.json", "");
+  SetRecord("");
   ASSERT_OK(network.Detach(ctx_, pod_));
   EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
@@ -222,7 +408,7 @@ TEST_F(CniNetworkTest, DetachesWithADamagedRecord) {
 TEST_F(CniNetworkTest, SpeaksTheOldVersionWithoutCheck) {
   GoodPlugin("one");
   Network({"one"}, "0.3.1");
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   ASSERT_OK(network.Attach(ctx_, pod_));
   ASSERT_OK(network.Check(ctx_, pod_));
   ASSERT_OK(network.Detach(ctx_, pod_));
@@ -232,7 +418,7 @@ TEST_F(CniNetworkTest, SpeaksTheOldVersionWithoutCheck) {
 }
 
 TEST_F(CniNetworkTest, IsNotReadyWithoutConfigurationOrPlugin) {
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   EXPECT_THAT(network.Ready(), StatusIs(StatusCode::kUnavailable));
   EXPECT_THAT(network.Attach(ctx_, pod_), StatusIs(StatusCode::kUnavailable));
   Network({"absent"});
@@ -243,7 +429,7 @@ TEST_F(CniNetworkTest, IsNotReadyWithoutConfigurationOrPlugin) {
 TEST_F(CniNetworkTest, RefusesBadIdsAndNamespaces) {
   GoodPlugin("one");
   Network({"one"});
-  CniNetwork network(Options());
+  CniNetwork network(Options(), *store_);
   for (const char* id : {"", "../x", ".x", "a/b", "a b"}) {
     Attachment bad = pod_;
     bad.sandbox_id = id;

@@ -88,8 +88,8 @@ StatusOr<std::string> Invoker::PathOf(const std::string& plugin) const {
     std::string path = folder + "/" + plugin;
     if (access(path.c_str(), X_OK) == 0) return path;
   }
-  return NotFound("no network plugin " + Quoted(plugin) + " in " +
-                  Quoted(Join(folders_, ":")));
+  return Unavailable("no network plugin " + Quoted(plugin) + " in " +
+                     Quoted(Join(folders_, ":")));
 }
 
 Status Invoker::Find(const std::string& plugin) const {
@@ -106,18 +106,23 @@ StatusOr<Json> Invoker::Run(const Context& ctx,
   command.input = DumpJson(invocation.config);
   command.max_output = kMaxOutput;
   command.time_limit = time_limit_;
-  ASSIGN_OR_RETURN_AS(const CommandResult result, RunCommand(ctx, command),
-                      doing);
-  if (!result.ok()) return Annotate(FailureOf(result), doing);
-  if (Trim(result.output).empty()) return Json();
-  StatusOr<Json> answer = ParseJson(result.output, "answer");
+  const StatusOr<CommandResult> result = RunCommand(ctx, command);
+  if (IsNotFound(result.status()) ||
+      result.status().code() == StatusCode::kPermissionDenied) {
+    // Of its interpreter, or a file that is no program.
+    return Unavailable(doing + ": " + Message(result.status()));
+  }
+  RETURN_IF_ERROR_AS(result.status(), doing);
+  if (!result->ok()) return Annotate(FailureOf(*result), doing);
+  if (Trim(result->output).empty()) return Json();
+  StatusOr<Json> answer = ParseJson(result->output, "answer");
   if (!answer.ok() || !answer->is_object()) {
     // Only ADD and VERSION have an answer; what else a plugin prints is noise.
     if (invocation.command != "ADD" && invocation.command != "VERSION") {
       return Json();
     }
     return Internal(doing + ": its answer is not a JSON object: " +
-                    Shortened(result.output));
+                    Shortened(result->output));
   }
   return answer;
 }

@@ -26,10 +26,11 @@ struct Invocation {
 //
 // An error names plugin and command, and carries what the plugin said: its
 // JSON error, or the beginning of its standard error. UNAVAILABLE when the
-// plugin asked to try again later; FAILED_PRECONDITION when it refused the
-// configuration; NOT_FOUND when no folder has the plugin; DEADLINE_EXCEEDED
-// when it was killed for taking too long; INTERNAL for the rest, among which
-// is an answer that is not JSON.
+// plugin asked to try again later, when no folder has it, or when its program
+// cannot be run; FAILED_PRECONDITION when it refused the configuration;
+// DEADLINE_EXCEEDED when it was killed for taking too long; INTERNAL for the
+// rest, among which is an answer that is not JSON. Never NOT_FOUND, which a
+// client would take for its own object.
 //
 // Thread-safe.
 class Invoker {
@@ -39,7 +40,7 @@ class Invoker {
   // The answer of ADD or VERSION; null if the plugin printed nothing.
   StatusOr<Json> Run(const Context& ctx, const Invocation& invocation) const;
 
-  // OK if a folder has this plugin.
+  // OK if a folder has this plugin, else UNAVAILABLE.
   Status Find(const std::string& plugin) const;
 
  private:

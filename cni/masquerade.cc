@@ -69,7 +69,8 @@ Status MasqueradeRule::Ensure(const Context& ctx, const Masquerade& network) {
     command.time_limit = std::chrono::seconds(30);
     return RunCommand(ctx, command);
   };
-  MutexLock lock(one_at_a_time_);
+  ASSIGN_OR_RETURN_AS(const KeyedMutex::Lock lock,
+                      one_at_a_time_.Acquire(ctx, "firewall rule"), doing);
   ASSIGN_OR_RETURN_AS(CommandResult result, run("-C"), doing);
   if (result.ok()) return OkStatus();
   ASSIGN_OR_RETURN_AS(result, run("-A"), doing);

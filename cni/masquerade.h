@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/context.h"
-#include "base/mutex.h"
+#include "base/keyed_mutex.h"
 #include "base/status.h"
 
 namespace berth::cni {
@@ -29,7 +29,7 @@ class MasqueradeRule {
   Status Ensure(const Context& ctx, const Masquerade& network);
 
  private:
-  Mutex one_at_a_time_;
+  KeyedMutex one_at_a_time_;
 };
 
 }  // namespace berth::cni

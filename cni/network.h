@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,9 @@ class Network {
   // Idempotent: OK for what was never attached, and when the namespace is
   // gone (then addresses and port mappings are still given back).
   virtual Status Detach(const Context& ctx, const Attachment& from) = 0;
+
+  // The sandboxes that something is, or may be, attached for.
+  virtual StatusOr<std::set<std::string>> Attached() const = 0;
 };
 
 }  // namespace berth::cni

@@ -16,6 +16,7 @@
 #include "base/context.h"
 #include "base/io/subprocess.h"
 #include "base/status.h"
+#include "base/store/metadata_store.h"
 #include "base/sys/namespace.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
@@ -27,6 +28,7 @@
 namespace berth::cni {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -74,8 +76,8 @@ class RealPluginsTest : public ::testing::Test {
     CniOptions options;
     options.config_directory = dir_.Path("net.d");
     options.plugin_folders = {kPlugins};
-    options.result_directory = dir_.Path("results");
-    network_ = std::make_unique<CniNetwork>(options);
+    ASSERT_OK_AND_ASSIGN(store_, MetadataStore::Open(dir_.Path("meta.db")));
+    network_ = std::make_unique<CniNetwork>(options, *store_);
     ASSERT_OK(network_->Ready());
   }
   void TearDown() override {
@@ -117,6 +119,7 @@ class RealPluginsTest : public ::testing::Test {
 
   TempDir dir_;
   const Context ctx_ = Context::Background();
+  std::unique_ptr<MetadataStore> store_;
   std::unique_ptr<CniNetwork> network_;
   std::vector<std::string> pinned_;
 };
@@ -245,6 +248,28 @@ TEST_F(RealPluginsTest, GivesTheAddressBackWhenTheNamespaceIsGone) {
   ASSERT_OK(network_->Detach(ctx_, sandbox));
   EXPECT_THAT(Leases(), IsEmpty());
   EXPECT_THAT(Output("iptables -t nat -S"), Not(HasSubstr("18080")));
+}
+
+// A boot takes the namespace, the bridge and the daemon's memory; the leases
+// are on the disk.
+TEST_F(RealPluginsTest, GivesTheAddressBackAfterAReboot) {
+  const Attachment sandbox = NewSandbox("s1");
+  ASSERT_OK(network_->Attach(ctx_, sandbox));
+  EXPECT_THAT(Leases(), SizeIs(1));
+  network_.reset();
+  store_.reset();
+  umount2(sandbox.netns.c_str(), MNT_DETACH);
+  Output("ip link delete testbr0");
+  unlink(
+      dir_.Path("net.d/10-berth.conflist").c_str());  // and it is another one
+  ASSERT_OK_AND_ASSIGN(store_, MetadataStore::Open(dir_.Path("meta.db")));
+  CniOptions options;
+  options.config_directory = dir_.Path("net.d");
+  options.plugin_folders = {kPlugins};
+  CniNetwork network(options, *store_);
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("s1")));
+  ASSERT_OK(network.Detach(ctx_, sandbox));
+  EXPECT_THAT(Leases(), IsEmpty());
 }
 
 TEST_F(RealPluginsTest, ReportsThatTheAddressesAreUsedUp) {
