@@ -64,17 +64,6 @@ struct Settings {
   std::optional<uint32_t> root_uid, root_gid;
 };
 
-Status SetSysctl(const std::string& file, const std::string& value) {
-  const UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid()) return Errno(errno, "open sysctl " + Quoted(file));
-  // One write: the kernel takes it whole or not at all (CVE-2022-0811).
-  if (write(fd.get(), value.data(), value.size()) < 0) {
-    return Errno(errno,
-                 "write " + Quoted(value) + " to sysctl " + Quoted(file));
-  }
-  return OkStatus();
-}
-
 // Those of the network ask for a capability, those of ipc for the root of
 // their user namespace, and no capability helps.
 Status SetSysctls(const Settings& settings) {
@@ -195,6 +184,28 @@ bool Contains(const std::vector<std::string>& list, const std::string& item) {
 
 }  // namespace
 
+Status SetSysctl(const std::string& file, const std::string& value) {
+  const UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid() && errno == ENOENT) {
+    // The request's mistake, not an object that is not found.
+    return InvalidArgument("sysctl " + Quoted(file) + ": there is none");
+  }
+  if (!fd.valid()) return Errno(errno, "open sysctl " + Quoted(file));
+  // One write: the kernel takes it whole or not at all (CVE-2022-0811).
+  if (write(fd.get(), value.data(), value.size()) < 0) {
+    return Errno(errno,
+                 "write " + Quoted(value) + " to sysctl " + Quoted(file));
+  }
+  return OkStatus();
+}
+
+bool NamesInterface(const std::string& file) {
+  const std::vector<std::string> parts = Split(file, '/');
+  return parts.size() > 4 && parts[0] == "net" &&
+         (parts[2] == "conf" || parts[2] == "neigh") && parts[3] != "all" &&
+         parts[3] != "default" && parts[3] != "lo";
+}
+
 Status Namespaces::Acquire(const Context&, SandboxRecord& sandbox) {
   RETURN_IF_ERROR(Borrow(sandbox));
   const std::string base = paths_.SandboxState(sandbox.id());
@@ -215,10 +226,13 @@ Status Namespaces::Acquire(const Context&, SandboxRecord& sandbox) {
     settings.hostname = sandbox.hostname();
     settings.domainname = sandbox.config().domainname();
   }
+  const bool attached =
+      sandbox.config().namespaces().network() == state::v1::NAMESPACE_MODE_POD;
   for (const auto& [name, value] : Sysctls(sandbox)) {
     ASSIGN_OR_RETURN(std::string file,
                      SysctlFile(name, OwnNetwork(sandbox), OwnIpc(sandbox),
                                 OwnUts(sandbox)));
+    if (attached && NamesInterface(file)) continue;
     settings.sysctls.emplace_back(paths_.proc + "/sys/" + file, value);
   }
   if (user) {

@@ -15,7 +15,8 @@ namespace berth::sandbox {
 //   <state>/sandboxes/<id>/{netns,ipcns,utsns,userns}
 //
 // Before anything can run in them the host name and the sysctls are set, by a
-// thread of ours that is inside for that moment. With a user namespace the
+// thread of ours that is inside for that moment; those of an interface that
+// plugins make are set when it is there (PodNetwork). With a user namespace the
 // others are owned by it; a short-lived child then holds them until pinned.
 //
 // The namespaces of another sandbox (NAMESPACE_MODE_TARGET) are borrowed: its
@@ -49,6 +50,14 @@ class Namespaces : public SandboxResource {
   const bool unprivileged_ports_;
   const bool unprivileged_icmp_;
 };
+
+// Writes it, in the calling thread's namespaces. INVALID_ARGUMENT if there is
+// no such file, or the kernel does not take the value.
+Status SetSysctl(const std::string& file, const std::string& value);
+
+// Whether a file that SysctlFile gave belongs to one interface, other than the
+// loopback that every namespace begins with. Pure.
+bool NamesInterface(const std::string& file);
 
 // The file of a sysctl below /proc/sys, from either spelling ("net.ipv4.x",
 // "net/ipv4/x"). INVALID_ARGUMENT for one that no namespace of the sandbox

@@ -1,21 +1,17 @@
 #include "sandbox/resource/pod_network.h"
 
-#include <errno.h>
-#include <net/if.h>
 #include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <map>
-#include <thread>
 
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/sys/link.h"
 #include "base/sys/namespace.h"
+#include "base/thread.h"
 #include "base/unique_fd.h"
+#include "sandbox/resource/namespaces.h"
 
 namespace berth::sandbox {
 namespace {
@@ -31,23 +27,30 @@ bool Attached(const SandboxRecord& sandbox) {
 
 // A namespace without plugins still has a loopback, which begins down.
 Status LoopbackUp(const std::string& netns) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenNamespace(netns, CLONE_NEWNET));
+  return SetLinkUp(fd.get(), "lo");
+}
+
+// Those of the network, now that its interface is there; those that were set
+// before as well, as plugins change some.
+Status SetSysctls(const SandboxRecord& sandbox, const std::string& proc) {
+  std::map<std::string, std::string> wanted;
+  for (const auto& [name, value] : sandbox.config().sysctls()) {
+    ASSIGN_OR_RETURN(const std::string file,
+                     SysctlFile(name, true, true, true));
+    if (StartsWith(file, "net/")) wanted[proc + "/sys/" + file] = value;
+  }
+  if (wanted.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const UniqueFd netns,
+                   OpenNamespace(sandbox.namespaces().network(), CLONE_NEWNET));
   Status result;
-  std::thread inside([&] {
-    result = [&]() -> Status {
-      ASSIGN_OR_RETURN(const UniqueFd fd, OpenNamespace(netns, CLONE_NEWNET));
-      RETURN_IF_ERROR(EnterNamespace(fd.get(), CLONE_NEWNET));
-      const UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-      if (!socket_fd.valid()) return Errno(errno, "socket");
-      struct ifreq request = {};
-      std::strcpy(request.ifr_name, "lo");
-      request.ifr_flags = IFF_UP;
-      if (ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) {
-        return Errno(errno, "bring up loopback");
-      }
-      return OkStatus();
-    }();
-  });
-  inside.join();
+  ASSIGN_OR_RETURN(Thread inside, StartThread("sysctls", [&] {
+                     result = EnterNamespace(netns.get(), CLONE_NEWNET);
+                     for (const auto& [file, value] : wanted) {
+                       if (result.ok()) result = SetSysctl(file, value);
+                     }
+                   }));
+  inside.Join();
   return result;
 }
 
@@ -163,6 +166,7 @@ Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
     ip.set_gateway(address.gateway);
     ip.set_prefix_length(static_cast<uint32_t>(address.prefix_length));
   }
+  RETURN_IF_ERROR(SetSysctls(sandbox, paths_.proc));
   return Failpoint("sandbox.start.network");
 }
 

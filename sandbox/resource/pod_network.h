@@ -10,8 +10,9 @@
 namespace berth::sandbox {
 
 // The sandbox's interface, addresses and published ports, as the network
-// plugins give them. Sandboxes in the host's network, in another sandbox's or
-// in none have nothing here; the last get loopback only. Thread-safe.
+// plugins give them, and the sysctls of the network. Sandboxes in the host's
+// network, in another sandbox's or in none have nothing here; the last get
+// loopback only. Thread-safe.
 class PodNetwork : public SandboxResource {
  public:
   PodNetwork(const HostPaths& paths, cni::Network& network)

@@ -6,12 +6,16 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <map>
+#include <set>
 #include <string>
 #include <thread>
 
 #include "base/sys/namespace.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "cni/network.h"
 #include "sandbox/record/files.h"
 #include "sandbox/resource/namespaces.h"
 #include "sandbox/resource/pod_network.h"
@@ -38,6 +42,20 @@ TEST(SysctlFileTest, OnlyWhatANamespaceHolds) {
   }
   EXPECT_FALSE(SysctlFile("net.ipv4.ip_forward", false, true, true).ok());
   EXPECT_FALSE(SysctlFile("kernel.sem", true, false, true).ok());
+}
+
+TEST(NamesInterfaceTest, TellsWhatPluginsMake) {
+  for (const char* file :
+       {"net/ipv4/conf/eth0/rp_filter", "net/ipv6/conf/eth0.100/accept_ra",
+        "net/ipv4/neigh/net1/gc_stale_time"}) {
+    EXPECT_TRUE(NamesInterface(file)) << file;
+  }
+  for (const char* file :
+       {"net/ipv4/conf/all/rp_filter", "net/ipv4/conf/default/rp_filter",
+        "net/ipv4/conf/lo/rp_filter", "net/ipv4/neigh/default/gc_thresh1",
+        "net/ipv4/ip_forward", "net/core/somaxconn", "kernel/sem"}) {
+    EXPECT_FALSE(NamesInterface(file)) << file;
+  }
 }
 
 TEST(RateTest, KubernetesQuantities) {
@@ -117,6 +135,100 @@ TEST(NamespacesTest, ARefusedSysctlNamesItselfAndCanBeReleased) {
   EXPECT_THAT(Message(failed), HasSubstr("no_such"));
   EXPECT_OK(namespaces.Release(ctx, sandbox));
   EXPECT_TRUE(dir.Names("sandboxes/s").empty());
+}
+
+// Makes eth0 as a plugin would, and changes a sysctl that the pod asked for.
+class Plugin : public cni::Network {
+ public:
+  Status Ready() const override { return OkStatus(); }
+  StatusOr<cni::NetworkResult> Attach(const Context&,
+                                      const cni::Attachment& to) override {
+    Status made;
+    std::thread([&] {
+      made = [&]() -> Status {
+        ASSIGN_OR_RETURN(const UniqueFd fd,
+                         OpenNamespace(to.netns, CLONE_NEWNET));
+        RETURN_IF_ERROR(EnterNamespace(fd.get(), CLONE_NEWNET));
+        if (system("ip link add eth0 type veth peer name peer0") != 0) {
+          return Internal("no link");
+        }
+        return SetSysctl("/proc/sys/net/ipv4/conf/all/arp_ignore", "1");
+      }();
+    }).join();
+    RETURN_IF_ERROR(made);
+    return cni::NetworkResult();
+  }
+  Status Check(const Context&, const cni::Attachment&) override {
+    return OkStatus();
+  }
+  Status Detach(const Context&, const cni::Attachment&) override {
+    return OkStatus();
+  }
+  StatusOr<std::set<std::string>> Attached() const override {
+    return std::set<std::string>();
+  }
+};
+
+class NetworkSysctlTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    paths_.state = dir_.path();
+    sandbox_.set_id("s");
+    ASSERT_OK(MakeDirectories(paths_.SandboxState("s"), 0711));
+  }
+
+  // As a start does it, and the undoing of one that fails.
+  Status Start(const std::map<std::string, std::string>& sysctls) {
+    sandbox_.mutable_config()->mutable_sysctls()->insert(sysctls.begin(),
+                                                         sysctls.end());
+    Namespaces namespaces(paths_, inventory_, false, false);
+    PodNetwork network(paths_, plugin_);
+    Status started = namespaces.Acquire(ctx_, sandbox_);
+    if (started.ok()) started = network.Acquire(ctx_, sandbox_);
+    std::thread([&] {
+      const auto fd =
+          OpenNamespace(sandbox_.namespaces().network(), CLONE_NEWNET);
+      if (!fd.ok() || !EnterNamespace(fd->get(), CLONE_NEWNET).ok()) return;
+      for (const auto& [name, value] : sysctls) {
+        const auto file = SysctlFile(name, true, true, true);
+        const auto text = ReadSmallFile("/proc/sys/" + *file, 64);
+        if (text.ok()) found_[name] = text->substr(0, text->find('\n'));
+      }
+    }).join();
+    EXPECT_OK(network.Release(ctx_, sandbox_));
+    EXPECT_OK(namespaces.Release(ctx_, sandbox_));
+    EXPECT_TRUE(dir_.Names("sandboxes/s").empty());
+    return started;
+  }
+
+  TempDir dir_;
+  HostPaths paths_;
+  const Context ctx_ = Context::Background();
+  const Inventory inventory_;
+  Plugin plugin_;
+  SandboxRecord sandbox_;
+  std::map<std::string, std::string> found_;
+};
+
+TEST_F(NetworkSysctlTest, AreSetWhenTheInterfaceIsThere) {
+  const std::map<std::string, std::string> wanted = {
+      {"net.ipv4.conf.eth0.rp_filter", "2"},
+      {"net/ipv4/neigh/eth0/gc_stale_time", "77"},
+      {"net.ipv4.conf.all.arp_ignore", "2"},
+      {"net.ipv4.ip_local_port_range", "2000\t3000"}};
+  ASSERT_OK(Start(wanted));
+  EXPECT_EQ(found_, wanted);
+}
+
+TEST_F(NetworkSysctlTest, OfNoInterfaceAreTheRequestsMistake) {
+  EXPECT_THAT(Start({{"net.ipv4.conf.eth7.rp_filter", "2"}}),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("eth7")));
+}
+
+TEST_F(NetworkSysctlTest, OfNoSuchNameAreTheRequestsMistake) {
+  EXPECT_THAT(Start({{"net.ipv4.conf.eth0.no_such", "2"}}),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("no_such")));
 }
 
 }  // namespace
