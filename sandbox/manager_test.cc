@@ -1,27 +1,18 @@
 // The managers against fake shims, a fake network and fake images: order,
-// failure on the way, retries, and coming back. Namespaces are real.
-#include <fcntl.h>
+// failure on the way, and retries. Namespaces are real.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "base/store/metadata_store.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
 #include "sandbox/container_end.h"
-#include "sandbox/container_manager.h"
-#include "sandbox/core.h"
-#include "sandbox/sandbox_manager.h"
-#include "sandbox/testing/fakes.h"
-#include "sandbox/world.h"
+#include "sandbox/testing/manager_fixture.h"
 
 namespace berth::sandbox {
 namespace {
@@ -32,132 +23,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-namespace fs = std::filesystem;
-
-class ManagerTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
-    images_.config.add_cmd("/bin/app");
-    Open();
-  }
-
-  void TearDown() override {
-    if (geteuid() != 0) return;
-    shims_.failures.Clear("Destroy");
-    network_.failures.Clear("Detach");
-    images_.failures.Clear("Release");
-    for (const auto& sandbox : world_->core().inventory.AllSandboxes()) {
-      EXPECT_OK(sandboxes_->Remove(ctx_, SandboxId(sandbox->id())));
-    }
-    Close();
-    ExpectNothingLeft();
-  }
-
-  void Open() {
-    auto store = MetadataStore::Open(dir_.Path("meta.db"));
-    ASSERT_OK(store);
-    store_ = *std::move(store);
-    Settings settings;
-    settings.root = dir_.Path("lib");
-    settings.state = dir_.Path("run");
-    settings.cgroup_parent = "/berth-unit-" + std::to_string(getpid());
-    settings.runtimes[""] = Runtime();
-    settings.log_line = 4096;
-    world_ = std::make_unique<World>(settings,
-                                     Parts{*store_, shims_, network_, images_});
-    sandboxes_ = std::make_unique<SandboxManager>(*world_);
-    containers_ = std::make_unique<ContainerManager>(*world_);
-    ASSERT_OK(world_->Recover(ctx_));
-  }
-
-  void Close() {
-    containers_.reset();
-    sandboxes_.reset();
-    world_.reset();
-    store_.reset();
-  }
-
-  void Restart() {
-    Close();
-    Open();
-  }
-
-  // What a daemon that was killed left in the store.
-  void Edit(const ContainerId& id, ContainerPhase phase) {
-    ContainerRecord record = *world_->core().inventory.FindContainer(id);
-    record.set_phase(phase);
-    ASSERT_OK(world_->core().records.Save(record));
-  }
-  void Edit(const SandboxId& id, SandboxPhase phase) {
-    SandboxRecord record = *world_->core().inventory.FindSandbox(id);
-    record.set_phase(phase);
-    ASSERT_OK(world_->core().records.Save(record));
-  }
-
-  void ExpectNothingLeft() {
-    EXPECT_EQ(shims_.size(), 0u);
-    EXPECT_THAT(network_.attached(), IsEmpty());
-    EXPECT_THAT(images_.keys(), IsEmpty());
-    for (const char* kind : {"run/sandboxes", "run/containers", "lib/sandboxes",
-                             "lib/containers", "run/shims"}) {
-      if (dir_.Exists(kind)) {
-        EXPECT_THAT(dir_.Names(kind), IsEmpty()) << kind;
-      }
-    }
-  }
-
-  SandboxConfig Pod(const std::string& name = "pod") {
-    SandboxConfig config;
-    config.mutable_metadata()->set_name(name);
-    config.mutable_metadata()->set_namespace_("ns");
-    config.mutable_metadata()->set_uid("uid");
-    config.set_log_directory(dir_.Path("logs"));
-    config.mutable_namespaces()->set_pid(NAMESPACE_MODE_CONTAINER);
-    return config;
-  }
-
-  ContainerConfig App(const std::string& name = "app") {
-    ContainerConfig config;
-    config.set_name(name);
-    config.set_image_id("sha256:busybox");
-    config.mutable_security()->mutable_namespaces()->set_pid(
-        NAMESPACE_MODE_CONTAINER);
-    return config;
-  }
-
-  SandboxId StartPod() {
-    auto id = sandboxes_->Create(ctx_, Pod());
-    EXPECT_OK(id);
-    EXPECT_OK(sandboxes_->Start(ctx_, *id));
-    return *id;
-  }
-
-  ContainerId StartApp(const SandboxId& in, const std::string& name = "app") {
-    auto id = containers_->Create(ctx_, in, App(name));
-    EXPECT_OK(id);
-    if (!id.ok()) return ContainerId();
-    EXPECT_OK(containers_->Start(ctx_, *id));
-    return *id;
-  }
-
-  ContainerStatus Look(const ContainerId& id) {
-    return world_->core().inventory.FindContainer(id);
-  }
-  SandboxStatus Look(const SandboxId& id) {
-    return world_->core().inventory.FindSandbox(id);
-  }
-
-  TempDir dir_;
-  const Context ctx_ = Context::Background("test").WithTimeout(60s);
-  FakeShims shims_;
-  FakeNetwork network_;
-  FakeImages images_{""};
-  std::unique_ptr<MetadataStore> store_;
-  std::unique_ptr<World> world_;
-  std::unique_ptr<SandboxManager> sandboxes_;
-  std::unique_ptr<ContainerManager> containers_;
-};
 
 TEST_F(ManagerTest, APodIsInvisibleUntilItIsReady) {
   ASSERT_OK_AND_ASSIGN(const SandboxId id, sandboxes_->Create(ctx_, Pod()));
@@ -410,113 +275,6 @@ TEST_F(ManagerTest, EventsFollowTheirRecords) {
                                 Event::Type::kContainerCreated,
                                 Event::Type::kContainerStarted,
                                 Event::Type::kContainerExited));
-}
-
-// ---- A daemon that comes back -----------------------------------------------
-
-TEST_F(ManagerTest, RecoveryGoesOnWithWhatRuns) {
-  const SandboxId pod = StartPod();
-  const ContainerId id = StartApp(pod);
-  const ContainerId ends = StartApp(pod, "ends");
-  Close();
-  shims_.Exit(ends.str(), 9);
-  Open();
-  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_READY);
-  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_RUNNING);
-  EXPECT_EQ(Look(ends)->phase(), CONTAINER_PHASE_EXITED);
-  EXPECT_EQ(Look(ends)->exit_code(), 9);
-  shims_.Exit(id.str(), 4);
-  ASSERT_OK_AND_ASSIGN(const ContainerStatus ended,
-                       containers_->Wait(ctx_, id));
-  EXPECT_EQ(ended->exit_code(), 4);
-  EXPECT_THAT(containers_->Create(ctx_, pod, App()),
-              StatusIs(StatusCode::kAlreadyExists));
-}
-
-TEST_F(ManagerTest, RecoveryAdoptsAProgramThatWasJustExecuted) {
-  const SandboxId pod = StartPod();
-  const ContainerId id = StartApp(pod);
-  Edit(id, CONTAINER_PHASE_STARTING);
-  Restart();
-  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_RUNNING);
-}
-
-TEST_F(ManagerTest, RecoveryEndsAStartWithoutTask) {
-  const SandboxId pod = StartPod();
-  ASSERT_OK_AND_ASSIGN(const ContainerId id,
-                       containers_->Create(ctx_, pod, App()));
-  Edit(id, CONTAINER_PHASE_STARTING);
-  Restart();
-  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
-  EXPECT_EQ(Look(id)->exit_code(), 128);
-}
-
-TEST_F(ManagerTest, RecoveryKeepsACodeThatOnlyTheRecordKnows) {
-  const SandboxId pod = StartPod();
-  const ContainerId id = StartApp(pod);
-  ContainerRecord record = *Look(id);
-  record.set_exit_code(42);
-  record.set_finished_at(Now());
-  record.set_reason("Error");
-  Close();
-  shims_.Exit(id.str(), 42);
-  Open();  // from a record without the code: the shim's
-  EXPECT_EQ(Look(id)->exit_code(), 42);
-  ASSERT_OK(world_->core().records.Save(record));  // and now the task is gone
-  Restart();
-  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
-  EXPECT_EQ(Look(id)->exit_code(), 42);
-}
-
-TEST_F(ManagerTest, RecoveryUndoesWhatWasBegun) {
-  ASSERT_OK_AND_ASSIGN(const SandboxId created,
-                       sandboxes_->Create(ctx_, Pod("created")));
-  const SandboxId starting = StartPod();
-  Edit(starting, SANDBOX_PHASE_STARTING);
-  Restart();
-  EXPECT_EQ(Look(created), nullptr);
-  EXPECT_EQ(Look(starting), nullptr);
-  ExpectNothingLeft();
-}
-
-TEST_F(ManagerTest, RecoveryFinishesWhatWasBeingEnded) {
-  const SandboxId pod = StartPod();
-  const ContainerId creating = StartApp(pod, "creating");
-  Edit(creating, CONTAINER_PHASE_CREATING);
-  const ContainerId removing = StartApp(pod, "removing");
-  ASSERT_OK(containers_->Stop(ctx_, removing, 0s));
-  Edit(removing, CONTAINER_PHASE_REMOVING);
-  const ContainerId stopping = StartApp(pod, "stopping");
-  Edit(stopping, CONTAINER_PHASE_STOPPING);
-  Restart();
-  EXPECT_EQ(Look(creating), nullptr);
-  EXPECT_EQ(Look(removing), nullptr);
-  EXPECT_OK(containers_->Wait(ctx_, stopping));
-  Edit(pod, SANDBOX_PHASE_REMOVING);
-  SandboxRecord record = *Look(pod);
-  Edit(pod, SANDBOX_PHASE_STOPPING);
-  Restart();
-  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_STOPPED);
-}
-
-TEST_F(ManagerTest, RecoveryAfterABootStopsEverything) {
-  const SandboxId pod = StartPod();
-  const ContainerId id = StartApp(pod);
-  SandboxRecord record = *Look(pod);
-  record.set_boot_id("another");
-  ASSERT_OK(world_->core().records.Save(record));
-  Restart();
-  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_STOPPED);
-  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
-  EXPECT_EQ(Look(id)->exit_code(), 255);
-  EXPECT_THAT(network_.attached(), IsEmpty());
-}
-
-TEST_F(ManagerTest, RecoverySweepsWhatNoRecordNames) {
-  const SandboxId pod = StartPod();
-  ASSERT_OK(world_->core().records.Erase(pod));
-  Restart();
-  ExpectNothingLeft();
 }
 
 TEST_F(ManagerTest, AStandaloneSandboxStartsAgain) {

@@ -107,14 +107,22 @@ void World::Core::Publish(Event::Type type, const ContainerRecord& container,
 }
 
 World::World(Settings settings, Parts parts)
-    : core_(std::make_unique<Core>(std::move(settings), parts)) {}
+    : core_(std::make_unique<Core>(std::move(settings), parts)),
+      recovery_(std::make_unique<Recovery>(*core_)) {}
 
 World::~World() {
+  recovery_->Stop();
   core_->kills.Stop();
   core_->exits.Stop();
 }
 
-Status World::Recover(const Context& ctx) { return RecoverAll(ctx, *core_); }
+Status World::Recover(const Context& ctx) { return recovery_->Begin(ctx); }
+
+void World::FinishRecovery() { recovery_->Finish(); }
+
+Status World::AwaitRecovery(const Context& ctx) {
+  return recovery_->AwaitDone(ctx);
+}
 
 const Settings& World::settings() const { return core_->settings; }
 const Inventory& World::inventory() const { return core_->inventory; }

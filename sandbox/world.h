@@ -24,6 +24,8 @@ class ShimLauncher;
 
 namespace berth::sandbox {
 
+class Recovery;
+
 // The parts outside of sandbox/ that it acts through.
 struct Parts {
   MetadataStore& store;
@@ -40,6 +42,7 @@ struct Parts {
 //   SandboxManager sandboxes(world);
 //   ContainerManager containers(world);
 //   RETURN_IF_ERROR(world.Recover(ctx));   // before any door opens
+//   world.FinishRecovery();                // when all are open
 //
 // Thread-safe.
 class World {
@@ -49,10 +52,14 @@ class World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  // Reads the records, finds out what became of each sandbox and container
-  // while we were away, finishes what was begun and sweeps what no record
-  // names (recovery.h).
+  // Reads the records and finds out what became of each sandbox and container
+  // while we were away, in about a second at most (recovery.h).
+  // FAILED_PRECONDITION if the state directory is another root's.
   Status Recover(const Context& ctx);
+  // Finishes what was begun and sweeps what no record names, behind the caller.
+  void FinishRecovery();
+  // Until both are done, or the context ends.
+  Status AwaitRecovery(const Context& ctx);
 
   const Settings& settings() const;
   const Inventory& inventory() const;
@@ -64,6 +71,7 @@ class World {
 
  private:
   const std::unique_ptr<Core> core_;
+  const std::unique_ptr<Recovery> recovery_;
 };
 
 }  // namespace berth::sandbox

@@ -8,9 +8,17 @@
 namespace berth::sandbox {
 namespace {
 
-// How long a cancelled waiter may go on waiting: a context cannot wake a
-// condition variable.
-constexpr std::chrono::milliseconds kCancelPoll{100};
+// Leaves out, for good, what cannot be an object of ours though it was parsed.
+template <typename Record>
+void SetStrangeAside(const Transaction& tx, std::string_view table,
+                     std::map<std::string, Record>& records) {
+  std::erase_if(records, [&](const auto& entry) {
+    const auto& [key, record] = entry;
+    const bool strange = record.id() != key || record.phase() == 0;
+    if (strange) tx.SetAside(table, key, "its id or its phase is wrong");
+    return strange;
+  });
+}
 
 }  // namespace
 
@@ -23,6 +31,8 @@ Status RecordStore::Load() {
   RETURN_IF_ERROR_AS(store_.View([&](const Transaction& tx) -> Status {
     ASSIGN_OR_RETURN(sandboxes, sandboxes_.All(tx));
     ASSIGN_OR_RETURN(containers, containers_.All(tx));
+    SetStrangeAside(tx, "sandboxes", sandboxes);
+    SetStrangeAside(tx, "containers", containers);
     return OkStatus();
   }),
                      "load records of sandboxes");
@@ -88,11 +98,10 @@ StatusOr<ContainerStatus> RecordStore::Await(
     if (!now) return NotFound("wait for container " + id.str() + ": removed");
     if (done(*now)) return now;
     MutexLock lock(mutex_);
-    while (version_ == seen) {
-      RETURN_IF_ERROR_AS(ctx.Check(), "wait for container " + id.str());
-      changed_.WaitUntil(mutex_, std::chrono::steady_clock::now() +
-                                     ctx.Remaining(kCancelPoll));
-    }
+    RETURN_IF_ERROR_AS(
+        ctx.Await(mutex_, changed_,
+                  [&]() NO_THREAD_SAFETY_ANALYSIS { return version_ != seen; }),
+        "wait for container " + id.str());
   }
 }
 

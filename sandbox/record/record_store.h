@@ -19,7 +19,7 @@ class RecordStore {
  public:
   RecordStore(MetadataStore& store, Inventory& inventory);
 
-  // Everything saved, into the inventory.
+  // Everything saved, into the inventory. What is damaged is set aside.
   Status Load();
 
   Status Save(const SandboxRecord& sandbox);

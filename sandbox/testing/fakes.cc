@@ -365,6 +365,11 @@ Status FakeNetwork::Detach(const Context&, const cni::Attachment& from) {
   return OkStatus();
 }
 
+StatusOr<std::set<std::string>> FakeNetwork::Attached() const {
+  MutexLock lock(mutex_);
+  return attached_;
+}
+
 std::set<std::string> FakeNetwork::attached() {
   MutexLock lock(mutex_);
   return attached_;

@@ -93,12 +93,13 @@ class FakeNetwork : public cni::Network {
                                       const cni::Attachment& to) override;
   Status Check(const Context& ctx, const cni::Attachment& to) override;
   Status Detach(const Context& ctx, const cni::Attachment& from) override;
+  StatusOr<std::set<std::string>> Attached() const override;
 
   Failures failures;
   std::set<std::string> attached();
 
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::set<std::string> attached_ GUARDED_BY(mutex_);
 };
 

@@ -93,6 +93,8 @@ class LifecycleTest : public ::testing::Test {
     sandboxes_ = std::make_unique<SandboxManager>(*world_);
     containers_ = std::make_unique<ContainerManager>(*world_);
     ASSERT_OK(world_->Recover(ctx_));
+    world_->FinishRecovery();
+    ASSERT_OK(world_->AwaitRecovery(ctx_));
   }
 
   void Close() {

@@ -1,0 +1,154 @@
+#include "sandbox/recovery_adoption.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "sandbox/container_end.h"
+#include "sandbox/record/phase.h"
+
+namespace berth::sandbox {
+namespace {
+
+using namespace ::berth::state::v1;
+
+// For all answers of one shim, in one try.
+constexpr std::chrono::seconds kTryTime{1};
+
+Status EndLost(Core& core, ContainerRecord& container,
+               const std::string& message) {
+  KillContainer(core, ContainerId(container.id()));
+  const bool starting = container.phase() == CONTAINER_PHASE_STARTING;
+  const EndReason why{starting ? "StartError" : "Unknown", message};
+  const uint32_t code = starting ? kStartErrorCode : kLostExitCode;
+  return RecordExit(core, container, shim::ExitStatus{code, Now()}, why);
+}
+
+// A running task has its watcher again.
+Status Watch(Core& core, ContainerRecord& container, LiveTask& live,
+             const shim::TaskState& state) {
+  const ContainerId id(container.id());
+  container.set_pid(state.pid);
+  container.set_paused(state.phase == shim::TaskPhase::kPaused);
+  if (container.phase() == CONTAINER_PHASE_STARTING) {
+    container.set_phase(CONTAINER_PHASE_RUNNING);
+    container.set_started_at(Now());
+  }
+  RETURN_IF_ERROR(core.records.Save(container));
+  if (container.phase() == CONTAINER_PHASE_STOPPING) {
+    // It may not have had its signal yet.
+    const UnixNanos left = std::max<UnixNanos>(container.kill_at() - Now(), 0);
+    if (left > 0) {
+      LogFailure("stop container " + id.str(), SendStopSignal(core, container));
+    }
+    core.kills.Arm(id, std::chrono::steady_clock::now() + Duration(left));
+  }
+  core.exits.Watch(id, live.task());
+  return OkStatus();
+}
+
+Status ByState(Core& core, ContainerRecord& container, LiveTask& live,
+               const shim::TaskState& state) {
+  switch (state.phase) {
+    case shim::TaskPhase::kRunning:
+    case shim::TaskPhase::kPaused:
+      return Watch(core, container, live, state);
+    case shim::TaskPhase::kStopped:
+      return RecordExit(core, container, state.exit);
+    default:
+      return EndLost(core, container,
+                     "the daemon ended before the program was run");
+  }
+}
+
+}  // namespace
+
+Status MarkLost(Core& core, SandboxRecord sandbox, const std::string& reason,
+                const std::string& message) {
+  sandbox.set_phase(SANDBOX_PHASE_STOPPING);
+  sandbox.set_reason(reason);
+  sandbox.set_message(message);
+  if (sandbox.stopped_at() == 0) sandbox.set_stopped_at(Now());
+  core.shims.Erase(sandbox.id());
+  return core.records.Save(sandbox);
+}
+
+Adoption::Adoption(Core& core, const std::string& sandbox_id,
+                   const std::vector<ContainerStatus>& alive,
+                   SteadyTime patience)
+    : core_(core), id_(sandbox_id), patience_(patience) {
+  locks_.emplace_back(core.sandbox_locks, sandbox_id);
+  for (const ContainerStatus& container : alive) {
+    containers_.emplace_back(container->id());
+    locks_.emplace_back(core.container_locks, container->id());
+  }
+}
+
+bool Adoption::Undecided(const Context& ctx, const Status& status) const {
+  if (status.ok()) return false;
+  if (ctx.cancelled()) return true;
+  return status.code() == StatusCode::kDeadlineExceeded &&
+         std::chrono::steady_clock::now() < patience_;
+}
+
+Status Adoption::Try(const Context& until) {
+  const Context ctx = until.WithTimeout(kTryTime);
+  if (!sandbox_known_) RETURN_IF_ERROR(TrySandbox(ctx));
+  sandbox_known_ = true;
+  while (!containers_.empty()) {
+    RETURN_IF_ERROR(TryContainer(ctx, containers_.back()));
+    containers_.pop_back();
+  }
+  return OkStatus();
+}
+
+Status Adoption::TrySandbox(const Context& ctx) {
+  const SandboxStatus now = core_.inventory.FindSandbox(id_);
+  if (!now || now->phase() != SANDBOX_PHASE_READY) return OkStatus();
+  SandboxRecord sandbox = *now;
+  Status recovered;
+  for (const std::string& name : sandbox.begun()) {
+    SandboxResource* resource = core_.FindResource(name);
+    if (resource == nullptr) continue;
+    recovered = Annotate(resource->Recover(ctx, sandbox), name);
+    if (!recovered.ok()) break;
+  }
+  if (Undecided(ctx, recovered)) return recovered;
+  const Status saved = recovered.ok() ? core_.records.Save(sandbox)
+                                      : MarkLost(core_, std::move(sandbox),
+                                                 "Lost", Message(recovered));
+  LogFailure("recover sandbox " + id_.str(), saved);
+  return OkStatus();
+}
+
+Status Adoption::TryContainer(const Context& ctx, const ContainerId& id) {
+  const ContainerStatus now = core_.inventory.FindContainer(id);
+  if (!now || !IsAlive(now->phase())) return OkStatus();
+  ContainerRecord container = *now;
+  const auto shim = core_.shims.Find(container.sandbox_id());
+  StatusOr<std::unique_ptr<shim::Task>> task = Unavailable("its shim was lost");
+  if (shim) task = shim->Find(ctx, id.str(), "");
+  if (Undecided(ctx, task.status())) return task.status();
+  std::shared_ptr<LiveTask> live;
+  if (task.ok()) {
+    live = std::make_shared<LiveTask>(shim, *std::move(task));
+    core_.tasks.Put(id, live);
+  }
+  Status known;
+  if (container.finished_at() != 0) {
+    // Its exit is known; what followed was cut short.
+    known = RecordExit(core_, container, {});
+  } else if (!live) {
+    known = EndLost(core_, container, Message(task.status()));
+  } else {
+    const auto state = live->task().State(ctx);
+    if (Undecided(ctx, state.status())) return state.status();
+    known = state.ok() ? ByState(core_, container, *live, *state)
+                       : EndLost(core_, container, Message(state.status()));
+  }
+  LogFailure("recover container " + id.str(), known);
+  return OkStatus();
+}
+
+}  // namespace berth::sandbox
