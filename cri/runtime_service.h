@@ -47,6 +47,8 @@ struct RuntimeParts {
       writable_layer;
   // OK, or why pods cannot get a network yet.
   std::function<Status()> network_ready;
+  // Records that nobody can read, as "table/key".
+  std::function<StatusOr<std::vector<std::string>>()> records_set_aside;
 };
 
 // RuntimeService of the CRI without its transport: each verb converts, calls

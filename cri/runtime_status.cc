@@ -59,6 +59,9 @@ StatusOr<v1::StatusResponse> RuntimeService::GetStatus(
         DumpJson(Json{{"stateDir", facts_.state},
                       {"rootDir", facts_.root},
                       {"systemdCgroup", facts_.systemd_cgroup}});
+    ASSIGN_OR_RETURN(const std::vector<std::string> set_aside,
+                     parts_.records_set_aside());
+    (*response.mutable_info())["recordsSetAside"] = DumpJson(Json(set_aside));
   }
   return response;
 }

@@ -77,6 +77,10 @@ StatusOr<std::vector<std::string>> FilesOf(const std::string& folder) {
 
 // Collects what is wrong. `setting` is the dotted name that a reader finds in
 // the file.
+// A shim's socket is <state>/shims/<24 characters>/shim.sock, and shims make
+// longer names of it (sandbox/resource/shim_process.cc).
+constexpr size_t kMaxStatePath = 59;
+
 class Checker {
  public:
   void Wrong(const std::string& setting, const std::string& why) {
@@ -199,6 +203,12 @@ std::vector<std::string> CheckConfig(const Config& config) {
        {std::pair("root", config.root()), std::pair("state", config.state())}) {
     check.Absolute(setting, path);
     if (path.empty()) check.Wrong(setting, "must not be empty");
+  }
+  if (config.state().size() > kMaxStatePath) {
+    check.Wrong("state", Quoted(config.state()) + " has " +
+                             std::to_string(config.state().size()) +
+                             " bytes; the sockets below it leave room for " +
+                             std::to_string(kMaxStatePath));
   }
   check.Socket("cri_socket", CriSocket(config));
   check.Socket("docker_socket", config.docker_socket());

@@ -17,6 +17,7 @@
 #include "cri/image_service.h"
 #include "cri/runtime_service.h"
 #include "cri/server.h"
+#include "daemon/claims.h"
 #include "daemon/host_facts.h"
 #include "daemon/version.h"
 #include "docker/api_server.h"
@@ -33,6 +34,8 @@ namespace {
 
 // How long requests at work may take to end by themselves at Stop.
 constexpr Duration kGrace = std::chrono::seconds(2);
+// How long a predecessor that was killed may take to be gone.
+constexpr Duration kPredecessor = std::chrono::seconds(5);
 
 HostPaths PathsOf(const Config& config) {
   HostPaths paths;
@@ -57,7 +60,7 @@ cni::CniOptions NetworkOptions(const Config& config) {
   cni::CniOptions options;
   options.config_directory = config.network().conf_dir();
   options.plugin_folders = PluginFolders(config);
-  options.result_directory = config.state() + "/cni";
+  options.old_result_directory = config.state() + "/cni";
   options.plugin_time_limit =
       std::chrono::seconds(config.network().plugin_timeout_seconds());
   return options;
@@ -143,17 +146,46 @@ cri::ServerOptions DoorOptions(const Config& config) {
   return options;
 }
 
+// Ours alone: the two folders and the sockets.
+struct Claims {
+  static StatusOr<Claims> Take(const Config& config) {
+    ASSIGN_OR_RETURN(FolderClaim root,
+                     FolderClaim::Take(config.root(), kPredecessor));
+    ASSIGN_OR_RETURN(FolderClaim state,
+                     FolderClaim::Take(config.state(), kPredecessor));
+    RETURN_IF_ERROR(ClearSocket(CriSocket(config), kPredecessor));
+    if (!config.docker_socket().empty()) {
+      RETURN_IF_ERROR(ClearSocket(config.docker_socket(), kPredecessor));
+    }
+    return Claims{std::move(root), std::move(state)};
+  }
+
+  FolderClaim root;
+  FolderClaim state;
+};
+
+StatusOr<std::unique_ptr<MetadataStore>> OpenRecords(const HostPaths& paths) {
+  StoreOptions options;
+  options.wait = kPredecessor;
+  options.on_set_aside = [](const std::string& record, const std::string& why) {
+    LOG(ERROR) << "record " << record << " is set aside: " << why;
+  };
+  return MetadataStore::Open(paths.MetadataFile(), std::move(options));
+}
+
 }  // namespace
 
 // Members in the order of need: each may use those above it.
 class Daemon::Parts {
  public:
-  Parts(const Config& config, std::unique_ptr<MetadataStore> store,
+  Parts(const Config& config, Claims claims,
+        std::unique_ptr<MetadataStore> store,
         std::unique_ptr<image::ImageService> images,
         std::unique_ptr<sandbox::StatsReader> stats)
-      : store_(std::move(store)),
+      : claims_(std::move(claims)),
+        store_(std::move(store)),
         images_(std::move(images)),
-        network_(NetworkOptions(config)),
+        network_(NetworkOptions(config), *store_),
         shims_(shim::NewShimLauncher()),
         world_(SandboxSettings(config), {.store = *store_,
                                          .shims = *shims_,
@@ -167,6 +199,8 @@ class Daemon::Parts {
 
   // Before any door opens: what became of what ran.
   Status Recover() { return world_.Recover(Context::Background("recovery")); }
+  // Behind the open doors: what has to be finished.
+  void FinishRecovery() { world_.FinishRecovery(); }
 
   Status OpenDoors(const Config& config) {
     ASSIGN_OR_RETURN(door_, cri::Server::Start(DoorOptions(config),
@@ -218,9 +252,11 @@ class Daemon::Parts {
             [this](const std::string& key) {
               return cri_images_.WritableLayer(key);
             },
-        .network_ready = [this] { return network_.Ready(); }};
+        .network_ready = [this] { return network_.Ready(); },
+        .records_set_aside = [this] { return store_->SetAside(); }};
   }
 
+  const Claims claims_;
   const std::unique_ptr<MetadataStore> store_;
   const std::unique_ptr<image::ImageService> images_;
   cni::CniNetwork network_;
@@ -238,9 +274,8 @@ class Daemon::Parts {
 StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   const HostPaths paths = PathsOf(config);
   RETURN_IF_ERROR(MakePrivate(paths));
-  // Also our claim to the folder.
-  ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store,
-                   MetadataStore::Open(paths.MetadataFile()));
+  ASSIGN_OR_RETURN(Claims claims, Claims::Take(config));
+  ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store, OpenRecords(paths));
   for (const std::string& lack : HostLacks(paths.proc, paths.cgroup)) {
     LOG(INFO) << lack;
   }
@@ -250,10 +285,12 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   ASSIGN_OR_RETURN_AS(std::unique_ptr<image::ImageService> images,
                       image::ImageService::Open(ImageOptions(config), *store),
                       "open images");
-  auto parts = std::make_unique<Parts>(config, std::move(store),
-                                       std::move(images), std::move(stats));
+  auto parts =
+      std::make_unique<Parts>(config, std::move(claims), std::move(store),
+                              std::move(images), std::move(stats));
   RETURN_IF_ERROR_AS(parts->Recover(), "recover");
   RETURN_IF_ERROR(parts->OpenDoors(config));
+  parts->FinishRecovery();
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 

@@ -15,7 +15,9 @@ namespace berth::daemon {
 // Thread-compatible.
 class Daemon {
  public:
-  // UNAVAILABLE if another daemon has the same root.
+  // Returns when the doors are open. UNAVAILABLE if another daemon has the same
+  // root, the same state folder or the same socket; FAILED_PRECONDITION if
+  // shims of another root live in the state folder.
   static StatusOr<std::unique_ptr<Daemon>> Start(const Config& config);
   ~Daemon();
   Daemon(const Daemon&) = delete;

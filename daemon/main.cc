@@ -4,13 +4,16 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/strings.h"
+#include "base/thread.h"
 #include "daemon/admin.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -50,7 +53,8 @@ flags:
 files and signals:
   DIR/berthd.sock  the CRI socket, in the state folder unless cri_socket says
                    otherwise: kubelet --container-runtime-endpoint=unix://...
-  SIGTERM, SIGINT  finish the requests at work and end; pods stay as they are
+  SIGTERM, SIGINT  finish the requests at work and end, in 15 seconds at most;
+                   pods stay as they are
   SIGHUP           open the log file anew
   NOTIFY_SOCKET    told READY=1 and STOPPING=1 (systemd, Type=notify)
 )";
@@ -118,21 +122,46 @@ sigset_t OurSignals() {
   return set;
 }
 
-// Returns when the daemon has been asked to end.
-void WaitForEnd(const Config& config) {
+// How long an orderly end may take before the process just goes: a worker may
+// hang in the kernel.
+constexpr unsigned kStopSeconds = 15;
+
+// The request to end, which may come at any time, also while the daemon starts.
+class EndRequest {
+ public:
+  // From now on the process ends in time, whatever hangs.
+  void Make() {
+    signal(SIGALRM, [](int) { _exit(0); });
+    alarm(kStopSeconds);
+    MutexLock lock(mutex_);
+    made_ = true;
+    changed_.SignalAll();
+  }
+  void Await() {
+    MutexLock lock(mutex_);
+    while (!made_) changed_.Wait(mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  bool made_ GUARDED_BY(mutex_) = false;
+};
+
+void FollowSignals(const Config& config, EndRequest& end) {
   const sigset_t set = OurSignals();
   for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
-    if (sigwait(&set, &signal) != 0) return;
-    if (signal != SIGHUP) continue;
+    if (sigwait(&set, &signal) != 0 || signal != SIGHUP) continue;
     const Status log = OpenLog(config.log());
     LOG_IF(ERROR, !log.ok()) << Message(log);
   }
+  end.Make();
 }
 
 int Serve() {
   const StatusOr<Config> config = ReadConfiguration();
   if (!config.ok()) return Fail(Message(config.status()));
-  // Before there are threads, so that all of them leave these to WaitForEnd.
+  // Before there are threads, so that all of them leave these to one.
   const sigset_t set = OurSignals();
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
@@ -141,10 +170,18 @@ int Serve() {
   const Status log = OpenLog(config->log());
   if (!log.ok()) return Fail(Message(log));
 
+  // Both live as long as the process: the thread waits for ever if the start
+  // fails.
+  static EndRequest& end = *new EndRequest;
+  StatusOr<Thread> signals = StartThread(
+      "signals", [config = *config] { FollowSignals(config, end); });
+  if (!signals.ok()) return Fail(Message(signals.status()));
+  signals->Detach();
+
   StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(*config);
   if (!daemon.ok()) return Fail(Message(daemon.status()));
   NotifyManager("READY=1");
-  WaitForEnd(*config);
+  end.Await();
   NotifyManager("STOPPING=1");
   (*daemon)->Stop();
   return 0;
