@@ -15,14 +15,23 @@
 namespace berth::docker {
 namespace {
 
-void RemoveEmptySandboxes(Engine& engine, const Context& ctx) {
+// Those that are there now: a request that makes one later gives it its
+// container. Behind the door, as plugins may hang that give their network back.
+void RemoveEmptySandboxes(Engine& engine) {
   sandbox::SandboxFilter ours;
   ours.kind = state::v1::SANDBOX_KIND_STANDALONE;
+  std::vector<sandbox::SandboxId> empty;
   for (const auto& sandbox : engine.inventory().Sandboxes(ours)) {
     const sandbox::SandboxId id(sandbox->id());
-    if (!engine.inventory().ContainersOf(id).empty()) continue;
-    LogFailure("remove sandbox " + id.str(), engine.sandboxes.Remove(ctx, id));
+    if (engine.inventory().ContainersOf(id).empty()) empty.push_back(id);
   }
+  if (empty.empty()) return;
+  engine.background.Run([&engine, empty](const Context& ctx) {
+    for (const sandbox::SandboxId& id : empty) {
+      LogFailure("remove sandbox " + id.str(),
+                 engine.sandboxes.Remove(ctx, id));
+    }
+  });
 }
 
 void RemoveStrayLogs(const Engine& engine) {
@@ -50,9 +59,9 @@ void RemoveStrayLogs(const Engine& engine) {
 }  // namespace
 
 void RemoveLeftovers(Engine& engine, const Context& ctx) {
-  RemoveEmptySandboxes(engine, ctx);
+  RemoveEmptySandboxes(engine);
   RemoveStrayLogs(engine);
-  LogFailure("remove unfinished volumes", engine.volumes.Sweep());
+  LogFailure("remove unfinished volumes", engine.volumes.Sweep(ctx));
 }
 
 }  // namespace berth::docker

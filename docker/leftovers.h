@@ -8,7 +8,7 @@ namespace berth::docker {
 
 // What a daemon that was killed left of this door's: sandboxes whose container
 // was not made yet or is gone, logs of removed containers, volumes without a
-// record. Before the door opens.
+// record. Called before the door opens; the sandboxes go behind it.
 void RemoveLeftovers(Engine& engine, const Context& ctx);
 
 }  // namespace berth::docker

@@ -93,6 +93,11 @@ Status CheckPorts(const Engine& engine, const View& view) {
 
 Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
   RETURN_IF_ERROR(CheckPorts(engine, view));
+  // A reboot or a lost shim leaves it half ended.
+  if (view.sandbox != nullptr &&
+      view.sandbox->phase() == state::v1::SANDBOX_PHASE_STOPPING) {
+    RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
+  }
   RETURN_IF_ERROR(engine.sandboxes.Start(ctx, SandboxOf(view)));
   RETURN_IF_ERROR(Failpoint("docker.start.sandbox"));
   return engine.containers.Start(ctx, ContainerId(view.id()));
@@ -187,7 +192,7 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
     if (!volume.ok() || !volume->anonymous()) continue;
     if (!UsersOf(engine, volume->name).empty()) continue;
     LogFailure("remove volume " + volume->name,
-               engine.volumes.Remove(volume->name));
+               engine.volumes.Remove(ctx, volume->name));
   }
   return OkStatus();
 }

@@ -34,7 +34,8 @@ std::string VolumeStore::PathOf(const std::string& name) const {
 }
 
 StatusOr<Volume> VolumeStore::Create(
-    const std::string& name, const std::map<std::string, std::string>& labels,
+    const Context& ctx, const std::string& name,
+    const std::map<std::string, std::string>& labels,
     const std::map<std::string, std::string>& options) {
   RETURN_IF_ERROR(CheckName(name, "volume"));
   for (const auto& [key, value] : options) {
@@ -43,7 +44,7 @@ StatusOr<Volume> VolumeStore::Create(
                            " is not supported");
     }
   }
-  KeyedMutex::Lock lock(verbs_, name);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
   StatusOr<Volume> there = Get(name);
   if (there.ok() || !IsNotFound(there.status())) return there;
   const std::string path = PathOf(name);
@@ -84,11 +85,11 @@ StatusOr<std::vector<std::string>> VolumeStore::Names() const {
   return ListDirectory(dir->get());
 }
 
-Status VolumeStore::Sweep() {
+Status VolumeStore::Sweep(const Context& ctx) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   Status unreadable;
   for (const std::string& name : names) {
-    KeyedMutex::Lock lock(verbs_, name);
+    ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
     if (!CheckName(name, "volume").ok()) continue;
     const Status there = Get(name).status();
     if (!there.ok() && !IsNotFound(there)) unreadable = there;
@@ -108,8 +109,8 @@ StatusOr<std::vector<Volume>> VolumeStore::List() const {
   return volumes;
 }
 
-Status VolumeStore::Remove(const std::string& name) {
-  KeyedMutex::Lock lock(verbs_, name);
+Status VolumeStore::Remove(const Context& ctx, const std::string& name) {
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
   const Status there = Get(name).status();
   if (IsNotFound(there)) return there;
   // Without its record it is gone; what a crash leaves is only bytes.

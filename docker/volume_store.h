@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/context.h"
 #include "base/keyed_mutex.h"
 #include "base/status.h"
 
@@ -24,6 +25,7 @@ struct Volume {
 // <directory>/<name>/ with _data, what containers see, and volume.json, its
 // record; a volume without a record was not finished and does not exist.
 //
+// Verbs on one volume wait for each other, until their contexts end.
 // Thread-safe.
 class VolumeStore {
  public:
@@ -32,7 +34,7 @@ class VolumeStore {
   const std::string& directory() const { return directory_; }
 
   // That of the name if it exists already, whatever it was made with.
-  StatusOr<Volume> Create(const std::string& name,
+  StatusOr<Volume> Create(const Context& ctx, const std::string& name,
                           const std::map<std::string, std::string>& labels,
                           const std::map<std::string, std::string>& options);
   StatusOr<Volume> Get(const std::string& name) const;
@@ -40,11 +42,11 @@ class VolumeStore {
   StatusOr<std::vector<Volume>> List() const;
   // NOT_FOUND; the caller knows that nobody uses it. One whose record cannot
   // be read is removed as well.
-  Status Remove(const std::string& name);
+  Status Remove(const Context& ctx, const std::string& name);
   // Removes what is left of volumes that were not finished, or whose removal
   // was not. The error of a record that cannot be read, after all the others
   // have been seen to.
-  Status Sweep();
+  Status Sweep(const Context& ctx);
 
  private:
   std::string PathOf(const std::string& name) const;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/context.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 
@@ -12,22 +13,24 @@ namespace {
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+const Context ctx = Context::Background();
+
 TEST(VolumeStoreTest, MakesFindsAndRemoves) {
   TempDir dir;
   VolumeStore store(dir.Path("volumes"));
   EXPECT_THAT(store.List(), IsOkAndHolds(IsEmpty()));
   ASSERT_OK_AND_ASSIGN(const Volume made,
-                       store.Create("data", {{"a", "b"}}, {}));
+                       store.Create(ctx, "data", {{"a", "b"}}, {}));
   EXPECT_EQ(made.mountpoint, dir.Path("volumes/data/_data"));
   dir.Write("volumes/data/_data/file", "kept");
   // Again: the same one.
-  ASSERT_OK_AND_ASSIGN(const Volume again, store.Create("data", {}, {}));
+  ASSERT_OK_AND_ASSIGN(const Volume again, store.Create(ctx, "data", {}, {}));
   EXPECT_EQ(again.labels.at("a"), "b");
   EXPECT_EQ(dir.Read("volumes/data/_data/file"), "kept");
   EXPECT_THAT(VolumeStore(dir.Path("volumes")).List(), IsOkAndHolds(SizeIs(1)));
-  ASSERT_OK(store.Remove("data"));
+  ASSERT_OK(store.Remove(ctx, "data"));
   EXPECT_THAT(store.Get("data"), StatusIs(StatusCode::kNotFound));
-  EXPECT_THAT(store.Remove("data"), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(store.Remove(ctx, "data"), StatusIs(StatusCode::kNotFound));
   EXPECT_THAT(dir.Names("volumes"), IsEmpty());
 }
 
@@ -35,11 +38,11 @@ TEST(VolumeStoreTest, RefusesBadNamesAndDriversOptions) {
   TempDir dir;
   VolumeStore store(dir.Path("volumes"));
   for (const char* bad : {"", "..", "../x", "a/b", "_a"}) {
-    EXPECT_THAT(store.Create(bad, {}, {}),
+    EXPECT_THAT(store.Create(ctx, bad, {}, {}),
                 StatusIs(StatusCode::kInvalidArgument));
     EXPECT_THAT(store.Get(bad), StatusIs(StatusCode::kNotFound));
   }
-  EXPECT_THAT(store.Create("nfs1", {}, {{"type", "nfs"}}),
+  EXPECT_THAT(store.Create(ctx, "nfs1", {}, {{"type", "nfs"}}),
               StatusIs(StatusCode::kUnimplemented));
 }
 

@@ -157,17 +157,19 @@ Status FindTargets(const Engine& engine, CreateRequest& request) {
   return OkStatus();
 }
 
-Status MakeVolumes(Engine& engine, CreateRequest& request, Undo& undo) {
+Status MakeVolumes(Engine& engine, const Context& ctx, CreateRequest& request,
+                   Undo& undo) {
   for (const VolumeUse& use : request.volumes) {
     std::map<std::string, std::string> labels = use.labels;
     if (use.anonymous) labels["com.docker.volume.anonymous"] = "";
     const bool fresh = IsNotFound(engine.volumes.Get(use.name).status());
     ASSIGN_OR_RETURN(
         const Volume volume,
-        engine.volumes.Create(use.name, labels, use.driver_options));
+        engine.volumes.Create(ctx, use.name, labels, use.driver_options));
     if (fresh) {
       undo.Add([&engine, name = volume.name] {
-        LogFailure("remove volume " + name, engine.volumes.Remove(name));
+        LogFailure("remove volume " + name,
+                   engine.volumes.Remove(Context::Background("docker"), name));
       });
       engine.events.Publish("volume", "create", volume.name,
                             {{"driver", "local"}});
@@ -267,7 +269,7 @@ Status CreateContainer(Engine& engine, Call& call) {
   RETURN_IF_ERROR(ChoosePorts(engine, request.sandbox));
   RETURN_IF_ERROR(CheckRelabel(request));
   Undo undo;
-  RETURN_IF_ERROR(MakeVolumes(engine, request, undo));
+  RETURN_IF_ERROR(MakeVolumes(engine, call.ctx, request, undo));
   RETURN_IF_ERROR(Failpoint("docker.create.volumes"));
   RETURN_IF_ERROR(Complete(engine, image, asked_image, request, undo));
   RETURN_IF_ERROR(Failpoint("docker.create.log"));

@@ -80,7 +80,7 @@ Status Create(Engine& engine, Call& call) {
   }
   const bool fresh = IsNotFound(engine.volumes.Get(name).status());
   ASSIGN_OR_RETURN(const Volume volume,
-                   engine.volumes.Create(name, labels, options));
+                   engine.volumes.Create(call.ctx, name, labels, options));
   if (fresh) {
     engine.events.Publish("volume", "create", name, {{"driver", "local"}});
   }
@@ -102,7 +102,7 @@ Status Remove(Engine& engine, Call& call) {
     return FailedPrecondition("remove " + call.name + ": volume is in use - [" +
                               Join(users, ", ") + "]");
   }
-  RETURN_IF_ERROR(engine.volumes.Remove(call.name));
+  RETURN_IF_ERROR(engine.volumes.Remove(call.ctx, call.name));
   engine.events.Publish("volume", "destroy", call.name, {{"driver", "local"}});
   return call.Reply(204);
 }
@@ -124,7 +124,7 @@ Status Prune(Engine& engine, Call& call) {
         !UsersOf(engine, volume.name).empty()) {
       continue;
     }
-    if (engine.volumes.Remove(volume.name).ok()) {
+    if (engine.volumes.Remove(call.ctx, volume.name).ok()) {
       deleted.push_back(volume.name);
     }
   }
