@@ -37,7 +37,13 @@ alive() { # PID
 
 end_daemon() {
   kill "$1"
-  while alive "$1"; do sleep 0.05; done
+  tries=0
+  while alive "$1"; do
+    tries=$((tries + 1))
+    # It ends by itself in 15 s at most.
+    [ "$tries" -lt 400 ] || kill -9 "$1" || true
+    sleep 0.05
+  done
 }
 
 install_packages() {
