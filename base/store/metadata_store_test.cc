@@ -177,8 +177,8 @@ TEST_F(MetadataStoreTest, GoesOnAfterABodyThatThrows) {
 pid_t OpenElsewhere(const std::string& file, Duration wait, StatusCode code) {
   const pid_t child = fork();
   if (child != 0) return child;
-  _exit(MetadataStore::Open(file, {.wait = wait}).status().code() == code ? 0
-                                                                          : 1);
+  _exit(MetadataStore::Open(file, {wait, nullptr}).status().code() == code ? 0
+                                                                           : 1);
 }
 
 TEST_F(MetadataStoreTest, RefusesASecondOwner) {

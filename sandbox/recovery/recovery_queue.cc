@@ -23,7 +23,7 @@ RecoveryQueue::~RecoveryQueue() { Stop(); }
 void RecoveryQueue::Add(std::string what, Job job) {
   MutexLock lock(mutex_);
   waiting_.emplace(std::chrono::steady_clock::now(),
-                   Entry{std::move(what), std::move(job)});
+                   Entry{std::move(what), std::move(job), {}, {}});
   StartThreads();
   changed_.SignalAll();
 }
