@@ -82,9 +82,11 @@ const std::string& ParameterOf(const Challenge& challenge,
   return it == challenge.parameters.end() ? *none : it->second;
 }
 
-// The server has no OAuth 2 form.
+// The server has no OAuth 2 form: what Google's, Artifactory's (401), Azure's
+// (400) and others answer then.
 bool LacksPost(int status) {
-  return status == 404 || status == 405 || status == 400 || status == 501;
+  return status == 404 || status == 405 || status == 400 || status == 401 ||
+         status == 501;
 }
 
 }  // namespace
@@ -99,17 +101,22 @@ std::string Authorizer::HeaderFor(const RegistryHost& host) {
   return it == headers_.end() ? "" : it->second;
 }
 
-Credential Authorizer::CredentialFor(const RegistryHost& host) const {
-  return host.is_upstream ? credential_ : Credential();
-}
-
 Status Authorizer::Answer(const Context& ctx, const RegistryHost& host,
                           const HttpResponse& refusal,
                           const std::string& used) {
-  MutexLock lock(mutex_);
-  std::string& header = headers_[host.api];
-  if (header != used) return OkStatus();  // another thread has got one
-  const Credential credential = CredentialFor(host);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   fetching_.Acquire(ctx, host.api));
+  if (HeaderFor(host) != used) return OkStatus();  // another thread has got one
+  ASSIGN_OR_RETURN(std::string header, NewHeader(ctx, host, refusal, used));
+  MutexLock headers_lock(mutex_);
+  headers_[host.api] = std::move(header);
+  return OkStatus();
+}
+
+StatusOr<std::string> Authorizer::NewHeader(const Context& ctx,
+                                            const RegistryHost& host,
+                                            const HttpResponse& refusal,
+                                            const std::string& used) {
   std::vector<Challenge> challenges;
   for (const std::string& text : refusal.HeaderAll("www-authenticate")) {
     for (Challenge& one : ParseChallenges(text)) {
@@ -121,18 +128,18 @@ Status Authorizer::Answer(const Context& ctx, const RegistryHost& host,
     // A token that has just been refused: a fresh one, once, as it may have
     // expired; the caller counts.
     ASSIGN_OR_RETURN(const std::string token, FetchToken(ctx, host, challenge));
-    header = "Bearer " + token;
-    return OkStatus();
+    return "Bearer " + token;
   }
   for (const Challenge& challenge : challenges) {
     if (challenge.scheme != "basic") continue;
+    const Credential& credential = host.credential;
     if (!credential.has_password()) {
       return Unauthorized("the registry wants a user and password");
     }
-    header = "Basic " +
-             Base64Encode(credential.username + ":" + credential.password);
+    std::string header = "Basic " + Base64Encode(credential.username + ":" +
+                                                 credential.password);
     if (header == used) return Unauthorized("wrong user or password");
-    return OkStatus();
+    return header;
   }
   return Unauthorized("the registry refuses and does not say what it wants");
 }
@@ -140,7 +147,7 @@ Status Authorizer::Answer(const Context& ctx, const RegistryHost& host,
 StatusOr<std::string> Authorizer::FetchToken(const Context& ctx,
                                              const RegistryHost& host,
                                              const Challenge& challenge) {
-  Credential credential = CredentialFor(host);
+  Credential credential = host.credential;
   if (!credential.registry_token.empty()) return credential.registry_token;
   HttpRequest request;
   request.max_body = kMaxTokenReply;

@@ -8,6 +8,7 @@
 
 #include "base/context.h"
 #include "base/http/http_client.h"
+#include "base/keyed_mutex.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "image/registry/credentials.h"
@@ -27,16 +28,14 @@ std::vector<Challenge> ParseChallenges(std::string_view header);
 // that the challenge names (docker's token specification; OAuth 2 where the
 // server has it), or with the password itself.
 //
-// Secrets go to the registry that they are for and to its token server, never
-// to a mirror, and never from https to http. They do not appear in errors.
-// Thread-safe; those who need a token wait for the one that fetches it.
+// A host's secrets go to that host and to its token server, and never from
+// https to http. They do not appear in errors. Thread-safe; those who need a
+// token wait for the one that fetches it, until their context ends.
 class Authorizer {
  public:
   // `http` must outlive it. `scope`: "repository:NAME:pull".
-  Authorizer(const HttpClient& http, Credential credential, std::string scope)
-      : http_(http),
-        credential_(std::move(credential)),
-        scope_(std::move(scope)) {}
+  Authorizer(const HttpClient& http, std::string scope)
+      : http_(http), scope_(std::move(scope)) {}
 
   // The Authorization header to send to a host; empty: none.
   std::string HeaderFor(const RegistryHost& host);
@@ -51,11 +50,14 @@ class Authorizer {
   StatusOr<HttpResponse> AskByPost(const Context& ctx, HttpRequest request,
                                    const std::string& service,
                                    const Credential& credential);
-  Credential CredentialFor(const RegistryHost& host) const;
+  // What to send in place of `used`.
+  StatusOr<std::string> NewHeader(const Context& ctx, const RegistryHost& host,
+                                  const HttpResponse& refusal,
+                                  const std::string& used);
 
   const HttpClient& http_;
-  const Credential credential_;
   const std::string scope_;
+  KeyedMutex fetching_;  // by api
   Mutex mutex_;
   std::map<std::string, std::string> headers_ GUARDED_BY(mutex_);  // by api
 };

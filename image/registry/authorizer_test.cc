@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "base/testing/fuzz.h"
 #include "base/testing/scripted_server.h"
 #include "base/testing/status_matchers.h"
@@ -43,9 +45,10 @@ class AuthorizerTest : public ::testing::Test {
   std::string Bearer(const ScriptedServer& server) {
     return "Bearer realm=\"" + server.Url("/token") + "\",service=\"s\"";
   }
-  RegistryHost HostOf(const std::string& api) {
+  RegistryHost HostOf(const std::string& api, const Credential& credential) {
     RegistryHost host;
     host.api = api;
+    host.credential = credential;
     return host;
   }
 
@@ -57,8 +60,8 @@ class AuthorizerTest : public ::testing::Test {
 TEST_F(AuthorizerTest, AsksForATokenWithoutACredential) {
   ScriptedServer server(
       [](const std::string&) { return HttpReply(200, R"({"token":"t1"})"); });
-  Authorizer authorizer(http_, Credential(), scope_);
-  const RegistryHost host = HostOf("http://r.test/v2");
+  Authorizer authorizer(http_, scope_);
+  const RegistryHost host = HostOf("http://r.test/v2", Credential());
   EXPECT_EQ(authorizer.HeaderFor(host), "");
   ASSERT_OK(authorizer.Answer(ctx_, host, Refusal(Bearer(server)), ""));
   EXPECT_EQ(authorizer.HeaderFor(host), "Bearer t1");
@@ -78,8 +81,8 @@ TEST_F(AuthorizerTest, PostsAPasswordAndFallsBackToGet) {
   Credential credential;
   credential.username = "u";
   credential.password = "p&w";
-  Authorizer authorizer(http_, credential, scope_);
-  const RegistryHost host = HostOf("http://r.test/v2");
+  Authorizer authorizer(http_, scope_);
+  const RegistryHost host = HostOf("http://r.test/v2", credential);
   ASSERT_OK(authorizer.Answer(ctx_, host, Refusal(Bearer(server)), ""));
   const auto requests = server.requests();
   ASSERT_EQ(requests.size(), 2u);
@@ -88,26 +91,62 @@ TEST_F(AuthorizerTest, PostsAPasswordAndFallsBackToGet) {
             "Basic " + Base64Encode("u:p&w"));
 }
 
-TEST_F(AuthorizerTest, KeepsSecretsFromMirrorsAndFromPlainText) {
+TEST_F(AuthorizerTest, KeepsSecretsFromOtherHostsAndFromPlainText) {
   ScriptedServer server(
       [](const std::string&) { return HttpReply(200, R"({"token":"t"})"); });
   Credential credential;
   credential.username = "user";
   credential.password = "secret";
-  Authorizer authorizer(http_, credential, scope_);
-  RegistryHost mirror = HostOf("http://m.test/v2");
-  mirror.is_upstream = false;
+  Authorizer authorizer(http_, scope_);
+  const RegistryHost mirror = HostOf("http://m.test/v2", Credential());
   ASSERT_OK(authorizer.Answer(ctx_, mirror, Refusal(Bearer(server)), ""));
   EXPECT_THAT(authorizer.Answer(ctx_, mirror, Refusal("Basic realm=x"),
                                 authorizer.HeaderFor(mirror)),
               StatusIs(StatusCode::kUnauthenticated));
   // An https registry that points to an http token server.
-  ASSERT_OK(authorizer.Answer(ctx_, HostOf("https://r.test/v2"),
+  ASSERT_OK(authorizer.Answer(ctx_, HostOf("https://r.test/v2", credential),
                               Refusal(Bearer(server)), ""));
   for (const std::string& request : server.requests()) {
     EXPECT_THAT(request, Not(HasSubstr("secret")));
     EXPECT_EQ(RequestHeader(request, "Authorization"), "");
   }
+}
+
+// A registry counts the pulls of public images by user, too.
+TEST_F(AuthorizerTest, SaysWhoAsksForATokenAlsoIfAnybodyGetsOne) {
+  ScriptedServer server([](const std::string& request) {
+    return request.find("POST") == 0 ? HttpReply(401, "")
+                                     : HttpReply(200, R"({"token":"t"})");
+  });
+  Credential credential;
+  credential.username = "u";
+  credential.password = "p";
+  Authorizer authorizer(http_, scope_);
+  const RegistryHost host = HostOf("http://r.test/v2", credential);
+  ASSERT_OK(authorizer.Answer(ctx_, host, Refusal(Bearer(server)), ""));
+  EXPECT_EQ(RequestHeader(server.requests().back(), "Authorization"),
+            "Basic " + Base64Encode("u:p"));
+}
+
+// While one waits for a token server, others can give up, and other hosts be
+// asked.
+TEST_F(AuthorizerTest, AWaitForATokenEndsWithItsContext) {
+  ScriptedServer silent([](const std::string&) { return HttpReply(200, ""); });
+  silent.Pace(0, std::chrono::milliseconds(0));
+  Authorizer authorizer(http_, scope_);
+  const RegistryHost host = HostOf("http://r.test/v2", Credential());
+  const Context first = ctx_.WithCancel();
+  std::thread fetcher([&] {
+    EXPECT_THAT(authorizer.Answer(first, host, Refusal(Bearer(silent)), ""),
+                StatusIs(StatusCode::kCancelled));
+  });
+  while (silent.requests().empty()) std::this_thread::yield();
+  EXPECT_EQ(authorizer.HeaderFor(host), "");
+  EXPECT_THAT(authorizer.Answer(ctx_.WithTimeout(std::chrono::milliseconds(5)),
+                                host, Refusal(Bearer(silent)), ""),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  first.Cancel();
+  fetcher.join();
 }
 
 TEST_F(AuthorizerTest, SaysUnauthorizedWithoutTheSecret) {
@@ -116,9 +155,10 @@ TEST_F(AuthorizerTest, SaysUnauthorizedWithoutTheSecret) {
   Credential credential;
   credential.username = "u";
   credential.password = "topsecret";
-  Authorizer authorizer(http_, credential, scope_);
-  const Status status = authorizer.Answer(ctx_, HostOf("http://r.test/v2"),
-                                          Refusal(Bearer(server)), "");
+  Authorizer authorizer(http_, scope_);
+  const Status status =
+      authorizer.Answer(ctx_, HostOf("http://r.test/v2", credential),
+                        Refusal(Bearer(server)), "");
   EXPECT_THAT(status, StatusIs(StatusCode::kUnauthenticated,
                                HasSubstr("unauthorized")));
   EXPECT_THAT(Message(status), Not(HasSubstr("topsecret")));
@@ -128,8 +168,8 @@ TEST_F(AuthorizerTest, UsesBasicOnceOnly) {
   Credential credential;
   credential.username = "u";
   credential.password = "p";
-  Authorizer authorizer(http_, credential, scope_);
-  const RegistryHost host = HostOf("https://r.test/v2");
+  Authorizer authorizer(http_, scope_);
+  const RegistryHost host = HostOf("https://r.test/v2", credential);
   ASSERT_OK(authorizer.Answer(ctx_, host, Refusal("Basic realm=x"), ""));
   const std::string header = authorizer.HeaderFor(host);
   EXPECT_EQ(header, "Basic dTpw");

@@ -20,8 +20,12 @@ std::optional<std::string> Base64Decode(std::string_view text) {
   std::string out;
   uint32_t bits = 0;
   int have = 0;
-  while (EndsWith(text, "=")) text.remove_suffix(1);
+  while (!text.empty() && std::string_view("= \t\r\n").find(text.back()) !=
+                              std::string_view::npos) {
+    text.remove_suffix(1);
+  }
   for (char c : text) {
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') continue;
     if (c == '-') c = '+';  // the URL-safe alphabet
     if (c == '_') c = '/';
     const size_t value = kAlphabet.find(c);
@@ -35,7 +39,9 @@ std::optional<std::string> Base64Decode(std::string_view text) {
   return out;
 }
 
-bool SameHost(const std::string& a, const std::string& b) {
+}  // namespace
+
+bool SameRegistry(const std::string& a, const std::string& b) {
   const auto canonical = [](const std::string& host) {
     const std::string lower = Lower(host);
     for (const std::string_view name : kDockerHosts) {
@@ -45,8 +51,6 @@ bool SameHost(const std::string& a, const std::string& b) {
   };
   return canonical(a) == canonical(b);
 }
-
-}  // namespace
 
 std::string Base64Encode(std::string_view bytes) {
   std::string out;
@@ -76,7 +80,7 @@ StatusOr<Credential> CredentialFrom(const RegistryAuth& auth,
                                     const std::string& domain) {
   Credential credential;
   if (!auth.server_address.empty() &&
-      !SameHost(HostOfServerAddress(auth.server_address), domain)) {
+      !SameRegistry(HostOfServerAddress(auth.server_address), domain)) {
     return credential;
   }
   if (!auth.registry_token.empty()) {
@@ -142,20 +146,21 @@ StatusOr<CredentialFile> CredentialFile::Parse(std::string_view text) {
   return file;
 }
 
-StatusOr<Credential> CredentialFile::Find(const Reference& reference) const {
+StatusOr<Credential> CredentialFile::Find(const std::string& host,
+                                          const std::string& path) const {
   const RegistryAuth* best = nullptr;
   size_t best_length = 0;
-  const std::string name = reference.name();
+  const std::string name = host + "/" + path;
   for (const auto& [key, auth] : entries_) {
-    const bool matches = SameHost(key, reference.domain()) || key == name ||
-                         StartsWith(name, key + "/");
+    const bool matches =
+        SameRegistry(key, host) || key == name || StartsWith(name, key + "/");
     if (matches && key.size() >= best_length) {
       best = &auth;
       best_length = key.size();
     }
   }
   if (best == nullptr) return Credential();
-  return CredentialFrom(*best, reference.domain());
+  return CredentialFrom(*best, host);
 }
 
 }  // namespace berth::image

@@ -1,4 +1,8 @@
 // Who we are to a registry.
+//
+// A credential is for one host. A mirror gets one only if the request names its
+// server, or the credential file has an entry for it: what is for the registry
+// is none of a mirror's business.
 #ifndef IMAGE_REGISTRY_CREDENTIALS_H_
 #define IMAGE_REGISTRY_CREDENTIALS_H_
 
@@ -6,7 +10,6 @@
 #include <string>
 
 #include "base/status.h"
-#include "image/reference.h"
 
 namespace berth::image {
 
@@ -36,6 +39,7 @@ struct Credential {
 // The credential that `auth` has for a registry ("host[:port]"): none if it
 // names another server. INVALID_ARGUMENT for an `auth` that cannot be decoded.
 // The more specific wins: registry token, identity token, password.
+// White space inside of base64 is passed over: long tokens come wrapped.
 StatusOr<Credential> CredentialFrom(const RegistryAuth& auth,
                                     const std::string& domain);
 
@@ -49,11 +53,15 @@ class CredentialFile {
   static StatusOr<CredentialFile> Parse(std::string_view json);
 
   // By the longest entry that is a prefix of "host[:port]/path".
-  StatusOr<Credential> Find(const Reference& reference) const;
+  StatusOr<Credential> Find(const std::string& host,
+                            const std::string& path) const;
 
  private:
   std::map<std::string, RegistryAuth> entries_;
 };
+
+// Whether two "host[:port]" are one registry: docker.io has several names.
+bool SameRegistry(const std::string& a, const std::string& b);
 
 // Of a URL, or of what is written in its place: the "host[:port]".
 std::string HostOfServerAddress(const std::string& address);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/testing/status_matchers.h"
+#include "image/reference.h"
 
 namespace berth::image {
 namespace {
@@ -33,6 +34,23 @@ TEST(CredentialFromTest, DecodesTheJointForm) {
               StatusIs(StatusCode::kInvalidArgument));
 }
 
+TEST(CredentialFromTest, TakesBase64ThatIsWrapped) {
+  const std::string secret(200, 's');
+  const std::string whole = Base64Encode("user:" + secret);
+  for (const char* const line_break : {"\n", "\r\n", " ", "\t"}) {
+    std::string wrapped;
+    for (size_t at = 0; at < whole.size(); at += 76) {
+      wrapped += whole.substr(at, 76) + line_break;
+    }
+    RegistryAuth auth;
+    auth.auth = wrapped;
+    ASSERT_OK_AND_ASSIGN(const Credential credential,
+                         CredentialFrom(auth, "h"));
+    EXPECT_EQ(credential.username, "user");
+    EXPECT_EQ(credential.password, secret);
+  }
+}
+
 TEST(CredentialFromTest, TellsTheSecretOnlyToTheNamedServer) {
   RegistryAuth auth;
   auth.username = "u";
@@ -51,7 +69,8 @@ TEST(CredentialFileTest, TakesTheLongestMatch) {
         "h.test/team": {"username": "team"},
         "https://index.docker.io/v1/": {"username": "hub"}}})"));
   const auto user = [&](const char* reference) {
-    return file.Find(*Reference::Parse(reference))->username;
+    const Reference name = *Reference::Parse(reference);
+    return file.Find(name.domain(), name.path())->username;
   };
   EXPECT_EQ(user("h.test/a"), "host");
   EXPECT_EQ(user("h.test/team/a"), "team");

@@ -204,6 +204,36 @@ StatusOr<std::string> ApiOf(const std::string& text, const toml::table& table) {
   return whole || EndsWith(full, "/v2") ? full : full + "/v2";
 }
 
+// Whether a section of hosts.toml is about the registry itself: the server that
+// the file names, or the host and port that the image's name has. docker.io and
+// its API's host are one.
+bool IsRegistry(const RegistryHost& section, const RegistryHost& upstream,
+                const std::string& domain, bool has_server) {
+  const StatusOr<Url> url = Url::Parse(section.api);
+  const StatusOr<Url> main = Url::Parse(upstream.api);
+  if (!url.ok() || !main.ok()) return false;
+  if (url->SameServer(*main)) return true;
+  // A name with a port says nothing of the scheme: the section may.
+  const bool has_port =
+      domain.find(':') != std::string::npos && domain.back() != ']';
+  const bool may_be_http = !has_server && has_port && url->scheme == "http";
+  const StatusOr<Url> named =
+      Url::Parse((may_be_http ? "http://" : "https://") + ApiHost(domain));
+  if (named.ok() && url->SameServer(*named)) return true;
+  return url->scheme == "https" && SameRegistry(section.server(), domain);
+}
+
+// The registry as the root of the file has it, completed by a section about the
+// same server.
+void Complete(RegistryHost& upstream, const RegistryHost& section) {
+  TlsOptions& tls = upstream.tls;
+  if (tls == TlsOptions()) tls = section.tls;
+  if (upstream.headers.empty()) upstream.headers = section.headers;
+  if (upstream.dial_timeout == RegistryHost().dial_timeout) {
+    upstream.dial_timeout = section.dial_timeout;
+  }
+}
+
 StatusOr<std::vector<RegistryHost>> ReadTables(const toml::table& root,
                                                const std::string& folder,
                                                const std::string& domain) {
@@ -229,12 +259,23 @@ StatusOr<std::vector<RegistryHost>> ReadTables(const toml::table& root,
     all.push_back(std::move(host));
   }
   RegistryHost upstream = Upstream(domain);
-  if (const auto server = root["server"].value<std::string>()) {
+  const auto server = root["server"].value<std::string>();
+  if (server) {
     ASSIGN_OR_RETURN_AS(upstream.api, ApiOf(*server, root), "server");
     upstream.try_plain_http = false;
   }
   RETURN_IF_ERROR(HostReader(folder, upstream).Read(root));
-  all.push_back(std::move(upstream));
+  bool covered = false;
+  for (RegistryHost& section : all) {
+    section.is_upstream =
+        IsRegistry(section, upstream, domain, server.has_value());
+    if (!section.is_upstream) continue;
+    if (section.api != upstream.api) continue;
+    Complete(upstream, section);
+    covered = covered || (section.can_pull && section.can_resolve &&
+                          upstream.tls == section.tls);
+  }
+  if (!covered) all.push_back(std::move(upstream));
   return all;
 }
 
@@ -304,6 +345,19 @@ StatusOr<std::vector<RegistryHost>> Mirrors::HostsFor(
     host.try_plain_http = false;
   }
   return std::vector<RegistryHost>{host};
+}
+
+StatusOr<Credential> CredentialFor(const RegistryHost& host,
+                                   const Reference& reference,
+                                   const RegistryAuth& auth,
+                                   const CredentialFile& file) {
+  const std::string server =
+      host.is_upstream ? reference.domain() : host.server();
+  if (host.is_upstream || !auth.server_address.empty()) {
+    ASSIGN_OR_RETURN(Credential credential, CredentialFrom(auth, server));
+    if (!credential.empty()) return credential;
+  }
+  return file.Find(server, reference.path());
 }
 
 }  // namespace berth::image

@@ -8,6 +8,7 @@
 #include "base/http/http_client.h"
 #include "base/status.h"
 #include "image/reference.h"
+#include "image/registry/credentials.h"
 
 namespace berth::image {
 
@@ -15,6 +16,7 @@ namespace berth::image {
 struct RegistryHost {
   std::string api;  // "https://host[:port]/v2", without a slash at the end
   bool is_upstream = true;  // the registry itself, not a mirror
+  Credential credential;    // who we are to it; Mirrors sets none
   bool can_pull = true;
   bool can_resolve = true;
   bool can_push = true;
@@ -24,6 +26,8 @@ struct RegistryHost {
   // A loopback registry without configuration: http if it speaks no TLS.
   bool try_plain_http = false;
 
+  // Of `api`: "host[:port]".
+  std::string server() const { return HostOfServerAddress(api); }
   // Whether secrets may cross this connection.
   bool insecure() const { return api.compare(0, 7, "http://") == 0; }
 };
@@ -40,9 +44,10 @@ class Mirrors {
                    std::vector<std::string> plain_http = {})
       : directory_(std::move(directory)), plain_http_(std::move(plain_http)) {}
 
-  // In the order to be tried; the registry itself is the last. A file that
-  // cannot be understood is INVALID_ARGUMENT with its line: it is never passed
-  // over.
+  // In the order to be tried; the registry itself is the last, unless a section
+  // of the file describes it: wherever it stands, it is the registry. A file
+  // that cannot be understood is INVALID_ARGUMENT with its line: it is never
+  // passed over.
   StatusOr<std::vector<RegistryHost>> HostsFor(const std::string& domain) const;
 
   // The contents of one hosts.toml in `folder`.
@@ -54,6 +59,13 @@ class Mirrors {
   const std::string directory_;
   const std::vector<std::string> plain_http_;
 };
+
+// Who we are to `host` for a pull of `reference`. To the registry: what the
+// request says, else the file. To a mirror: either, if it names the mirror.
+StatusOr<Credential> CredentialFor(const RegistryHost& host,
+                                   const Reference& reference,
+                                   const RegistryAuth& auth,
+                                   const CredentialFile& file);
 
 }  // namespace berth::image
 

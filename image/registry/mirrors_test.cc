@@ -103,6 +103,94 @@ TEST(MirrorsTest, KnowsWhereCharactersBeyondAsciiMayBe) {
   }
 }
 
+// A section about the registry itself describes it, wherever it stands.
+TEST(MirrorsTest, KnowsTheRegistryItselfInASection) {
+  const auto hosts_of = [](const std::string& text, const std::string& domain) {
+    return *Mirrors::Parse(text, "/d", domain);
+  };
+  const std::string same = R"(
+server = "https://r.test:5000"
+[host."https://r.test:5000"]
+  ca = "ca.crt"
+  client = [["c.cert", "c.key"]]
+  dial_timeout = "7s"
+  [host."https://r.test:5000".header]
+    X-A = "1"
+)";
+  const auto one = hosts_of(same, "r.test:5000");
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_TRUE(one[0].is_upstream);
+  EXPECT_THAT(one[0].tls.ca_files, ElementsAre("/d/ca.crt"));
+
+  // It may not be asked for tags there: the registry is, in the same way.
+  std::string pull_only = same;
+  pull_only.replace(pull_only.find("  ca ="), 0, "  capabilities = \"pull\"\n");
+  const auto two = hosts_of(pull_only, "r.test:5000");
+  ASSERT_EQ(two.size(), 2u);
+  EXPECT_TRUE(two[0].is_upstream);
+  EXPECT_TRUE(two[1].can_resolve);
+  EXPECT_EQ(two[1].tls, two[0].tls);
+  EXPECT_EQ(two[1].headers, two[0].headers);
+  EXPECT_EQ(two[1].dial_timeout, std::chrono::seconds(7));
+
+  struct {
+    const char* text;
+    const char* domain;
+    bool is_registry;
+  } const cases[] = {
+      {"[host.\"https://docker.io\"]", "docker.io", true},
+      {"[host.\"https://registry-1.docker.io\"]", "docker.io", true},
+      {"[host.\"https://index.docker.io\"]", "docker.io", true},
+      {"[host.\"https://r.test\"]", "r.test", true},
+      {"[host.\"https://R.test:443\"]", "r.test", true},
+      {"[host.\"https://r.test:444\"]", "r.test", false},
+      {"[host.\"http://r.test\"]", "r.test", false},
+      {"[host.\"http://r.test:5000\"]", "r.test:5000", true},
+      {"server = \"https://r.test:5000\"\n[host.\"http://r.test:5000\"]",
+       "r.test:5000", false},
+      {"server = \"https://up.test\"\n[host.\"https://r.test\"]", "r.test",
+       true},
+      {"server = \"http://up.test\"\n[host.\"http://up.test\"]", "r.test",
+       true},
+      {"[host.\"https://m.test\"]", "r.test", false},
+      {"[host.\"https://r.test.evil\"]", "r.test", false},
+  };
+  for (const auto& [text, domain, is_registry] : cases) {
+    const auto hosts = hosts_of(text, domain);
+    EXPECT_EQ(hosts[0].is_upstream, is_registry) << text;
+    EXPECT_TRUE(hosts.back().is_upstream) << text;
+  }
+  EXPECT_EQ(hosts_of(cases[9].text, "r.test").back().api, "https://up.test/v2");
+}
+
+TEST(CredentialForTest, GivesAMirrorOnlyWhatNamesIt) {
+  RegistryHost registry;
+  registry.api = "https://r.test/v2";
+  RegistryHost mirror;
+  mirror.api = "https://m.test:5000/v2";
+  mirror.is_upstream = false;
+  const Reference image = *Reference::Parse("r.test/a/b:1");
+  const auto user = [&](const RegistryHost& host, const RegistryAuth& auth,
+                        const CredentialFile& file) {
+    return CredentialFor(host, image, auth, file)->username;
+  };
+  RegistryAuth auth;
+  auth.username = "asked";
+  EXPECT_EQ(user(registry, auth, {}), "asked");
+  EXPECT_EQ(user(mirror, auth, {}), "");
+  auth.server_address = "https://m.test:5000";
+  EXPECT_EQ(user(registry, auth, {}), "");
+  EXPECT_EQ(user(mirror, auth, {}), "asked");
+  ASSERT_OK_AND_ASSIGN(const CredentialFile file,
+                       CredentialFile::Parse(R"({"auths":{
+        "r.test": {"username": "registry"},
+        "m.test:5000/a": {"username": "mirror"}}})"));
+  EXPECT_EQ(user(registry, {}, file), "registry");
+  EXPECT_EQ(user(mirror, {}, file), "mirror");
+  mirror.api = "https://n.test/v2";
+  EXPECT_EQ(user(mirror, {}, file), "");
+}
+
 TEST(MirrorsTest, FindsTheFolderOfAHost) {
   TempDir dir;
   const auto add = [&](const std::string& folder) {

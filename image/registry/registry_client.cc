@@ -1,10 +1,8 @@
 #include "image/registry/registry_client.h"
 
-#include <poll.h>
-
 #include <algorithm>
+#include <memory>
 #include <optional>
-#include <random>
 #include <utility>
 
 #include "base/json.h"
@@ -39,6 +37,12 @@ std::string ErrorText(const HttpResponse& response) {
   return "";
 }
 
+// Another try may bring something else.
+bool MayPass(int status) {
+  return status == 408 || status == 429 || status == 500 || status == 502 ||
+         status == 503 || status == 504;
+}
+
 Status ErrorFrom(const HttpResponse& response, const std::string& what) {
   const std::string text = what + ": status " +
                            std::to_string(response.status) +
@@ -50,29 +54,17 @@ Status ErrorFrom(const HttpResponse& response, const std::string& what) {
       return Error(StatusCode::kPermissionDenied, text);
     case 404:
       return NotFound(text);
-    case 408:
-    case 500:
-    case 502:
-    case 503:
-    case 504:
-      return Unavailable(text);
     case 429:
-      return ResourceExhausted("toomanyrequests: " + text);
+      return Unavailable("toomanyrequests: " + text);
     default:
+      if (MayPass(response.status)) return Unavailable(text);
       return FailedPrecondition(text);
   }
 }
 
-bool MayPass(const Status& status) {
-  return status.code() == StatusCode::kUnavailable ||
-         (status.code() == StatusCode::kResourceExhausted &&
-          Message(status).find("toomanyrequests") != std::string::npos);
-}
-
-// Nobody is asked again after these.
-bool IsFinal(const Context& ctx, const Status& status) {
-  return !ctx.Check().ok() || status.code() == StatusCode::kCancelled ||
-         status.code() == StatusCode::kDeadlineExceeded;
+// After an answer that will not change.
+Attempt::Hope HopeAfterRefusal(const RegistryHost& host) {
+  return host.is_upstream ? Attempt::Hope::kThisRound : Attempt::Hope::kOthers;
 }
 
 // Seconds or a date (RFC 9110, 10.2.3); zero: none.
@@ -103,12 +95,11 @@ Status CheckRange(const HttpResponse& head, uint64_t offset) {
 RegistryClient::RegistryClient(const HttpClient& http,
                                const Reference& reference,
                                std::vector<RegistryHost> hosts,
-                               Credential credential, RetryPolicy policy)
+                               RetryPolicy policy)
     : http_(http),
       reference_(reference),
       policy_(policy),
-      authorizer_(http, std::move(credential),
-                  "repository:" + reference.path() + ":pull"),
+      authorizer_(http, "repository:" + reference.path() + ":pull"),
       hosts_(std::move(hosts)) {}
 
 RegistryHost RegistryClient::HostAt(size_t index) const {
@@ -128,28 +119,6 @@ std::vector<size_t> RegistryClient::Order(bool to_resolve) const {
       order.begin(), order.end(),
       [this](size_t i) NO_THREAD_SAFETY_ANALYSIS { return i == preferred_; });
   return order;
-}
-
-Status RegistryClient::Wait(const Context& ctx, int attempt,
-                            Duration retry_after) const {
-  static thread_local std::minstd_rand random(std::random_device{}());
-  Duration delay = policy_.first_delay * (1LL << std::min(attempt, 16));
-  delay = std::min(delay, policy_.max_delay);
-  delay = std::chrono::nanoseconds(std::uniform_int_distribution<int64_t>(
-      delay.count() / 2, delay.count())(random));
-  if (retry_after.count() > 0) {
-    delay = std::min(retry_after, policy_.max_retry_after);
-  }
-  const SteadyTime until = std::chrono::steady_clock::now() + delay;
-  while (true) {
-    RETURN_IF_ERROR(ctx.Check());
-    const Duration left = until - std::chrono::steady_clock::now();
-    if (left.count() <= 0) return OkStatus();
-    pollfd cancel = {ctx.cancel_fd(), POLLIN, 0};
-    const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(
-        ctx.Remaining(left));
-    poll(&cancel, 1, static_cast<int>(wait.count()) + 1);
-  }
 }
 
 StatusOr<HttpResponse> RegistryClient::SendTo(const Context& ctx,
@@ -185,11 +154,10 @@ StatusOr<HttpResponse> RegistryClient::SendTo(const Context& ctx,
   }
 }
 
-StatusOr<HttpResponse> RegistryClient::Send(const Context& ctx, size_t index,
+RegistryClient::Answer RegistryClient::Send(const Context& ctx, size_t index,
                                             const std::string& path,
                                             const HttpRequest& request,
-                                            const BodySink* sink,
-                                            Duration* retry_after) {
+                                            const BodySink* sink) {
   RegistryHost host = HostAt(index);
   StatusOr<HttpResponse> response = SendTo(ctx, host, path, request, sink);
   if (host.try_plain_http && !host.insecure() &&
@@ -201,37 +169,44 @@ StatusOr<HttpResponse> RegistryClient::Send(const Context& ctx, size_t index,
       hosts_[index].api = host.api;
     }
   }
-  if (!response.ok()) return response.status();
-  if (response->status >= 300) {
-    *retry_after = RetryAfter(*response);
-    return ErrorFrom(*response, request.method + " " + host.api + "/" +
-                                    reference_.path() + "/" + path);
+  Answer answer;
+  Attempt& attempt = answer.attempt;
+  attempt.hope = HopeAfterRefusal(host);
+  if (!response.ok()) {
+    attempt.status = response.status();
+    // Of a document without end; a sink's own is about our disk.
+    if (attempt.status.code() == StatusCode::kResourceExhausted &&
+        sink == nullptr) {
+      attempt.status = InvalidArgument(Message(attempt.status));
+    }
+    if (attempt.status.code() == StatusCode::kUnavailable) {
+      attempt.hope = HasUnknownHost(attempt.status) ? Attempt::Hope::kOthers
+                                                    : Attempt::Hope::kAll;
+    }
+    return answer;
   }
-  return response;
+  if (response->status >= 300) {
+    attempt.status =
+        ErrorFrom(*response, request.method + " " + host.api + "/" +
+                                 reference_.path() + "/" + path);
+    if (MayPass(response->status)) attempt.hope = Attempt::Hope::kAll;
+    attempt.retry_after = RetryAfter(*response);
+    return answer;
+  }
+  answer.response = *std::move(response);
+  return answer;
 }
 
-StatusOr<ImageSource::Fetched> RegistryClient::GetFrom(
-    const Context& ctx, size_t index, const Descriptor& wanted,
-    const std::string& selector) {
-  HttpRequest request;
-  request.headers = {{"Accept", kManifestTypes}};
-  request.max_body = kMaxManifestBytes;
-  StatusOr<HttpResponse> response = Unavailable("not asked");
-  for (int attempt = 0;; ++attempt) {
-    Duration retry_after(0);
-    response = Send(ctx, index, "manifests/" + selector, request, nullptr,
-                    &retry_after);
-    if (response.ok() || !MayPass(response.status()) ||
-        attempt + 1 >= policy_.tries) {
-      break;
-    }
-    RETURN_IF_ERROR(Wait(ctx, attempt, retry_after));
-  }
-  if (!response.ok()) return response.status();
-  Fetched fetched;
-  fetched.bytes = std::move(response->body);
+namespace {
+
+// DATA_LOSS if the bytes are not what they have to be.
+StatusOr<ImageSource::Fetched> CheckManifest(HttpResponse response,
+                                             const Descriptor& wanted,
+                                             const std::string& selector) {
+  ImageSource::Fetched fetched;
+  fetched.bytes = std::move(response.body);
   fetched.descriptor = wanted;
-  const std::string type = response->Header("content-type");
+  const std::string type = response.Header("content-type");
   fetched.descriptor.media_type =
       std::string(Trim(type.substr(0, type.find(';'))));
   fetched.descriptor.size = fetched.bytes.size();
@@ -243,7 +218,7 @@ StatusOr<ImageSource::Fetched> RegistryClient::GetFrom(
                     digest.str() + " of " +
                     std::to_string(fetched.bytes.size()) + " bytes");
   }
-  const std::string claimed = response->Header("docker-content-digest");
+  const std::string claimed = response.Header("docker-content-digest");
   if (StartsWith(claimed, "sha256:") && claimed != digest.str()) {
     return DataLoss("manifest " + Quoted(selector) + " has digest " +
                     digest.str() + ", its server says " + Quoted(claimed));
@@ -251,20 +226,27 @@ StatusOr<ImageSource::Fetched> RegistryClient::GetFrom(
   return fetched;
 }
 
+}  // namespace
+
 StatusOr<ImageSource::Fetched> RegistryClient::GetFromAny(
     const Context& ctx, const Descriptor& wanted, const std::string& selector,
     bool to_resolve) {
-  StatusOr<Fetched> fetched =
-      FailedPrecondition("no host of " + reference_.domain() + " may be asked");
-  for (const size_t index : Order(to_resolve)) {
-    fetched = GetFrom(ctx, index, wanted, selector);
+  HttpRequest request;
+  request.headers = {{"Accept", kManifestTypes}};
+  request.max_body = kMaxManifestBytes;
+  StatusOr<Fetched> fetched = NotFound("no manifest");
+  const auto ask = [&](size_t index) {
+    Answer answer = Send(ctx, index, "manifests/" + selector, request, nullptr);
+    if (!answer.attempt.status.ok()) return answer.attempt;
+    fetched = CheckManifest(std::move(answer.response), wanted, selector);
+    answer.attempt.status = fetched.status();
     if (fetched.ok()) {
       MutexLock lock(mutex_);
       preferred_ = index;
-      return fetched;
     }
-    if (IsFinal(ctx, fetched.status())) break;
-  }
+    return answer.attempt;
+  };
+  RETURN_IF_ERROR(AskHosts(ctx, policy_, Order(to_resolve), ask));
   return fetched;
 }
 
@@ -289,77 +271,112 @@ StatusOr<ImageSource::Fetched> RegistryClient::FetchManifest(
   return GetFromAny(ctx, descriptor, descriptor.digest.str(), false);
 }
 
+// One blob on its way, over all tries and hosts.
+struct RegistryClient::BlobFetch {
+  const Descriptor& descriptor;
+  ContentStore& store;
+  const std::function<void(uint64_t)>& progress;
+  std::unique_ptr<BlobWriter> writer;
+  int resumes = 0;
+  uint64_t counted = 0;  // where the last progress that counts ended
+
+  // From what an earlier try left.
+  Status Open() {
+    ASSIGN_OR_RETURN(writer, store.Ingest(descriptor));
+    counted = writer->offset();
+    progress(counted);
+    return OkStatus();
+  }
+  // From nothing.
+  Status Renew() {
+    writer.reset();
+    ASSIGN_OR_RETURN(writer, store.Ingest(descriptor));
+    RETURN_IF_ERROR(writer->Restart());
+    counted = 0;
+    progress(0);
+    return OkStatus();
+  }
+};
+
 Status RegistryClient::FetchBlob(
     const Context& ctx, const Descriptor& descriptor, ContentStore& store,
     const std::function<void(uint64_t)>& progress) {
-  Status result =
-      FailedPrecondition("no host of " + reference_.domain() + " may be asked");
-  for (const size_t index : Order(false)) {
-    result = FetchBlobFrom(ctx, index, descriptor, store, progress);
-    if (result.ok() || IsFinal(ctx, result)) break;
-  }
-  return Annotate(result, "fetch blob " + descriptor.digest.str());
+  BlobFetch fetch{descriptor, store, progress, nullptr};
+  RETURN_IF_ERROR(fetch.Open());
+  RETURN_IF_ERROR_AS(
+      AskHosts(ctx, policy_, Order(false),
+               [&](size_t index) { return FetchBlobFrom(ctx, index, fetch); }),
+      "fetch blob " + descriptor.digest.str());
+  return OkStatus();
 }
 
-Status RegistryClient::FetchBlobFrom(
-    const Context& ctx, size_t index, const Descriptor& descriptor,
-    ContentStore& store, const std::function<void(uint64_t)>& progress) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer,
-                   store.Ingest(descriptor));
-  progress(writer->offset());
-  int attempt = 0;
-  int resumes = 0;
-  uint64_t last = writer->offset();
-  while (writer->offset() < descriptor.size) {
-    HttpRequest request;
-    // A blob that is compressed on its way has no ranges that fit.
-    request.headers = {{"Accept", "*/*"}, {"Accept-Encoding", "identity"}};
-    const uint64_t offset = writer->offset();
-    if (offset > 0) {
-      request.headers.emplace_back("Range",
-                                   "bytes=" + std::to_string(offset) + "-");
-    }
-    uint64_t skip = 0;
-    const BodySink sink = [&](const HttpResponse& head,
-                              std::string_view bytes) -> Status {
-      if (bytes.empty()) {
-        if (head.status == 206) return CheckRange(head, offset);
-        skip = offset;  // ranges are ignored: all of it comes again
-        return OkStatus();
-      }
-      const size_t known = std::min<uint64_t>(skip, bytes.size());
-      skip -= known;
-      bytes.remove_prefix(known);
-      RETURN_IF_ERROR(writer->Append(bytes));
-      progress(writer->offset());
-      return OkStatus();
-    };
-    Duration retry_after(0);
-    const Status sent = Send(ctx, index, "blobs/" + descriptor.digest.str(),
-                             request, &sink, &retry_after)
-                            .status();
-    if (sent.ok() && writer->offset() < descriptor.size) break;  // too short
-    if (sent.ok()) continue;
-    if (writer->offset() >= last + kProgressThatCounts) {
-      attempt = 0;
-      last = writer->offset();
-    }
-    if (sent.code() == StatusCode::kFailedPrecondition && offset > 0 &&
-        resumes == 0) {
-      // 416: what we have is not part of what the server has.
-      ++resumes;
-      RETURN_IF_ERROR(writer->Restart());
-      progress(0);
-      continue;
-    }
-    if (!MayPass(sent) || attempt + 1 >= policy_.tries ||
-        resumes >= policy_.max_resumes) {
-      return sent;
-    }
-    ++resumes;
-    RETURN_IF_ERROR(Wait(ctx, attempt++, retry_after));
+Attempt RegistryClient::FetchBlobFrom(const Context& ctx, size_t index,
+                                      BlobFetch& fetch) {
+  const bool resumed = fetch.writer->offset() > 0;
+  Attempt attempt = ReadBlob(ctx, index, fetch);
+  // 416, or bytes that do not match: what another try or host left need not be
+  // a part of what this one has.
+  const bool mismatch =
+      attempt.status.code() == StatusCode::kDataLoss ||
+      attempt.status.code() == StatusCode::kFailedPrecondition;
+  if (mismatch) {
+    const Status renewed = fetch.Renew();
+    if (!renewed.ok()) return {renewed, Attempt::Hope::kNone};
+    if (resumed) attempt = ReadBlob(ctx, index, fetch);
   }
-  return writer->Commit();
+  if (fetch.writer->offset() >= fetch.counted + kProgressThatCounts) {
+    attempt.progress = true;
+    fetch.counted = fetch.writer->offset();
+  }
+  if (++fetch.resumes >= policy_.max_resumes &&
+      attempt.hope == Attempt::Hope::kAll) {
+    attempt.hope = Attempt::Hope::kOthers;
+  }
+  return attempt;
+}
+
+Attempt RegistryClient::ReadBlob(const Context& ctx, size_t index,
+                                 BlobFetch& fetch) {
+  HttpRequest request;
+  // A blob that is compressed on its way has no ranges that fit.
+  request.headers = {{"Accept", "*/*"}, {"Accept-Encoding", "identity"}};
+  const uint64_t offset = fetch.writer->offset();
+  if (offset > 0) {
+    request.headers.emplace_back("Range",
+                                 "bytes=" + std::to_string(offset) + "-");
+  }
+  uint64_t skip = 0;
+  Status stored;
+  const BodySink sink = [&](const HttpResponse& head,
+                            std::string_view bytes) -> Status {
+    if (bytes.empty()) {
+      if (head.status == 206) return CheckRange(head, offset);
+      skip = offset;  // ranges are ignored: all of it comes again
+      return OkStatus();
+    }
+    const size_t known = std::min<uint64_t>(skip, bytes.size());
+    skip -= known;
+    bytes.remove_prefix(known);
+    stored = fetch.writer->Append(bytes);
+    if (stored.ok()) fetch.progress(fetch.writer->offset());
+    return stored;
+  };
+  Attempt attempt;
+  attempt.hope = HopeAfterRefusal(HostAt(index));
+  if (offset < fetch.descriptor.size) {
+    attempt = Send(ctx, index, "blobs/" + fetch.descriptor.digest.str(),
+                   request, &sink)
+                  .attempt;
+  }
+  if (attempt.status.ok()) {
+    stored = fetch.writer->Commit();
+    attempt.status = stored;
+  }
+  // Our own disk, not the host.
+  if (!stored.ok() && stored.code() != StatusCode::kDataLoss) {
+    attempt.hope = Attempt::Hope::kNone;
+  }
+  return attempt;
 }
 
 }  // namespace berth::image
