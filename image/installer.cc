@@ -6,14 +6,15 @@
 #include <algorithm>
 #include <atomic>
 #include <optional>
-#include <thread>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/thread.h"
 #include "image/layer/byte_source.h"
 #include "image/layer/decompressor.h"
 #include "image/layer/layer_applier.h"
@@ -85,13 +86,16 @@ class Installer::LayerJob {
     return failure_;
   }
   // Until the layer below is committed; CANCELLED if a layer has failed.
-  Status AwaitParent(size_t i) {
+  Status AwaitParent(const Context& ctx, size_t i) {
     MutexLock lock(mutex_);
-    while (i > 0 && committed_.count(i - 1) == 0) {
-      if (!failure_.ok()) return Cancelled("another layer has failed");
-      changed_cond_.Wait(mutex_);
-    }
-    return OkStatus();
+    const auto is_there = [&]() NO_THREAD_SAFETY_ANALYSIS {
+      return i == 0 || committed_.count(i - 1) > 0;
+    };
+    RETURN_IF_ERROR(
+        ctx.Await(mutex_, changed_cond_, [&]() NO_THREAD_SAFETY_ANALYSIS {
+          return is_there() || !failure_.ok();
+        }));
+    return is_there() ? OkStatus() : Cancelled("another layer has failed");
   }
 
   void Report(size_t i, Progress::State state, uint64_t current = 0) {
@@ -140,7 +144,8 @@ StatusOr<std::string> Installer::FetchConfig(const Context& ctx,
         "image configuration of " + std::to_string(config.size) +
         " bytes is over the limit of " + std::to_string(kMaxConfigBytes));
   }
-  const KeyedMutex::Lock lock(working_, config.digest.str());
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   working_.Acquire(ctx, config.digest.str()));
   if (!config.data.empty()) {
     RETURN_IF_ERROR(content_.Write(config.digest, config.data));
   }
@@ -168,7 +173,8 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
         digest.str());
     {
       // Two names may mean the same document.
-      const KeyedMutex::Lock lock(working_, digest.str());
+      ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                       working_.Acquire(ctx, digest.str()));
       RETURN_IF_ERROR(content_.Write(digest, fetched.bytes));
     }
     if (Manifest* manifest = std::get_if<Manifest>(&document)) {
@@ -216,7 +222,8 @@ StatusOr<UniqueFd> Installer::FetchLayer(const Context& ctx, LayerJob& job,
   const Descriptor& layer = job.layer(index);
   // Opened under the lock: a worker that unpacks the same blob for another
   // layer removes it when it has finished.
-  const KeyedMutex::Lock lock(working_, layer.digest.str());
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   working_.Acquire(ctx, layer.digest.str()));
   if (!content_.Stat(layer.digest).ok()) {
     RETURN_IF_ERROR(
         job.source().FetchBlob(ctx, layer, content_, [&](uint64_t bytes) {
@@ -239,6 +246,7 @@ Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
   const Descriptor& layer = job.layer(index);
   ASSIGN_OR_RETURN(const std::unique_ptr<LayerStore::Staging> staging,
                    layers_.Stage());
+  RETURN_IF_ERROR(Failpoint("image.layer.staged"));
   ASSIGN_OR_RETURN(UniqueFd directory,
                    OpenFile(staging->path(), O_RDONLY | O_DIRECTORY));
   ASSIGN_OR_RETURN(const std::unique_ptr<Decompressor> tar,
@@ -256,24 +264,28 @@ Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
     return DataLoss("it unpacks to " + hashed.digest().str() +
                     ", the configuration says " + job.diff_id(index).str());
   }
-  RETURN_IF_ERROR(Failpoint("image.pull.unpack"));
-  RETURN_IF_ERROR(job.AwaitParent(index));
+  RETURN_IF_ERROR(Failpoint("image.layer.unpacked"));
+  RETURN_IF_ERROR(job.AwaitParent(ctx, index));
   ASSIGN_OR_RETURN(const std::vector<std::string> below,
                    layers_.Directories(job.parent(index)));
   ASSIGN_OR_RETURN(const LayerStack lower, LayerStack::Open(below));
   RETURN_IF_ERROR(applier.Complete(lower));
+  RETURN_IF_ERROR(Failpoint("image.layer.completed"));
   RETURN_IF_ERROR(layers_.Commit(*staging, job.chain(index), job.parent(index),
                                  job.diff_id(index), applier.usage()));
-  return Failpoint("image.pull.layer");
+  return Failpoint("image.layer.committed");
 }
 
 // One pass: the layer is unpacked while it arrives.
 Status Installer::FetchAndUnpackLayer(const Context& ctx, LayerJob& job,
                                       size_t index) {
   IncomingBlob blob;
-  std::thread fetch([&] { blob.Finish(FetchLayer(ctx, job, index, blob)); });
+  ASSIGN_OR_RETURN(Thread fetch, StartThread("image-fetch", [&] {
+                     const absl::Cleanup end = [&] { blob.End(); };
+                     blob.Finish(FetchLayer(ctx, job, index, blob));
+                   }));
   const Status unpacked = UnpackLayer(ctx, job, index, blob);
-  fetch.join();
+  fetch.Join();
   // Bytes that are wrong cannot be unpacked either: the digest says why.
   RETURN_IF_ERROR(blob.fetched());
   if (unpacked.ok() || !blob.restarted()) return unpacked;
@@ -286,8 +298,8 @@ Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
   const Descriptor& layer = job.layer(index);
   // Held until the layer is committed, for which it needs nothing that those
   // who wait here have: they want this layer or a higher one.
-  const KeyedMutex::Lock chain_lock(working_,
-                                    "chain " + job.chain(index).str());
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock chain_lock,
+                   working_.Acquire(ctx, "chain " + job.chain(index).str()));
   if (layers_.Has(job.chain(index))) {
     job.Report(index, Progress::State::kExists);
     job.MarkCommitted(index);
@@ -328,12 +340,16 @@ StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,
       work.Cancel();
     }
   };
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
   const size_t extra = std::min<size_t>(
       job.count(), static_cast<size_t>(options_.parallel_layers));
-  for (size_t i = 1; i < extra; ++i) threads.emplace_back(worker);
+  for (size_t i = 1; i < extra; ++i) {
+    StatusOr<Thread> thread = StartThread("image-layer", worker);
+    if (!thread.ok()) break;  // fewer layers at a time, then
+    threads.push_back(*std::move(thread));
+  }
   worker();
-  for (std::thread& thread : threads) thread.join();
+  for (Thread& thread : threads) thread.Join();
   RETURN_IF_ERROR(job.failure());
 
   Installed installed;

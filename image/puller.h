@@ -31,17 +31,20 @@ class Puller {
   Puller& operator=(const Puller&) = delete;
 
   // Runs `work`, or joins the one that runs under the same key. `report` is
-  // not called again after the return.
+  // called in the calling thread, and not again after the return: a listener
+  // that blocks delays nobody but itself, and is told the latest state of each
+  // layer when it comes back. RESOURCE_EXHAUSTED if no thread can be made.
   StatusOr<std::string> Pull(const Context& ctx, const std::string& key,
                              const Work& work, const ProgressFunction& report);
 
  private:
   class Flight;
-  std::shared_ptr<Flight> Join(const Context& ctx, const std::string& key,
-                               const Work& work);
+  StatusOr<std::shared_ptr<Flight>> Join(const Context& ctx,
+                                         const std::string& key,
+                                         const Work& work);
   void Leave(const std::string& key, const std::shared_ptr<Flight>& flight);
   // Joins the threads of flights that have ended.
-  void Reap() REQUIRES(mutex_);
+  void Reap();
 
   Mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_ GUARDED_BY(mutex_);

@@ -110,6 +110,81 @@ TEST(PullerTest, OneWhoLeavesDoesNotEndItForOthers) {
   EXPECT_EQ(runs.load(), 1);
 }
 
+// A listener that blocks until the test lets it go.
+struct StuckListener {
+  const Context free = Context::Background().WithCancel();
+  std::atomic<bool> stuck{false};
+  std::vector<Progress> heard;
+
+  void Hear(const Progress& progress) {
+    heard.push_back(progress);
+    stuck = true;
+    pollfd fd = {free.cancel_fd(), POLLIN, 0};
+    poll(&fd, 1, 30'000);
+  }
+};
+
+TEST(PullerTest, AListenerThatIsStuckHoldsUpNobodyElse) {
+  StuckListener listener;
+  Puller puller;
+  std::atomic<bool> others{false};
+  std::atomic<int> runs{0};
+  const auto work =
+      [&](const Context& ctx,
+          const ProgressFunction& report) -> StatusOr<std::string> {
+    ++runs;
+    if (!ReportUntil(ctx, report, [&] { return listener.stuck && others; })) {
+      return Unavailable("nobody listens");
+    }
+    for (uint64_t i = 0; i < 100'000; ++i) report({Digest(), {}, i, 0});
+    return std::string("id");
+  };
+  std::thread reader([&] {
+    EXPECT_THAT(puller.Pull(Context::Background(), "key", work,
+                            [&](const Progress& p) { listener.Hear(p); }),
+                IsOkAndHolds("id"));
+  });
+  EXPECT_THAT(puller.Pull(Context::Background(), "key", work,
+                          [&](const Progress&) { others = true; }),
+              IsOkAndHolds("id"));
+  // Nor does it keep the next pull from being one of its own.
+  EXPECT_THAT(puller.Pull(
+                  Context::Background(), "key",
+                  [](const Context&, const ProgressFunction&) {
+                    return StatusOr<std::string>("newer");
+                  },
+                  nullptr),
+              IsOkAndHolds("newer"));
+  listener.free.Cancel();
+  reader.join();
+  // It has missed much, but not the latest.
+  EXPECT_LT(listener.heard.size(), 1000u);
+  EXPECT_EQ(listener.heard.back().current, 99'999u);
+  EXPECT_EQ(runs.load(), 1);
+}
+
+TEST(PullerTest, AStuckListenerThatIsCancelledLeaves) {
+  StuckListener listener;
+  Puller puller;
+  const Context ctx = Context::Background().WithCancel();
+  std::thread reader([&] {
+    EXPECT_THAT(
+        puller.Pull(
+            ctx, "key",
+            [](const Context& work,
+               const ProgressFunction& report) -> StatusOr<std::string> {
+              ReportUntil(work, report, [] { return false; });
+              return Cancelled("pull");
+            },
+            [&](const Progress& p) { listener.Hear(p); }),
+        StatusIs(StatusCode::kCancelled));
+  });
+  while (!listener.stuck) std::this_thread::yield();
+  ctx.Cancel();
+  listener.free.Cancel();
+  reader.join();
+}
+
 TEST(PullerTest, EndsWhenNobodyWaits) {
   Gate gate;
   {

@@ -16,7 +16,7 @@ constexpr size_t kBufferSize = 256 * 1024;
 }  // namespace
 
 IncomingBlob::IncomingBlob()
-    : whole_(Internal("the fetch has not ended")), buffer_(kBufferSize) {}
+    : whole_(Internal("the fetch broke off")), buffer_(kBufferSize) {}
 
 void IncomingBlob::Follow(UniqueFd file) {
   MutexLock lock(mutex_);
@@ -37,6 +37,10 @@ void IncomingBlob::Grow(uint64_t bytes) {
 
 void IncomingBlob::Finish(StatusOr<UniqueFd> whole) {
   whole_ = std::move(whole);
+  End();
+}
+
+void IncomingBlob::End() {
   MutexLock lock(mutex_);
   finished_ = true;
   grown_.SignalAll();

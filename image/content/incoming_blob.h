@@ -31,6 +31,8 @@ class IncomingBlob : public ByteSource {
   void Grow(uint64_t bytes);
   // The whole blob, verified; or why there is none.
   void Finish(StatusOr<UniqueFd> whole);
+  // The thread ends. If it has not called Finish, that is an error.
+  void End();
 
   // ---- Of the reader.
 
