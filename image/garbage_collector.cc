@@ -2,7 +2,10 @@
 
 #include <glog/logging.h>
 
-#include "base/clock.h"
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
 #include "base/failpoint.h"
 
 namespace berth::image {
@@ -10,19 +13,23 @@ namespace {
 
 // A half-written blob is worth going on with for a day.
 constexpr UnixNanos kIngestLife = UnixNanos{24} * 3600 * 1'000'000'000;
+// Between a collection that failed and the next try.
+constexpr Duration kFirstPause = std::chrono::seconds(1);
+constexpr Duration kLongestPause = std::chrono::minutes(10);
 
 }  // namespace
 
 GarbageCollector::GarbageCollector(MetadataStore& metadata,
                                    ContentStore& content, LayerStore& layers,
-                                   ImageStore& images, Leases& leases)
+                                   ImageStore& images, Leases& leases,
+                                   uint64_t max_partial_bytes)
     : metadata_(metadata),
       content_(content),
       layers_(layers),
       images_(images),
       leases_(leases),
-      stop_(Context::Background("garbage").WithCancel()),
-      thread_([this] { Run(); }) {}
+      max_partial_bytes_(max_partial_bytes),
+      stop_(Context::Background("garbage").WithCancel()) {}
 
 GarbageCollector::~GarbageCollector() {
   {
@@ -31,7 +38,11 @@ GarbageCollector::~GarbageCollector() {
     changed_.SignalAll();
   }
   stop_.Cancel();
-  thread_.join();
+}
+
+Status GarbageCollector::Start() {
+  ASSIGN_OR_RETURN(thread_, StartThread("image-garbage", [this] { Run(); }));
+  return OkStatus();
 }
 
 void GarbageCollector::Wake() {
@@ -40,32 +51,40 @@ void GarbageCollector::Wake() {
   changed_.SignalAll();
 }
 
+bool GarbageCollector::AwaitWork(std::optional<SteadyTime> again) {
+  MutexLock lock(mutex_);
+  while (!woken_ && !ending_) {
+    if (!again) {
+      changed_.Wait(mutex_);
+    } else if (!changed_.WaitUntil(mutex_, *again)) {
+      break;
+    }
+  }
+  woken_ = false;
+  return !ending_;
+}
+
 void GarbageCollector::Run() {
-  while (true) {
-    {
-      MutexLock lock(mutex_);
-      while (!woken_ && !ending_) changed_.Wait(mutex_);
-      if (ending_) return;
-      woken_ = false;
-    }
+  Duration pause = kFirstPause;
+  std::optional<SteadyTime> again;
+  while (AwaitWork(again)) {
     const StatusOr<DiskUsage> freed = Collect(stop_);
-    if (!freed.ok()) {
-      LOG(WARNING) << "collect garbage: " << Message(freed.status());
+    again.reset();
+    if (freed.ok()) {
+      pause = kFirstPause;
+      continue;
     }
+    LOG(WARNING) << "collect garbage: " << Message(freed.status());
+    again = std::chrono::steady_clock::now() +
+            std::chrono::duration_cast<SteadyTime::duration>(pause);
+    pause = std::min<Duration>(pause * 4, kLongestPause);
   }
 }
 
-StatusOr<std::set<Digest>> GarbageCollector::ChainsOfContainers() const {
-  std::set<Digest> chains;
-  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(const auto records, kRootfs.All(tx));
-    for (const auto& [key, record] : records) {
-      const StatusOr<Digest> chain = Digest::Parse(record.chain_id());
-      if (chain.ok()) chains.insert(*chain);
-    }
-    return OkStatus();
-  }));
-  return chains;
+Status GarbageCollector::TrimPartial(uint64_t most) {
+  return leases_.Freeze([&](const std::set<Digest>& held) {
+    return content_.TrimPartial(most, Now() - kIngestLife, held);
+  });
 }
 
 StatusOr<uint64_t> GarbageCollector::RemoveBlobs(
@@ -81,30 +100,49 @@ StatusOr<uint64_t> GarbageCollector::RemoveBlobs(
   return freed;
 }
 
-StatusOr<DiskUsage> GarbageCollector::Collect(const Context& ctx) {
-  MutexLock lock(collecting_);
-  RETURN_IF_ERROR(content_.RemoveAbandoned(Now() - kIngestLife));
-  DiskUsage freed;
-  LayerStore::Unused unused;
-  RETURN_IF_ERROR(leases_.Freeze([&](const std::set<Digest>& held) -> Status {
-    ASSIGN_OR_RETURN(ImageStore::Needed needed, images_.NeededByImages());
-    ASSIGN_OR_RETURN(const std::set<Digest> used, ChainsOfContainers());
-    needed.blobs.insert(held.begin(), held.end());
-    needed.chains.insert(held.begin(), held.end());
-    needed.chains.insert(used.begin(), used.end());
-    ASSIGN_OR_RETURN(unused, layers_.ForgetUnused(needed.chains));
-    RETURN_IF_ERROR(Failpoint("image.collect.layers"));
-    ASSIGN_OR_RETURN(const uint64_t bytes, RemoveBlobs(needed.blobs));
-    freed.bytes += bytes;
+StatusOr<DiskUsage> GarbageCollector::ForgetUnusedLayers(
+    std::set<Digest> needed) {
+  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const auto records, kRootfs.All(tx));
+    for (const auto& [key, record] : records) {
+      const StatusOr<Digest> chain = Digest::Parse(record.chain_id());
+      if (chain.ok()) needed.insert(*chain);
+    }
     return OkStatus();
   }));
-  for (const uint64_t number : unused.numbers) {
+  ASSIGN_OR_RETURN(const LayerStore::Unused unused,
+                   layers_.ForgetUnused(needed));
+  doomed_.insert(unused.numbers.begin(), unused.numbers.end());
+  RETURN_IF_ERROR(Failpoint("image.collect.layers"));
+  return unused.usage;
+}
+
+Status GarbageCollector::RemoveDoomed(const Context& ctx) {
+  while (!doomed_.empty()) {
     RETURN_IF_ERROR(ctx.Check());
-    RETURN_IF_ERROR(layers_.RemoveDirectory(number));
+    RETURN_IF_ERROR(layers_.RemoveDirectory(*doomed_.begin()));
+    doomed_.erase(doomed_.begin());
   }
-  RETURN_IF_ERROR(Failpoint("image.collect.directories"));
-  freed.bytes += unused.usage.bytes;
-  freed.inodes += unused.usage.inodes;
+  return Failpoint("image.collect.directories");
+}
+
+StatusOr<DiskUsage> GarbageCollector::Collect(const Context& ctx) {
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   collecting_.Acquire(ctx, "garbage"));
+  RETURN_IF_ERROR(TrimPartial());
+  DiskUsage freed;
+  const Status forgotten =
+      leases_.Freeze([&](const std::set<Digest>& held) -> Status {
+        ASSIGN_OR_RETURN(ImageStore::Needed needed, images_.NeededByImages());
+        needed.blobs.insert(held.begin(), held.end());
+        needed.chains.insert(held.begin(), held.end());
+        ASSIGN_OR_RETURN(const uint64_t bytes, RemoveBlobs(needed.blobs));
+        ASSIGN_OR_RETURN(freed, ForgetUnusedLayers(std::move(needed.chains)));
+        freed.bytes += bytes;
+        return OkStatus();
+      });
+  RETURN_IF_ERROR(RemoveDoomed(ctx));
+  RETURN_IF_ERROR(forgotten);
   return freed;
 }
 

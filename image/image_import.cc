@@ -1,6 +1,7 @@
 // The half of ImageService that takes images from files.
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/strings.h"
 #include "image/archive/docker_archive.h"
 #include "image/archive/layout_source.h"
@@ -39,6 +40,7 @@ StatusOr<std::vector<Image>> ImageService::ImportArchive(
   ASSIGN_OR_RETURN(const std::unique_ptr<ImageFiles> files,
                    ArchiveFiles::Load(ctx, std::move(archive),
                                       options_.root + "/import", {}));
+  RETURN_IF_ERROR(Failpoint("image.import.spooled"));
   return Import(ctx, *files, base);
 }
 

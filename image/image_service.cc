@@ -1,8 +1,12 @@
 #include "image/image_service.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <glog/logging.h>
 #include <malloc.h>
+#include <sys/statvfs.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -28,12 +32,26 @@ StatusOr<Digest> ChainOf(const std::string& text) {
 
 // Pulls with other credentials are other pulls: one must not get what only the
 // other may have.
-std::string PullKey(const Reference& reference, const Credential& credential) {
-  return reference.str() + " " +
-         Digest::Of(credential.username + "\n" + credential.password + "\n" +
-                    credential.identity_token + "\n" +
-                    credential.registry_token)
-             .str();
+std::string PullKey(const Reference& reference,
+                    const std::vector<RegistryHost>& hosts) {
+  std::string secrets;
+  for (const RegistryHost& host : hosts) {
+    const Credential& credential = host.credential;
+    secrets += host.api + "\n" + credential.username + "\n" +
+               credential.password + "\n" + credential.identity_token + "\n" +
+               credential.registry_token + "\n";
+  }
+  return reference.str() + " " + Digest::Of(secrets).str();
+}
+
+// What half-written blobs may take on the file system of `directory`.
+StatusOr<uint64_t> MaxPartialBytes(const ImageServiceOptions& options) {
+  struct statvfs info;
+  if (statvfs(options.root.c_str(), &info) != 0) {
+    return Errno(errno, "statvfs " + Quoted(options.root));
+  }
+  return std::min<uint64_t>(options.max_partial_bytes,
+                            uint64_t{info.f_blocks} * info.f_frsize / 10);
 }
 
 // Then what is there already is of use; else nobody asks for it again.
@@ -67,9 +85,12 @@ StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
                  Quoted(options.root) +
                      " cannot hold layers: " + Message(snapshotter.status()));
   }
+  ImageServiceOptions bounded = options;
+  ASSIGN_OR_RETURN(bounded.max_partial_bytes, MaxPartialBytes(options));
   std::unique_ptr<ImageService> service(
-      new ImageService(options, metadata, std::move(content), std::move(layers),
+      new ImageService(bounded, metadata, std::move(content), std::move(layers),
                        *std::move(snapshotter)));
+  RETURN_IF_ERROR(service->garbage_.Start());
   service->garbage_.Wake();  // what a pull left that was killed
   return service;
 }
@@ -84,39 +105,47 @@ ImageService::ImageService(const ImageServiceOptions& options,
       content_(std::move(content)),
       layers_(std::move(layers)),
       snapshotter_(std::move(snapshotter)),
-      http_(options.user_agent),
+      http_(options.user_agent, options.transfer),
       mirrors_(options.registry_config, options.plain_http),
       images_(metadata, options.pinned),
       installer_(*content_, *layers_, options.install),
-      garbage_(metadata, *content_, *layers_, images_, leases_) {}
+      shares_(std::max<size_t>(options.pulls_per_registry, 1)),
+      garbage_(metadata, *content_, *layers_, images_, leases_,
+               options.max_partial_bytes) {}
 
 ImageService::~ImageService() = default;
 
-StatusOr<Credential> ImageService::ChooseCredential(
+StatusOr<std::vector<RegistryHost>> ImageService::HostsFor(
     const Reference& reference, const RegistryAuth& auth) const {
-  ASSIGN_OR_RETURN(Credential credential,
-                   CredentialFrom(auth, reference.domain()));
-  if (!credential.empty() || options_.credential_file.empty()) {
-    return credential;
+  ASSIGN_OR_RETURN(std::vector<RegistryHost> hosts,
+                   mirrors_.HostsFor(reference.domain()));
+  CredentialFile file;
+  if (!options_.credential_file.empty()) {
+    StatusOr<CredentialFile> loaded =
+        CredentialFile::Load(options_.credential_file);
+    if (!loaded.ok() && ErrnoOf(loaded.status()) != ENOENT) {
+      return loaded.status();
+    }
+    if (loaded.ok()) file = *std::move(loaded);
   }
-  StatusOr<CredentialFile> file =
-      CredentialFile::Load(options_.credential_file);
-  if (ErrnoOf(file.status()) == ENOENT) return credential;
-  if (!file.ok()) return file.status();
-  return file->Find(reference);
+  for (RegistryHost& host : hosts) {
+    ASSIGN_OR_RETURN(host.credential,
+                     CredentialFor(host, reference, auth, file));
+  }
+  return hosts;
 }
 
 StatusOr<Image> ImageService::Pull(const Context& ctx,
                                    const Reference& reference,
                                    const RegistryAuth& auth,
                                    const ProgressFunction& progress) {
-  ASSIGN_OR_RETURN(const Credential credential,
-                   ChooseCredential(reference, auth));
+  ASSIGN_OR_RETURN(const std::vector<RegistryHost> hosts,
+                   HostsFor(reference, auth));
   const StatusOr<std::string> id = puller_.Pull(
-      ctx, PullKey(reference, credential),
-      [this, reference, credential](const Context& work_ctx,
-                                    const ProgressFunction& report) {
-        return PullWork(work_ctx, reference, credential, report);
+      ctx, PullKey(reference, hosts),
+      [this, reference, hosts](const Context& work_ctx,
+                               const ProgressFunction& report) {
+        return PullWork(work_ctx, reference, hosts, report);
       },
       progress);
   if (!id.ok()) {
@@ -125,20 +154,38 @@ StatusOr<Image> ImageService::Pull(const Context& ctx,
   return images_.Resolve(*id);
 }
 
-StatusOr<std::string> ImageService::PullWork(const Context& ctx,
-                                             const Reference& reference,
-                                             const Credential& credential,
-                                             const ProgressFunction& report) {
-  ASSIGN_OR_RETURN(std::vector<RegistryHost> hosts,
-                   mirrors_.HostsFor(reference.domain()));
-  RegistryClient client(http_, reference, std::move(hosts), credential,
-                        options_.retry);
-  StatusOr<std::string> id = InstallAndName(ctx, client, reference, report);
-  if (!IsWorthAnotherTry(id.status())) garbage_.Wake();
-  return id;
+StatusOr<std::string> ImageService::PullWork(
+    const Context& ctx, const Reference& reference,
+    const std::vector<RegistryHost>& hosts, const ProgressFunction& report) {
+  ASSIGN_OR_RETURN(const RegistryShares::Place place,
+                   shares_.Acquire(ctx, reference.domain()));
+  RegistryClient client(http_, reference, hosts, options_.retry);
+  return InstallAndName(ctx, client, reference, report);
 }
 
 StatusOr<std::string> ImageService::InstallAndName(
+    const Context& ctx, ImageSource& source, const Reference& name,
+    const ProgressFunction& report) {
+  StatusOr<std::string> id = TryToInstall(ctx, source, name, report);
+  if (!id.ok()) CleanUpAfter(id.status());
+  return id;
+}
+
+// What did not fit is gone before the caller hears of it.
+void ImageService::CleanUpAfter(const Status& failure) {
+  const bool full = failure.code() == StatusCode::kResourceExhausted;
+  Status cleaned = full ? garbage_.TrimPartial(0) : garbage_.TrimPartial();
+  if (full) {
+    cleaned.Update(garbage_.Collect(Context::Background()).status());
+  } else if (!IsWorthAnotherTry(failure)) {
+    garbage_.Wake();
+  }
+  if (!cleaned.ok()) {
+    LOG(WARNING) << "clean up after a failed pull: " << Message(cleaned);
+  }
+}
+
+StatusOr<std::string> ImageService::TryToInstall(
     const Context& ctx, ImageSource& source, const Reference& name,
     const ProgressFunction& report) {
   Leases::Lease lease(leases_);
@@ -183,16 +230,16 @@ Status ImageService::Remove(std::string_view reference_or_id) {
   const StatusOr<Image> image = images_.Resolve(reference_or_id);
   if (!image.ok()) return IgnoreNotFound(image.status());
   RETURN_IF_ERROR(images_.Remove(image->id()));
-  RETURN_IF_ERROR(Failpoint("image.remove.records"));
+  const Status removed = Failpoint("image.remove.records");
   garbage_.Wake();
-  return OkStatus();
+  return removed;
 }
 
 Status ImageService::RemoveName(const Reference& name) {
   RETURN_IF_ERROR(images_.RemoveName(name));
-  RETURN_IF_ERROR(Failpoint("image.remove.name"));
+  const Status removed = Failpoint("image.remove.name");
   garbage_.Wake();
-  return OkStatus();
+  return removed;
 }
 
 StatusOr<std::string> ImageService::ConfigJson(
@@ -210,7 +257,10 @@ StatusOr<StoreUsage> ImageService::StoreUsageNow() const {
   store.mountpoint = layers_->directory();
   store.timestamp = Now();
   ASSIGN_OR_RETURN(store.usage, layers_->TotalUsage());
-  ASSIGN_OR_RETURN(const std::vector<BlobInfo> blobs, content_->List());
+  ASSIGN_OR_RETURN(std::vector<BlobInfo> blobs, content_->List());
+  ASSIGN_OR_RETURN(const std::vector<BlobInfo> partial,
+                   content_->ListPartial());
+  blobs.insert(blobs.end(), partial.begin(), partial.end());
   for (const BlobInfo& blob : blobs) {
     store.usage.bytes += blob.size;
     ++store.usage.inodes;
@@ -244,7 +294,7 @@ StatusOr<Rootfs> ImageService::AcquireTree(std::string_view image_id,
                                            Persistence persistence) {
   const Digest id = ParseImageId(image_id);
   if (id.empty()) {
-    return InvalidArgument("image id " + Quoted(image_id) + " is none");
+    return InvalidArgument("invalid image id " + Quoted(image_id));
   }
   if (key.empty()) return InvalidArgument("root file system without a key");
   const KeyedMutex::Lock lock(rootfs_keys_, key);
@@ -302,7 +352,7 @@ StatusOr<DiskUsage> ImageService::Usage(const std::string& key) {
 Status ImageService::Release(const std::string& key) {
   const KeyedMutex::Lock lock(rootfs_keys_, key);
   const StatusOr<RootfsRecord> record = RootfsOf(key);
-  if (!record.ok()) return IgnoreNotFound(record.status());
+  if (!record.ok()) return layers_->ForgetUnreadable(record.status(), key);
   RETURN_IF_ERROR_AS(snapshotter_->Remove(record->number()),
                      "remove root file system " + Quoted(key));
   RETURN_IF_ERROR(Failpoint("image.release.removed"));

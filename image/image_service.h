@@ -1,3 +1,26 @@
+// Failpoints (base/failpoint.h), in the order of an image's life. Each stands
+// right after the step that it is named for, so that `kill` there is a daemon
+// that died between two steps:
+//
+//   image.import.spooled      an archive's files are in import/
+//   image.blob.begun          file of a half-written blob made or reopened
+//   image.blob.whole          all bytes verified, not yet a blob of the store
+//   image.blob.committed      blob in the store, no record names it
+//   image.pull.blob           blob of a layer fetched, not yet unpacked
+//   image.layer.staged        empty directory made, no record owns it
+//   image.layer.unpacked      entries written
+//   image.layer.completed     attributes of the layers below applied
+//   image.layer.committed     record of the layer saved, no image needs it
+//   image.pull.sync           all flushed to the disk
+//   image.pull.name           image and name saved, nobody told
+//   image.acquire.recorded    record of a root file system saved
+//   image.acquire.prepared    its directories made
+//   image.release.removed     its directories gone, record still there
+//   image.remove.records      image and names gone, files still there
+//   image.remove.name         one name gone
+//   image.collect.blob        one blob removed that no image needs
+//   image.collect.layers      records of layers gone, directories still there
+//   image.collect.directories directories gone
 #ifndef IMAGE_IMAGE_SERVICE_H_
 #define IMAGE_IMAGE_SERVICE_H_
 
@@ -23,6 +46,7 @@
 #include "image/registry/credentials.h"
 #include "image/registry/mirrors.h"
 #include "image/registry/registry_client.h"
+#include "image/registry/registry_shares.h"
 #include "image/rootfs_provider.h"
 #include "image/snapshot/snapshotter.h"
 
@@ -36,7 +60,13 @@ struct ImageServiceOptions {
   std::vector<std::string> pinned;      // patterns of names
   std::string user_agent = "berth/0.1";
   Installer::Options install;
+  TransferLimits transfer;
   RetryPolicy retry;
+  // Pulls at work at the same time from one registry.
+  size_t pulls_per_registry = 4;
+  // What half-written blobs may take that wait for another try: not more than
+  // this, nor than a tenth of the file system.
+  uint64_t max_partial_bytes = uint64_t{2} << 30;
 };
 
 // What the image side takes on the disk.
@@ -65,7 +95,8 @@ class ImageService : public RootfsProvider {
   ~ImageService() override;
 
   // Always asks the registry what a tag means. Returns when the image can be
-  // used. Concurrent pulls of one image are one.
+  // used. Concurrent pulls of one image are one; pulls above a registry's share
+  // wait. `progress` is called in the calling thread (Puller).
   StatusOr<Image> Pull(const Context& ctx, const Reference& reference,
                        const RegistryAuth& auth,
                        const ProgressFunction& progress);
@@ -86,7 +117,7 @@ class ImageService : public RootfsProvider {
   // With all names; OK if there is no such image. Containers that use it keep
   // their root file systems; the disk space is freed in the background.
   Status Remove(std::string_view reference_or_id);
-  // One name; the image with its last.
+  // One name, a tag or a digest; the image with its last (ImageStore).
   Status RemoveName(const Reference& name);
   // The image's configuration document as it is.
   StatusOr<std::string> ConfigJson(const std::string& image_id) const;
@@ -110,7 +141,7 @@ class ImageService : public RootfsProvider {
                std::unique_ptr<Snapshotter> snapshotter);
 
   StatusOr<std::string> PullWork(const Context& ctx, const Reference& reference,
-                                 const Credential& credential,
+                                 const std::vector<RegistryHost>& hosts,
                                  const ProgressFunction& report);
   StatusOr<std::vector<Image>> Import(const Context& ctx,
                                       const ImageFiles& files,
@@ -118,8 +149,12 @@ class ImageService : public RootfsProvider {
   StatusOr<std::string> InstallAndName(const Context& ctx, ImageSource& source,
                                        const Reference& name,
                                        const ProgressFunction& report);
-  StatusOr<Credential> ChooseCredential(const Reference& reference,
-                                        const RegistryAuth& auth) const;
+  StatusOr<std::string> TryToInstall(const Context& ctx, ImageSource& source,
+                                     const Reference& name,
+                                     const ProgressFunction& report);
+  void CleanUpAfter(const Status& failure);
+  StatusOr<std::vector<RegistryHost>> HostsFor(const Reference& reference,
+                                               const RegistryAuth& auth) const;
   StatusOr<Rootfs> AcquireTree(std::string_view image_id,
                                const std::string& key, bool read_only,
                                Persistence persistence);
@@ -135,6 +170,7 @@ class ImageService : public RootfsProvider {
   ImageStore images_;
   Leases leases_;
   Installer installer_;
+  RegistryShares shares_;
   KeyedMutex rootfs_keys_;
   GarbageCollector garbage_;
   Puller puller_;  // last: its threads use the others

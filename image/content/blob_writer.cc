@@ -1,11 +1,13 @@
 #include "image/content/blob_writer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <vector>
 
+#include "base/failpoint.h"
 #include "base/sys/file.h"
 
 namespace berth::image {
@@ -38,8 +40,13 @@ Status BlobWriter::Append(std::string_view bytes) {
     return DataLoss("blob " + expected_.digest.str() + " is longer than the " +
                     std::to_string(expected_.size) + " bytes announced");
   }
-  RETURN_IF_ERROR_AS(WriteAll(file_.get(), bytes),
-                     "store blob " + expected_.digest.str());
+  const Status written = WriteAll(file_.get(), bytes);
+  if (!written.ok()) {
+    // Truncated, as a reader may hold the file open.
+    const int error = ErrnoOf(written);
+    if (error == ENOSPC || error == EDQUOT) RETURN_IF_ERROR(Restart());
+    return Annotate(written, "store blob " + expected_.digest.str());
+  }
   hash_.Update(bytes);
   offset_ += bytes.size();
   return OkStatus();
@@ -55,12 +62,13 @@ Status BlobWriter::Commit() {
     return DataLoss("blob " + expected_.digest.str() + " of " +
                     std::to_string(expected_.size) + " bytes: got " + found);
   }
+  RETURN_IF_ERROR(Failpoint("image.blob.whole"));
   if (fchmod(file_.get(), 0400) != 0) return Errno(errno, "fchmod blob");
   if (renameat(directory_, name.c_str(), target_, name.c_str()) != 0) {
     return Errno(errno, "rename blob " + expected_.digest.str());
   }
   file_.reset();
-  return OkStatus();
+  return Failpoint("image.blob.committed");
 }
 
 Status BlobWriter::Restart() {

@@ -22,7 +22,9 @@ class BlobWriter {
 
   // Where to continue: bytes that are there, from this or an earlier try.
   uint64_t offset() const { return offset_; }
-  // DATA_LOSS for more bytes than the descriptor announced.
+  // DATA_LOSS for more bytes than the descriptor announced. RESOURCE_EXHAUSTED
+  // if the disk is full: then what was written is dropped, so that a blob that
+  // does not fit takes no room.
   Status Append(std::string_view bytes);
   // Makes the blob visible. DATA_LOSS unless size and digest match: then what
   // was written is dropped.

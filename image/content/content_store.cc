@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "base/failpoint.h"
 #include "base/sys/file.h"
 
 namespace berth::image {
@@ -20,6 +23,20 @@ BlobInfo InfoOf(const Digest& digest, const struct stat& info) {
 
 Status Missing(const Digest& digest) {
   return NotFound("no blob " + digest.str());
+}
+
+StatusOr<std::vector<BlobInfo>> ListIn(int directory) {
+  std::vector<BlobInfo> all;
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(directory));
+  for (const std::string& name : names) {
+    const StatusOr<Digest> digest = Digest::Parse("sha256:" + name);
+    if (!digest.ok()) continue;
+    const StatusOr<struct stat> info = StatAt(directory, name);
+    // Else removed meanwhile.
+    if (info.ok()) all.push_back(InfoOf(*digest, *info));
+  }
+  return all;
 }
 
 }  // namespace
@@ -77,6 +94,7 @@ StatusOr<std::unique_ptr<BlobWriter>> ContentStore::Ingest(
   std::unique_ptr<BlobWriter> writer(
       new BlobWriter(expected, ingest_.get(), blobs_.get(), std::move(file)));
   RETURN_IF_ERROR_AS(writer->Resume(), "resume blob " + expected.digest.str());
+  RETURN_IF_ERROR(Failpoint("image.blob.begun"));
   return writer;
 }
 
@@ -104,26 +122,30 @@ Status ContentStore::Remove(const Digest& digest) {
 }
 
 StatusOr<std::vector<BlobInfo>> ContentStore::List() const {
-  std::vector<BlobInfo> all;
-  ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                   ListDirectory(blobs_.get()));
-  for (const std::string& name : names) {
-    const StatusOr<Digest> digest = Digest::Parse("sha256:" + name);
-    if (!digest.ok()) continue;
-    const StatusOr<BlobInfo> info = Stat(*digest);
-    if (info.ok()) all.push_back(*info);  // else removed meanwhile
-  }
+  return ListIn(blobs_.get());
+}
+
+StatusOr<std::vector<BlobInfo>> ContentStore::ListPartial() const {
+  ASSIGN_OR_RETURN(std::vector<BlobInfo> all, ListIn(ingest_.get()));
+  std::sort(all.begin(), all.end(), [](const BlobInfo& a, const BlobInfo& b) {
+    return a.modified > b.modified;
+  });
   return all;
 }
 
-Status ContentStore::RemoveAbandoned(UnixNanos before) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                   ListDirectory(ingest_.get()));
-  for (const std::string& name : names) {
-    const StatusOr<struct stat> info = StatAt(ingest_.get(), name);
-    if (!info.ok() || InfoOf(Digest(), *info).modified >= before) continue;
-    if (unlinkat(ingest_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
-      return Errno(errno, "unlink half-written blob " + name);
+Status ContentStore::TrimPartial(uint64_t most, UnixNanos before,
+                                 const std::set<Digest>& spared) {
+  ASSIGN_OR_RETURN(const std::vector<BlobInfo> all, ListPartial());
+  uint64_t kept = 0;
+  for (const BlobInfo& blob : all) {
+    if (spared.count(blob.digest) > 0) continue;
+    if (blob.modified >= before && blob.size <= most - kept) {
+      kept += blob.size;
+      continue;
+    }
+    if (unlinkat(ingest_.get(), blob.digest.hex().c_str(), 0) != 0 &&
+        errno != ENOENT) {
+      return Errno(errno, "unlink half-written blob " + blob.digest.str());
     }
   }
   return OkStatus();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,8 @@ struct BlobInfo {
 //
 //   DIR/blobs/sha256/<hex>    whole and verified
 //   DIR/ingest/<hex>          half-written; a later Ingest goes on with it
+//
+// What does not fit onto the disk is freed at once.
 //
 // A blob is not flushed to the disk by itself: whoever records one in the
 // metadata calls Sync first, and after a start whatever no record names is
@@ -55,8 +58,12 @@ class ContentStore {
   // OK if it is not there. Open descriptors stay readable.
   Status Remove(const Digest& digest);
   StatusOr<std::vector<BlobInfo>> List() const;
-  // Removes half-written blobs that nobody has touched since `before`.
-  Status RemoveAbandoned(UnixNanos before);
+  // Half-written blobs, the newest first.
+  StatusOr<std::vector<BlobInfo>> ListPartial() const;
+  // Removes half-written blobs but for those in `spared`: who has not been
+  // touched since `before`, and the oldest until at most `most` bytes are left.
+  Status TrimPartial(uint64_t most, UnixNanos before,
+                     const std::set<Digest>& spared);
 
   // Flushes the file system that the store is on.
   Status Sync() const;

@@ -1,8 +1,14 @@
 #include "image/content/content_store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <string>
+#include <vector>
+
+#include "base/strings.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 
@@ -89,10 +95,41 @@ TEST_F(ContentStoreTest, RemovesWhatIsThereAndWhatIsNot) {
     ASSERT_OK_AND_ASSIGN(auto writer, store_->Ingest(DescriptorOf("bbb")));
     ASSERT_OK(writer->Append("b"));
   }
-  ASSERT_OK(store_->RemoveAbandoned(0));
+  ASSERT_OK(store_->TrimPartial(100, 0, {}));
   EXPECT_THAT(dir_.Names("content/ingest"), SizeIs(1));
-  ASSERT_OK(store_->RemoveAbandoned(INT64_MAX));
+  ASSERT_OK(store_->TrimPartial(100, INT64_MAX, {}));
   EXPECT_THAT(dir_.Names("content/ingest"), IsEmpty());
+}
+
+TEST_F(ContentStoreTest, KeepsTheNewestPartsWithinABound) {
+  const auto leave = [&](const std::string& whole, size_t size, time_t age) {
+    const Descriptor blob = DescriptorOf(whole);
+    {
+      ASSERT_OK_AND_ASSIGN(auto writer, store_->Ingest(blob));
+      ASSERT_OK(writer->Append(whole.substr(0, size)));
+    }
+    const std::string path = dir_.Path("content/ingest/" + blob.digest.hex());
+    const timespec times[] = {{0, UTIME_NOW}, {1'700'000'000 - age, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  };
+  const auto names = [&] {
+    std::vector<std::string> all;
+    for (const BlobInfo& blob : *store_->ListPartial()) {
+      all.push_back(std::to_string(blob.size));
+    }
+    return Join(all, " ");
+  };
+  leave("newest......", 4, 1);
+  leave("middle......", 5, 2);
+  leave("oldest......", 6, 3);
+  EXPECT_EQ(names(), "4 5 6");
+  ASSERT_OK(store_->TrimPartial(15, 0, {}));
+  EXPECT_EQ(names(), "4 5 6");
+  ASSERT_OK(store_->TrimPartial(10, 0, {}));
+  EXPECT_EQ(names(), "4 5");
+  // What is being written stays, and does not count.
+  ASSERT_OK(store_->TrimPartial(0, 0, {Digest::Of("middle......")}));
+  EXPECT_EQ(names(), "5");
 }
 
 }  // namespace

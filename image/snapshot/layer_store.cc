@@ -26,6 +26,54 @@ namespace {
 
 using LayerMap = std::map<std::string, LayerRecord>;
 
+// Where the metadata store keeps records that could not be read, by
+// "table/key".
+constexpr char kSetAside[] = "quarantine";
+constexpr char kSetAsideRootfs[] = "rootfs/";
+constexpr char kSetAsideLayer[] = "layers/";
+
+template <typename Record>
+Status CheckAll(const Transaction& tx, const char* table) {
+  using Bytes = std::map<std::string, std::string>;
+  ASSIGN_OR_RETURN(const Bytes all, tx.All(table));
+  for (const auto& [key, bytes] : all) {
+    Record record;
+    if (!record.ParseFromString(bytes)) {
+      return DataLoss(std::string("record ") + table + "/" + key +
+                      " cannot be read");
+    }
+  }
+  return OkStatus();
+}
+
+// DATA_LOSS if it is not known which directories are in use.
+Status CheckOwners(const Transaction& tx) {
+  RETURN_IF_ERROR(CheckAll<LayerRecord>(tx, "layers"));
+  RETURN_IF_ERROR(CheckAll<RootfsRecord>(tx, "rootfs"));
+  using Bytes = std::map<std::string, std::string>;
+  ASSIGN_OR_RETURN(const Bytes aside, tx.All(kSetAside));
+  for (const auto& [name, bytes] : aside) {
+    if (StartsWith(name, kSetAsideRootfs) || StartsWith(name, kSetAsideLayer)) {
+      return DataLoss("record " + name + " cannot be read");
+    }
+  }
+  return OkStatus();
+}
+
+// All that can be read.
+template <typename Record>
+StatusOr<std::map<std::string, Record>> Readable(const Transaction& tx,
+                                                 const char* table) {
+  using Bytes = std::map<std::string, std::string>;
+  ASSIGN_OR_RETURN(const Bytes all, tx.All(table));
+  std::map<std::string, Record> records;
+  for (const auto& [key, bytes] : all) {
+    Record record;
+    if (record.ParseFromString(bytes)) records[key] = std::move(record);
+  }
+  return records;
+}
+
 StatusOr<std::string> BootId() {
   ASSIGN_OR_RETURN(const std::string id,
                    ReadFile("/proc/sys/kernel/random/boot_id", 256));
@@ -61,7 +109,8 @@ std::string LayerStore::PathOf(uint64_t number) const {
 Status LayerStore::DropDamaged() {
   ASSIGN_OR_RETURN(const std::string boot, BootId());
   return metadata_.Update([&](Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(const LayerMap layers, kLayers.All(tx));
+    ASSIGN_OR_RETURN(const LayerMap layers,
+                     Readable<LayerRecord>(tx, "layers"));
     for (const auto& [chain, record] : layers) {
       if (record.unflushed_boot_id().empty() ||
           record.unflushed_boot_id() == boot) {
@@ -77,13 +126,18 @@ Status LayerStore::DropDamaged() {
 
 Status LayerStore::Sweep() {
   std::set<uint64_t> owned;
+  Status known;
   RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(const LayerMap layers, kLayers.All(tx));
+    known = CheckOwners(tx);
+    ASSIGN_OR_RETURN(const auto layers, Readable<LayerRecord>(tx, "layers"));
     for (const auto& [chain, record] : layers) owned.insert(record.number());
-    ASSIGN_OR_RETURN(const auto rootfs, kRootfs.All(tx));
+    ASSIGN_OR_RETURN(const auto rootfs, Readable<RootfsRecord>(tx, "rootfs"));
     for (const auto& [key, record] : rootfs) owned.insert(record.number());
     return OkStatus();
   }));
+  if (!known.ok()) {
+    LOG(ERROR) << "layers are not swept: " << Message(known);
+  }
   uint64_t highest = owned.empty() ? 0 : *owned.rbegin();
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
                    ListDirectory(fd_.get()));
@@ -92,9 +146,7 @@ Status LayerStore::Sweep() {
     const std::string digits = name.substr(0, name.find('.'));
     const std::optional<uint64_t> number = ParseUint(digits);
     if (number) highest = std::max(highest, *number);
-    if (number && owned.count(*number) > 0) {
-      continue;
-    }
+    if (number && (!known.ok() || owned.count(*number) > 0)) continue;
     RETURN_IF_ERROR(RemoveTree(fd_.get(), name));
   }
   next_number_ = highest + 1;
@@ -143,6 +195,8 @@ Status LayerStore::Commit(Staging& staging, const Digest& chain,
     if (kLayers.Get(tx, chain.str()).ok()) {
       return AlreadyExists("layer " + chain.str());
     }
+    // Takes the place of one that could not be read.
+    RETURN_IF_ERROR(tx.Erase(kSetAside, kSetAsideLayer + chain.str()));
     return kLayers.Put(tx, chain.str(), record);
   }),
                      "commit layer " + chain.str());
@@ -197,6 +251,7 @@ StatusOr<LayerStore::Unused> LayerStore::ForgetUnused(
     const std::set<Digest>& wanted) {
   LayerMap doomed;
   RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
+    RETURN_IF_ERROR_AS(CheckOwners(tx), "layers are kept");
     ASSIGN_OR_RETURN(doomed, kLayers.All(tx));
     for (const Digest& chain : wanted) {
       for (std::string at = chain.str(); !at.empty();) {
@@ -218,6 +273,24 @@ StatusOr<LayerStore::Unused> LayerStore::ForgetUnused(
     unused.usage.inodes += record.inodes();
   }
   return unused;
+}
+
+Status LayerStore::ForgetUnreadable(const Status& why, const std::string& key) {
+  const std::string aside = kSetAsideRootfs + key;
+  if (IsNotFound(why)) {
+    const Status is_aside = metadata_.View([&](const Transaction& tx) {
+      return tx.Get(kSetAside, aside).status();
+    });
+    if (!is_aside.ok()) return IgnoreNotFound(is_aside);
+  } else if (why.code() != StatusCode::kDataLoss) {
+    return why;
+  }
+  LOG(ERROR) << "the record of root file system " << Quoted(key)
+             << " could not be read: its directory is left to the next start";
+  return metadata_.Update([&](Transaction& tx) -> Status {
+    RETURN_IF_ERROR(tx.Erase(kSetAside, aside));
+    return kRootfs.Erase(tx, key);
+  });
 }
 
 Status LayerStore::RemoveDirectory(uint64_t number) {

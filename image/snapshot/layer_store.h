@@ -20,8 +20,9 @@ namespace berth::image {
 // once committed, and what containers write. A layer is shared by all images
 // whose first layers are the same: its key is the chain id.
 //
-// A directory without a record is garbage of a crash and swept by Open.
-// Thread-safe.
+// A directory without a record is garbage of a crash and swept by Open. While a
+// record that may own a directory or need a layer cannot be read, none is swept
+// or forgotten: nobody knows which are in use. Thread-safe.
 class LayerStore {
  public:
   // `metadata` must outlive this. Drops layers that a power cut may have
@@ -62,12 +63,16 @@ class LayerStore {
   Status MarkFlushed(Transaction& tx, const Digest& chain) const;
 
   // Forgets the layers that are neither in `wanted` nor below one of those, and
-  // returns their directories, for RemoveDirectory.
+  // returns their directories, for RemoveDirectory. DATA_LOSS while a record
+  // cannot be read.
   struct Unused {
     std::vector<uint64_t> numbers;
     DiskUsage usage;
   };
   StatusOr<Unused> ForgetUnused(const std::set<Digest>& wanted);
+  // After a root file system's record was not found or not read: forgets what
+  // was set aside of it. `why`, unless that is one of the two.
+  Status ForgetUnreadable(const Status& why, const std::string& key);
   // Deletes one directory, now. OK if it is not there.
   Status RemoveDirectory(uint64_t number);
   // All of the layers.

@@ -55,7 +55,7 @@ class ImageServiceTest : public ::testing::Test {
     service_.reset();
     ImageServiceOptions options;
     options.root = dir_.path();
-    options.plain_http = {server_.address()};
+    options.plain_http = {server_.address(), silent_.address()};
     options.retry.tries = 1;
     options.install.keep_layer_blobs = true;
     ASSERT_OK_AND_ASSIGN(service_, ImageService::Open(options, *metadata_));
@@ -105,6 +105,7 @@ class ImageServiceTest : public ::testing::Test {
   const TestImage image_;
   std::function<std::string(const std::string&)> before_;
   ScriptedServer server_;
+  ScriptedServer silent_{[](const std::string&) { return HttpReply(404, ""); }};
   std::unique_ptr<MetadataStore> metadata_;
   std::unique_ptr<ImageService> service_;
 };
@@ -234,6 +235,105 @@ TEST_F(ImageServiceTest, ACancelledPullLeavesNothingButWhatItHas) {
            dir_.Names("content/blobs/sha256").empty();
   });
   ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, ASilentRegistryHoldsUpOnlyItsOwnPulls) {
+  silent_.Pace(0, std::chrono::milliseconds(0));
+  const Context ctx = Context::Background().WithCancel();
+  std::vector<std::thread> threads;
+  std::atomic<int> ended{0};
+  for (int i = 0; i < 12; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string name = silent_.address() + "/img:" + std::to_string(i);
+      EXPECT_THAT(service_->Pull(ctx, *Reference::Parse(name), {}, nullptr),
+                  StatusIs(StatusCode::kCancelled));
+      ++ended;
+    });
+  }
+  Await([&] { return silent_.requests().size() >= 4; });
+  EXPECT_OK(Pull());
+  EXPECT_EQ(ended.load(), 0);
+  EXPECT_EQ(silent_.requests().size(), 4u);  // its share
+  ctx.Cancel();
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(ImageServiceTest, AListenerThatIsStuckHoldsUpNoPull) {
+  const Context free = Context::Background().WithCancel();
+  std::atomic<bool> stuck{false};
+  std::thread reader([&] {
+    EXPECT_OK(service_->Pull(Context::Background(),
+                             *Reference::Parse(server_.address() + "/img:1"),
+                             {}, [&](const Progress&) {
+                               stuck = true;
+                               pollfd fd = {free.cancel_fd(), POLLIN, 0};
+                               poll(&fd, 1, 30'000);
+                             }));
+  });
+  Await([&] { return stuck.load(); });
+  // The same image, and another name of it: its layers are the same.
+  EXPECT_OK(Pull("1"));
+  EXPECT_OK(Pull("2"));
+  EXPECT_TRUE(stuck);
+  free.Cancel();
+  reader.join();
+}
+
+TEST_F(ImageServiceTest, ARecordThatCannotBeReadStopsNothing) {
+  ASSERT_OK(Pull());
+  ASSERT_OK(service_->Acquire(image_.id(), "good", Persistence::kDurable));
+  ASSERT_OK(service_->Acquire(image_.id(), "bad", Persistence::kDurable));
+  ASSERT_OK(metadata_->Update(
+      [](Transaction& tx) { return tx.Put("rootfs", "bad", "\xff\xff\xff"); }));
+  const size_t before = dir_.Names("snapshots").size();
+  Open();
+  // Whose directories are whose is not known: nothing is thrown away.
+  EXPECT_EQ(dir_.Names("snapshots").size(), before);
+  EXPECT_THAT(service_->ReadFile("good", "/d/a", 10), IsOkAndHolds("one"));
+  EXPECT_FALSE(service_->Usage("bad").ok());
+  ASSERT_OK(service_->Remove(image_.id()));
+  EXPECT_THAT(service_->CollectGarbage(Context::Background()),
+              StatusIs(StatusCode::kDataLoss));
+  EXPECT_THAT(service_->ReadFile("good", "/d/a", 10), IsOkAndHolds("one"));
+  // Its container can be removed, and then all is as it was.
+  ASSERT_OK(service_->Release("bad"));
+  ASSERT_OK(service_->Release("bad"));
+  ASSERT_OK(service_->Release("good"));
+  Open();
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, ALayerWhoseRecordCannotBeReadComesAnew) {
+  ASSERT_OK(Pull());
+  ASSERT_OK(metadata_->Update([&](Transaction& tx) {
+    return tx.Put("layers", Digest::Of(image_.layers[0]).str(), "\xff");
+  }));
+  Open();
+  EXPECT_FALSE(
+      service_->Acquire(image_.id(), "root", Persistence::kDurable).ok());
+  ASSERT_OK(service_->Release("root"));
+  ASSERT_OK(Pull());
+  ASSERT_OK(service_->Acquire(image_.id(), "root", Persistence::kDurable));
+  EXPECT_THAT(service_->ReadFile("root", "/d/a", 10), IsOkAndHolds("one"));
+  ASSERT_OK(service_->Release("root"));
+  ASSERT_OK(service_->Remove(image_.id()));
+  ASSERT_OK(service_->CollectGarbage(Context::Background()));
+  Open();
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, ADamagedBlobIsFetchedAnew) {
+  ASSERT_OK(Pull());
+  const std::string config =
+      dir_.Path("content/blobs/sha256/" + Digest::Of(image_.config).hex());
+  ASSERT_EQ(unlink(config.c_str()), 0);
+  dir_.Write("content/blobs/sha256/" + Digest::Of(image_.config).hex(), "oops");
+  Open();
+  EXPECT_THAT(service_->List({})->size(), 1u);
+  EXPECT_THAT(service_->ConfigJson(image_.id()),
+              StatusIs(StatusCode::kDataLoss));
+  ASSERT_OK(Pull());
+  EXPECT_THAT(service_->ConfigJson(image_.id()), IsOkAndHolds(image_.config));
 }
 
 TEST_F(ImageServiceTest, AStartCollectsWhatAKilledPullLeft) {

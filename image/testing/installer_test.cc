@@ -106,8 +106,8 @@ class InstallerTest : public ::testing::Test {
     Installer::Options options;
     options.keep_layer_blobs = true;
     installer_ = std::make_unique<Installer>(*content_, *layers_, options);
-    garbage_ = std::make_unique<GarbageCollector>(*metadata_, *content_,
-                                                  *layers_, *images_, leases_);
+    garbage_ = std::make_unique<GarbageCollector>(
+        *metadata_, *content_, *layers_, *images_, leases_, 1 << 20);
   }
   StatusOr<Installed> Install(FakeSource& source) {
     Leases::Lease lease(leases_);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/testing/scripted_server.h"
+#include "image/layer/tar_builder.h"
 #include "image/manifest.h"
 
 namespace berth::image {
@@ -70,6 +72,41 @@ inline TestImage MakeTestImage(std::vector<std::string> layers,
       R"(,"layers":[)" + descriptors + "]}";
   image.layers = std::move(layers);
   return image;
+}
+
+// The image as an OCI layout in a tar archive, under a full name.
+inline std::string MakeTestArchive(const TestImage& image,
+                                   const std::string& name) {
+  const std::string index =
+      R"({"schemaVersion":2,"manifests":[{"mediaType":")" +
+      std::string(kTestManifestType) + R"(","digest":")" +
+      Digest::Of(image.manifest).str() + R"(","size":)" +
+      std::to_string(image.manifest.size()) +
+      R"(,"annotations":{"org.opencontainers.image.ref.name":")" + name +
+      R"("}}]})";
+  TarBuilder tar;
+  tar.File("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+  tar.File("index.json", index);
+  for (const std::string& blob : image.Blobs()) {
+    tar.File("blobs/sha256/" + Digest::Of(blob).hex(), blob);
+  }
+  return tar.Bytes();
+}
+
+// What a registry that holds the image alone answers.
+inline std::string AnswerAsRegistry(const TestImage& image,
+                                    const std::string& request) {
+  const std::string path = request.substr(0, request.find(" HTTP/"));
+  if (path.find("/manifests/") != std::string::npos) {
+    return HttpReply(200, image.manifest,
+                     {"Content-Type: " + std::string(kTestManifestType)});
+  }
+  for (const std::string& blob : image.Blobs()) {
+    if (path.find(Digest::Of(blob).str()) != std::string::npos) {
+      return HttpReply(200, blob);
+    }
+  }
+  return HttpReply(404, "");
 }
 
 }  // namespace berth::image
