@@ -159,29 +159,29 @@ Status ImageStore::Remove(const std::string& id) {
 
 Status ImageStore::RemoveName(const Reference& name) {
   return metadata_.Update([&](Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(const Names names, kNames.All(tx));
-    const auto it = names.find(name.str());
-    if (it == names.end()) return OkStatus();
+    ASSIGN_OR_RETURN(const Names all, kNames.All(tx));
+    const auto it = all.find(name.str());
+    if (it == all.end()) return OkStatus();
     const std::string id = it->second.image_id();
-    RETURN_IF_ERROR(kNames.Erase(tx, it->first));
-    // The digests of a repository do not outlive its last tag.
-    bool more_tags = false;
-    bool more_in_repository = false;
-    for (const auto& [other, target] : names) {
-      if (other == it->first || target.image_id() != id) continue;
-      if (IsDigestName(other)) continue;
-      more_tags = true;
-      if (StartsWith(other, name.name() + ":")) more_in_repository = true;
+    std::set<std::string> left;
+    for (const auto& [other, target] : all) {
+      if (target.image_id() == id && other != it->first) left.insert(other);
     }
-    for (const auto& [other, target] : names) {
-      if (target.image_id() != id || !IsDigestName(other)) continue;
-      if (!more_in_repository && StartsWith(other, name.name() + "@")) {
-        RETURN_IF_ERROR(kNames.Erase(tx, other));
-      } else if (other != it->first) {
-        more_tags = true;  // a digest of another repository
-      }
+    std::set<std::string> gone = {it->first};
+    // The digests of a repository go with its last tag.
+    const bool more_tags =
+        std::any_of(left.begin(), left.end(), [&](const std::string& other) {
+          return StartsWith(other, name.name() + ":");
+        });
+    for (const std::string& other : left) {
+      if (name.has_digest() || more_tags) break;
+      if (StartsWith(other, name.name() + "@")) gone.insert(other);
     }
-    return more_tags ? OkStatus() : kImages.Erase(tx, id);
+    for (const std::string& one : gone) {
+      RETURN_IF_ERROR(kNames.Erase(tx, one));
+      left.erase(one);
+    }
+    return left.empty() ? kImages.Erase(tx, id) : OkStatus();
   });
 }
 

@@ -52,7 +52,8 @@ class ImageStore {
 
   // With all its names. OK if it is not there.
   Status Remove(const std::string& id);
-  // One name, and the image if that was its last.
+  // One name, a tag or a digest, and the image if that was its last. With the
+  // last tag of a repository go the digests of that repository.
   Status RemoveName(const Reference& name);
 
   // The blobs and chains that images need.

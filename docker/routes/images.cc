@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/digest.h"
-#include "base/mutex.h"
 #include "base/strings.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
@@ -32,6 +31,14 @@ std::vector<std::string> Familiar(const std::vector<std::string>& names) {
     all.push_back(reference.ok() ? reference->Familiar() : name);
   }
   return all;
+}
+
+// Tags, then digests: an image may have either alone.
+std::vector<std::string> NamesOf(const Image& image) {
+  std::vector<std::string> names = image.repo_tags;
+  names.insert(names.end(), image.repo_digests.begin(),
+               image.repo_digests.end());
+  return names;
 }
 
 StatusOr<Image> FindImage(const Engine& engine, const std::string& name) {
@@ -68,7 +75,8 @@ StatusOr<image::RegistryAuth> AuthOf(const Call& call) {
 }
 
 // The lines of a pull. The stream begins with the first of them, so that what
-// fails before is a plain error. Thread-safe.
+// fails before is a plain error. Writing them may block: that delays nobody but
+// this client (ImageService::Pull). Single-threaded.
 class PullReport {
  public:
   PullReport(Call& call, const Reference& reference)
@@ -86,26 +94,10 @@ class PullReport {
       line["progressDetail"] = {{"current", progress.current},
                                 {"total", progress.total}};
     }
-    MutexLock lock(mutex_);
-    Send(line);
+    Say(line);
   }
 
   void Say(const Json& line) {
-    MutexLock lock(mutex_);
-    Send(line);
-  }
-
-  // OK also for a failure that the stream could still carry.
-  Status Fail(const Status& status) {
-    MutexLock lock(mutex_);
-    if (!begun_) return status;
-    Send({{"errorDetail", {{"message", Message(status)}}},
-          {"error", Message(status)}});
-    return OkStatus();
-  }
-
- private:
-  void Send(const Json& line) REQUIRES(mutex_) {
     if (!begun_) {
       begun_ = true;
       const std::string selector = reference_.has_digest()
@@ -117,7 +109,16 @@ class PullReport {
     Put(line);
   }
 
-  void Put(const Json& line) REQUIRES(mutex_) {
+  // OK also for a failure that the stream could still carry.
+  Status Fail(const Status& status) {
+    if (!begun_) return status;
+    Say({{"errorDetail", {{"message", Message(status)}}},
+         {"error", Message(status)}});
+    return OkStatus();
+  }
+
+ private:
+  void Put(const Json& line) {
     if (alive_) alive_ = call_.http.Write(DumpJson(line) + "\r\n").ok();
   }
 
@@ -125,9 +126,8 @@ class PullReport {
 
   Call& call_;
   const Reference& reference_;
-  Mutex mutex_;
-  bool begun_ GUARDED_BY(mutex_) = false;
-  bool alive_ GUARDED_BY(mutex_) = true;
+  bool begun_ = false;
+  bool alive_ = true;
 };
 
 Status PullError(const Status& status, const Reference& reference) {
@@ -207,10 +207,10 @@ bool MatchesReference(const Image& image, const std::string& pattern) {
   if (!wanted.ok()) return false;
   const bool any_tag =
       pattern.find(':', pattern.rfind('/') + 1) == std::string::npos;
-  for (const std::string& name : image.repo_tags) {
+  for (const std::string& name : NamesOf(image)) {
     const StatusOr<Reference> has = Reference::Parse(name);
     if (!has.ok() || has->name() != wanted->name()) continue;
-    if (any_tag || has->tag() == wanted->tag()) return true;
+    if (any_tag || has->str() == wanted->str()) return true;
   }
   return false;
 }
@@ -256,8 +256,8 @@ Status List(Engine& engine, Call& call) {
                     [&](auto& w) { return MatchesReference(image, w); }) &&
         filters.Any("dangling",
                     [&](auto& w) {
-                      return image.repo_tags.empty() ==
-                             (w == "true" || w == "1");
+                      return w == "true" || w == "1" ? image.repo_tags.empty()
+                                                     : !NamesOf(image).empty();
                     }) &&
         filters.MatchLabels(LabelsOf(image))) {
       list.push_back(SummaryOf(image));
@@ -341,56 +341,83 @@ bool IsNameOf(const std::string& text, const Image& image) {
                      same);
 }
 
+// At most one tag, and no digests but that repository's.
+bool HasOneReference(const Image& image) {
+  if (NamesOf(image).size() <= 1) return true;
+  if (image.repo_tags.size() > 1) return false;
+  std::set<std::string> repositories;
+  for (const std::string& name : NamesOf(image)) {
+    const StatusOr<Reference> reference = Reference::Parse(name);
+    if (reference.ok()) repositories.insert(reference->name());
+  }
+  return repositories.size() == 1;
+}
+
+// dockerd's rules: what must not go, or only by force.
+Status CheckDelete(const Call& call, const Image& image, const View* user,
+                   bool by_id) {
+  const bool force = call.Flag("force");
+  const bool single = HasOneReference(image);
+  const std::string what = call.name.substr(0, 12);
+  if (by_id && !single && !force) {
+    return FailedPrecondition(
+        "conflict: unable to delete " + what +
+        " (must be forced) - image is referenced in multiple repositories");
+  }
+  if (user == nullptr) return OkStatus();
+  const std::string container = user->id().substr(0, 12);
+  if (by_id && user->running()) {
+    return FailedPrecondition("conflict: unable to delete " + what +
+                              " (cannot be forced) - image is being used by "
+                              "running container " +
+                              container);
+  }
+  if (by_id && !force) {
+    return FailedPrecondition("conflict: unable to delete " + what +
+                              " (must be forced) - image is being used by "
+                              "stopped container " +
+                              container);
+  }
+  if (!by_id && single && !force) {
+    return FailedPrecondition(
+        "conflict: unable to remove repository reference \"" + call.name +
+        "\" (must force) - container " + container +
+        " is using its referenced image " + image.id().substr(7, 12));
+  }
+  return OkStatus();
+}
+
+// Removes what was named: one name, and the image with its last; or an image
+// by its id, with all names.
 Status Delete(Engine& engine, Call& call) {
   RETURN_IF_ERROR(call.Refuse({"platforms"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
-  const bool force = call.Flag("force");
-  const std::vector<View> views = AllViews(engine);
-  const View* user = UserOf(views, image.id());
   const bool by_id = !IsNameOf(call.name, image);
-  Json deleted = Json::array();
-  const size_t names = image.repo_tags.size();
-  if (by_id && names > 1 && !force) {
-    return FailedPrecondition(
-        "conflict: unable to delete " + call.name.substr(0, 12) +
-        " (must be forced) - image is referenced in multiple repositories");
+  if (by_id && call.name.find('@') != std::string::npos) {
+    return NotFound("No such image: " + call.name);
   }
-  if (user != nullptr && (by_id || names <= 1) && (!force || user->running())) {
-    const std::string container = user->id().substr(0, 12);
-    if (by_id) {
-      return FailedPrecondition(
-          "conflict: unable to delete " + call.name.substr(0, 12) +
-          (user->running()
-               ? " (cannot be forced) - image is being used by running "
-                 "container "
-               : " (must be forced) - image is being used by stopped "
-                 "container ") +
-          container);
-    }
-    if (!force) {
-      return FailedPrecondition(
-          "conflict: unable to remove repository reference \"" + call.name +
-          "\" (must force) - container " + container +
-          " is using its referenced image " + image.id().substr(7, 12));
-    }
-  }
-  if (by_id || names <= 1) {
+  const std::vector<View> views = AllViews(engine);
+  RETURN_IF_ERROR(CheckDelete(call, image, UserOf(views, image.id()), by_id));
+  if (by_id) {
     RETURN_IF_ERROR(engine.images.Remove(image.id()));
-    for (const std::string& name : Familiar(image.repo_tags)) {
-      deleted.push_back({{"Untagged", name}});
-    }
-    for (const std::string& name : Familiar(image.repo_digests)) {
-      deleted.push_back({{"Untagged", name}});
-    }
-    deleted.push_back({{"Deleted", image.id()}});
-    engine.events.Publish("image", "delete", image.id(),
-                          {{"name", image.id()}});
   } else {
     ASSIGN_OR_RETURN(const Reference name, Reference::Parse(call.name));
     RETURN_IF_ERROR(engine.images.RemoveName(name));
-    deleted.push_back({{"Untagged", name.Familiar()}});
-    engine.events.Publish("image", "untag", image.id(),
-                          {{"name", name.Familiar()}});
+  }
+  const StatusOr<Image> left = engine.images.Resolve(image.id());
+  const std::vector<std::string> kept =
+      left.ok() ? NamesOf(*left) : std::vector<std::string>();
+  Json deleted = Json::array();
+  for (const std::string& name : NamesOf(image)) {
+    if (std::find(kept.begin(), kept.end(), name) != kept.end()) continue;
+    const std::string familiar = Familiar({name})[0];
+    deleted.push_back({{"Untagged", familiar}});
+    engine.events.Publish("image", "untag", image.id(), {{"name", familiar}});
+  }
+  if (IsNotFound(left.status())) {
+    deleted.push_back({{"Deleted", image.id()}});
+    engine.events.Publish("image", "delete", image.id(),
+                          {{"name", image.id()}});
   }
   return call.Reply(200, deleted);
 }

@@ -18,6 +18,7 @@ from collections import Counter
 import cases_api
 import cases_lifecycle
 import cases_pods
+import cases_pull
 import cases_restart
 import cases_stream
 from harness import Docker, Engine, check, equal, eventually, run_cases
@@ -377,7 +378,7 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             cases += (cases_api.CASES + cases_pods.CASES +
-                      cases_restart.CASES)
+                      cases_pull.CASES + cases_restart.CASES)
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(
