@@ -150,6 +150,12 @@ void CheckNetwork(const config::v1::Network& network, Checker& check) {
                 network.plugin_timeout_seconds(), 1u, 3600u);
 }
 
+void CheckRegistry(const config::v1::Registry& registry, Checker& check) {
+  check.Between("registry.stall_seconds", registry.stall_seconds(), 1u, 3600u);
+  check.Between("registry.min_bytes_per_second",
+                registry.min_bytes_per_second(), 0u, 1u << 30);
+}
+
 void CheckLimits(const config::v1::Limits& limits, Checker& check) {
   check.Between("limits.requests", limits.requests(), 8u, 4096u);
   check.Between("limits.exec_sync", limits.exec_sync(), 1u, 4096u);
@@ -223,6 +229,7 @@ std::vector<std::string> CheckConfig(const Config& config) {
     check.Absolute("pods.cdi_spec_dirs", dir);
   }
   check.Absolute("log.file", config.log().file());
+  CheckRegistry(config.registry(), check);
   CheckLimits(config.limits(), check);
   CheckHandlers(config, check);
   return std::move(check).Found();

@@ -36,6 +36,9 @@ namespace {
 constexpr Duration kGrace = std::chrono::seconds(2);
 // How long a predecessor that was killed may take to be gone.
 constexpr Duration kPredecessor = std::chrono::seconds(5);
+// PullImage calls that are answered at the same time: more than the pods of a
+// node, so that those of a registry that is silent leave room for the others.
+constexpr size_t kMaxWaitingPulls = 1024;
 
 HostPaths PathsOf(const Config& config) {
   HostPaths paths;
@@ -53,6 +56,10 @@ image::ImageServiceOptions ImageOptions(const Config& config) {
   const auto& pinned = config.images().pinned();
   options.pinned = {pinned.begin(), pinned.end()};
   options.user_agent = std::string("berth/") + kVersion;
+  options.transfer.window =
+      std::chrono::seconds(config.registry().stall_seconds());
+  options.transfer.min_rate = config.registry().min_bytes_per_second();
+  options.pulls_per_registry = config.limits().pulls();
   return options;
 }
 
@@ -141,7 +148,8 @@ cri::ServerOptions DoorOptions(const Config& config) {
   options.requests = config.limits().requests();
   options.exec_sync = config.limits().exec_sync();
   options.event_streams = config.limits().event_streams();
-  options.pulls = config.limits().pulls();
+  // Not at work, but waiting: the images know how many may pull.
+  options.pulls = kMaxWaitingPulls;
   options.log_queries = config.log().queries();
   return options;
 }
