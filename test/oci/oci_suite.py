@@ -11,6 +11,7 @@ import sys
 import unittest
 
 from cases_attack import ProgramFile  # noqa: F401
+from cases_attack_race import Races  # noqa: F401
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401

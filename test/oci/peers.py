@@ -23,6 +23,10 @@ PEERS = {
         "Mounts.test_map_of_nothing_is_refused": "1.1 ignores it",
         "Mounts.test_mapped_ids": "1.1 maps none",
         "Mounts.test_mapped_to_the_containers_namespace": "1.1 maps none",
+        "Races.test_console_that_changes": "CVE-2025-52565",
+        "Races.test_null_device_that_changes": "CVE-2025-31133",
+        "Races.test_device_that_changes": "CVE-2026-41579",
+        "Races.test_bind_of_a_file_makes_none_outside": "CVE-2024-45310",
     },
     "crun": {
         "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
@@ -45,5 +49,8 @@ PEERS = {
             "1.8 ignores it",
         "UserNamespace.test_mappings_without_the_namespace_are_refused":
             "1.8 ignores them",
+        "Races.test_console_that_changes": "CVE-2025-52565",
+        "Races.test_null_device_that_changes": "CVE-2025-31133",
+        "Races.test_device_that_changes": "CVE-2026-47766",
     },
 }
