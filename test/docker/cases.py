@@ -16,6 +16,7 @@ import urllib.request
 from collections import Counter
 
 import cases_api
+import cases_attack
 import cases_lifecycle
 import cases_pods
 import cases_pull
@@ -377,8 +378,9 @@ def main():
             # Once is enough of what takes long or asks the engine alone.
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
-            cases += (cases_api.CASES + cases_pods.CASES +
-                      cases_pull.CASES + cases_restart.CASES)
+            cases += (cases_api.CASES + cases_attack.CASES +
+                      cases_pods.CASES + cases_pull.CASES +
+                      cases_restart.CASES)
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(

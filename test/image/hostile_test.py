@@ -102,6 +102,7 @@ LOOKS = {
     "gzip-two-members": {"ok": b"fine\n"},
     "tar-trailing-data": {"ok": b"fine\n"},
     "tar-no-end": {"ok": b"fine\n"},
+    "zstd-small-window": {"ok": b"fine\n"},
     "whiteout-aufs-meta": {"ok": b"fine\n"},
 }
 # What may be there if the image was taken at all.
@@ -110,6 +111,10 @@ IF_TAKEN = {
     "duplicate-file": {"f": b"two"},
     "symlink-as-file": {"f": b"escaped\n"},
     "overlay-xattr": {"d/f": b"lower\n"},
+    "fifo-then-file": {"f": b"file\n", "g": b"file\n"},
+    "fifo-linked": {"g": b"file\n"},
+    "device-then-file": {"f": b"file\n"},
+    "gzip-many-members": {"ok": b"fine\n"},
     "layer-foreign-url": {"ok": b"fine\n"},
 }
 
@@ -121,6 +126,10 @@ def look_at(name, root):
         expect(found == wanted, "%s holds %r" % (path, found))
     if name == "setuid":
         expect(mode_of(os.path.join(root, "su")) == 0o6755, "mode of su")
+    if name == "pax-ids-overflow":
+        path = os.path.join(root, "f")
+        expect(not os.path.exists(path) or os.lstat(path).st_uid != 0,
+               "a user beyond 32 bits is root")
     if name == "device-null":
         info = os.lstat(os.path.join(root, "null"))
         expect(stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(1, 3),

@@ -67,14 +67,28 @@ def patched(header, at, new):
     return bytes(header)
 
 
+def gnu_long_name(name):
+    """The header that names the next entry, as GNU tar writes it."""
+    return entry("././@LongLink", name.encode() + b"\0",
+                 kind=tarfile.GNUTYPE_LONGNAME)
+
+
+def zstd_frame(data, window_log):
+    """One frame of one raw block, that asks for such a window (RFC 8878)."""
+    block = (len(data) << 3 | 1).to_bytes(3, "little")
+    return (b"\x28\xb5\x2f\xfd\0" + bytes([(window_log - 10) << 3]) + block +
+            data)
+
+
 class Maker:
     def __init__(self, out):
         self.out = out
 
     def add(self, case, verdict, about, *layers, blobs=None, diffs=None,
-            rootfs=None, edit=None):
+            rootfs=None, edit=None, packed="+gzip"):
         """layers: tars. blobs: compressed layers as they are, instead.
-        diffs, rootfs: what the configuration says. edit: the manifest's."""
+        diffs, rootfs: what the configuration says. edit: the manifest's.
+        packed: the end of the layers' media type."""
         layout = Layout(os.path.join(self.out, case))
         if blobs is None:
             blobs = [gzip.compress(t, 6, mtime=0) for t in layers]
@@ -86,7 +100,7 @@ class Maker:
         manifest = {
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": layout.blob(json.dumps(config).encode(), CONFIG),
-            "layers": [layout.blob(b, LAYER + "+gzip") for b in blobs]}
+            "layers": [layout.blob(b, LAYER + packed) for b in blobs]}
         if edit:
             edit(manifest)
         layout.tag(case, layout.blob(json.dumps(manifest).encode(), MANIFEST))
@@ -200,6 +214,15 @@ def kinds(make):
         tar(entry("sda", kind=tarfile.BLKTYPE, device=(8, 0), mode=0o666)))
     add("kind-unknown", "contain", "type flag Z",
         tar(entry("odd", b"x", kind=b"Z"), OK))
+    add("fifo-then-file", "contain", "a file where a fifo is, and a link to it",
+        tar(entry("f", kind=tarfile.FIFOTYPE)),
+        tar(entry("f", b"file\n"), hardlink("g", "f")))
+    add("fifo-linked", "contain", "a fifo with two names, then a file",
+        tar(entry("f", kind=tarfile.FIFOTYPE), hardlink("g", "f"),
+            entry("g", b"file\n")))
+    add("device-then-file", "contain", "nothing is written to the device",
+        tar(entry("f", kind=tarfile.CHRTYPE, device=(1, 1))),
+        tar(entry("f", b"file\n")))
     add("setuid", "accept", "mode 6755 survives",
         tar(entry("su", b"#!/bin/sh\n", mode=0o6755)))
 
@@ -221,6 +244,24 @@ def sizes(make):
     map_block = b"1\n8796093022208\n512\n".ljust(512, b"\0")
     add("sparse-huge", "bounded", "8 TiB with one block of data",
         tar(entry("s", map_block + b"D" * 512, pax=sparse)))
+    many = b"1000000\n" + b"0\n0\n" * 1000000
+    add("sparse-map-long", "bounded", "a map of a million holes",
+        tar(entry("s", many + b"\0" * (-len(many) % 512), pax=sparse)))
+    add("pax-size-negative", "reject", "a size of -1",
+        tar(entry("f", b"x", pax={"size": "-1"}), OK))
+    add("pax-size-overflow", "reject", "a size beyond 64 bits",
+        tar(entry("f", b"x", pax={"size": "9" * 30}), OK))
+    add("pax-time-overflow", "contain", "a time beyond 64 bits",
+        tar(entry("f", b"x", pax={"mtime": "9" * 30}), OK))
+    add("pax-ids-overflow", "contain", "a user beyond 32 bits is not root",
+        tar(entry("f", b"x", mode=0o4755, pax={"uid": str(1 << 32)}), OK))
+    add("pax-newline", "contain", "a newline in a name",
+        tar(entry("x", b"1", pax={"path": "a\n/etc/b"}), OK))
+    long_name = gnu_long_name("n" * 100)
+    add("long-name-chain", "contain", "20,000 long names before one entry",
+        tar(long_name * 20000, OK))
+    add("long-name-huge", "bounded", "a long name of 16 MiB",
+        tar(gnu_long_name("n" * (16 << 20)), OK))
     add("xattr-huge", "contain", "an attribute of 1 MiB",
         tar(entry("f", b"x", pax={"SCHILY.xattr.user.big": "v" * (1 << 20)})))
     broken = OK[:148] + b"000000\0 " + OK[156:]
@@ -248,6 +289,13 @@ def compression(make):
               for part in (tar(OK)[:512], tar(OK)[512:])]
     add("gzip-two-members", "accept", "two members are one stream",
         blobs=[b"".join(halves)], diffs=one)
+    empty = gzip.compress(b"", 6, mtime=0)
+    add("gzip-many-members", "bounded", "100,000 empty members before one",
+        blobs=[empty * 100000 + good], diffs=one)
+    add("zstd-window", "bounded", "a window of 2 GiB", packed="+zstd",
+        blobs=[zstd_frame(tar(OK), 31)], diffs=one)
+    add("zstd-small-window", "accept", "a window of 1 MiB", packed="+zstd",
+        blobs=[zstd_frame(tar(OK), 20)], diffs=one)
     add("not-gzip", "contain", "a bare tar under the gzip media type",
         blobs=[tar(OK)], diffs=one)
     add("tar-trailing-data", "accept", "bytes after the end of the archive",
