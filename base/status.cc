@@ -24,6 +24,8 @@ StatusCode CodeOf(int error) {
     case EROFS:
       return StatusCode::kPermissionDenied;
     case EINVAL:
+    case ERANGE:
+    case EDOM:
     case ENAMETOOLONG:
     case E2BIG:
       return StatusCode::kInvalidArgument;

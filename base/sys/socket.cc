@@ -83,6 +83,7 @@ StatusOr<UniqueFd> ListenUnix(const std::string& path, mode_t mode) {
 StatusOr<UniqueFd> ConnectUnix(const std::string& path) {
   ASSIGN_OR_RETURN(const Address address, MakeAddress(path));
   ASSIGN_OR_RETURN(UniqueFd fd, NewSocket());
+  RETURN_IF_ERROR(SetNonBlocking(fd.get()));
   while (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.name),
                  address.length) != 0) {
     if (errno == EINTR) continue;
@@ -90,6 +91,10 @@ StatusOr<UniqueFd> ConnectUnix(const std::string& path) {
       return Unavailable("connect to \"" + path + "\": nobody listens");
     }
     return Errno(errno, "connect to \"" + path + "\"");
+  }
+  const int flags = fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
+    return Errno(errno, "fcntl");
   }
   return fd;
 }

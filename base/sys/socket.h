@@ -19,6 +19,7 @@ namespace berth {
 StatusOr<UniqueFd> ListenUnix(const std::string& path, mode_t mode);
 
 // UNAVAILABLE if nobody listens there, NOT_FOUND if there is no such file.
+// Never waits: EAGAIN (UNAVAILABLE too) if the listener's queue is full.
 StatusOr<UniqueFd> ConnectUnix(const std::string& path);
 
 // Whether a process listens there, busy or stopped as it may be. Does not wait.
