@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -22,9 +23,11 @@ namespace {
 
 // How long Delete waits for output that somebody else's open pipe holds back.
 constexpr Duration kDrainAtDelete = std::chrono::seconds(10);
-// The same for ExecSync, after the process itself has exited.
+// The same for ExecSync, after the process itself has exited; and at most what
+// is left of its timeout.
 constexpr Duration kDrainAtSync = std::chrono::seconds(5);
 constexpr Duration kDrainAfterKill = std::chrono::seconds(1);
+constexpr Duration kDrainAtLeast = std::chrono::milliseconds(10);
 
 // What no client can name an exec: see ValidateId.
 constexpr char kSyncPrefix[] = "/sync";
@@ -286,10 +289,19 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
   struct Progress {
     bool timed_out = false;
     EventLoop::TimerId timer = 0;
+    std::optional<SteadyTime> limit;
+
+    Duration Drain() const {
+      if (timed_out) return kDrainAfterKill;
+      if (!limit) return kDrainAtSync;
+      return std::clamp<Duration>(*limit - std::chrono::steady_clock::now(),
+                                  kDrainAtLeast, kDrainAtSync);
+    }
   };
   const auto self = shared_from_this();
   auto progress = std::make_shared<Progress>();
   if (how.timeout > Duration(0)) {
+    progress->limit = std::chrono::steady_clock::now() + how.timeout;
     progress->timer = parts_.loop.After(how.timeout, [self, exec, progress] {
       progress->timed_out = true;
       if (exec->pid() > 0 && !exec->reaped) self->KillSession(exec->pid());
@@ -305,8 +317,7 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
   };
   const auto exited = [self, exec, progress, finish](const ExitStatus&) {
     self->parts_.loop.CancelTimer(progress->timer);
-    exec->stdio().WhenClosed(
-        progress->timed_out ? kDrainAfterKill : kDrainAtSync, finish);
+    exec->stdio().WhenClosed(progress->Drain(), finish);
   };
   execs_[name] = exec;
   exec->set_starting(true);

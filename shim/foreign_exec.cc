@@ -10,9 +10,10 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
+#include <optional>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/strings.h"
 #include "base/unique_fd.h"
 
@@ -20,7 +21,9 @@ namespace berth::shim {
 namespace {
 
 constexpr Duration kDrain = std::chrono::seconds(5);
-constexpr Duration kCleanUp = std::chrono::seconds(10);
+constexpr Duration kDrainAfterKill = std::chrono::seconds(1);
+// For all that follows the timeout.
+constexpr Duration kCleanUp = std::chrono::seconds(2);
 
 // One stream of the process, read at our end of a fifo.
 struct Capture {
@@ -50,11 +53,25 @@ bool ReadSome(Capture& capture, uint64_t limit) {
   return n > 0;
 }
 
-// What Wait answers, on a thread of its own, and a descriptor that tells.
+// What Wait answers, and a descriptor that tells. Shared with the answer, which
+// may come when nobody waits any more.
 struct Exit {
-  StatusOr<ExitStatus> status = Unavailable("not yet");
   UniqueFd done;
+  Mutex mutex;
+  std::optional<StatusOr<ExitStatus>> status GUARDED_BY(mutex);
 };
+
+StatusOr<std::shared_ptr<Exit>> Watch(Task& task) {
+  auto exit = std::make_shared<Exit>();
+  exit->done.reset(eventfd(0, EFD_CLOEXEC));
+  if (!exit->done.valid()) return Errno(errno, "eventfd");
+  task.WhenExited([exit](const StatusOr<ExitStatus>& status) {
+    MutexLock lock(exit->mutex);
+    exit->status = status;
+    eventfd_write(exit->done.get(), 1);
+  });
+  return exit;
+}
 
 int MillisUntil(SteadyTime time) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
@@ -63,36 +80,38 @@ int MillisUntil(SteadyTime time) {
 }
 
 // Reads both streams until they have ended, or the process has and a while
-// has passed. True if the process had to be killed.
+// has passed, which is at most what is left of the timeout. True if the process
+// had to be killed.
 bool Collect(const Context& ctx, Task& task, const ExecSyncTask& exec,
              Capture& out, Capture& err, const Exit& exit) {
   const SteadyTime start = std::chrono::steady_clock::now();
-  SteadyTime kill_at =
+  const SteadyTime limit =
       exec.timeout > Duration(0) ? start + exec.timeout : SteadyTime::max();
   SteadyTime give_up = SteadyTime::max();
   bool killed = false, out_open = true, err_open = true, exited = false;
   while (!exited || out_open || err_open) {
     const SteadyTime now = std::chrono::steady_clock::now();
     if (now >= give_up) break;
-    if (!exited && !killed && (now >= kill_at || !ctx.Check().ok())) {
+    if (!exited && !killed && (now >= limit || !ctx.Check().ok())) {
       killed = true;
-      give_up = now + kDrain;
       const Context end =
-          Context::Background(ctx.request_id()).WithTimeout(kCleanUp);
+          Context::Background(ctx.request_id()).WithTimeout(kDrainAfterKill);
       task.Kill(end, SIGKILL, false).IgnoreError();
+      give_up = std::chrono::steady_clock::now() + kDrainAfterKill;
     }
     pollfd fds[] = {{out_open ? out.reader.get() : -1, POLLIN, 0},
                     {err_open ? err.reader.get() : -1, POLLIN, 0},
                     {exited ? -1 : exit.done.get(), POLLIN, 0},
                     {killed ? -1 : ctx.cancel_fd(), POLLIN, 0}};
-    poll(fds, 4, MillisUntil(std::min(kill_at, give_up)));
+    poll(fds, 4, MillisUntil(killed || exited ? give_up : limit));
     if (fds[0].revents != 0) out_open = ReadSome(out, exec.output_limit);
     if (fds[1].revents != 0) err_open = ReadSome(err, exec.output_limit);
     if (fds[2].revents != 0) {
       exited = true;
-      give_up = std::chrono::steady_clock::now() + kDrain;
+      const SteadyTime last = std::chrono::steady_clock::now();
+      give_up = killed ? last + kDrainAfterKill
+                       : std::min<SteadyTime>(last + kDrain, limit);
     }
-    if (killed) kill_at = SteadyTime::max();
   }
   return killed;
 }
@@ -111,30 +130,30 @@ StatusOr<ExecSyncResult> ExecSyncByTask(const Context& ctx, Shim& shim,
   task.exec_id = exec_id;
   task.process = exec.process;
   task.stdio = {"", out.path, err.path, false};
-  ASSIGN_OR_RETURN(const std::unique_ptr<Task> process, shim.Exec(ctx, task));
+  const Context limit =
+      exec.timeout > Duration(0) ? ctx.WithTimeout(exec.timeout) : ctx;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Task> process, shim.Exec(limit, task));
 
-  const Context end =
-      Context::Background(ctx.request_id()).WithTimeout(kCleanUp);
-  const StatusOr<pid_t> started = process->Start(ctx);
+  const auto clean_up = [&] {
+    process->Delete(Context::Background(ctx.request_id()).WithTimeout(kCleanUp))
+        .IgnoreError();
+  };
+  const StatusOr<pid_t> started = process->Start(limit);
   if (!started.ok()) {
-    process->Delete(end).IgnoreError();
+    clean_up();
     return started.status();
   }
-  Exit exit;
-  exit.done.reset(eventfd(0, EFD_CLOEXEC));
-  const Context waiting = Context::Background(ctx.request_id()).WithCancel();
-  std::thread waiter([&] {
-    exit.status = process->Wait(waiting);
-    eventfd_write(exit.done.get(), 1);
-  });
+  ASSIGN_OR_RETURN(const std::shared_ptr<Exit> exit, Watch(*process));
   ExecSyncResult result;
-  result.timed_out = Collect(ctx, *process, exec, out, err, exit);
-  waiting.Cancel();  // no effect if it has exited
-  waiter.join();
-  process->Delete(end).IgnoreError();
+  result.timed_out = Collect(ctx, *process, exec, out, err, *exit);
+  clean_up();
   RETURN_IF_ERROR(ctx.Check());
-  RETURN_IF_ERROR(exit.status.status());
-  result.exit_status = exit.status->code;
+  MutexLock lock(exit->mutex);
+  if (!exit->status.has_value()) {
+    return DeadlineExceeded("the shim does not say how the process ended");
+  }
+  RETURN_IF_ERROR(exit->status->status());
+  result.exit_status = (*exit->status)->code;
   result.out = std::move(out.text);
   result.err = std::move(err.text);
   return result;

@@ -174,6 +174,11 @@ class Shim {
   // that it must not hold up, or at once if it is. Not after this object's end
   // has begun.
   virtual void WhenLost(std::function<void(const Status& why)> told) = 0;
+  // The same for the process of sandbox_pid(). Nothing if there is none.
+  virtual void WhenInitExited(std::function<void(const Status& why)> told) = 0;
+  // SIGKILL to the shim itself, for one that does not answer; WhenLost follows.
+  // Its containers may live on: kill them first.
+  virtual Status Kill() = 0;
   // Ends the shim, and the sandbox's pid 1 with it. FAILED_PRECONDITION while
   // it holds a task.
   virtual Status Shutdown(const Context& ctx) = 0;
@@ -212,6 +217,7 @@ class ShimLauncher {
   virtual StatusOr<std::unique_ptr<Shim>> Launch(
       const Context& ctx, const SandboxShim& sandbox) = 0;
   // Finds a shim started before. UNAVAILABLE if it died: then Destroy.
+  // DEADLINE_EXCEEDED if it does not answer within 10 s, or the context's time.
   virtual StatusOr<std::unique_ptr<Shim>> Reconnect(
       const Context& ctx, const SandboxShim& sandbox) = 0;
   // Kills a shim that does not answer, and what it left of its containers:

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -31,6 +32,8 @@ constexpr char kSandboxService[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kBerthService[] = "berth.shim.v1.Shim";
 constexpr char kOciUrl[] = "types.containerd.io/opencontainers/runtime-spec/1/";
 constexpr Duration kExitTime = std::chrono::seconds(3);
+// What ExecSync may take beyond its timeout: to kill, and to drain the output.
+constexpr Duration kAfterTimeout = std::chrono::seconds(2);
 
 wire::Any OciJson(const char* type, const std::string& json) {
   wire::Any any;
@@ -94,6 +97,7 @@ containerd::runc::v1::Options OptionsOf(const SandboxShim& sandbox) {
 }
 
 struct ShimClient::Connection {
+  UniqueFd process;  // pidfd of the shim, which the client watches
   std::unique_ptr<TtrpcClient> client;
   std::string task_service;
 
@@ -246,8 +250,11 @@ StatusOr<std::unique_ptr<ShimClient>> ShimClient::Connect(
     const Context& ctx, const SandboxShim& sandbox, const ShimAddress& address,
     Known known) {
   StatusOr<std::unique_ptr<TtrpcClient>> client =
-      TtrpcClient::Connect(address.path, sandbox.name_space);
-  if (!client.ok()) return Unavailable(Message(client.status()));
+      TtrpcClient::Connect(ctx, address.path, sandbox.name_space);
+  if (IsNotFound(client.status())) {
+    return Unavailable(Message(client.status()));
+  }
+  RETURN_IF_ERROR(client.status());
   auto connection = std::make_shared<Connection>();
   connection->client = *std::move(client);
   connection->task_service = address.version >= 3 ? "containerd.task.v3.Task"
@@ -267,7 +274,11 @@ Status ShimClient::Identify(const Context& ctx) {
       const auto connected,
       connection_->Task<task::ConnectResponse>(ctx, "Connect", request));
   shim_pid_ = static_cast<pid_t>(connected.shim_pid());
-  return OkStatus();
+  StatusOr<UniqueFd> process = OpenPidfd(shim_pid_);
+  // It has just answered: one that cannot be seen is somewhere else.
+  if (!process.ok()) return OkStatus();
+  connection_->process = *std::move(process);
+  return connection_->client->LoseWith(connection_->process.get());
 }
 
 Status ShimClient::AskWhatItHolds(const Context& ctx) {
@@ -353,9 +364,13 @@ StatusOr<ExecSyncResult> ShimClient::ExecSync(const Context& ctx,
   request.set_stdout_path(out.path);
   request.set_stderr_path(err.path);
   request.set_output_limit(exec.output_limit);
+  // The shim keeps the time; one that is stuck cannot.
+  const Context limit = exec.timeout > Duration(0)
+                            ? ctx.WithTimeout(exec.timeout + kAfterTimeout)
+                            : ctx;
   ASSIGN_OR_RETURN(const auto response,
                    connection_->client->Call<v1::ExecSyncResponse>(
-                       ctx, kBerthService, "ExecSync", request));
+                       limit, kBerthService, "ExecSync", request));
   ExecSyncResult result;
   result.exit_status = response.exit_status();
   result.timed_out = response.timed_out();
@@ -378,8 +393,26 @@ void ShimClient::WhenLost(std::function<void(const Status& why)> told) {
   connection_->client->WhenLost(std::move(told));
 }
 
+void ShimClient::WhenInitExited(std::function<void(const Status& why)> told) {
+  if (!has_sandbox_ || sandbox_pid_ <= 0) return;
+  sandbox_v1::WaitSandboxRequest request;
+  request.set_sandbox_id(sandbox_.id);
+  connection_->client->CallLater(
+      kSandboxService, "WaitSandbox", request.SerializeAsString(),
+      [told = std::move(told)](const StatusOr<std::string>& answer) {
+        // An error is the shim's own end, or says nothing.
+        if (answer.ok()) told(Unavailable("pid 1 of the sandbox has exited"));
+      });
+}
+
+Status ShimClient::Kill() {
+  if (!connection_->process.valid()) {
+    return Unavailable("kill the shim of " + sandbox_.id + ": pid unknown");
+  }
+  return IgnoreNotFound(SignalProcess(connection_->process.get(), SIGKILL));
+}
+
 Status ShimClient::Shutdown(const Context& ctx) {
-  StatusOr<UniqueFd> process = OpenPidfd(shim_pid_);
   if (has_sandbox_) {
     sandbox_v1::ShutdownSandboxRequest request;
     request.set_sandbox_id(sandbox_.id);
@@ -392,10 +425,10 @@ Status ShimClient::Shutdown(const Context& ctx) {
         connection_->Do(ctx, connection_->task_service, "Shutdown", request));
   }
   // Its cgroup can be removed only when it has gone.
-  if (!process.ok()) return OkStatus();
+  if (!connection_->process.valid()) return OkStatus();
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(ctx.Remaining(kExitTime));
-  pollfd exited{process->get(), POLLIN, 0};
+  pollfd exited{connection_->process.get(), POLLIN, 0};
   if (poll(&exited, 1, static_cast<int>(left.count())) > 0) return OkStatus();
   return FailedPrecondition("the shim of " + sandbox_.id +
                             " does not end: it may hold a task");

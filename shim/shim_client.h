@@ -25,7 +25,7 @@ class ShimClient : public Shim {
   // A berth-shim that we have just started, or one to be asked what it is and
   // what it holds.
   enum class Known { kFreshBerthShim, kNothing };
-  // UNAVAILABLE if nobody answers.
+  // UNAVAILABLE if nobody listens, DEADLINE_EXCEEDED if nobody answers.
   static StatusOr<std::unique_ptr<ShimClient>> Connect(
       const Context& ctx, const SandboxShim& sandbox,
       const ShimAddress& address, Known known);
@@ -46,6 +46,8 @@ class ShimClient : public Shim {
                                        const std::string& id,
                                        const std::string& exec_id) override;
   void WhenLost(std::function<void(const Status& why)> told) override;
+  void WhenInitExited(std::function<void(const Status& why)> told) override;
+  Status Kill() override;
   Status Shutdown(const Context& ctx) override;
 
  private:

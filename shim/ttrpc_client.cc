@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -19,6 +20,7 @@ namespace {
 
 // For what nobody waits for: a peer that reads nothing for so long is stuck.
 constexpr Duration kSendTime = std::chrono::seconds(10);
+constexpr Duration kConnectPause = std::chrono::milliseconds(20);
 
 // Until `fd` is ready for `events`, or the context ends.
 Status WaitFor(const Context& ctx, int fd, short events) {
@@ -37,20 +39,50 @@ Status WaitFor(const Context& ctx, int fd, short events) {
   }
 }
 
+Status Sleep(const Context& ctx, Duration time) {
+  const Context until = ctx.WithTimeout(time);
+  pollfd cancelled{ctx.cancel_fd(), POLLIN, 0};
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(until.Remaining(time));
+  poll(&cancelled, 1, static_cast<int>(left.count()));
+  return ctx.Check();
+}
+
+Status Add(int events, int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (epoll_ctl(events, EPOLL_CTL_ADD, fd, &event) == 0) return OkStatus();
+  return Errno(errno, "epoll_ctl");
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<TtrpcClient>> TtrpcClient::Connect(
-    const std::string& path, std::string name_space) {
-  ASSIGN_OR_RETURN(UniqueFd socket, ConnectUnix(path));
-  RETURN_IF_ERROR(SetNonBlocking(socket.get()));
-  return std::unique_ptr<TtrpcClient>(
-      new TtrpcClient(std::move(socket), std::move(name_space)));
+    const Context& ctx, const std::string& path, std::string name_space) {
+  StatusOr<UniqueFd> socket = ConnectUnix(path);
+  while (ErrnoOf(socket.status()) == EAGAIN) {
+    RETURN_IF_ERROR_AS(Sleep(ctx, kConnectPause), "connect to " + path);
+    socket = ConnectUnix(path);
+  }
+  RETURN_IF_ERROR(socket.status());
+  RETURN_IF_ERROR(SetNonBlocking(socket->get()));
+  UniqueFd events(epoll_create1(EPOLL_CLOEXEC));
+  if (!events.valid()) return Errno(errno, "epoll_create");
+  RETURN_IF_ERROR(Add(events.get(), socket->get()));
+  auto client = std::unique_ptr<TtrpcClient>(new TtrpcClient(
+      *std::move(socket), std::move(events), std::move(name_space)));
+  ASSIGN_OR_RETURN(client->reader_, StartThread("ttrpc", [self = client.get()] {
+                     self->Read();
+                   }));
+  return client;
 }
 
-TtrpcClient::TtrpcClient(UniqueFd socket, std::string name_space)
-    : socket_(std::move(socket)), name_space_(std::move(name_space)) {
-  reader_ = std::thread([this] { Read(); });
-}
+TtrpcClient::TtrpcClient(UniqueFd socket, UniqueFd events,
+                         std::string name_space)
+    : socket_(std::move(socket)),
+      events_(std::move(events)),
+      name_space_(std::move(name_space)) {}
 
 TtrpcClient::~TtrpcClient() {
   {
@@ -58,7 +90,11 @@ TtrpcClient::~TtrpcClient() {
     ending_ = true;
   }
   shutdown(socket_.get(), SHUT_RDWR);  // wakes the reader
-  reader_.join();
+  reader_.Join();
+}
+
+Status TtrpcClient::LoseWith(int process) {
+  return Add(events_.get(), process);
 }
 
 StatusOr<uint32_t> TtrpcClient::Register(
@@ -160,15 +196,31 @@ Status TtrpcClient::Send(const Context& ctx, const std::string& frame) {
 
 void TtrpcClient::Read() {
   FrameParser parser;
+  Status end;
+  while (end.ok()) {
+    epoll_event ready[2] = {};
+    const int count = epoll_wait(events_.get(), ready, 2, -1);
+    if (count < 0 && errno != EINTR) {
+      end = Unavailable(Message(Errno(errno, "wait for the shim")));
+    }
+    const bool ended = std::any_of(
+        ready, ready + std::max(count, 0),
+        [this](const epoll_event& e) { return e.data.fd != socket_.get(); });
+    // What it said before its end still counts.
+    if (end.ok()) end = ReadSome(parser);
+    if (end.ok() && ended) end = Unavailable("the shim has ended");
+  }
+  Lose(end);
+}
+
+Status TtrpcClient::ReadSome(FrameParser& parser) {
   char bytes[16 * 1024];
-  Status end = Unavailable("the shim closed the connection");
   while (true) {
-    pollfd ready{socket_.get(), POLLIN, 0};
-    if (poll(&ready, 1, -1) < 0 && errno != EINTR) break;
     const ssize_t n = recv(socket_.get(), bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (n < 0) end = Unavailable(Message(Errno(errno, "receive from shim")));
-    if (n <= 0) break;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return OkStatus();
+    if (n < 0) return Unavailable(Message(Errno(errno, "receive from shim")));
+    if (n == 0) return Unavailable("the shim closed the connection");
     parser.Feed({bytes, static_cast<size_t>(n)});
     while (std::optional<Frame> frame = parser.Next()) {
       if (frame->type != kResponseFrame) continue;
@@ -178,7 +230,6 @@ void TtrpcClient::Read() {
                   : DecodeResponse(frame->data));
     }
   }
-  Lose(end);
 }
 
 void TtrpcClient::Deliver(uint32_t stream, StatusOr<std::string> answer) {

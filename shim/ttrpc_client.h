@@ -7,14 +7,16 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "base/context.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "base/unique_fd.h"
 
 namespace berth::shim {
+
+class FrameParser;
 
 // The calling side of one ttrpc connection. Calls of many threads share it; a
 // slow one holds nobody up. When the connection is lost every call, waiting or
@@ -23,12 +25,19 @@ namespace berth::shim {
 // Thread-safe; destroy it when no call is under way.
 class TtrpcClient {
  public:
-  // `name_space` goes with every call.
-  static StatusOr<std::unique_ptr<TtrpcClient>> Connect(const std::string& path,
+  // `name_space` goes with every call. A server that is too busy to take the
+  // connection is waited for.
+  static StatusOr<std::unique_ptr<TtrpcClient>> Connect(const Context& ctx,
+                                                        const std::string& path,
                                                         std::string name_space);
   ~TtrpcClient();
   TtrpcClient(const TtrpcClient&) = delete;
   TtrpcClient& operator=(const TtrpcClient&) = delete;
+
+  // The connection is lost, too, when this process has ended: its end of the
+  // socket may have been inherited by another. `process`: a pidfd, which must
+  // outlive this object.
+  Status LoseWith(int process);
 
   // Sends a message and waits for the answer's payload.
   StatusOr<std::string> Call(const Context& ctx, const std::string& service,
@@ -67,7 +76,7 @@ class TtrpcClient {
     Told told;
   };
 
-  TtrpcClient(UniqueFd socket, std::string name_space);
+  TtrpcClient(UniqueFd socket, UniqueFd events, std::string name_space);
   StatusOr<uint32_t> SendRequest(const Context& ctx, const std::string& service,
                                  const std::string& method,
                                  const std::string& payload,
@@ -80,10 +89,13 @@ class TtrpcClient {
   Status Send(const Context& ctx, const std::string& frame)
       EXCLUDES(write_mutex_);
   void Read();
+  // All that has come; an error at the end of the connection.
+  Status ReadSome(FrameParser& parser);
   void Deliver(uint32_t stream, StatusOr<std::string> answer) EXCLUDES(mutex_);
   void Lose(const Status& why) EXCLUDES(mutex_);
 
   const UniqueFd socket_;
+  const UniqueFd events_;  // epoll: of the socket and of the process
   const std::string name_space_;
   Mutex write_mutex_;  // one frame at a time; taken before mutex_
   Mutex mutex_;
@@ -92,7 +104,7 @@ class TtrpcClient {
   std::function<void(const Status&)> when_lost_ GUARDED_BY(mutex_);
   uint32_t next_stream_ GUARDED_BY(mutex_) = 1;
   std::map<uint32_t, std::shared_ptr<Waiter>> waiters_ GUARDED_BY(mutex_);
-  std::thread reader_;
+  Thread reader_;
 };
 
 }  // namespace berth::shim

@@ -1,8 +1,10 @@
 #include "shim/ttrpc.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "base/io/event_loop.h"
+#include "base/sys/process.h"
 #include "base/sys/socket.h"
 #include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
@@ -125,7 +128,8 @@ class TtrpcServerTest : public ::testing::Test {
   }
 
   std::unique_ptr<TtrpcClient> Connect() {
-    auto client = TtrpcClient::Connect(dir_.Path("s"), "ns");
+    auto client =
+        TtrpcClient::Connect(Context::Background(), dir_.Path("s"), "ns");
     EXPECT_OK(client);
     return *std::move(client);
   }
@@ -240,6 +244,60 @@ TEST_F(TtrpcServerTest, TellsThoseWhoDoNotWait) {
   // And at once for those who come late.
   client->WhenLost([&](const Status&) { ++lost; });
   EXPECT_EQ(lost.load(), 2);
+}
+
+// A shim that dies may leave its end of the connection to a child that it was
+// just making: no end of file comes.
+TEST(TtrpcClientTest, ALostProcessIsALostConnection) {
+  TempDir dir;
+  ASSERT_OK_AND_ASSIGN(UniqueFd listener, ListenUnix(dir.Path("s"), 0600));
+  const pid_t server = fork();
+  if (server == 0) {
+    setpgid(0, 0);
+    const int connection = accept(listener.get(), nullptr, nullptr);
+    char request[64];
+    (void)!read(connection, request, sizeof(request));
+    if (fork() == 0) sleep(60);  // the heir
+    pause();
+    _exit(0);
+  }
+  ASSERT_OK_AND_ASSIGN(UniqueFd process, OpenPidfd(server));
+  const Context ctx = Context::Background().WithTimeout(seconds(30));
+  ASSERT_OK_AND_ASSIGN(const auto client,
+                       TtrpcClient::Connect(ctx, dir.Path("s"), "ns"));
+  ASSERT_OK(client->LoseWith(process.get()));
+  std::atomic<int> lost = 0;
+  client->WhenLost([&](const Status&) { ++lost; });
+  std::thread killer([&] {
+    usleep(100'000);  // the call is to be on its way; later is harmless
+    kill(server, SIGKILL);
+  });
+  EXPECT_THAT(client->Call(ctx, "Test", "Never", ""),
+              StatusIs(StatusCode::kUnavailable));
+  killer.join();
+  while (lost == 0) std::this_thread::yield();
+  EXPECT_THAT(client->Call(ctx, "Test", "Late", ""),
+              StatusIs(StatusCode::kUnavailable));
+  kill(-server, SIGKILL);  // the heir
+  waitpid(server, nullptr, 0);
+}
+
+TEST(TtrpcClientTest, DoesNotWaitLongerThanAskedForABusyServer) {
+  TempDir dir;
+  ASSERT_OK_AND_ASSIGN(UniqueFd listener, ListenUnix(dir.Path("s"), 0600));
+  // Nobody accepts; the queue is full sooner or later.
+  std::vector<UniqueFd> queued;
+  while (true) {
+    StatusOr<UniqueFd> one = ConnectUnix(dir.Path("s"));
+    if (!one.ok()) {
+      EXPECT_THAT(one, StatusIs(StatusCode::kUnavailable));
+      break;
+    }
+    queued.push_back(*std::move(one));
+  }
+  const Context ctx = Context::Background().WithTimeout(milliseconds(100));
+  EXPECT_THAT(TtrpcClient::Connect(ctx, dir.Path("s"), "ns"),
+              StatusIs(StatusCode::kDeadlineExceeded));
 }
 
 TEST_F(TtrpcServerTest, SaysWhatItDoesNotKnow) {

@@ -7,11 +7,6 @@
 #include <utility>
 
 namespace berth::sandbox {
-namespace {
-
-constexpr std::chrono::milliseconds kPoll{5};
-
-}  // namespace
 
 void Failures::Set(const std::string& call, Status status) {
   MutexLock lock(mutex_);
@@ -45,8 +40,8 @@ class FakeTask : public shim::Task {
         sandbox_(std::move(sandbox)),
         id_(std::move(id)) {}
 
-  StatusOr<pid_t> Start(const Context&) override {
-    RETURN_IF_ERROR(all_.failures.Check("task Start"));
+  StatusOr<pid_t> Start(const Context& ctx) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, sandbox_, "task Start"));
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
     if (process->phase != shim::TaskPhase::kCreated) {
@@ -58,26 +53,32 @@ class FakeTask : public shim::Task {
 
   StatusOr<shim::ExitStatus> Wait(const Context& ctx) override {
     MutexLock lock(all_.mutex_);
-    while (true) {
-      ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
-      if (process->phase == shim::TaskPhase::kStopped) return process->exit;
-      RETURN_IF_ERROR(ctx.Check());
-      all_.changed_.WaitUntil(all_.mutex_,
-                              std::chrono::steady_clock::now() + kPoll);
-    }
+    StatusOr<shim::ExitStatus> exit = Unavailable("not yet");
+    RETURN_IF_ERROR(
+        ctx.Await(all_.mutex_, all_.changed_, [&]() NO_THREAD_SAFETY_ANALYSIS {
+          const StatusOr<FakeProcess*> process = FindLocked();
+          if (!process.ok()) {
+            exit = process.status();
+            return true;
+          }
+          exit = (*process)->exit;
+          return (*process)->phase == shim::TaskPhase::kStopped;
+        }));
+    return exit;
   }
 
   void WhenExited(
       std::function<void(const StatusOr<shim::ExitStatus>&)> told) override;
 
-  StatusOr<shim::TaskState> State(const Context&) override {
+  StatusOr<shim::TaskState> State(const Context& ctx) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, sandbox_, "task State"));
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
     return shim::TaskState{process->phase, getpid(), process->exit};
   }
 
-  Status Kill(const Context&, int signal, bool) override {
-    RETURN_IF_ERROR(all_.failures.Check("task Kill"));
+  Status Kill(const Context& ctx, int signal, bool) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, sandbox_, "task Kill"));
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
     if (process->phase == shim::TaskPhase::kStopped) {
@@ -100,15 +101,16 @@ class FakeTask : public shim::Task {
     return OkStatus();
   }
   Status CloseStdin(const Context&) override { return OkStatus(); }
-  Status Freeze(const Context&, bool frozen) override {
+  Status Freeze(const Context& ctx, bool frozen) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, sandbox_, "task Freeze"));
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
     process->phase =
         frozen ? shim::TaskPhase::kPaused : shim::TaskPhase::kRunning;
     return OkStatus();
   }
-  Status Update(const Context&, const std::string& resources) override {
-    RETURN_IF_ERROR(all_.failures.Check("task Update"));
+  Status Update(const Context& ctx, const std::string& resources) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, sandbox_, "task Update"));
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
     process->resources = resources;
@@ -119,8 +121,8 @@ class FakeTask : public shim::Task {
   }
   Status ReopenLog(const Context&) override { return OkStatus(); }
 
-  StatusOr<shim::ExitStatus> Delete(const Context&) override {
-    RETURN_IF_ERROR(all_.failures.Check("task Delete"));
+  StatusOr<shim::ExitStatus> Delete(const Context& ctx) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, sandbox_, "task Delete"));
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
     if (process->phase == shim::TaskPhase::kRunning) {
@@ -161,8 +163,8 @@ class FakeShim : public shim::Shim {
   pid_t sandbox_pid() const override { return getpid(); }
 
   StatusOr<std::unique_ptr<shim::Task>> Create(
-      const Context&, const shim::CreateTask& task) override {
-    RETURN_IF_ERROR(all_.failures.Check("shim Create"));
+      const Context& ctx, const shim::CreateTask& task) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, id_, "shim Create"));
     MutexLock lock(all_.mutex_);
     FakeShims::State* shim = all_.FindLocked(id_);
     if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
@@ -178,16 +180,17 @@ class FakeShim : public shim::Shim {
     return Unimplemented("exec");
   }
   StatusOr<shim::ExecSyncResult> ExecSync(
-      const Context&, const shim::ExecSyncTask& task) override {
-    RETURN_IF_ERROR(all_.failures.Check("shim ExecSync"));
+      const Context& ctx, const shim::ExecSyncTask& task) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, id_, "shim ExecSync"));
     shim::ExecSyncResult result;
     result.out = task.process;
     result.timed_out = task.timeout == std::chrono::milliseconds(1);
     return result;
   }
-  StatusOr<std::unique_ptr<shim::Task>> Find(const Context&,
+  StatusOr<std::unique_ptr<shim::Task>> Find(const Context& ctx,
                                              const std::string& id,
                                              const std::string&) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, id_, "task State"));
     MutexLock lock(all_.mutex_);
     FakeShims::State* shim = all_.FindLocked(id_);
     if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
@@ -199,8 +202,18 @@ class FakeShim : public shim::Shim {
     when_lost_ = std::move(told);
     all_.TellLocked();
   }
-  Status Shutdown(const Context&) override {
-    RETURN_IF_ERROR(all_.failures.Check("shim Shutdown"));
+  void WhenInitExited(std::function<void(const Status&)> told) override {
+    MutexLock lock(all_.mutex_);
+    when_init_exited_ = std::move(told);
+    all_.TellLocked();
+  }
+  Status Kill() override {
+    all_.failures.Check("shim Kill").IgnoreError();
+    all_.Crash(id_);
+    return OkStatus();
+  }
+  Status Shutdown(const Context& ctx) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, id_, "shim Shutdown"));
     MutexLock lock(all_.mutex_);
     FakeShims::State* shim = all_.FindLocked(id_);
     if (shim == nullptr) return Unavailable("shim is gone");
@@ -222,6 +235,7 @@ class FakeShim : public shim::Shim {
   const std::string id_;
   std::vector<Waiting> waiting_ GUARDED_BY(all_.mutex_);
   std::function<void(const Status&)> when_lost_ GUARDED_BY(all_.mutex_);
+  std::function<void(const Status&)> when_init_exited_ GUARDED_BY(all_.mutex_);
 };
 
 void FakeTask::WhenExited(
@@ -236,6 +250,11 @@ void FakeShims::TellLocked() {
   for (FakeShim* connection : connections_) {
     const State* shim = FindLocked(connection->id_);
     const bool lost = shim == nullptr || !shim->alive;
+    if (!lost && shim->hung.count("*") > 0) continue;
+    if (!lost && shim->init_exited && connection->when_init_exited_) {
+      connection->when_init_exited_(Unavailable("pid 1 has exited"));
+      connection->when_init_exited_ = nullptr;
+    }
     std::vector<FakeShim::Waiting> later;
     for (FakeShim::Waiting& one : connection->waiting_) {
       if (lost) {
@@ -292,13 +311,14 @@ void FakeShims::Crash(const std::string& sandbox_id) {
   TellLocked();
 }
 
-void FakeShims::Exit(const std::string& container_id, uint32_t code) {
+void FakeShims::Exit(const std::string& container_id, uint32_t code,
+                     UnixNanos at) {
   MutexLock lock(mutex_);
   for (auto& [id, shim] : shims_) {
     const auto it = shim.processes.find(container_id);
     if (it == shim.processes.end()) continue;
     it->second.phase = shim::TaskPhase::kStopped;
-    it->second.exit = {code, Now()};
+    it->second.exit = {code, at == 0 ? Now() : at};
   }
   changed_.SignalAll();
   TellLocked();
@@ -307,6 +327,35 @@ void FakeShims::Exit(const std::string& container_id, uint32_t code) {
 void FakeShims::IgnoreTerm(bool ignore) {
   MutexLock lock(mutex_);
   ignore_term_ = ignore;
+}
+
+void FakeShims::Hang(const std::string& sandbox_id, const std::string& call) {
+  MutexLock lock(mutex_);
+  if (State* shim = FindLocked(sandbox_id)) shim->hung.insert(call);
+}
+
+Status FakeShims::Pass(const Context& ctx, const std::string& sandbox_id,
+                       const std::string& call) {
+  RETURN_IF_ERROR(failures.Check(call));
+  MutexLock lock(mutex_);
+  return ctx.Await(mutex_, changed_, [&]() NO_THREAD_SAFETY_ANALYSIS {
+    const State* shim = FindLocked(sandbox_id);
+    return shim == nullptr || !shim->alive ||
+           (shim->hung.count("*") == 0 && shim->hung.count(call) == 0);
+  });
+}
+
+void FakeShims::ForgetWaiters(const std::string& sandbox_id) {
+  MutexLock lock(mutex_);
+  for (FakeShim* connection : connections_) {
+    if (connection->id_ == sandbox_id) connection->waiting_.clear();
+  }
+}
+
+void FakeShims::ExitInit(const std::string& sandbox_id) {
+  MutexLock lock(mutex_);
+  if (State* shim = FindLocked(sandbox_id)) shim->init_exited = true;
+  TellLocked();
 }
 
 bool FakeShims::Has(const std::string& sandbox_id) {
@@ -343,10 +392,19 @@ FakeShims::State* FakeShims::FindLocked(const std::string& sandbox_id) {
 
 // ---- Network ----------------------------------------------------------------
 
-StatusOr<cni::NetworkResult> FakeNetwork::Attach(const Context&,
+void FakeNetwork::HangAttach(bool hang) {
+  MutexLock lock(mutex_);
+  hang_attach_ = hang;
+  changed_.SignalAll();
+}
+
+StatusOr<cni::NetworkResult> FakeNetwork::Attach(const Context& ctx,
                                                  const cni::Attachment& to) {
   RETURN_IF_ERROR(failures.Check("Attach"));
   MutexLock lock(mutex_);
+  RETURN_IF_ERROR(
+      ctx.Await(mutex_, changed_,
+                [this]() NO_THREAD_SAFETY_ANALYSIS { return !hang_attach_; }));
   attached_.insert(to.sandbox_id);
   cni::NetworkResult result;
   result.interface = "eth0";

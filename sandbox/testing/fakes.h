@@ -58,8 +58,16 @@ class FakeShims : public shim::ShimLauncher {
 
   // The shim process dies, and its containers with it.
   void Crash(const std::string& sandbox_id);
+  // From now on `call` ("task Delete"), or "*" for each, has no answer; with
+  // "*" it tells nothing of exits either.
+  void Hang(const std::string& sandbox_id, const std::string& call);
+  // It never answers those who wait for an exit now.
+  void ForgetWaiters(const std::string& sandbox_id);
+  // Pid 1 of the sandbox ends.
+  void ExitInit(const std::string& sandbox_id);
   // A container's process ends.
-  void Exit(const std::string& container_id, uint32_t code);
+  // `at` 0: now.
+  void Exit(const std::string& container_id, uint32_t code, UnixNanos at = 0);
   // SIGTERM does not end the next processes.
   void IgnoreTerm(bool ignore);
   bool Has(const std::string& sandbox_id);
@@ -72,8 +80,13 @@ class FakeShims : public shim::ShimLauncher {
   friend class FakeTask;
   struct State {
     bool alive = true;
+    bool init_exited = false;
+    std::set<std::string> hung;
     std::map<std::string, FakeProcess> processes;
   };
+  // A call's way in: fails, or hangs, on demand.
+  Status Pass(const Context& ctx, const std::string& sandbox_id,
+              const std::string& call) EXCLUDES(mutex_);
   State* FindLocked(const std::string& sandbox_id) REQUIRES(mutex_);
   // Those who wait, without waiting, for what is the case now.
   void TellLocked() REQUIRES(mutex_);
@@ -95,11 +108,16 @@ class FakeNetwork : public cni::Network {
   Status Detach(const Context& ctx, const cni::Attachment& from) override;
   StatusOr<std::set<std::string>> Attached() const override;
 
+  // Plugins that hang, until their time is up.
+  void HangAttach(bool hang);
+
   Failures failures;
   std::set<std::string> attached();
 
  private:
   mutable Mutex mutex_;
+  CondVar changed_;
+  bool hang_attach_ GUARDED_BY(mutex_) = false;
   std::set<std::string> attached_ GUARDED_BY(mutex_);
 };
 
