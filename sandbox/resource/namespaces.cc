@@ -5,14 +5,15 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "base/sys/id_mapped.h"
 #include "base/sys/mount.h"
 #include "base/sys/namespace.h"
+#include "base/thread.h"
 #include "sandbox/record/files.h"
 #include "sandbox/spec/id_maps.h"
 
@@ -102,36 +104,48 @@ Status Configure(const Settings& settings) {
   return SetSysctls(settings);
 }
 
-// Without a user namespace a thread can have namespaces of its own: makes,
-// configures and pins them, and ends.
-Status MakeInThread(const std::vector<Pin>& pins, const Settings& settings) {
-  Status result;
-  std::thread inside([&] {
-    result = [&]() -> Status {
-      int types = 0;
-      for (const Pin& pin : pins) types |= pin.type;
-      RETURN_IF_ERROR(UnshareNamespaces(types));
-      RETURN_IF_ERROR(Configure(settings));
-      for (const Pin& pin : pins) {
-        RETURN_IF_ERROR(PinNamespace(
-            std::string("/proc/thread-self/ns/") + pin.proc_name, pin.path));
-      }
-      return OkStatus();
-    }();
-  });
-  inside.join();
+// A thread that has changed its namespaces is not used again.
+Status OnItsOwnThread(const std::function<Status()>& work) {
+  Status result = Internal("the thread ended early");
+  ASSIGN_OR_RETURN(Thread inside,
+                   StartThread("namespaces", [&] { result = work(); }));
+  inside.Join();
   return result;
 }
 
-// A child that does nothing but be in new namespaces. Only system calls after
-// the clone: the parent has other threads, whose locks it copied.
+// Without a user namespace a thread can have namespaces of its own: makes,
+// configures and pins them, and ends.
+Status MakeInThread(const std::vector<Pin>& pins, const Settings& settings) {
+  return OnItsOwnThread([&]() -> Status {
+    int types = 0;
+    for (const Pin& pin : pins) types |= pin.type;
+    RETURN_IF_ERROR(UnshareNamespaces(types));
+    RETURN_IF_ERROR(Configure(settings));
+    for (const Pin& pin : pins) {
+      RETURN_IF_ERROR(PinNamespace(
+          std::string("/proc/thread-self/ns/") + pin.proc_name, pin.path));
+    }
+    return OkStatus();
+  });
+}
+
+// The holder of new namespaces: has no descriptor of ours, and ends with the
+// thread that made it. Only system calls: that thread's process has others,
+// whose locks were copied.
+[[noreturn]] void Hold(pid_t parent) {
+  syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // Who died before that call sends no signal.
+  if (syscall(SYS_getppid) != parent) syscall(SYS_exit_group, 1);
+  syscall(SYS_close_range, 0, ~0u, 0);
+  while (true) syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+}
+
 StatusOr<pid_t> CloneHolder(int types) {
+  const pid_t parent = getpid();
   const long pid =
       syscall(SYS_clone, types | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid < 0) return Errno(errno, "clone into new namespaces");
-  if (pid == 0) {
-    while (true) syscall(SYS_pause);
-  }
+  if (pid == 0) Hold(parent);
   return static_cast<pid_t>(pid);
 }
 
@@ -147,26 +161,22 @@ Status MakeInChild(const std::vector<Pin>& pins, const Settings& settings,
     while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
     }
   };
+  RETURN_IF_ERROR(Failpoint("sandbox.start.holder"));
   const std::string proc = "/proc/" + std::to_string(child);
   const IdMaps maps = IdMapsOf(sandbox.config());
   RETURN_IF_ERROR(WriteSmallFile(proc + "/uid_map", IdMapText(maps.uids), 0));
   RETURN_IF_ERROR(WriteSmallFile(proc + "/gid_map", IdMapText(maps.gids), 0));
-  Status result;
-  std::thread inside([&] {
-    result = [&]() -> Status {
-      for (const Pin& pin : pins) {
-        const std::string source = proc + "/ns/" + pin.proc_name;
-        RETURN_IF_ERROR(PinNamespace(source, pin.path));
-        // A thread cannot enter a user namespace, and need not.
-        if (pin.type == CLONE_NEWUSER) continue;
-        ASSIGN_OR_RETURN(const UniqueFd fd, OpenNamespace(source, pin.type));
-        RETURN_IF_ERROR(EnterNamespace(fd.get(), pin.type));
-      }
-      return Configure(settings);
-    }();
+  return OnItsOwnThread([&]() -> Status {
+    for (const Pin& pin : pins) {
+      const std::string source = proc + "/ns/" + pin.proc_name;
+      RETURN_IF_ERROR(PinNamespace(source, pin.path));
+      // A thread cannot enter a user namespace, and need not.
+      if (pin.type == CLONE_NEWUSER) continue;
+      ASSIGN_OR_RETURN(const UniqueFd fd, OpenNamespace(source, pin.type));
+      RETURN_IF_ERROR(EnterNamespace(fd.get(), pin.type));
+    }
+    return Configure(settings);
   });
-  inside.join();
-  return result;
 }
 
 Status Unpin(const std::string& path) {

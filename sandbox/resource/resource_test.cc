@@ -3,16 +3,26 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/sys/namespace.h"
+#include "base/sys/process.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "cni/network.h"
@@ -26,6 +36,7 @@ namespace {
 
 using namespace ::berth::state::v1;
 using ::testing::HasSubstr;
+namespace fs = std::filesystem;
 
 TEST(SysctlFileTest, OnlyWhatANamespaceHolds) {
   EXPECT_THAT(SysctlFile("net.ipv4.ip_forward", true, true, true),
@@ -229,6 +240,108 @@ TEST_F(NetworkSysctlTest, OfNoInterfaceAreTheRequestsMistake) {
 TEST_F(NetworkSysctlTest, OfNoSuchNameAreTheRequestsMistake) {
   EXPECT_THAT(Start({{"net.ipv4.conf.eth0.no_such", "2"}}),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("no_such")));
+}
+
+SandboxRecord InAUserNamespace() {
+  SandboxRecord sandbox;
+  sandbox.set_id("s");
+  auto& options = *sandbox.mutable_config()->mutable_namespaces();
+  for (auto* map : {options.add_uid_mappings(), options.add_gid_mappings()}) {
+    map->set_host_id(100000);
+    map->set_size(65536);
+  }
+  return sandbox;
+}
+
+// The processes below `parent`, in any depth.
+std::vector<pid_t> Descendants(pid_t parent) {
+  std::vector<pid_t> all;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const pid_t pid = atoi(entry.path().filename().c_str());
+    if (pid <= 0) continue;
+    pid_t up = pid;
+    while (up > 1 && up != parent) {
+      const auto stat = ReadProcessStat(up);
+      up = stat.ok() ? stat->parent : 0;
+    }
+    if (up == parent && pid != parent) all.push_back(pid);
+  }
+  return all;
+}
+
+// Dies, or waits, between the clone and the pins.
+void AcquireWithFailpoint(const std::string& directory, const char* action) {
+  setenv("BERTH_FAILPOINTS",
+         (std::string("sandbox.start.holder=") + action).c_str(), 1);
+  HostPaths paths;
+  paths.state = directory;
+  const Inventory inventory;
+  Namespaces namespaces(paths, inventory, false, false);
+  SandboxRecord sandbox = InAUserNamespace();
+  (void)namespaces.Acquire(Context::Background(), sandbox);
+  (void)namespaces.Release(Context::Background(), sandbox);
+  _exit(0);
+}
+
+TEST(NamespacesDeathTest, NobodyIsLeftWhenItsMakerIsKilled) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  TempDir dir;
+  ASSERT_OK(MakeDirectories(dir.Path("sandboxes/s"), 0711));
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  EXPECT_EXIT(AcquireWithFailpoint(dir.path(), "kill"),
+              testing::KilledBySignal(SIGKILL), "");
+  // The holder is ours now. It is dead, or will be in a moment.
+  int status = 0;
+  pid_t orphan = 0;
+  for (int i = 0; i < 500 && orphan == 0; ++i) {
+    orphan = waitpid(-1, &status, WNOHANG);
+    if (orphan == 0) usleep(10'000);
+  }
+  for (const pid_t pid : Descendants(getpid())) {
+    ADD_FAILURE() << "process " << pid << " is left";
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+// How often processes in another user namespace were seen with descriptors,
+// and without.
+struct Sightings {
+  int with = 0;
+  int without = 0;
+};
+
+void LookAtHolders(Sightings& seen) {
+  const fs::path own = fs::read_symlink("/proc/self/ns/user");
+  for (const pid_t pid : Descendants(getpid())) {
+    const std::string proc = "/proc/" + std::to_string(pid);
+    std::error_code error;
+    const fs::path user = fs::read_symlink(proc + "/ns/user", error);
+    if (error || user == own) continue;
+    const fs::directory_iterator fds(proc + "/fd", error);
+    if (error) continue;
+    (begin(fds) == end(fds) ? seen.without : seen.with) += 1;
+  }
+}
+
+TEST(NamespacesDeathTest, TheirHolderHasNoDescriptors) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  TempDir dir;
+  ASSERT_OK(MakeDirectories(dir.Path("sandboxes/s"), 0711));
+  std::atomic<bool> done = false;
+  Sightings seen;
+  std::thread look([&] {
+    while (!done) LookAtHolders(seen);
+  });
+  EXPECT_EXIT(AcquireWithFailpoint(dir.path(), "sleep:1000"),
+              testing::ExitedWithCode(0), "");
+  done = true;
+  look.join();
+  // It has them for a moment: right after the clone.
+  EXPECT_GT(seen.without, seen.with);
 }
 
 }  // namespace
