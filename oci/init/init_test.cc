@@ -91,6 +91,18 @@ TEST_F(ProgramTest, EnvironmentKeepsTheLastAndAddsHome) {
   EXPECT_THAT(FinalEnvironment(process, root_), ElementsAre("HOME=/x"));
 }
 
+TEST_F(ProgramTest, ALongEnvironmentIsMadeInLinearTime) {
+  ProcessSpec process;
+  process.env = {"HOME=/x"};
+  for (int i = 0; i < 100'000; ++i) {  // a quadratic merge takes minutes
+    process.env.push_back("N" + std::to_string(i % 50'000) + "=" +
+                          std::to_string(i));
+  }
+  const std::vector<std::string> env = FinalEnvironment(process, root_);
+  EXPECT_EQ(env.size(), 50'001u);
+  EXPECT_EQ(env.back(), "N49999=99999");
+}
+
 TEST_F(ProgramTest, PasswdThatIsAFifoOrALinkOutsideIsPassedOver) {
   ProcessSpec process;
   ASSERT_EQ(mkfifo(dir_.Path("etc/passwd").c_str(), 0600), 0);

@@ -4,6 +4,9 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "base/strings.h"
 
@@ -284,6 +287,27 @@ void PlanDevices(const Spec& spec, MountPlan& plan) {
   }
 }
 
+// Of several devices with one path, the last.
+void KeepLast(std::vector<DeviceNode>& devices) {
+  std::unordered_map<std::string, size_t> last;
+  for (size_t i = 0; i < devices.size(); ++i) last[devices[i].path] = i;
+  size_t index = 0;
+  std::erase_if(devices, [&](const DeviceNode& device) {
+    return last.at(device.path) != index++;
+  });
+}
+
+// Each once: a mount on a mount on a mount costs more with each.
+std::vector<std::string> CleanPaths(const std::vector<std::string>& paths) {
+  std::vector<std::string> clean;
+  std::unordered_set<std::string> seen;
+  for (const std::string& path : paths) {
+    std::string one = CleanPath(path);
+    if (seen.insert(one).second) clean.push_back(std::move(one));
+  }
+  return clean;
+}
+
 }  // namespace
 
 StatusOr<MountPlan> PlanMounts(const Spec& spec, const MountPlanHost& host) {
@@ -294,20 +318,13 @@ StatusOr<MountPlan> PlanMounts(const Spec& spec, const MountPlanHost& host) {
   }
   PlanDevices(spec, plan);
   for (const DeviceNode& node : spec.linux.devices) {
-    DeviceNode clean = node;
-    clean.path = CleanPath(node.path);
-    std::erase_if(plan.devices, [&](const DeviceNode& earlier) {
-      return earlier.path == clean.path;
-    });
-    plan.devices.push_back(clean);
+    plan.devices.push_back(node);
+    plan.devices.back().path = CleanPath(node.path);
   }
+  KeepLast(plan.devices);
   plan.readonly_root = spec.root.readonly;
-  for (const std::string& path : spec.linux.masked_paths) {
-    plan.masked_paths.push_back(CleanPath(path));
-  }
-  for (const std::string& path : spec.linux.readonly_paths) {
-    plan.readonly_paths.push_back(CleanPath(path));
-  }
+  plan.masked_paths = CleanPaths(spec.linux.masked_paths);
+  plan.readonly_paths = CleanPaths(spec.linux.readonly_paths);
   return plan;
 }
 

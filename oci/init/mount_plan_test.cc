@@ -168,5 +168,23 @@ TEST(CleanPathTest, StopsAtTheRoot) {
   EXPECT_EQ(CleanPath(""), "/");
 }
 
+TEST(PlanMountsTest, APathIsMaskedOnceAndTheLastDeviceOfAPathCounts) {
+  Spec spec;
+  for (int i = 0; i < 20'000; ++i) {
+    spec.linux.masked_paths.push_back(i % 2 == 0 ? "/proc/keys"
+                                                 : "/proc/./keys");
+    spec.linux.readonly_paths.push_back("/proc/sys");
+    DeviceNode device;
+    device.path = "/dev/d" + std::to_string(i % 10'000);
+    device.minor = i;
+    spec.linux.devices.push_back(device);
+  }
+  ASSERT_OK_AND_ASSIGN(const MountPlan plan, Plan(spec));
+  EXPECT_EQ(plan.masked_paths, std::vector<std::string>{"/proc/keys"});
+  EXPECT_EQ(plan.readonly_paths, std::vector<std::string>{"/proc/sys"});
+  EXPECT_EQ(plan.devices.back().path, "/dev/d9999");
+  EXPECT_EQ(plan.devices.back().minor, 19'999);
+}
+
 }  // namespace
 }  // namespace berth::oci

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string_view>
+#include <unordered_set>
 
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -77,12 +78,12 @@ Status CheckInsideRoot(const std::string& directory) {
 std::vector<std::string> FinalEnvironment(const ProcessSpec& process,
                                           const RootedPath& root) {
   std::vector<std::string> env;
+  std::unordered_set<std::string> names;  // there may be thousands
   for (auto entry = process.env.rbegin(); entry != process.env.rend();
        ++entry) {
-    const std::string name = entry->substr(0, entry->find('=')) + "=";
-    bool later = false;
-    for (const std::string& kept : env) later |= StartsWith(kept, name);
-    if (!later && *entry != "HOME=") env.push_back(*entry);
+    if (*entry == "HOME=") continue;
+    const bool last = names.insert(entry->substr(0, entry->find('='))).second;
+    if (last) env.push_back(*entry);
   }
   std::vector<std::string> ordered(env.rbegin(), env.rend());
   if (!ValueOf(ordered, "HOME")) {

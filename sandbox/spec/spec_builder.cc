@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/strings.h"
@@ -28,29 +31,62 @@ std::vector<std::string> ToVector(const Strings& strings) {
   return {strings.begin(), strings.end()};
 }
 
-bool HasName(const std::vector<std::string>& env, const std::string& name) {
-  return std::any_of(env.begin(), env.end(), [&](const std::string& entry) {
-    return StartsWith(entry, name + "=");
-  });
-}
+// An environment in the making: one entry for each name, where the name came
+// first. All in linear time, as a client may bring thousands.
+class Variables {
+ public:
+  explicit Variables(const std::vector<std::string>& entries) {
+    for (const std::string& entry : entries) Set(entry);
+  }
+
+  void Set(const std::string& entry) {
+    const auto [it, added] =
+        places_.try_emplace(NameIn(entry), entries_.size());
+    if (added) {
+      entries_.emplace_back(entry);
+    } else {
+      entries_[it->second] = entry;
+    }
+  }
+  void Unset(const std::string& name) {
+    const auto it = places_.find(name);
+    if (it == places_.end()) return;
+    entries_[it->second].reset();
+    places_.erase(it);
+  }
+  bool Has(const std::string& name) const { return places_.count(name) > 0; }
+
+  std::vector<std::string> Take() && {
+    std::vector<std::string> taken;
+    for (std::optional<std::string>& entry : entries_) {
+      if (entry) taken.push_back(*std::move(entry));
+    }
+    return taken;
+  }
+
+ private:
+  static std::string NameIn(const std::string& entry) {
+    return entry.substr(0, entry.find('='));
+  }
+
+  std::vector<std::optional<std::string>> entries_;
+  std::unordered_map<std::string, size_t> places_;  // name -> its entry
+};
 
 std::vector<std::string> Environment(const SpecInputs& in) {
   const ContainerConfig& config = in.container.config();
-  std::vector<std::string> env = {kDefaultPath,
-                                  "HOSTNAME=" + in.sandbox.hostname()};
-  if (config.tty()) env.push_back("TERM=xterm");
-  env = MergeEnv(env, ToVector(in.image.env()));
+  Variables env({kDefaultPath, "HOSTNAME=" + in.sandbox.hostname()});
+  if (config.tty()) env.Set("TERM=xterm");
+  for (const std::string& entry : in.image.env()) env.Set(entry);
   for (const auto& var : config.env()) {
     if (var.unset()) {
-      std::erase_if(env, [&](const std::string& entry) {
-        return StartsWith(entry, var.name() + "=");
-      });
+      env.Unset(var.name());
     } else {
-      env = MergeEnv(env, {var.name() + "=" + var.value()});
+      env.Set(var.name() + "=" + var.value());
     }
   }
-  if (!HasName(env, "HOME")) env.push_back("HOME=" + in.home);
-  return env;
+  if (!env.Has("HOME")) env.Set("HOME=" + in.home);
+  return std::move(env).Take();
 }
 
 std::string WorkingDirectory(const SpecInputs& in) {
@@ -213,6 +249,14 @@ Status AddNamespaces(const SpecInputs& in, oci::Linux& linux) {
   return OkStatus();
 }
 
+// Each once: a mount on a mount on a mount costs more with each.
+void KeepFirst(std::vector<std::string>& paths) {
+  std::unordered_set<std::string> seen;
+  std::erase_if(paths, [&](const std::string& path) {
+    return !seen.insert(path).second;
+  });
+}
+
 Status AddPaths(const ContainerSecurity& security, oci::Linux& linux) {
   if (security.privileged()) return OkStatus();
   linux.masked_paths = security.default_paths()
@@ -221,7 +265,8 @@ Status AddPaths(const ContainerSecurity& security, oci::Linux& linux) {
   linux.readonly_paths = security.default_paths()
                              ? DefaultReadonlyPaths()
                              : ToVector(security.readonly_paths());
-  for (const auto* paths : {&linux.masked_paths, &linux.readonly_paths}) {
+  for (auto* paths : {&linux.masked_paths, &linux.readonly_paths}) {
+    KeepFirst(*paths);
     for (const std::string& path : *paths) {
       if (!StartsWith(path, "/")) {
         return InvalidArgument("masked or readonly path " + Quoted(path) +
@@ -339,19 +384,9 @@ StatusOr<std::vector<std::string>> CommandLine(
 
 std::vector<std::string> MergeEnv(const std::vector<std::string>& first,
                                   const std::vector<std::string>& second) {
-  std::vector<std::string> merged = first;
-  for (const std::string& entry : second) {
-    const std::string name = entry.substr(0, entry.find('=')) + "=";
-    const auto it = std::find_if(
-        merged.begin(), merged.end(),
-        [&](const std::string& old) { return StartsWith(old, name); });
-    if (it == merged.end()) {
-      merged.push_back(entry);
-    } else {
-      *it = entry;
-    }
-  }
-  return merged;
+  Variables merged(first);
+  for (const std::string& entry : second) merged.Set(entry);
+  return std::move(merged).Take();
 }
 
 }  // namespace berth::sandbox

@@ -385,5 +385,48 @@ TEST(CheckConfigTest, NamesWhatItRefuses) {
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("selinux")));
 }
 
+// ---- Long lists -------------------------------------------------------------
+
+TEST_F(SpecTest, LongListsAreMergedInLinearTime) {
+  constexpr int kMany = 50'000;  // a quadratic merge takes minutes
+  for (int i = 0; i < kMany; ++i) {
+    image_.add_env("N" + std::to_string(i) + "=image");
+    auto* var = container_.mutable_config()->add_env();
+    var->set_name("N" + std::to_string(i));
+    var->set_value("request");
+    var->set_unset(i % 2 == 1);
+    security().add_masked_paths("/proc/kcore");
+    security().add_readonly_paths("/proc/sys" + std::to_string(i % 7));
+  }
+  ASSERT_OK_AND_ASSIGN(const oci::Spec spec, Build());
+  // PATH, HOSTNAME, HOME and every other one.
+  EXPECT_EQ(spec.process->env.size(), 3u + kMany / 2);
+  EXPECT_THAT(spec.process->env, Contains("N0=request"));
+  EXPECT_THAT(spec.process->env, Not(Contains("N1=image")));
+  EXPECT_THAT(spec.linux.masked_paths, ElementsAre("/proc/kcore"));
+  EXPECT_EQ(spec.linux.readonly_paths.size(), 7u);
+}
+
+TEST(UserTest, ManyGroupsAreResolvedInLinearTime) {
+  ContainerSecurity security;
+  security.set_run_as_user(1000);
+  std::string file = kGroup;
+  for (int i = 0; i < 30'000; ++i) {
+    const std::string name = "g" + std::to_string(i);
+    file += name + ":x:" + std::to_string(100'000 + i) + ":\n";
+    security.add_supplemental_group_names(name);
+    security.add_supplemental_groups(100'000 + i);
+  }
+  ASSERT_OK_AND_ASSIGN(const ResolvedUser user,
+                       ResolveUser(security, "", kPasswd, file));
+  EXPECT_EQ(user.ids.supplemental_groups_size(), 1 + 30'000);
+}
+
+TEST(MergeEnvTest, TheLaterValueStandsWhereTheNameCameFirst) {
+  EXPECT_THAT(MergeEnv({"A=1", "B=2"}, {"C=3", "A=4", "C=5"}),
+              ElementsAre("A=4", "B=2", "C=5"));
+  EXPECT_THAT(MergeEnv({}, {"A"}), ElementsAre("A"));
+}
+
 }  // namespace
 }  // namespace berth::sandbox

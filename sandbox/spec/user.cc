@@ -1,7 +1,9 @@
 #include "sandbox/spec/user.h"
 
-#include <algorithm>
 #include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/strings.h"
@@ -54,21 +56,42 @@ StatusOr<Account> FindAccount(std::string_view user, const Files& files) {
   return account;
 }
 
-StatusOr<uint32_t> FindGroupId(std::string_view group, const Files& files) {
-  if (IsNumber(group)) {
-    const std::optional<uint32_t> gid = ParseId(group);
-    if (!gid) {
+// The groups of /etc/group by name, read once: a request may name thousands.
+class GroupIds {
+ public:
+  explicit GroupIds(std::string_view file) : file_(file) {}
+
+  StatusOr<uint32_t> Find(std::string_view group) {
+    if (IsNumber(group)) {
+      const std::optional<uint32_t> gid = ParseId(group);
+      if (gid) return *gid;
       return InvalidArgument("group " + Quoted(group) + ": out of range");
     }
-    return *gid;
-  }
-  const std::optional<GroupEntry> entry = FindGroup(files.group, group);
-  if (!entry) {
+    if (!ids_) ids_ = Read(file_);
+    const auto found = ids_->find(std::string(group));
+    if (found != ids_->end()) return found->second;
     return InvalidArgument("group " + Quoted(group) +
                            ": not in the container's /etc/group");
   }
-  return static_cast<uint32_t>(entry->gid);
-}
+
+ private:
+  using Ids = std::unordered_map<std::string, uint32_t>;
+
+  // "name:password:id:members"; of two with one name the first counts.
+  static Ids Read(std::string_view file) {
+    Ids ids;
+    for (const std::string& line : Split(file, '\n')) {
+      const std::vector<std::string> fields = Split(line, ':');
+      if (fields.size() < 3) continue;
+      const std::optional<uint32_t> gid = ParseId(fields[2]);
+      if (gid) ids.try_emplace(fields[0], *gid);
+    }
+    return ids;
+  }
+
+  const std::string_view file_;
+  std::optional<Ids> ids_;
+};
 
 // What was asked for, as text "user[:group]"; the request's fields first.
 StatusOr<std::string> Wanted(const ContainerSecurity& security,
@@ -94,11 +117,18 @@ StatusOr<std::string> Wanted(const ContainerSecurity& security,
   return std::string(image_user);
 }
 
-void Append(std::vector<uint32_t>& groups, uint32_t gid) {
-  if (std::find(groups.begin(), groups.end(), gid) == groups.end()) {
-    groups.push_back(gid);
+// Each id once, in the order in which they came.
+class Groups {
+ public:
+  void Append(uint32_t gid) {
+    if (known_.insert(gid).second) list_.push_back(gid);
   }
-}
+  const std::vector<uint32_t>& list() const { return list_; }
+
+ private:
+  std::vector<uint32_t> list_;
+  std::unordered_set<uint32_t> known_;
+};
 
 }  // namespace
 
@@ -107,6 +137,7 @@ StatusOr<ResolvedUser> ResolveUser(const ContainerSecurity& security,
                                    std::string_view passwd,
                                    std::string_view group) {
   const Files files{passwd, group};
+  GroupIds group_ids(group);
   ASSIGN_OR_RETURN(std::string wanted, Wanted(security, image_user));
   if (wanted.empty()) wanted = "0";
   const size_t colon = wanted.find(':');
@@ -120,18 +151,18 @@ StatusOr<ResolvedUser> ResolveUser(const ContainerSecurity& security,
   if (security.has_run_as_group()) {
     ASSIGN_OR_RETURN(gid, CheckId(security.run_as_group(), "run_as_group"));
   } else if (named_group) {
-    ASSIGN_OR_RETURN(gid, FindGroupId(wanted.substr(colon + 1), files));
+    ASSIGN_OR_RETURN(gid, group_ids.Find(wanted.substr(colon + 1)));
   }
 
-  std::vector<uint32_t> groups;
-  Append(groups, gid);
+  Groups groups;
+  groups.Append(gid);
   for (const int64_t extra : security.supplemental_groups()) {
     ASSIGN_OR_RETURN(const uint32_t id, CheckId(extra, "supplemental_groups"));
-    Append(groups, id);
+    groups.Append(id);
   }
   for (const std::string& extra : security.supplemental_group_names()) {
-    ASSIGN_OR_RETURN(const uint32_t id, FindGroupId(extra, files));
-    Append(groups, id);
+    ASSIGN_OR_RETURN(const uint32_t id, group_ids.Find(extra));
+    groups.Append(id);
   }
   // An image that says "user:group" means that group and no other.
   const bool merge =
@@ -139,14 +170,16 @@ StatusOr<ResolvedUser> ResolveUser(const ContainerSecurity& security,
       !named_group;
   if (merge && account.entry) {
     for (const gid_t id : GroupsOfMember(group, account.entry->name)) {
-      Append(groups, id);
+      groups.Append(id);
     }
   }
 
   ResolvedUser resolved;
   resolved.ids.set_uid(account.uid);
   resolved.ids.set_gid(gid);
-  for (const uint32_t id : groups) resolved.ids.add_supplemental_groups(id);
+  for (const uint32_t id : groups.list()) {
+    resolved.ids.add_supplemental_groups(id);
+  }
   resolved.home = account.entry && StartsWith(account.entry->home, "/")
                       ? account.entry->home
                       : "/";
