@@ -8,9 +8,9 @@
 #include "base/strings.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
+#include "sandbox/process/attachment.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
-#include "sandbox/task/attachment.h"
 
 namespace berth::sandbox {
 namespace {

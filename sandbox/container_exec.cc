@@ -17,10 +17,10 @@
 #include "sandbox/container_manager.h"
 #include "sandbox/container_plan.h"
 #include "sandbox/core.h"
+#include "sandbox/process/session_fifos.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
 #include "sandbox/spec/user.h"
-#include "sandbox/task/session_fifos.h"
 
 namespace berth::sandbox {
 namespace {

@@ -52,16 +52,16 @@
 #include "oci/cgroup/cgroup_host.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/inventory.h"
+#include "sandbox/ledger/ledger.h"
+#include "sandbox/process/attachment.h"
+#include "sandbox/process/exit_monitor.h"
+#include "sandbox/process/kill_timer.h"
+#include "sandbox/process/task_table.h"
 #include "sandbox/record/name_index.h"
-#include "sandbox/record/record_store.h"
 #include "sandbox/resource/sandbox_resource.h"
 #include "sandbox/resource/shim_process.h"
 #include "sandbox/settings.h"
 #include "sandbox/spec/spec_builder.h"
-#include "sandbox/task/attachment.h"
-#include "sandbox/task/exit_monitor.h"
-#include "sandbox/task/kill_timer.h"
-#include "sandbox/task/task_table.h"
 #include "sandbox/world.h"
 
 namespace berth::sandbox {
@@ -87,7 +87,7 @@ struct World::Core {
 
   Inventory inventory;
   EventBus events;
-  RecordStore records;
+  Ledger records;
   NameIndex names;
   KeyedMutex sandbox_locks;
   KeyedMutex container_locks;

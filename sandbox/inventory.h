@@ -45,7 +45,7 @@ struct ContainerFilter {
 };
 
 // The query side: every sandbox and container as last saved. Never waits for
-// a verb, nor for the disk. The doors hold it const; only RecordStore writes.
+// a verb, nor for the disk. The doors hold it const; only Ledger writes.
 //
 // Objects that their creator has not finished (a pod before READY, a record
 // whose Create still runs) are hidden from all four queries.
@@ -71,7 +71,7 @@ class Inventory {
   std::vector<ContainerStatus> ContainersOf(const SandboxId& id) const;
 
  private:
-  friend class RecordStore;
+  friend class Ledger;
   bool IsOf(const ContainerRecord& container, SandboxKind kind) const
       REQUIRES(mutex_);
   void Put(SandboxStatus sandbox);

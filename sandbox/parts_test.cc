@@ -9,9 +9,9 @@
 
 #include "base/testing/status_matchers.h"
 #include "sandbox/event_bus.h"
+#include "sandbox/process/kill_timer.h"
 #include "sandbox/record/name_index.h"
 #include "sandbox/record/phase.h"
-#include "sandbox/task/kill_timer.h"
 
 namespace berth::sandbox {
 namespace {

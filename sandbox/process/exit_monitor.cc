@@ -1,4 +1,4 @@
-#include "sandbox/task/exit_monitor.h"
+#include "sandbox/process/exit_monitor.h"
 
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
-#ifndef SANDBOX_TASK_SESSION_FIFOS_H_
-#define SANDBOX_TASK_SESSION_FIFOS_H_
+#ifndef SANDBOX_PROCESS_SESSION_FIFOS_H_
+#define SANDBOX_PROCESS_SESSION_FIFOS_H_
 
 #include <memory>
 #include <string>
@@ -47,4 +47,4 @@ class SessionFifos {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_TASK_SESSION_FIFOS_H_
+#endif  // SANDBOX_PROCESS_SESSION_FIFOS_H_

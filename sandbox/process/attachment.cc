@@ -1,4 +1,4 @@
-#include "sandbox/task/attachment.h"
+#include "sandbox/process/attachment.h"
 
 #include <fcntl.h>
 

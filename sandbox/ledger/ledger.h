@@ -1,5 +1,5 @@
-#ifndef SANDBOX_RECORD_RECORD_STORE_H_
-#define SANDBOX_RECORD_RECORD_STORE_H_
+#ifndef SANDBOX_LEDGER_LEDGER_H_
+#define SANDBOX_LEDGER_LEDGER_H_
 
 #include <functional>
 
@@ -15,9 +15,9 @@ namespace berth::sandbox {
 // shows has been saved. Wakes those who wait for a container to change.
 //
 // The writer of a record holds its object's lock. Thread-safe.
-class RecordStore {
+class Ledger {
  public:
-  RecordStore(MetadataStore& store, Inventory& inventory);
+  Ledger(MetadataStore& store, Inventory& inventory);
 
   // Everything saved, into the inventory. What is damaged is set aside.
   Status Load();
@@ -47,4 +47,4 @@ class RecordStore {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_RECORD_RECORD_STORE_H_
+#endif  // SANDBOX_LEDGER_LEDGER_H_

@@ -1,5 +1,5 @@
-#ifndef SANDBOX_TASK_ATTACHMENT_H_
-#define SANDBOX_TASK_ATTACHMENT_H_
+#ifndef SANDBOX_PROCESS_ATTACHMENT_H_
+#define SANDBOX_PROCESS_ATTACHMENT_H_
 
 #include <map>
 #include <memory>
@@ -11,9 +11,9 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "sandbox/ids.h"
+#include "sandbox/process/session_fifos.h"
+#include "sandbox/process/task_table.h"
 #include "sandbox/stream_session.h"
-#include "sandbox/task/session_fifos.h"
-#include "sandbox/task/task_table.h"
 
 namespace berth::sandbox {
 
@@ -77,4 +77,4 @@ class WaitingAttachments {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_TASK_ATTACHMENT_H_
+#endif  // SANDBOX_PROCESS_ATTACHMENT_H_

@@ -1,4 +1,4 @@
-#include "sandbox/task/kill_timer.h"
+#include "sandbox/process/kill_timer.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "sandbox/record/record_store.h"
+#include "sandbox/ledger/ledger.h"
 
 #include <map>
 #include <memory>
@@ -22,10 +22,10 @@ void SetStrangeAside(const Transaction& tx, std::string_view table,
 
 }  // namespace
 
-RecordStore::RecordStore(MetadataStore& store, Inventory& inventory)
+Ledger::Ledger(MetadataStore& store, Inventory& inventory)
     : store_(store), inventory_(inventory) {}
 
-Status RecordStore::Load() {
+Status Ledger::Load() {
   std::map<std::string, SandboxRecord> sandboxes;
   std::map<std::string, ContainerRecord> containers;
   RETURN_IF_ERROR_AS(store_.View([&](const Transaction& tx) -> Status {
@@ -45,7 +45,7 @@ Status RecordStore::Load() {
   return OkStatus();
 }
 
-Status RecordStore::Save(const SandboxRecord& sandbox) {
+Status Ledger::Save(const SandboxRecord& sandbox) {
   RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
     return sandboxes_.Put(tx, sandbox.id(), sandbox);
   }),
@@ -55,7 +55,7 @@ Status RecordStore::Save(const SandboxRecord& sandbox) {
   return OkStatus();
 }
 
-Status RecordStore::Save(const ContainerRecord& container) {
+Status Ledger::Save(const ContainerRecord& container) {
   RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
     return containers_.Put(tx, container.id(), container);
   }),
@@ -65,7 +65,7 @@ Status RecordStore::Save(const ContainerRecord& container) {
   return OkStatus();
 }
 
-Status RecordStore::Erase(const SandboxId& id) {
+Status Ledger::Erase(const SandboxId& id) {
   RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
     return sandboxes_.Erase(tx, id.str());
   }),
@@ -75,7 +75,7 @@ Status RecordStore::Erase(const SandboxId& id) {
   return OkStatus();
 }
 
-Status RecordStore::Erase(const ContainerId& id) {
+Status Ledger::Erase(const ContainerId& id) {
   RETURN_IF_ERROR_AS(store_.Update([&](Transaction& tx) {
     return containers_.Erase(tx, id.str());
   }),
@@ -85,7 +85,7 @@ Status RecordStore::Erase(const ContainerId& id) {
   return OkStatus();
 }
 
-StatusOr<ContainerStatus> RecordStore::Await(
+StatusOr<ContainerStatus> Ledger::Await(
     const Context& ctx, const ContainerId& id,
     const std::function<bool(const ContainerRecord&)>& done) {
   uint64_t seen;
@@ -105,7 +105,7 @@ StatusOr<ContainerStatus> RecordStore::Await(
   }
 }
 
-void RecordStore::Changed() {
+void Ledger::Changed() {
   MutexLock lock(mutex_);
   ++version_;
   changed_.SignalAll();

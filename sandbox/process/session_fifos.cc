@@ -1,4 +1,4 @@
-#include "sandbox/task/session_fifos.h"
+#include "sandbox/process/session_fifos.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-#ifndef SANDBOX_TASK_EXIT_MONITOR_H_
-#define SANDBOX_TASK_EXIT_MONITOR_H_
+#ifndef SANDBOX_PROCESS_EXIT_MONITOR_H_
+#define SANDBOX_PROCESS_EXIT_MONITOR_H_
 
 #include <functional>
 #include <memory>
@@ -50,4 +50,4 @@ class ExitMonitor {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_TASK_EXIT_MONITOR_H_
+#endif  // SANDBOX_PROCESS_EXIT_MONITOR_H_

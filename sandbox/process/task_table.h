@@ -1,5 +1,5 @@
-#ifndef SANDBOX_TASK_TASK_TABLE_H_
-#define SANDBOX_TASK_TASK_TABLE_H_
+#ifndef SANDBOX_PROCESS_TASK_TABLE_H_
+#define SANDBOX_PROCESS_TASK_TABLE_H_
 
 #include <map>
 #include <memory>
@@ -56,4 +56,4 @@ class TaskTable {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_TASK_TASK_TABLE_H_
+#endif  // SANDBOX_PROCESS_TASK_TABLE_H_

@@ -1,5 +1,5 @@
-#ifndef SANDBOX_TASK_KILL_TIMER_H_
-#define SANDBOX_TASK_KILL_TIMER_H_
+#ifndef SANDBOX_PROCESS_KILL_TIMER_H_
+#define SANDBOX_PROCESS_KILL_TIMER_H_
 
 #include <functional>
 #include <map>
@@ -42,4 +42,4 @@ class KillTimer {
 
 }  // namespace berth::sandbox
 
-#endif  // SANDBOX_TASK_KILL_TIMER_H_
+#endif  // SANDBOX_PROCESS_KILL_TIMER_H_
