@@ -83,8 +83,7 @@ StatusOr<v1::RunPodSandboxResponse> RuntimeService::RunPodSandbox(
   }
   ASSIGN_OR_RETURN(const state::v1::SandboxConfig config,
                    FromPodConfig(request.config(), handler));
-  ASSIGN_OR_RETURN(const SandboxId id, parts_.sandboxes.Create(ctx, config));
-  RETURN_IF_ERROR(parts_.sandboxes.Start(ctx, id));
+  ASSIGN_OR_RETURN(const SandboxId id, parts_.sandboxes.Run(ctx, config));
   v1::RunPodSandboxResponse response;
   response.set_pod_sandbox_id(id.str());
   return response;

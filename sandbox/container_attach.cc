@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/strings.h"
@@ -11,6 +12,7 @@
 #include "sandbox/process/attachment.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
+#include "sandbox/step.h"
 
 namespace berth::sandbox {
 namespace {
@@ -26,12 +28,14 @@ class AttachControl : public StreamSession::Control {
 
   Status Resize(const Context& ctx, TerminalSize size) override {
     ASSIGN_OR_RETURN(const std::shared_ptr<LiveTask> live, Live());
-    return live->task().Resize(ctx,
-                               shim::TerminalSize{size.width, size.height});
+    return StepError(
+        live->task().Resize(ctx, shim::TerminalSize{size.width, size.height}),
+        "resize container " + id_.str());
   }
   Status Signal(const Context& ctx, int signal) override {
     ASSIGN_OR_RETURN(const std::shared_ptr<LiveTask> live, Live());
-    return live->task().Kill(ctx, signal, false);
+    return StepError(live->task().Kill(ctx, signal, false),
+                     "signal container " + id_.str());
   }
   // Input of a container stays open for the next one to attach, unless its
   // configuration says once.
@@ -95,17 +99,15 @@ StatusOr<StreamSession> ContainerManager::Attach(const Context& ctx,
                                                  bool want_stdin) {
   Core& core = world_.core();
   const std::string what = "attach to container " + id.str();
-  ContainerStatus now = core.inventory.FindContainer(id);
-  if (!now || now->phase() == CONTAINER_PHASE_CREATING) {
-    return NotFound(what + ": no such container");
-  }
+  ASSIGN_OR_RETURN(ContainerStatus now, core.records.Find(id, "attach to"));
   // What does not run yet must not begin to before we wait for it; what runs
   // is attached to without waiting for a Stop at work.
-  std::unique_ptr<KeyedMutex::Lock> lock;
+  std::optional<KeyedMutex::Lock> lock;
   if (!Runs(*now)) {
-    lock = std::make_unique<KeyedMutex::Lock>(core.container_locks, id.str());
-    now = core.inventory.FindContainer(id);
-    if (!now) return NotFound(what + ": no such container");
+    ASSIGN_OR_RETURN_AS(KeyedMutex::Lock taken,
+                        core.container_locks.Acquire(ctx, id.str()), what);
+    lock.emplace(std::move(taken));
+    ASSIGN_OR_RETURN(now, core.records.Find(id, "attach to"));
   }
   const bool runs = Runs(*now);
   if (!runs && !MayStart(core, *now)) {
@@ -130,7 +132,7 @@ StatusOr<StreamSession> ContainerManager::Attach(const Context& ctx,
   }
   const std::shared_ptr<LiveTask> live = core.tasks.Find(id);
   if (!live) return Unavailable(what + ": no shim");
-  RETURN_IF_ERROR_AS(attachment->Join(ctx, live), what);
+  RETURN_IF_ERROR(StepError(attachment->Join(ctx, live), what));
   return session;
 }
 

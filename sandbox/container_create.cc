@@ -11,8 +11,8 @@
 #include "sandbox/container_plan.h"
 #include "sandbox/core.h"
 #include "sandbox/record/files.h"
-#include "sandbox/record/phase.h"
 #include "sandbox/spec/check_config.h"
+#include "sandbox/step.h"
 
 namespace berth::sandbox {
 namespace {
@@ -36,10 +36,7 @@ Status MakeContainer(Core& core, const SandboxId& in,
   const ContainerId id(container.id());
   Undo undo;
   RETURN_IF_ERROR(core.records.Save(container));
-  undo.Add([&] {
-    LogFailure("undo creation of container " + id.str(),
-               core.records.Erase(id));
-  });
+  undo.Add([&] { core.records.Forget(id); });
   RETURN_IF_ERROR(Failpoint("container.create.recorded"));
   // Again, now that a Remove of the sandbox can see us: it either waits for
   // this container or has closed the sandbox before.
@@ -73,17 +70,9 @@ Status MakeContainer(Core& core, const SandboxId& in,
       PlanContainer(core, *sandbox, container, rootfs, image_roots).status());
   container.set_phase(CONTAINER_PHASE_CREATED);
   RETURN_IF_ERROR(core.records.Save(container));
+  RETURN_IF_ERROR(Failpoint("container.create.saved"));
   undo.Commit();
-  return Failpoint("container.create.saved");
-}
-
-// Loads the container under its lock, for a verb that changes its record.
-StatusOr<ContainerRecord> Find(const Core& core, const ContainerId& id) {
-  const ContainerStatus now = core.inventory.FindContainer(id);
-  if (!now || now->phase() == CONTAINER_PHASE_CREATING) {
-    return NotFound("find container " + id.str() + ": no such container");
-  }
-  return *now;
+  return OkStatus();
 }
 
 }  // namespace
@@ -103,7 +92,8 @@ StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
     // A sandbox with one container is one thing to its user: one id.
     const bool alone = sandbox->config().kind() == SANDBOX_KIND_STANDALONE;
     const ContainerId id(alone ? in.str() : RandomId());
-    KeyedMutex::Lock lock(core.container_locks, id.str());
+    ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                     core.container_locks.Acquire(ctx, id.str()));
     NameIndex::Claim claim =
         core.names.Take(NameOf(in.str(), config), id.str());
     if (!claim.mine()) {
@@ -112,7 +102,9 @@ StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
                              ": taken by container " + claim.id());
       }
       // A retry joins the first try.
-      KeyedMutex::Lock first(core.container_locks, claim.id());
+      ASSIGN_OR_RETURN_AS(const KeyedMutex::Lock first,
+                          core.container_locks.Acquire(ctx, claim.id()),
+                          "create container " + Quoted(config.name()));
       const ContainerId made(claim.id());
       if (core.inventory.FindContainer(made)) return made;
       continue;
@@ -124,8 +116,9 @@ StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
     container.set_phase(CONTAINER_PHASE_CREATING);
     container.set_created_at(Now());
     container.set_snapshot_key(id.str());
-    RETURN_IF_ERROR_AS(MakeContainer(core, in, container),
-                       "create container " + Quoted(config.name()));
+    RETURN_IF_ERROR(StepError(MakeContainer(core, in, container),
+                              "create container " + Quoted(config.name()),
+                              StepOf::kAsked));
     claim.Keep();
     core.Publish(Event::Type::kContainerCreated, container);
     return id;
@@ -134,15 +127,19 @@ StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
 
 Status ContainerManager::Remove(const Context& ctx, const ContainerId& id) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.container_locks, id.str());
-  return EraseContainer(ctx, core, id, lock);
+  // Before the lock: a Start that hangs holds it.
+  KillContainer(core, id);
+  ASSIGN_OR_RETURN(KeyedMutex::Lock lock,
+                   core.container_locks.Acquire(ctx, id.str()));
+  return StepError(EraseContainer(ctx, core, id, lock),
+                   "remove container " + id.str());
 }
 
-Status ContainerManager::Rename(const Context&, const ContainerId& id,
+Status ContainerManager::Rename(const Context& ctx, const ContainerId& id,
                                 const std::string& name) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.container_locks, id.str());
-  ASSIGN_OR_RETURN(ContainerRecord container, Find(core, id));
+  ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "rename"));
+  ContainerRecord& container = held.record();
   const std::string old = NameOf(container.sandbox_id(), container.config());
   container.mutable_config()->set_name(name);
   NameIndex::Claim claim = core.names.Take(
@@ -160,13 +157,12 @@ Status ContainerManager::Rename(const Context&, const ContainerId& id,
   return OkStatus();
 }
 
-Status ContainerManager::SetDoorNotes(const Context&, const ContainerId& id,
+Status ContainerManager::SetDoorNotes(const Context& ctx, const ContainerId& id,
                                       const std::string& notes) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.container_locks, id.str());
-  ASSIGN_OR_RETURN(ContainerRecord container, Find(core, id));
-  container.mutable_config()->set_door_notes(notes);
-  return core.records.Save(container);
+  ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "annotate"));
+  held.record().mutable_config()->set_door_notes(notes);
+  return core.records.Save(held.record());
 }
 
 }  // namespace berth::sandbox

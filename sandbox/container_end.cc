@@ -24,6 +24,8 @@ constexpr std::chrono::seconds kShimTime{10};
 constexpr std::chrono::seconds kDeleteTime{30};
 // A killed process that is not gone by then hangs in the kernel.
 constexpr std::chrono::seconds kKillTime{60};
+// Silences of a shim that answers, but does not end what was killed.
+constexpr int kPatience = 3;
 
 StatusOr<std::unique_ptr<oci::Cgroup>> CgroupOf(
     const Core& core, const ContainerRecord& container) {
@@ -68,6 +70,10 @@ void LogFailure(const std::string& doing, const Status& status) {
   if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
 }
 
+void Passed(const char* failpoint) {
+  LogFailure("go on", Failpoint(failpoint));
+}
+
 Status SendStopSignal(Core& core, ContainerRecord& container) {
   const ContainerId id(container.id());
   const std::shared_ptr<LiveTask> live = core.tasks.Find(id);
@@ -86,20 +92,59 @@ Status SendStopSignal(Core& core, ContainerRecord& container) {
 void KillContainer(Core& core, const ContainerId& id) {
   const ContainerStatus container = core.inventory.FindContainer(id);
   if (!container || !IsAlive(container->phase())) return;
-  const Context ctx = Context::Background(id.str()).WithTimeout(kShimTime);
-  Status killed = Unavailable("no shim");
-  if (const std::shared_ptr<LiveTask> live = core.tasks.Find(id)) {
-    killed = IgnoreNotFound(live->task().Kill(ctx, SIGKILL, true));
-  }
-  if (killed.ok() && !container->paused()) return;
+  core.kills.Killed(id);
   const auto cgroup = CgroupOf(core, *container);
-  if (cgroup.ok()) killed = (*cgroup)->Signal(SIGKILL);
-  LogFailure("kill container " + id.str(), killed);
+  if (cgroup.ok()) {
+    const auto pids = (*cgroup)->Pids();
+    const Status killed = (*cgroup)->Signal(SIGKILL);
+    LogFailure("kill container " + id.str(), killed);
+    if (killed.ok() && pids.ok() && !pids->empty()) return;
+  }
+  // What runs in a machine of its own is in no cgroup of ours. The shim may be
+  // stuck, so nobody waits for it; and the container may run again by then.
+  core.exits.Run([&core, live = core.tasks.Find(id), id] {
+    if (!live || live != core.tasks.Find(id)) return;
+    const Context ctx = Context::Background(id.str()).WithTimeout(kShimTime);
+    LogFailure("kill container " + id.str(),
+               IgnoreNotFound(live->task().Kill(ctx, SIGKILL, true)));
+  });
+}
+
+void OnSilence(Core& core, const ContainerId& id, int rounds) {
+  const ContainerStatus container = core.inventory.FindContainer(id);
+  if (!container || !IsAlive(container->phase())) {
+    core.kills.Disarm(id);
+    return;
+  }
+  // A process that hangs in the kernel is not the shim's fault.
+  const auto cgroup = CgroupOf(core, *container);
+  const auto pids = cgroup.ok() ? (*cgroup)->Pids() : std::vector<pid_t>();
+  if (pids.ok() && !pids->empty()) return KillContainer(core, id);
+
+  const auto shim = core.shims.Find(container->sandbox_id());
+  if (!shim) {
+    return OnExit(core, id, Unavailable("it does not say how this ended"));
+  }
+  const Context ctx =
+      Context::Background(id.str()).WithTimeout(core.settings.shim_silence);
+  const auto task = shim->Find(ctx, id.str(), "");
+  const auto state = task.ok() ? (*task)->State(ctx) : task.status();
+  if (state.ok() && state->phase == shim::TaskPhase::kStopped) {
+    return OnExit(core, id, state->exit);
+  }
+  const bool answers = state.ok() || IsNotFound(state.status());
+  if (answers && rounds < kPatience) return KillContainer(core, id);
+  LOG(WARNING) << "container " << id.str() << " was killed, but its shim "
+               << (answers ? "does not end it" : "does not answer")
+               << ": the shim is killed";
+  const Status killed = shim->Kill();
+  if (!killed.ok()) OnExit(core, id, killed);
 }
 
 void OnExit(Core& core, const ContainerId& id,
             const StatusOr<shim::ExitStatus>& exit) {
-  KeyedMutex::Lock lock(core.container_locks, id.str());
+  const auto lock =
+      core.container_locks.Acquire(Context::Background(id.str()), id.str());
   const ContainerStatus now = core.inventory.FindContainer(id);
   if (!now || !IsAlive(now->phase())) return;
   ContainerRecord container = *now;
@@ -112,13 +157,12 @@ void OnExit(Core& core, const ContainerId& id,
         core, container, shim::ExitStatus{kLostExitCode, Now()},
         EndReason{"Unknown", "shim lost: " + Message(exit.status())});
   }
-  LogFailure("record exit of container " + id.str(), recorded);
+  LogFailure("clean up container " + id.str(), recorded);
 }
 
 Status RecordExit(Core& core, ContainerRecord& container,
                   const shim::ExitStatus& exit, const EndReason& why) {
   const ContainerId id(container.id());
-  core.kills.Disarm(id);
   if (container.finished_at() == 0) {
     // First the code: once the task is deleted, only we know it.
     container.set_exit_code(static_cast<int32_t>(exit.code));
@@ -126,24 +170,24 @@ Status RecordExit(Core& core, ContainerRecord& container,
     container.set_oom_killed(exit.code != 0 && WasOomKilled(core, container));
     container.set_reason(why.reason.empty() ? ReasonOf(container) : why.reason);
     container.set_message(why.message);
-    RETURN_IF_ERROR(core.records.Save(container));
-    RETURN_IF_ERROR(Failpoint("container.exit.recorded"));
+    core.records.Keep(container);
+    Passed("container.exit.recorded");
   }
   DeleteTask(core, id);
-  RETURN_IF_ERROR(Failpoint("container.exit.deleted"));
+  Passed("container.exit.deleted");
   container.set_phase(CONTAINER_PHASE_EXITED);
   container.set_task(false);
   container.set_pid(0);
   container.set_paused(false);
   container.set_kill_at(0);
-  RETURN_IF_ERROR(core.records.Save(container));
-  RETURN_IF_ERROR(Failpoint("container.exit.saved"));
+  core.records.Keep(container);
+  core.kills.Disarm(id);
+  Passed("container.exit.saved");
   core.Publish(Event::Type::kContainerExited, container, container.reason());
   if (container.oom_killed()) {
     core.Publish(Event::Type::kContainerOom, container);
   }
-  LogFailure("clean up container " + id.str(), CleanState(core, container));
-  return OkStatus();
+  return CleanState(core, container);
 }
 
 Status CleanState(Core& core, const ContainerRecord& container) {
@@ -162,32 +206,31 @@ Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
   const bool first = container.phase() == CONTAINER_PHASE_RUNNING;
   if (first) {
     container.set_phase(CONTAINER_PHASE_STOPPING);
+    container.set_paused(false);  // before it gets its signal
     container.set_kill_at(Now() + grace.count());
-    RETURN_IF_ERROR(core.records.Save(container));
-    RETURN_IF_ERROR(Failpoint("container.stop.recorded"));
+    core.records.Keep(container);
+    Passed("container.stop.recorded");
   }
   if (grace.count() > 0) {
     core.kills.Arm(id, std::chrono::steady_clock::now() + grace);
-    // Once: a program may take a second signal for "now at once".
-    if (first) {
-      const bool paused = container.paused();
-      LogFailure("stop container " + id.str(), SendStopSignal(core, container));
-      if (paused != container.paused()) {
-        RETURN_IF_ERROR(core.records.Save(container));
-      }
-    }
   } else {
-    core.kills.Disarm(id);
     KillContainer(core, id);
   }
-  RETURN_IF_ERROR(Failpoint("container.stop.signalled"));
   // Others get in meanwhile: the exit's record, and a harder Stop.
   lock.Give();
-  const Status ended =
-      core.records.Await(ctx.WithTimeout(grace + kKillTime), id, Exited)
-          .status();
-  lock.Retake();
-  return IgnoreNotFound(ended);
+  // Once: a program may take a second signal for "now at once".
+  if (first && grace.count() > 0) {
+    ContainerRecord before = *now;
+    LogFailure("stop container " + id.str(), SendStopSignal(core, before));
+  }
+  Status ended = Failpoint("container.stop.signalled");
+  if (ended.ok()) {
+    ended = core.records.Await(ctx.WithTimeout(grace + kKillTime), id, Exited)
+                .status();
+  }
+  const Status retaken = lock.Retake(ctx);
+  RETURN_IF_ERROR(IgnoreNotFound(ended));
+  return retaken;
 }
 
 Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
@@ -197,7 +240,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   if (!now) return OkStatus();
   ContainerRecord container = *now;
   container.set_phase(CONTAINER_PHASE_REMOVING);
-  RETURN_IF_ERROR(core.records.Save(container));
+  core.records.Keep(container);
   RETURN_IF_ERROR(Failpoint("container.remove.recorded"));
   core.waiting.Abandon(id);
   DeleteTask(core, id);
@@ -210,7 +253,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
                      "release root file system of container " + id.str());
   RETURN_IF_ERROR(Failpoint("container.remove.rootfs"));
   RETURN_IF_ERROR(RemoveTree(core.paths.ContainerRoot(id.str())));
-  RETURN_IF_ERROR(core.records.Erase(id));
+  core.records.Forget(id);
   core.names.Release(NameOf(container.sandbox_id(), container.config()),
                      id.str());
   core.Publish(Event::Type::kContainerRemoved, container);
@@ -218,8 +261,9 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
 }
 
 void LoseSandbox(Core& core, const SandboxId& id,
-                 const std::weak_ptr<shim::Shim>& which, const Status& why) {
-  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+                 const std::weak_ptr<shim::Shim>& which, const Loss& loss) {
+  const auto lock =
+      core.sandbox_locks.Acquire(Context::Background(id.str()), id.str());
   const std::shared_ptr<shim::Shim> lost = which.lock();
   const SandboxStatus now = core.inventory.FindSandbox(id);
   if (!lost || lost != core.shims.Find(id.str()) || !now ||
@@ -227,15 +271,14 @@ void LoseSandbox(Core& core, const SandboxId& id,
     return;
   }
   SandboxRecord sandbox = *now;
-  LOG(WARNING) << "sandbox " << id.str()
-               << ": its shim is lost: " << Message(why);
+  LOG(WARNING) << "sandbox " << id.str() << ": " << loss.reason << ": "
+               << Message(loss.why);
   // What it owns is still there: Stop gives it back.
   sandbox.set_phase(SANDBOX_PHASE_STOPPING);
-  sandbox.set_reason("ShimLost");
-  sandbox.set_message(Message(why));
+  sandbox.set_reason(loss.reason);
+  sandbox.set_message(Message(loss.why));
   sandbox.set_stopped_at(Now());
-  core.shims.Erase(id.str());
-  LogFailure("record loss of sandbox " + id.str(), core.records.Save(sandbox));
+  core.records.Keep(sandbox);
   core.Publish(Event::Type::kSandboxStopped, sandbox);
 }
 

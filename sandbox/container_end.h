@@ -22,16 +22,24 @@ inline constexpr int kLostExitCode = 255;
 // The code of one whose program could not be run.
 inline constexpr int kStartErrorCode = 128;
 
-// SIGKILL to everything in it: through its shim, and through its cgroup, which
-// needs no shim. Takes no lock; logs what goes wrong.
+// SIGKILL to everything in it, through its cgroup, which needs no shim; and
+// through its shim if that alone can reach it, without waiting for it. Takes no
+// lock; logs what goes wrong.
 void KillContainer(Core& core, const ContainerId& id);
+
+// Killed a while ago, `rounds` times shim_silence, and nobody has said how it
+// ended. Asks the shim; one that does not answer, or does not end it, is killed
+// itself, so that its containers are lost rather than stuck.
+void OnSilence(Core& core, const ContainerId& id, int rounds);
 
 // The exit monitor's handler: takes the container's lock and records.
 void OnExit(Core& core, const ContainerId& id,
             const StatusOr<shim::ExitStatus>& exit);
 
 // Records that the process has ended: the exit, the end of its task, EXITED.
-// `why` is a reason and a message for an exit that no code tells.
+// `why` is a reason and a message for an exit that no code tells. It is
+// recorded whatever else fails, on a full disk too (Ledger::Keep); an error
+// says what of its state could not be cleaned up.
 // With the container's lock held. `container` becomes what was saved.
 struct EndReason {
   std::string reason;  // empty: from the exit code
@@ -49,7 +57,8 @@ Status SendStopSignal(Core& core, ContainerRecord& container);
 Status CleanState(Core& core, const ContainerRecord& container);
 
 // Stops it: the signal, `grace`, SIGKILL; returns when the exit is recorded.
-// `lock` is given back while it waits.
+// `lock` is given back while it signals and waits; on failure it may not be
+// held any more. Needs no room on the disk.
 Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
                     KeyedMutex::Lock& lock, Duration grace);
 
@@ -58,11 +67,15 @@ Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
 Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
                       KeyedMutex::Lock& lock);
 
-// The exit monitor's other handler: a shim is gone and its sandbox with it,
-// NOTREADY from now on, unless `which` is not its shim any more. Takes the
-// sandbox's lock.
+// The exit monitor's other handler: a shim is gone, or pid 1 of the sandbox,
+// and the sandbox with it: NOTREADY from now on, unless `which` is not its shim
+// any more. Takes the sandbox's lock.
 void LoseSandbox(Core& core, const SandboxId& id,
-                 const std::weak_ptr<shim::Shim>& which, const Status& why);
+                 const std::weak_ptr<shim::Shim>& which, const Loss& loss);
+
+// A failpoint behind the point of no return: what has been done stays done, so
+// an error there is told and no more.
+void Passed(const char* failpoint);
 
 // Log lines begin with the request's id and name objects in full.
 void LogFailure(const std::string& doing, const Status& status);

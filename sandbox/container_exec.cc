@@ -5,12 +5,13 @@
 #include <unistd.h>
 
 #include <memory>
-#include <thread>
+#include <optional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/thread.h"
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
 #include "sandbox/container_end.h"
@@ -19,35 +20,15 @@
 #include "sandbox/core.h"
 #include "sandbox/process/session_fifos.h"
 #include "sandbox/record/files.h"
-#include "sandbox/record/phase.h"
+#include "sandbox/running.h"
 #include "sandbox/spec/user.h"
+#include "sandbox/step.h"
 
 namespace berth::sandbox {
 namespace {
 
 using namespace ::berth::state::v1;
 using sandbox::TerminalSize;
-
-struct Running {
-  ContainerStatus record;
-  std::shared_ptr<LiveTask> live;
-};
-
-StatusOr<Running> FindRunning(const Core& core, const ContainerId& id,
-                              const std::string& verb) {
-  const std::string what = verb + " in container " + id.str();
-  ContainerStatus now = core.inventory.FindContainer(id);
-  if (!now || now->phase() == CONTAINER_PHASE_CREATING) {
-    return NotFound(what + ": no such container");
-  }
-  if (now->phase() != CONTAINER_PHASE_RUNNING &&
-      now->phase() != CONTAINER_PHASE_STOPPING) {
-    return FailedPrecondition(what + ": not running");
-  }
-  std::shared_ptr<LiveTask> live = core.tasks.Find(id);
-  if (!live) return Unavailable(what + ": no shim");
-  return Running{std::move(now), std::move(live)};
-}
 
 // The first process's own, as Start wrote it down.
 StatusOr<oci::ProcessSpec> FirstProcess(const Core& core,
@@ -110,6 +91,8 @@ StatusOr<oci::ProcessSpec> PlanExec(Core& core,
 // ---- Sessions ---------------------------------------------------------------
 
 constexpr std::chrono::seconds kDeleteTime{30};
+// Of one that did not start: there is nothing to wait for.
+constexpr std::chrono::seconds kUndoTime{5};
 
 // A process started by Exec. The shim keeps what it knows of it until it is
 // deleted, which follows its exit whether anybody waits or not.
@@ -120,14 +103,21 @@ class ExecControl : public StreamSession::Control {
       : shim_(std::move(shim)), task_(std::move(task)), pid_(pid) {}
 
   ~ExecControl() override {
-    if (deleted_) return;
+    {
+      MutexLock lock(mutex_);
+      if (code_) return;  // deleted by who waited
+    }
     // Nobody has waited: someone must, or the shim remembers it for ever.
-    std::thread([shim = std::move(shim_), task = std::move(task_)] {
-      const Context ctx = Context::Background("exec");
-      if (task->Wait(ctx).ok()) {
-        (void)task->Delete(ctx.WithTimeout(kDeleteTime));
-      }
-    }).detach();
+    StatusOr<Thread> wait = StartThread(
+        "exec-end", [shim = std::move(shim_),
+                     task = std::shared_ptr<shim::Task>(std::move(task_))] {
+          const Context ctx = Context::Background("exec");
+          if (task->Wait(ctx).ok()) {
+            (void)task->Delete(ctx.WithTimeout(kDeleteTime));
+          }
+        });
+    if (wait.ok()) wait->Detach();
+    LogFailure("wait for an exec that nobody waits for", wait.status());
   }
 
   Status Resize(const Context& ctx, TerminalSize size) override {
@@ -140,15 +130,22 @@ class ExecControl : public StreamSession::Control {
     return task_->CloseStdin(ctx);
   }
   StatusOr<int> Wait(const Context& ctx) override {
-    MutexLock lock(mutex_);
-    if (deleted_) return code_;
-    ASSIGN_OR_RETURN(const shim::ExitStatus exit, task_->Wait(ctx));
-    code_ = static_cast<int>(exit.code);
+    // Several may wait, each as long as it likes; one deletes.
+    {
+      MutexLock lock(mutex_);
+      if (code_) return *code_;
+    }
+    StatusOr<shim::ExitStatus> exit = task_->Wait(ctx);
+    {
+      MutexLock lock(mutex_);
+      if (code_) return *code_;
+      RETURN_IF_ERROR(StepError(exit.status(), "wait for an exec"));
+      code_ = static_cast<int>(exit->code);
+    }
     LogFailure(
         "delete exec",
         IgnoreNotFound(task_->Delete(ctx.WithTimeout(kDeleteTime)).status()));
-    deleted_ = true;
-    return code_;
+    return static_cast<int>(exit->code);
   }
   int pid() const override { return pid_; }
 
@@ -157,8 +154,7 @@ class ExecControl : public StreamSession::Control {
   std::unique_ptr<shim::Task> task_;
   const int pid_;
   Mutex mutex_;
-  bool deleted_ = false;
-  int code_ = 0;
+  std::optional<int> code_ GUARDED_BY(mutex_);
 };
 
 }  // namespace
@@ -168,29 +164,29 @@ StatusOr<ExecResult> ContainerManager::ExecSync(
     const std::vector<std::string>& args, Duration timeout,
     size_t output_limit) {
   Core& core = world_.core();
-  // Without the lock: probes go on while a Stop waits, and beside each other.
-  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec"));
+  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec in"));
   ExecConfig config;
   config.args = args;
-  ASSIGN_OR_RETURN(const oci::ProcessSpec process,
-                   PlanExec(core, *running.record, config));
+  const StatusOr<oci::ProcessSpec> process =
+      PlanExec(core, *running.record, config);
+  RETURN_IF_ERROR(StepError(process.status(), "exec in container " + id.str()));
   shim::ExecSyncTask task;
   task.container_id = id.str();
-  task.process = oci::SerializeProcess(process);
+  task.process = oci::SerializeProcess(*process);
   task.timeout = timeout;
   task.output_limit = output_limit;
-  ASSIGN_OR_RETURN_AS(shim::ExecSyncResult result,
-                      running.live->shim().ExecSync(ctx, task),
-                      "exec in container " + id.str());
+  const std::string what = "exec in container " + id.str();
+  StatusOr<shim::ExecSyncResult> result =
+      running.live->shim().ExecSync(ctx, task);
+  RETURN_IF_ERROR(StepError(result.status(), what, StepOf::kAsked));
   RETURN_IF_ERROR(Failpoint("container.execsync.ended"));
-  if (result.timed_out) {
-    return DeadlineExceeded("exec in container " + id.str() +
-                            ": command timed out");
+  if (result->timed_out) {
+    return DeadlineExceeded(what + ": command timed out");
   }
   ExecResult out;
-  out.exit_code = static_cast<int>(result.exit_status);
-  out.output = std::move(result.out);
-  out.error_output = std::move(result.err);
+  out.exit_code = static_cast<int>(result->exit_status);
+  out.output = std::move(result->out);
+  out.error_output = std::move(result->err);
   return out;
 }
 
@@ -198,36 +194,37 @@ StatusOr<StreamSession> ContainerManager::Exec(const Context& ctx,
                                                const ContainerId& id,
                                                const ExecConfig& config) {
   Core& core = world_.core();
-  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec"));
+  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec in"));
   if (running.record->paused()) {
     return FailedPrecondition("exec in container " + id.str() + ": paused");
   }
-  ASSIGN_OR_RETURN(const oci::ProcessSpec process,
-                   PlanExec(core, *running.record, config));
+  const std::string what = "exec in container " + id.str();
+  const StatusOr<oci::ProcessSpec> process =
+      PlanExec(core, *running.record, config);
+  RETURN_IF_ERROR(StepError(process.status(), what));
   SessionFifos fifos(core.paths.ContainerState(id.str()));
   RETURN_IF_ERROR(fifos.Make(config.stdin, config.stdout || config.tty,
                              config.stderr && !config.tty));
   shim::ExecTask request;
   request.container_id = id.str();
   request.exec_id = RandomId().substr(0, 32);
-  request.process = oci::SerializeProcess(process);
+  request.process = oci::SerializeProcess(*process);
   request.stdio = fifos.stdio();
   request.stdio.terminal = config.tty;
-  const std::string what = "exec in container " + id.str();
   const std::shared_ptr<shim::Shim> shim =
       core.shims.Find(running.record->sandbox_id());
   if (!shim) return Unavailable(what + ": no shim");
-  ASSIGN_OR_RETURN_AS(std::unique_ptr<shim::Task> task,
-                      shim->Exec(ctx, request), what);
+  StatusOr<std::unique_ptr<shim::Task>> task = shim->Exec(ctx, request);
+  RETURN_IF_ERROR(StepError(task.status(), what));
   const Status made = Failpoint("container.exec.made");
-  StatusOr<pid_t> pid = made.ok() ? task->Start(ctx) : made;
+  StatusOr<pid_t> pid = made.ok() ? (*task)->Start(ctx) : made;
   if (!pid.ok()) {
-    (void)task->Delete(Context::Background("exec").WithTimeout(kDeleteTime));
-    return Annotate(pid.status(), what);
+    (void)(*task)->Delete(Context::Background("exec").WithTimeout(kUndoTime));
+    return StepError(pid.status(), what, StepOf::kAsked);
   }
   fifos.Opened();
   core.Publish(Event::Type::kExecStarted, *running.record, request.exec_id);
-  auto control = std::make_shared<ExecControl>(shim, std::move(task), *pid);
+  auto control = std::make_shared<ExecControl>(shim, *std::move(task), *pid);
   RETURN_IF_ERROR(Failpoint("container.exec.started"));
   return fifos.Take(config.tty, std::move(control));
 }
@@ -236,14 +233,17 @@ Status ContainerManager::Resize(const Context& ctx, const ContainerId& id,
                                 TerminalSize size) {
   Core& core = world_.core();
   ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "resize"));
-  return running.live->task().Resize(
-      ctx, shim::TerminalSize{size.width, size.height});
+  return StepError(running.live->task().Resize(
+                       ctx, shim::TerminalSize{size.width, size.height}),
+                   "resize container " + id.str());
 }
 
 Status ContainerManager::ReopenLog(const Context& ctx, const ContainerId& id) {
   Core& core = world_.core();
-  ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "reopen log"));
-  return running.live->task().ReopenLog(ctx);
+  ASSIGN_OR_RETURN(const Running running,
+                   FindRunning(core, id, "reopen log of"));
+  return StepError(running.live->task().ReopenLog(ctx),
+                   "reopen log of container " + id.str());
 }
 
 }  // namespace berth::sandbox

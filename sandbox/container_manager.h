@@ -47,8 +47,9 @@ struct ExecResult {
 // The lifecycle of containers. A verb holds the container's lock from first
 // line to last, except while it waits for a process to exit.
 //
-// Stop and Remove of an unknown id succeed; every other verb says NOT_FOUND.
-// A verb in a wrong phase is FAILED_PRECONDITION.
+// Stop and Remove of an unknown id succeed; every other verb says NOT_FOUND,
+// and of nothing else: what is missing inside of a verb has other codes
+// (step.h). A verb in a wrong phase is FAILED_PRECONDITION.
 //
 // Thread-safe. Everything it needs is in World, which must outlive it.
 class ContainerManager {
@@ -70,9 +71,15 @@ class ContainerManager {
   // "StartError".
   Status Start(const Context& ctx, const ContainerId& id);
 
+  // For who could not make its sandbox ready: EXITED with that reason, code
+  // 128, "StartError", as if Start had failed. FAILED_PRECONDITION if it runs.
+  Status FailStart(const Context& ctx, const ContainerId& id,
+                   const Status& failure);
+
   // Runs a program to its end and collects what it writes, `output_limit`
   // bytes of each stream at most. `timeout` 0: none; when it passes the
-  // program is killed: DEADLINE_EXCEEDED.
+  // program is killed: DEADLINE_EXCEEDED, at most some seconds later even if
+  // the shim is stuck.
   StatusOr<ExecResult> ExecSync(const Context& ctx, const ContainerId& id,
                                 const std::vector<std::string>& args,
                                 Duration timeout, size_t output_limit);

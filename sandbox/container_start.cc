@@ -15,6 +15,7 @@
 #include "sandbox/core.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
+#include "sandbox/step.h"
 
 namespace berth::sandbox {
 namespace {
@@ -82,64 +83,75 @@ void RecordFailure(Core& core, ContainerRecord& container,
                    const Status& failure) {
   KillContainer(core, ContainerId(container.id()));
   LogFailure(
-      "record failed start of container " + container.id(),
+      "clean up failed start of container " + container.id(),
       RecordExit(core, container, shim::ExitStatus{kStartErrorCode, Now()},
                  EndReason{"StartError", Message(failure)}));
 }
 
-Status CheckStartable(const SandboxStatus& sandbox,
-                      const ContainerRecord& container) {
-  const std::string what = "start container " + container.id();
-  if (!sandbox || sandbox->phase() != SANDBOX_PHASE_READY) {
-    return FailedPrecondition(what + ": its sandbox is not ready");
-  }
-  if (!IsLegal(sandbox->config().kind(), container.phase(),
-               CONTAINER_PHASE_STARTING)) {
-    return FailedPrecondition(what + ": not in phase created, but " +
-                              ContainerPhase_Name(container.phase()));
-  }
-  return OkStatus();
+// Its sandbox, if it may start there.
+StatusOr<SandboxStatus> ReadySandbox(const Core& core,
+                                     const ContainerRecord& container) {
+  SandboxStatus sandbox =
+      core.inventory.FindSandbox(SandboxId(container.sandbox_id()));
+  if (sandbox && sandbox->phase() == SANDBOX_PHASE_READY) return sandbox;
+  return FailedPrecondition("start container " + container.id() +
+                            ": its sandbox is not ready");
 }
 
-}  // namespace
-
-Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
-  Core& core = world_.core();
-  KeyedMutex::Lock lock(core.container_locks, id.str());
-  const ContainerStatus now = core.inventory.FindContainer(id);
-  if (!now || now->phase() == CONTAINER_PHASE_CREATING) {
-    return NotFound("start container " + id.str() + ": no such container");
-  }
-  ContainerRecord container = *now;
-  const SandboxStatus sandbox =
-      core.inventory.FindSandbox(SandboxId(container.sandbox_id()));
-  RETURN_IF_ERROR(CheckStartable(sandbox, container));
-
+// A new life, without what is known of the last one.
+void ForgetLastRun(ContainerRecord& container) {
   if (container.started_at() > 0) {
     container.set_restart_count(container.restart_count() + 1);
   }
-  container.set_phase(CONTAINER_PHASE_STARTING);
   container.set_task(true);
   container.set_finished_at(0);
   container.set_exit_code(0);
   container.set_oom_killed(false);
   container.clear_reason();
   container.clear_message();
-  RETURN_IF_ERROR(core.records.Save(container));
+}
+
+}  // namespace
+
+Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "start"));
+  ContainerRecord& container = held.record();
+  ASSIGN_OR_RETURN(const SandboxStatus sandbox, ReadySandbox(core, container));
+  ForgetLastRun(container);
+  RETURN_IF_ERROR(held.Advance(CONTAINER_PHASE_STARTING));
   RETURN_IF_ERROR(Failpoint("container.start.recorded"));
 
   if (const Status launched = Launch(ctx, core, *sandbox, container);
       !launched.ok()) {
     core.waiting.Abandon(id);
     RecordFailure(core, container, launched);
-    return Annotate(launched, "start container " + id.str());
+    return StepError(launched, "start container " + id.str(), StepOf::kAsked);
   }
+  // It runs: nothing from here on can make that undone.
   container.set_phase(CONTAINER_PHASE_RUNNING);
   container.set_started_at(Now());
-  RETURN_IF_ERROR(core.records.Save(container));
-  RETURN_IF_ERROR(Failpoint("container.start.saved"));
+  core.records.Keep(container);
+  Passed("container.start.saved");
   core.Publish(Event::Type::kContainerStarted, container);
   core.exits.Watch(id, core.tasks.Find(id)->task());
+  return OkStatus();
+}
+
+Status ContainerManager::FailStart(const Context& ctx, const ContainerId& id,
+                                   const Status& failure) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "fail"));
+  ContainerRecord& container = held.record();
+  if (IsAlive(container.phase())) {
+    return FailedPrecondition("fail container " + id.str() + ": it runs");
+  }
+  container.set_exit_code(kStartErrorCode);
+  container.set_reason("StartError");
+  container.set_message(Message(failure));
+  container.set_finished_at(Now());
+  container.set_phase(CONTAINER_PHASE_EXITED);
+  core.records.Keep(container);
   return OkStatus();
 }
 

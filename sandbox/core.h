@@ -8,6 +8,7 @@
 //   sandbox.start.recorded      record STARTING saved
 //   sandbox.start.directory     directories, files, /dev/shm
 //   sandbox.start.cgroup        parent cgroup
+//   sandbox.start.holder        process that holds a user namespace, no pins
 //   sandbox.start.namespaces    namespaces made and pinned
 //   sandbox.start.network       plugins ran, addresses not yet recorded
 //   sandbox.start.shim          shim started, not yet recorded
@@ -73,6 +74,8 @@ struct World::Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
+  // The threads that no request waits for.
+  Status StartThreads();
   SandboxResource* FindResource(const std::string& name) const;
   void Publish(Event::Type type, const SandboxRecord& sandbox);
   void Publish(Event::Type type, const ContainerRecord& container,
@@ -88,9 +91,9 @@ struct World::Core {
   Inventory inventory;
   EventBus events;
   Ledger records;
+  KeyedMutex& sandbox_locks = records.sandbox_locks;
+  KeyedMutex& container_locks = records.container_locks;
   NameIndex names;
-  KeyedMutex sandbox_locks;
-  KeyedMutex container_locks;
   ShimTable shims;
   TaskTable tasks;
   WaitingAttachments waiting;

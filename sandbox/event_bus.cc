@@ -19,10 +19,6 @@ bool Matches(const EventFilter& filter, const Event& event) {
          filter.container_id == event.container_id;
 }
 
-// A cancelled context has no way to wake a condition variable: look often
-// enough that nobody notices.
-constexpr std::chrono::milliseconds kCancelPoll{100};
-
 }  // namespace
 
 Subscription::Subscription(EventFilter filter, size_t capacity)
@@ -30,11 +26,11 @@ Subscription::Subscription(EventFilter filter, size_t capacity)
 
 StatusOr<Event> Subscription::Next(const Context& ctx) {
   MutexLock lock(mutex_);
-  while (queue_.empty() && lost_ == 0 && !closed_) {
-    RETURN_IF_ERROR_AS(ctx.Check(), "wait for an event");
-    changed_.WaitUntil(
-        mutex_, std::chrono::steady_clock::now() + ctx.Remaining(kCancelPoll));
-  }
+  RETURN_IF_ERROR_AS(ctx.Await(mutex_, changed_,
+                               [this]() NO_THREAD_SAFETY_ANALYSIS {
+                                 return !queue_.empty() || lost_ > 0 || closed_;
+                               }),
+                     "wait for an event");
   if (const uint64_t lost = std::exchange(lost_, 0); lost > 0) {
     return ResourceExhausted("events lost by a slow reader: " +
                              std::to_string(lost));

@@ -44,7 +44,7 @@ struct ContainerFilter {
   std::map<std::string, std::string> labels;
 };
 
-// The query side: every sandbox and container as last saved. Never waits for
+// The query side: every sandbox and container as it is. Never waits for
 // a verb, nor for the disk. The doors hold it const; only Ledger writes.
 //
 // Objects that their creator has not finished (a pod before READY, a record

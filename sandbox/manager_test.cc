@@ -227,7 +227,7 @@ TEST_F(ManagerTest, TheEndOfAnEarlierShimIsNotALoss) {
   ASSERT_OK(sandboxes_->Start(ctx_, id));
   // What a late message of the first one would do.
   LoseSandbox(world_->core(), id, std::weak_ptr<shim::Shim>(),
-              Unavailable("long ago"));
+              Loss{"ShimLost", Unavailable("long ago")});
   EXPECT_EQ(Look(id)->phase(), SANDBOX_PHASE_READY);
   EXPECT_EQ(Look(id)->reason(), "");
 }

@@ -95,7 +95,9 @@ TEST(EventBusTest, FiltersAndEnds) {
 
 TEST(KillTimerTest, TheEarlierDeadlineCounts) {
   std::atomic<int> kills = 0;
-  KillTimer timer([&](const ContainerId&) { ++kills; });
+  KillTimer timer(1h, {[&](const ContainerId&) { ++kills; },
+                       [](const ContainerId&, int) {}});
+  ASSERT_OK(timer.Start());
   const auto now = std::chrono::steady_clock::now();
   timer.Arm(ContainerId("a"), now + 1h);
   timer.Arm(ContainerId("b"), now + 1h);
@@ -105,6 +107,21 @@ TEST(KillTimerTest, TheEarlierDeadlineCounts) {
   timer.Disarm(ContainerId("b"));
   timer.Stop();
   EXPECT_EQ(kills, 1);
+}
+
+TEST(KillTimerTest, AsksAgainAndAgainAfterTheKillUntilTheExit) {
+  std::atomic<int> kills = 0;
+  std::atomic<int> rounds = 0;
+  KillTimer timer(1ms, {[&](const ContainerId&) { ++kills; },
+                        [&](const ContainerId&, int n) { rounds = n; }});
+  ASSERT_OK(timer.Start());
+  timer.Killed(ContainerId("a"));
+  timer.Killed(ContainerId("a"));
+  timer.Arm(ContainerId("a"), std::chrono::steady_clock::now());
+  while (rounds < 3) std::this_thread::yield();
+  timer.Disarm(ContainerId("a"));
+  timer.Stop();
+  EXPECT_EQ(kills, 0);
 }
 
 }  // namespace

@@ -1,13 +1,14 @@
 #include "sandbox/sandbox_end.h"
 
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/failpoint.h"
+#include "base/thread.h"
 #include "sandbox/container_end.h"
 #include "sandbox/record/phase.h"
+#include "sandbox/step.h"
 
 namespace berth::sandbox {
 namespace {
@@ -18,14 +19,14 @@ using namespace ::berth::state::v1;
 Status KillContainers(const Context& ctx, Core& core, const SandboxId& id) {
   const std::vector<ContainerStatus> containers =
       core.inventory.ContainersOf(id);
-  if (containers.size() > 1) {
-    for (const ContainerStatus& container : containers) {
-      KillContainer(core, ContainerId(container->id()));
-    }
+  // Without their locks: a Start that hangs holds one.
+  for (const ContainerStatus& container : containers) {
+    KillContainer(core, ContainerId(container->id()));
   }
   for (const ContainerStatus& container : containers) {
     const ContainerId container_id(container->id());
-    KeyedMutex::Lock lock(core.container_locks, container_id.str());
+    ASSIGN_OR_RETURN(KeyedMutex::Lock lock,
+                     core.container_locks.Acquire(ctx, container_id.str()));
     RETURN_IF_ERROR(EndContainer(ctx, core, container_id, lock, Duration(0)));
   }
   return OkStatus();
@@ -41,9 +42,14 @@ Status ReleaseOne(const Context& ctx, SandboxResource& resource,
 Status ReleaseTogether(const Context& ctx, SandboxResource& network,
                        SandboxResource& shim, SandboxRecord& sandbox) {
   Status detached;
-  std::thread plugins([&] { detached = ReleaseOne(ctx, network, sandbox); });
+  const auto detach = [&] { detached = ReleaseOne(ctx, network, sandbox); };
+  StatusOr<Thread> plugins = StartThread("release-network", detach);
   const Status ended = ReleaseOne(ctx, shim, sandbox);
-  plugins.join();
+  if (plugins.ok()) {
+    plugins->Join();
+  } else {
+    detach();  // one after the other, then
+  }
   sandbox.mutable_begun()->RemoveLast();
   sandbox.mutable_begun()->RemoveLast();
   if (!detached.ok()) sandbox.add_begun(network.name());
@@ -86,15 +92,16 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   const bool was_ready = sandbox.phase() == SANDBOX_PHASE_READY;
   if (sandbox.phase() != SANDBOX_PHASE_CREATED) {
     sandbox.set_phase(SANDBOX_PHASE_STOPPING);
-    RETURN_IF_ERROR(core.records.Save(sandbox));
+    core.records.Keep(sandbox);
     RETURN_IF_ERROR(Failpoint("sandbox.stop.recorded"));
   }
-  RETURN_IF_ERROR_AS(KillContainers(ctx, core, id), "stop sandbox " + id.str());
+  RETURN_IF_ERROR(
+      StepError(KillContainers(ctx, core, id), "stop sandbox " + id.str()));
   RETURN_IF_ERROR(Failpoint("sandbox.stop.containers"));
   const Status released = ReleaseAll(ctx, core, sandbox);
   if (!released.ok()) {
-    LogFailure("stop sandbox " + id.str(), core.records.Save(sandbox));
-    return Annotate(released, "stop sandbox " + id.str());
+    core.records.Keep(sandbox);
+    return StepError(released, "stop sandbox " + id.str());
   }
   RETURN_IF_ERROR(Failpoint("sandbox.stop.released"));
   sandbox.set_phase(SANDBOX_PHASE_STOPPED);
@@ -103,7 +110,7 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   sandbox.clear_namespaces();
   sandbox.clear_shim();
   sandbox.clear_network();
-  RETURN_IF_ERROR(core.records.Save(sandbox));
+  core.records.Keep(sandbox);
   if (was_ready) core.Publish(Event::Type::kSandboxStopped, sandbox);
   return OkStatus();
 }
@@ -112,15 +119,17 @@ Status EraseSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   const SandboxId id(sandbox.id());
   RETURN_IF_ERROR(EndSandbox(ctx, core, sandbox));
   sandbox.set_phase(SANDBOX_PHASE_REMOVING);
-  RETURN_IF_ERROR(core.records.Save(sandbox));
+  core.records.Keep(sandbox);
   RETURN_IF_ERROR(Failpoint("sandbox.remove.recorded"));
   for (const ContainerStatus& container : core.inventory.ContainersOf(id)) {
     const ContainerId container_id(container->id());
-    KeyedMutex::Lock lock(core.container_locks, container_id.str());
-    RETURN_IF_ERROR(EraseContainer(ctx, core, container_id, lock));
+    ASSIGN_OR_RETURN(KeyedMutex::Lock lock,
+                     core.container_locks.Acquire(ctx, container_id.str()));
+    RETURN_IF_ERROR(StepError(EraseContainer(ctx, core, container_id, lock),
+                              "remove container " + container_id.str()));
   }
   RETURN_IF_ERROR(Failpoint("sandbox.remove.containers"));
-  RETURN_IF_ERROR(core.records.Erase(id));
+  core.records.Forget(id);
   core.names.Release(NameOf(sandbox.config()), sandbox.id());
   core.Publish(Event::Type::kSandboxRemoved, sandbox);
   return OkStatus();

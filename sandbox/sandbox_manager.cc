@@ -4,17 +4,17 @@
 
 #include <algorithm>
 #include <climits>
-#include <thread>
 #include <utility>
 
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/thread.h"
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
-#include "sandbox/record/phase.h"
 #include "sandbox/resource/state_directory.h"
 #include "sandbox/sandbox_end.h"
 #include "sandbox/spec/check_config.h"
+#include "sandbox/step.h"
 
 namespace berth::sandbox {
 namespace {
@@ -43,9 +43,11 @@ Status AcquireTogether(const Context& ctx, SandboxResource& network,
                        SandboxResource& shim, SandboxRecord& sandbox) {
   SandboxRecord other = sandbox;
   Status attached;
-  std::thread plugins([&] { attached = AcquireOne(ctx, network, other); });
+  ASSIGN_OR_RETURN(Thread plugins, StartThread("acquire-network", [&] {
+                     attached = AcquireOne(ctx, network, other);
+                   }));
   const Status launched = AcquireOne(ctx, shim, sandbox);
-  plugins.join();
+  plugins.Join();
   *sandbox.mutable_network() = std::move(*other.mutable_network());
   RETURN_IF_ERROR(attached);
   return launched;
@@ -79,7 +81,7 @@ void RollBack(Core& core, SandboxRecord& sandbox, const Status& failure) {
   LogFailure("roll back sandbox " + sandbox.id(), released);
   const bool pod = sandbox.config().kind() == SANDBOX_KIND_POD;
   if (released.ok() && pod) {
-    LogFailure("forget sandbox " + sandbox.id(), core.records.Erase(id));
+    core.records.Forget(id);
     core.names.Release(NameOf(sandbox.config()), sandbox.id());
     return;
   }
@@ -88,14 +90,7 @@ void RollBack(Core& core, SandboxRecord& sandbox, const Status& failure) {
   sandbox.set_reason("StartError");
   sandbox.set_message(Message(failure));
   sandbox.set_stopped_at(Now());
-  LogFailure("record failed start of sandbox " + sandbox.id(),
-             core.records.Save(sandbox));
-}
-
-StatusOr<SandboxRecord> Find(const Core& core, const SandboxId& id) {
-  const SandboxStatus now = core.inventory.FindSandbox(id);
-  if (!now) return NotFound("find sandbox " + id.str() + ": no such sandbox");
-  return *now;
+  core.records.Keep(sandbox);
 }
 
 }  // namespace
@@ -103,7 +98,7 @@ StatusOr<SandboxRecord> Find(const Core& core, const SandboxId& id) {
 SandboxManager::SandboxManager(World& world) : world_(world) {}
 SandboxManager::~SandboxManager() = default;
 
-StatusOr<SandboxId> SandboxManager::Create(const Context&,
+StatusOr<SandboxId> SandboxManager::Create(const Context& ctx,
                                            const SandboxConfig& config) {
   Core& core = world_.core();
   const std::string& name = config.metadata().name();
@@ -125,7 +120,8 @@ StatusOr<SandboxId> SandboxManager::Create(const Context&,
     }
   }
   const SandboxId id(RandomId());
-  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   core.sandbox_locks.Acquire(ctx, id.str()));
   NameIndex::Claim claim = core.names.Take(NameOf(config), id.str());
   if (!claim.mine()) {
     const SandboxStatus holder =
@@ -153,20 +149,14 @@ StatusOr<SandboxId> SandboxManager::Create(const Context&,
 
 Status SandboxManager::Start(const Context& ctx, const SandboxId& id) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
-  ASSIGN_OR_RETURN(SandboxRecord sandbox, Find(core, id));
+  ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "start"));
+  SandboxRecord& sandbox = held.record();
   if (sandbox.phase() == SANDBOX_PHASE_READY) return OkStatus();
-  if (!IsLegal(sandbox.config().kind(), sandbox.phase(),
-               SANDBOX_PHASE_STARTING)) {
-    return FailedPrecondition("start sandbox " + id.str() + ": in phase " +
-                              SandboxPhase_Name(sandbox.phase()));
-  }
-  sandbox.set_phase(SANDBOX_PHASE_STARTING);
   sandbox.set_boot_id(core.boot_id);
   sandbox.clear_reason();
   sandbox.clear_message();
   sandbox.set_stopped_at(0);
-  RETURN_IF_ERROR(core.records.Save(sandbox));
+  RETURN_IF_ERROR(held.Advance(SANDBOX_PHASE_STARTING));
   RETURN_IF_ERROR(Failpoint("sandbox.start.recorded"));
   Status started = AcquireAll(ctx, core, sandbox);
   if (started.ok() && sandbox.config().kind() == SANDBOX_KIND_STANDALONE) {
@@ -174,55 +164,60 @@ Status SandboxManager::Start(const Context& ctx, const SandboxId& id) {
   }
   if (started.ok()) started = Failpoint("sandbox.start.acquired");
   if (started.ok()) {
-    sandbox.set_phase(SANDBOX_PHASE_READY);
     sandbox.set_ready_at(Now());
-    started = core.records.Save(sandbox);
+    started = held.Advance(SANDBOX_PHASE_READY);
   }
   if (!started.ok()) {
     RollBack(core, sandbox, started);
-    return Annotate(started, "start sandbox " + id.str());
+    return StepError(started, "start sandbox " + id.str());
   }
-  RETURN_IF_ERROR(Failpoint("sandbox.start.ready"));
+  Passed("sandbox.start.ready");
   core.Publish(Event::Type::kSandboxStarted, sandbox);
   return OkStatus();
 }
 
-Status SandboxManager::Update(const Context&, const SandboxId& id,
+StatusOr<SandboxId> SandboxManager::Run(const Context& ctx,
+                                        const SandboxConfig& config) {
+  while (true) {
+    RETURN_IF_ERROR_AS(ctx.Check(), "run sandbox");
+    ASSIGN_OR_RETURN(const SandboxId id, Create(ctx, config));
+    const Status started = Start(ctx, id);
+    if (started.ok()) return id;
+    // Somebody else's try, which has failed and is cleaned up: ours is next.
+    if (!IsNotFound(started)) return started;
+  }
+}
+
+Status SandboxManager::Update(const Context& ctx, const SandboxId& id,
                               const Resources& overhead,
                               const Resources& resources) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
-  ASSIGN_OR_RETURN(SandboxRecord sandbox, Find(core, id));
-  *sandbox.mutable_config()->mutable_overhead() = overhead;
-  *sandbox.mutable_config()->mutable_resources() = resources;
-  return core.records.Save(sandbox);
+  ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "update"));
+  *held.record().mutable_config()->mutable_overhead() = overhead;
+  *held.record().mutable_config()->mutable_resources() = resources;
+  return core.records.Save(held.record());
 }
 
 Status SandboxManager::Stop(const Context& ctx, const SandboxId& id) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
-  const StatusOr<SandboxRecord> found = Find(core, id);
-  if (!found.ok()) return OkStatus();
-  SandboxRecord sandbox = *found;
-  return EndSandbox(ctx, core, sandbox);
+  StatusOr<HeldSandbox> held = core.records.Hold(ctx, id, "stop");
+  if (!held.ok()) return IgnoreNotFound(held.status());
+  return EndSandbox(ctx, core, held->record());
 }
 
 Status SandboxManager::Remove(const Context& ctx, const SandboxId& id) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
-  const StatusOr<SandboxRecord> found = Find(core, id);
-  if (!found.ok()) return OkStatus();
-  SandboxRecord sandbox = *found;
-  return EraseSandbox(ctx, core, sandbox);
+  StatusOr<HeldSandbox> held = core.records.Hold(ctx, id, "remove");
+  if (!held.ok()) return IgnoreNotFound(held.status());
+  return EraseSandbox(ctx, core, held->record());
 }
 
-Status SandboxManager::SetDoorNotes(const Context&, const SandboxId& id,
+Status SandboxManager::SetDoorNotes(const Context& ctx, const SandboxId& id,
                                     const std::string& notes) {
   Core& core = world_.core();
-  KeyedMutex::Lock lock(core.sandbox_locks, id.str());
-  ASSIGN_OR_RETURN(SandboxRecord sandbox, Find(core, id));
-  sandbox.mutable_config()->set_door_notes(notes);
-  return core.records.Save(sandbox);
+  ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "annotate"));
+  held.record().mutable_config()->set_door_notes(notes);
+  return core.records.Save(held.record());
 }
 
 }  // namespace berth::sandbox

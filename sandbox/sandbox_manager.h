@@ -42,6 +42,11 @@ class SandboxManager {
   // unless releasing failed: then it stays, STOPPED, for Stop and Remove.
   Status Start(const Context& ctx, const SandboxId& id);
 
+  // Create and Start, for a caller that has no word for what is half made: a
+  // retry waits for the first try, and for its cleaning up if it fails, and
+  // then makes its own. Never NOT_FOUND.
+  StatusOr<SandboxId> Run(const Context& ctx, const SandboxConfig& config);
+
   // Records new limits of the pod as a whole (informative for us: the pod's
   // cgroup belongs to the caller).
   Status Update(const Context& ctx, const SandboxId& id,

@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 
+#include "base/clock.h"
+
 namespace berth::sandbox {
 
 // A runtime handler.
@@ -35,6 +37,9 @@ struct Settings {
   bool enable_unprivileged_icmp = true;
   // Bytes of a log record: a longer line is cut.
   uint32_t log_line = 16384;
+  // How long a shim may be silent about the exit of a container that was
+  // killed before it is taken for stuck.
+  Duration shim_silence = std::chrono::seconds(10);
   std::string cdi_spec_dirs = "/etc/cdi:/var/run/cdi";
 };
 

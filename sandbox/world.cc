@@ -1,5 +1,6 @@
 #include "sandbox/world.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -56,14 +57,20 @@ World::Core::Core(Settings all_settings, Parts all_parts)
                    const std::shared_ptr<shim::Shim>& shim) {
         exits.Watch(SandboxId(id), shim);
       }),
-      kills([this](const ContainerId& id) { KillContainer(*this, id); }),
+      kills(settings.shim_silence,
+            {[this](const ContainerId& id) {
+               exits.Run([this, id] { KillContainer(*this, id); });
+             },
+             [this](const ContainerId& id, int rounds) {
+               exits.Run([this, id, rounds] { OnSilence(*this, id, rounds); });
+             }}),
       exits(
           [this](const ContainerId& id,
                  const StatusOr<shim::ExitStatus>& exit) {
             OnExit(*this, id, exit);
           },
           [this](const SandboxId& id, const std::weak_ptr<shim::Shim>& which,
-                 const Status& why) { LoseSandbox(*this, id, which, why); }) {
+                 const Loss& loss) { LoseSandbox(*this, id, which, loss); }) {
   resources.push_back(std::make_unique<StateDirectory>(paths));
   resources.push_back(std::make_unique<CgroupParent>(
       cgroups, settings.cgroup_parent, settings.systemd_cgroup));
@@ -73,6 +80,11 @@ World::Core::Core(Settings all_settings, Parts all_parts)
   resources.push_back(std::make_unique<PodNetwork>(paths, parts.network));
   resources.push_back(
       std::make_unique<ShimProcess>(paths, settings, parts.shims, shims));
+}
+
+Status World::Core::StartThreads() {
+  RETURN_IF_ERROR(exits.Start());
+  return kills.Start();
 }
 
 SandboxResource* World::Core::FindResource(const std::string& name) const {
@@ -88,6 +100,8 @@ void World::Core::Publish(Event::Type type, const SandboxRecord& sandbox) {
   event.sandbox_id = sandbox.id();
   event.of_pod = sandbox.config().kind() == state::v1::SANDBOX_KIND_POD;
   event.detail = sandbox.reason();
+  event.time = std::max(
+      {Now(), sandbox.created_at(), sandbox.ready_at(), sandbox.stopped_at()});
   events.Publish(event);
 }
 
@@ -103,6 +117,8 @@ void World::Core::Publish(Event::Type type, const ContainerRecord& container,
       !sandbox || sandbox->config().kind() == state::v1::SANDBOX_KIND_POD;
   event.exit_code = container.exit_code();
   event.detail = detail;
+  event.time = std::max({Now(), container.created_at(), container.started_at(),
+                         container.finished_at()});
   events.Publish(event);
 }
 
@@ -116,7 +132,10 @@ World::~World() {
   core_->exits.Stop();
 }
 
-Status World::Recover(const Context& ctx) { return recovery_->Begin(ctx); }
+Status World::Recover(const Context& ctx) {
+  RETURN_IF_ERROR(core_->StartThreads());
+  return recovery_->Begin(ctx);
+}
 
 void World::FinishRecovery() { recovery_->Finish(); }
 

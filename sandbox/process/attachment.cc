@@ -32,10 +32,14 @@ StreamSession Attachment::Take(
 Status Attachment::Join(const Context& ctx, std::shared_ptr<LiveTask> live) {
   RETURN_IF_ERROR(live->task().Attach(ctx, fifos_.stdio()));
   fifos_.Opened();
-  MutexLock lock(mutex_);
-  live_ = std::move(live);
-  keeper_.reset();
-  return close_at_join_ ? live_->task().CloseStdin(ctx) : OkStatus();
+  bool close = false;
+  {
+    MutexLock lock(mutex_);
+    live_ = live;
+    keeper_.reset();
+    close = close_at_join_;
+  }
+  return close ? live->task().CloseStdin(ctx) : OkStatus();
 }
 
 void Attachment::Abandon() {

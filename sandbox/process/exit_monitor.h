@@ -3,17 +3,24 @@
 
 #include <functional>
 #include <memory>
-#include <thread>
+#include <string>
 
 #include "base/status.h"
 #include "sandbox/ids.h"
+#include "sandbox/process/workers.h"
 #include "shim/shim.h"
 
 namespace berth::sandbox {
 
+// Why a sandbox cannot go on.
+struct Loss {
+  std::string reason;  // "ShimLost", "PodInitExited"
+  Status why;
+};
+
 // Says how the first process of every running container ended, and when a
-// shim is gone: once for each Watch. What waits takes no thread; a handler runs
-// on one of its own, with a small stack, as it may take its time.
+// sandbox has lost its shim or its pid 1: once for each Watch. What waits takes
+// no thread; a handler runs on one of its own, as it may take its time.
 //
 // Thread-safe. Destroying it ends the waiting without a word.
 class ExitMonitor {
@@ -25,27 +32,26 @@ class ExitMonitor {
   // `which` has expired if nobody uses that shim any more.
   using LossHandler = std::function<void(const SandboxId& id,
                                          const std::weak_ptr<shim::Shim>& which,
-                                         const Status& why)>;
+                                         const Loss& loss)>;
 
   ExitMonitor(ExitHandler on_exit, LossHandler on_loss);
   ~ExitMonitor();
   ExitMonitor(const ExitMonitor&) = delete;
   ExitMonitor& operator=(const ExitMonitor&) = delete;
 
+  Status Start() { return workers_->Start(); }
   void Watch(const ContainerId& id, shim::Task& task);
   void Watch(const SandboxId& id, const std::shared_ptr<shim::Shim>& shim);
+  // Something else that no request waits for.
+  void Run(Workers::Job job) { workers_->Run(std::move(job)); }
   // Ends all waiting and returns when no handler runs any more.
-  void Stop();
+  void Stop() { workers_->Stop(); }
 
  private:
-  // What has happened and has no thread yet. Outlives the monitor, for those
-  // who still tell it something.
-  class Queue;
-
   const ExitHandler on_exit_;
   const LossHandler on_loss_;
-  const std::shared_ptr<Queue> queue_;
-  std::thread dispatcher_;
+  // Outlives the monitor, for those who still tell it something.
+  const std::shared_ptr<Workers> workers_;
 };
 
 }  // namespace berth::sandbox

@@ -3,41 +3,61 @@
 
 #include <functional>
 #include <map>
-#include <thread>
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "base/status.h"
+#include "base/thread.h"
 #include "sandbox/ids.h"
 
 namespace berth::sandbox {
 
-// When each container that is being stopped runs out of grace. The kill does
-// not depend on the request that asked for it: its caller may go away, and a
-// later, harder Stop shortens the time. Thread-safe; one thread of its own.
+// When each container that is being stopped runs out of grace, and when one
+// that was killed should have exited. The kill does not depend on the request
+// that asked for it: its caller may go away, and a later, harder Stop shortens
+// the time.
+//
+//   Arm --(deadline)--> kill, or Killed --(silence)--> overdue, again and again
+//
+// until Disarm. Thread-safe; one thread of its own, which sleeps until
+// something is due.
 class KillTimer {
  public:
-  // Called at the deadline, without a lock; may block for a moment.
-  using Kill = std::function<void(const ContainerId& id)>;
+  struct Handlers {
+    // Called without a lock; must not block.
+    std::function<void(const ContainerId& id)> kill;
+    // `rounds`: how many silences have passed since the kill, from 1.
+    std::function<void(const ContainerId& id, int rounds)> overdue;
+  };
 
-  explicit KillTimer(Kill kill);
+  KillTimer(Duration silence, Handlers handlers);
   ~KillTimer();
   KillTimer(const KillTimer&) = delete;
   KillTimer& operator=(const KillTimer&) = delete;
 
+  Status Start();
   // Not later than `deadline`; an earlier one stays.
   void Arm(const ContainerId& id, SteadyTime deadline);
+  // It has been killed now; the first such call counts.
+  void Killed(const ContainerId& id);
   void Disarm(const ContainerId& id);
   void Stop();
 
  private:
+  struct Entry {
+    SteadyTime due;
+    int rounds = -1;  // -1: not killed yet
+  };
   void Run();
+  SteadyTime AfterSilence() const;
 
-  const Kill kill_;
+  const Duration silence_;
+  const Handlers handlers_;
   Mutex mutex_;
   CondVar changed_;
-  std::map<ContainerId, SteadyTime> deadlines_ GUARDED_BY(mutex_);
+  std::map<ContainerId, Entry> entries_ GUARDED_BY(mutex_);
   bool stopped_ GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace berth::sandbox

@@ -109,6 +109,9 @@ Status ShimProcess::Recover(const Context& ctx, SandboxRecord& sandbox) {
   ASSIGN_OR_RETURN(const shim::SandboxShim describe, Describe(sandbox));
   ASSIGN_OR_RETURN(std::shared_ptr<shim::Shim> shim,
                    launcher_.Reconnect(ctx, describe));
+  if (SharesPids(sandbox) && shim->sandbox_pid() <= 0) {
+    return Unavailable("pid 1 of the sandbox has exited");
+  }
   table_.Put(sandbox.id(), std::move(shim));
   return OkStatus();
 }

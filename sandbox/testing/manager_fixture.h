@@ -65,6 +65,7 @@ class ManagerTest : public ::testing::Test {
     settings.cgroup_parent = "/berth-unit-" + std::to_string(getpid());
     settings.runtimes[""] = Runtime();
     settings.log_line = 4096;
+    settings.shim_silence = silence_;
     world_ = std::make_unique<World>(settings,
                                      Parts{*store_, shims_, network_, images_});
     sandboxes_ = std::make_unique<SandboxManager>(*world_);
@@ -148,6 +149,8 @@ class ManagerTest : public ::testing::Test {
     return world_->core().inventory.FindSandbox(id);
   }
 
+  // Of the next Open.
+  Duration silence_ = std::chrono::seconds(10);
   TempDir dir_;
   const Context ctx_ =
       Context::Background("test").WithTimeout(std::chrono::seconds(60));
