@@ -2,6 +2,8 @@
 // real runtime: what a pod goes through. Needs root.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "base/store/metadata_store.h"
 #include "base/strings.h"
@@ -62,6 +65,7 @@ class LifecycleTest : public ::testing::Test {
       EXPECT_OK(sandboxes_->Remove(ctx, sandbox_));
     }
     Close();
+    umount2(dir_.Path("small").c_str(), MNT_DETACH);
     for (const auto& entry : fs::directory_iterator("/sys/fs/cgroup")) {
       rmdir((entry.path().string() + Cgroup()).c_str());
       EXPECT_FALSE(fs::exists(entry.path().string() + Cgroup()));
@@ -75,10 +79,11 @@ class LifecycleTest : public ::testing::Test {
   }
 
   void Open() {
-    auto store = MetadataStore::Open(dir_.Path("meta.db"));
+    auto store = MetadataStore::Open(database_);
     ASSERT_OK(store);
     store_ = *std::move(store);
     Settings settings;
+    settings.shim_silence = std::chrono::seconds(1);
     settings.root = dir_.Path("lib");
     settings.state = dir_.Path("run");
     settings.cgroup_parent = Cgroup();
@@ -172,7 +177,22 @@ class LifecycleTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
+  // The shim of the pod.
+  pid_t ShimPid() {
+    std::ifstream file(
+        dir_.Path("run/sandboxes/" + sandbox_.str() + "/shim/bootstrap.json"));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const size_t at = text.find("\"pid\":");
+    return at == std::string::npos ? 0 : atoi(text.c_str() + at + 6);
+  }
+  ContainerStatus Look(const ContainerId& id) {
+    auto found = world_->inventory().Container(id.str());
+    EXPECT_OK(found);
+    return found.ok() ? *found : nullptr;
+  }
+
   TempDir dir_;
+  std::string database_ = dir_.Path("meta.db");
   const Context ctx_ = Context::Background("test").WithTimeout(60s);
   std::unique_ptr<MetadataStore> store_;
   std::unique_ptr<shim::ShimLauncher> launcher_;
@@ -258,6 +278,88 @@ TEST_F(LifecycleTest, SharesAPidNamespace) {
   ASSERT_NE(at, std::string::npos) << result.output;
   EXPECT_NE(result.output.find("sleep 4321", at + 1), std::string::npos);
   ASSERT_OK(containers_->Stop(ctx_, id, 1s));
+}
+
+TEST_F(LifecycleTest, APodWithAStoppedShimCanBeRemoved) {
+  StartPod(PodConfig());
+  const ContainerId id = Run(ShellConfig("main", "sleep 1000"));
+  const pid_t shim = ShimPid();
+  ASSERT_GT(shim, 1);
+  ASSERT_EQ(kill(shim, SIGSTOP), 0);
+  EXPECT_THAT(containers_->ExecSync(ctx_, id, {"/bin/true"}, 1s, 1),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  ASSERT_OK(containers_->Stop(ctx_, id, 100ms));
+  EXPECT_EQ(Look(id)->exit_code(), 255);
+  EXPECT_THAT(Look(id)->message(), HasSubstr("shim"));
+  ASSERT_OK(sandboxes_->Stop(ctx_, sandbox_));
+  ASSERT_OK(sandboxes_->Remove(ctx_, sandbox_));
+  EXPECT_EQ(kill(shim, 0), -1);
+}
+
+TEST_F(LifecycleTest, ANewDaemonIsToldThatAShimIsStopped) {
+  StartPod(PodConfig());
+  const pid_t shim = ShimPid();
+  ASSERT_EQ(kill(shim, SIGSTOP), 0);
+  shim::SandboxShim describe;
+  describe.id = sandbox_.str();
+  describe.state_dir = dir_.Path("run/sandboxes/" + sandbox_.str() + "/shim");
+  EXPECT_THAT(launcher_->Reconnect(ctx_.WithTimeout(300ms), describe),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  ASSERT_EQ(kill(shim, SIGCONT), 0);
+}
+
+TEST_F(LifecycleTest, APodWhosePidOneIsKilledIsNotReady) {
+  SandboxConfig config = PodConfig();
+  config.mutable_namespaces()->set_pid(state::v1::NAMESPACE_MODE_POD);
+  StartPod(config);
+  ASSERT_OK_AND_ASSIGN(SandboxStatus pod,
+                       world_->inventory().Sandbox(sandbox_.str()));
+  ASSERT_GT(pod->pod_pid(), 1);
+  ASSERT_EQ(kill(pod->pod_pid(), SIGKILL), 0);
+  const auto ready = [&] {
+    pod = *world_->inventory().Sandbox(sandbox_.str());
+    return pod->phase() == state::v1::SANDBOX_PHASE_READY;
+  };
+  while (ready()) std::this_thread::yield();
+  EXPECT_EQ(pod->reason(), "PodInitExited");
+}
+
+TEST_F(LifecycleTest, EverythingEndsOnAFullDisk) {
+  // A file system of its own for the database.
+  Close();
+  dir_.MakeDirectory("small");
+  ASSERT_EQ(mount("tmpfs", dir_.Path("small").c_str(), "tmpfs", 0, "size=2m"),
+            0);
+  database_ = dir_.Path("small/meta.db");
+  Open();
+  StartPod(PodConfig());
+  const ContainerId ends =
+      Run(ShellConfig("ends",
+                      "while test ! -e /tmp/go; do sleep 0.1; done; "
+                      "exit 5"));
+  const ContainerId runs = Run(ShellConfig("runs", "sleep 1000"));
+  // Whatever is kept back for this is used up too.
+  std::ofstream(dir_.Path("small/filler")) << std::string(4 << 20, 'x');
+  for (int i = 0; i < 200; ++i) {
+    containers_->SetDoorNotes(ctx_, runs, std::string(64 << 10, 'x'))
+        .IgnoreError();
+  }
+  dir_.Write("image/tmp/go", "");
+  ASSERT_OK_AND_ASSIGN(const ContainerStatus ended,
+                       containers_->Wait(ctx_, ends));
+  EXPECT_EQ(ended->exit_code(), 5);
+  EXPECT_OK(containers_->Stop(ctx_, runs, 100ms));
+  EXPECT_OK(containers_->Remove(ctx_, runs));
+  EXPECT_OK(sandboxes_->Stop(ctx_, sandbox_));
+  // Room again: what is known is saved.
+  fs::remove(dir_.Path("small/filler"));
+  Close();
+  Open();
+  EXPECT_EQ(Look(ends)->exit_code(), 5);
+  EXPECT_EQ(Look(ends)->phase(), state::v1::CONTAINER_PHASE_EXITED);
+  EXPECT_THAT(world_->inventory().Container(runs.str()),
+              StatusIs(StatusCode::kNotFound));
+  EXPECT_OK(sandboxes_->Remove(ctx_, sandbox_));
 }
 
 TEST_F(LifecycleTest, ANewDaemonFindsWhatRuns) {
