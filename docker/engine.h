@@ -55,7 +55,7 @@ struct Engine {
   ExecTable execs;
   RestartMonitor* monitor = nullptr;
   // By container id: start, restart and what follows an exit. Never held
-  // while a process is waited for, but by restart.
+  // while a process is waited for.
   KeyedMutex lifecycle;
   // By container id: to change its notes.
   KeyedMutex notes;

@@ -91,7 +91,7 @@ Status CheckPorts(const Engine& engine, const View& view) {
   return OkStatus();
 }
 
-Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
+Status StartSandbox(Engine& engine, const Context& ctx, const View& view) {
   RETURN_IF_ERROR(CheckPorts(engine, view));
   // A reboot or a lost shim leaves it half ended.
   if (view.sandbox != nullptr &&
@@ -99,15 +99,25 @@ Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
     RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
   }
   RETURN_IF_ERROR(engine.sandboxes.Start(ctx, SandboxOf(view)));
-  RETURN_IF_ERROR(Failpoint("docker.start.sandbox"));
-  return engine.containers.Start(ctx, ContainerId(view.id()));
+  return Failpoint("docker.start.sandbox");
+}
+
+Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
+  const ContainerId id(view.id());
+  const Status ready = StartSandbox(engine, ctx, view);
+  if (ready.ok()) return engine.containers.Start(ctx, id);
+  // As if the container's own start had failed: code 128 and the reason.
+  LogFailure("record failed start of container " + view.id(),
+             engine.containers.FailStart(Context::Background(ctx.request_id()),
+                                         id, ready));
+  return ready;
 }
 
 // Reads, changes and saves; saves nothing if nothing changes, or in place of
 // notes that cannot be read.
 Status ChangeNotes(Engine& engine, const Context& ctx, const std::string& id,
                    const std::function<void(const View&, Notes&)>& change) {
-  KeyedMutex::Lock lock(engine.notes, id);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, engine.notes.Acquire(ctx, id));
   const View view = ViewOf(engine, id);
   if (view.container == nullptr) return NotFound("No such container: " + id);
   if (!view.notes_status.ok()) return OkStatus();
@@ -198,7 +208,11 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
 }
 
 Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
-  KeyedMutex::Lock lock(engine.lifecycle, id);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.lifecycle.Acquire(ctx, id));
+  if (engine.monitor != nullptr && engine.monitor->Expected(id)) {
+    return OkStatus();  // a restart by hand goes on from here
+  }
   const View view = ViewOf(engine, id);
   if (view.container == nullptr || !view.ours()) return OkStatus();
   if (view.container->phase() != state::v1::CONTAINER_PHASE_EXITED) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "base/failpoint.h"
 #include "docker/lifecycle.h"
@@ -14,7 +15,6 @@ using sandbox::Event;
 constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
 constexpr Duration kLastDelay = std::chrono::minutes(1);
 constexpr Duration kLongRun = std::chrono::seconds(10);
-constexpr Duration kIdle = std::chrono::hours(1);
 
 bool PolicyWants(const View& view) {
   const std::string policy = view.notes.restart_policy();
@@ -22,6 +22,12 @@ bool PolicyWants(const View& view) {
   if (policy != "on-failure" || view.exit_code() == 0) return false;
   const int64_t most = view.notes.max_retries();
   return most == 0 || view.restarts() < most;
+}
+
+// A later start may succeed with nothing else done.
+bool MayPass(const Status& failure) {
+  return failure.code() == StatusCode::kResourceExhausted ||
+         failure.code() == StatusCode::kUnavailable;
 }
 
 }  // namespace
@@ -43,25 +49,33 @@ RestartMonitor::RestartMonitor(Engine& engine)
     : engine_(engine),
       until_(Context::Background("restart monitor").WithCancel()),
       subscription_(engine.world.events().Subscribe(
-          {{Event::Type::kContainerExited}, "", ""})) {
+          {{Event::Type::kContainerExited}, "", ""})),
+      changed_(until_.WithCancel()) {
   // The threads' work asks it.
   engine_.monitor = this;
   for (const View& view : AllViews(engine_)) {
     if (view.ours() && WantsStart(view)) PromiseAtStart(view);
   }
-  exits_ = std::thread([this] { FollowExits(); });
-  starts_ = std::thread([this] { StartDue(); });
+  MutexLock lock(mutex_);
+  EnsureThread();
 }
 
 RestartMonitor::~RestartMonitor() {
+  until_.Cancel();
+  Thread follower;
   {
     MutexLock lock(mutex_);
-    stopping_ = true;
-    changed_.SignalAll();
+    follower = std::move(follower_);
   }
-  until_.Cancel();
-  exits_.join();
-  starts_.join();
+  follower.Join();
+}
+
+// One that cannot be had is asked for again with the next promise.
+void RestartMonitor::EnsureThread() {
+  if (follower_.joinable() || until_.cancelled()) return;
+  StatusOr<Thread> thread = StartThread("restarts", [this] { Follow(); });
+  LogFailure("follow exits", thread.status());
+  if (thread.ok()) follower_ = *std::move(thread);
 }
 
 void RestartMonitor::Promise(Wait& wait, Duration delay) {
@@ -69,7 +83,9 @@ void RestartMonitor::Promise(Wait& wait, Duration delay) {
   wait.due = std::chrono::steady_clock::now() +
              std::chrono::duration_cast<SteadyTime::duration>(delay);
   wait.pending = true;
-  changed_.SignalAll();
+  wait.starting = false;
+  changed_.Cancel();
+  EnsureThread();
 }
 
 void RestartMonitor::PromiseAtStart(const View& view) {
@@ -104,6 +120,22 @@ bool RestartMonitor::Waiting(const std::string& id) const {
   return found != waits_.end() && found->second.pending;
 }
 
+void RestartMonitor::Expect(const std::string& id) {
+  MutexLock lock(mutex_);
+  ++expected_[id];
+}
+
+void RestartMonitor::Release(const std::string& id) {
+  MutexLock lock(mutex_);
+  const auto found = expected_.find(id);
+  if (found != expected_.end() && --found->second == 0) expected_.erase(found);
+}
+
+bool RestartMonitor::Expected(const std::string& id) const {
+  MutexLock lock(mutex_);
+  return expected_.count(id) > 0;
+}
+
 void RestartMonitor::Settle(const std::string& id) {
   LogFailure("wind up container " + id, SettleExit(engine_, until_, id));
 }
@@ -118,24 +150,55 @@ void RestartMonitor::CatchUp() {
   }
 }
 
-void RestartMonitor::FollowExits() {
+Context RestartMonitor::UntilDue() {
+  MutexLock lock(mutex_);
+  changed_ = until_.WithCancel();
+  Context due = changed_;
+  for (const auto& [id, wait] : waits_) {
+    if (wait.pending && !wait.starting) due = due.WithDeadline(wait.due);
+  }
+  return due;
+}
+
+void RestartMonitor::Follow() {
   CatchUp();
   while (!until_.cancelled()) {
-    const StatusOr<Event> event = subscription_->Next(until_);
+    const Context due = UntilDue();
+    const StatusOr<Event> event = subscription_->Next(due);
     if (event.ok()) {
       // Giving the network back takes its time; others have exited meanwhile.
-      settling_.Run(
+      working_.Run(
           [this, id = event->container_id](const Context&) { Settle(id); });
     } else if (event.status().code() == StatusCode::kResourceExhausted) {
       CatchUp();  // some exits were not told
-    } else {
-      return;
+    } else if (due.Check().ok()) {
+      return;  // the bus is gone
     }
+    StartDue();
+  }
+}
+
+void RestartMonitor::StartDue() {
+  std::vector<std::string> due;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [id, wait] : waits_) {
+      if (!wait.pending || wait.starting ||
+          wait.due > std::chrono::steady_clock::now()) {
+        continue;
+      }
+      wait.starting = true;
+      due.push_back(id);
+    }
+  }
+  for (const std::string& id : due) {
+    working_.Run([this, id](const Context&) { StartOne(id); });
   }
 }
 
 void RestartMonitor::StartOne(const std::string& id) {
-  KeyedMutex::Lock lock(engine_.lifecycle, id);
+  const auto lock = engine_.lifecycle.Acquire(until_, id);
+  if (!lock.ok()) return;  // the daemon ends
   {
     MutexLock waits(mutex_);
     const auto found = waits_.find(id);
@@ -151,32 +214,16 @@ void RestartMonitor::StartOne(const std::string& id) {
   MutexLock waits(mutex_);
   const auto found = waits_.find(id);
   if (found == waits_.end()) return;
-  if (started.ok() && view.container != nullptr) {
-    found->second.pending = false;  // its delay is kept for the next exit
+  Wait& wait = found->second;
+  wait.starting = false;
+  if (view.container == nullptr) {
+    waits_.erase(found);
+  } else if (started.ok()) {
+    wait.pending = false;  // its delay is kept for the next exit
+  } else if (MayPass(started)) {
+    Promise(wait, std::clamp(2 * wait.delay, kFirstDelay, kLastDelay));
   } else {
     waits_.erase(found);
-  }
-}
-
-void RestartMonitor::StartDue() {
-  while (true) {
-    std::string due;
-    {
-      MutexLock lock(mutex_);
-      if (stopping_) return;
-      SteadyTime next = std::chrono::steady_clock::now() +
-                        std::chrono::duration_cast<SteadyTime::duration>(kIdle);
-      for (const auto& [id, wait] : waits_) {
-        if (!wait.pending || wait.due >= next) continue;
-        next = wait.due;
-        due = id;
-      }
-      if (next > std::chrono::steady_clock::now()) {
-        changed_.WaitUntil(mutex_, next);
-        continue;
-      }
-    }
-    StartOne(due);
   }
 }
 

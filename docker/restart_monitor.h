@@ -4,11 +4,11 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/mutex.h"
+#include "base/thread.h"
 #include "docker/background.h"
 #include "docker/engine.h"
 #include "sandbox/event_bus.h"
@@ -23,11 +23,14 @@ bool WantsStart(const View& view);
 
 // Follows the exits of this door's containers: starts again those whose policy
 // says so (after 100 ms, doubled each time up to a minute, from the beginning
-// once it ran for ten seconds), and winds up the others (SettleExit). When the
-// daemon starts it does so for all that do not run, at once.
+// once it ran for ten seconds), and winds up the others (SettleExit). A start
+// that fails for want of what may come back, room on the disk above all, is
+// tried again. When the daemon starts it does so
+// for all that do not run, at once.
 //
-// One thread sees the exits, each of which is settled on its own; one starts.
-// Thread-safe.
+// One thread sees the exits and knows what is due next; it sleeps until then.
+// Each exit is settled, and each container started, on a thread of its own, so
+// that a start that hangs costs its container only. Thread-safe.
 class RestartMonitor {
  public:
   explicit RestartMonitor(Engine& engine);
@@ -43,16 +46,26 @@ class RestartMonitor {
   // Between an exit and the start after it.
   bool Waiting(const std::string& id) const;
 
+  // A restart by hand ends it and starts it again: the exit in between is not
+  // to be settled, until as many Release follow.
+  void Expect(const std::string& id);
+  void Release(const std::string& id);
+  bool Expected(const std::string& id) const;
+
  private:
   struct Wait {
     SteadyTime due;
     Duration delay{0};
     bool pending = false;
+    bool starting = false;
   };
 
   void Promise(Wait& wait, Duration delay) REQUIRES(mutex_);
   void PromiseAtStart(const View& view);
-  void FollowExits();
+  void EnsureThread() REQUIRES(mutex_);
+  void Follow();
+  // Until something is due; ends as well when that changes.
+  Context UntilDue() EXCLUDES(mutex_);
   void CatchUp();
   void Settle(const std::string& id);
   void StartDue();
@@ -63,12 +76,11 @@ class RestartMonitor {
   const std::shared_ptr<sandbox::Subscription> subscription_;
 
   mutable Mutex mutex_;
-  CondVar changed_;
-  bool stopping_ GUARDED_BY(mutex_) = false;
   std::map<std::string, Wait> waits_ GUARDED_BY(mutex_);
-  std::thread exits_;
-  std::thread starts_;
-  Background settling_;
+  std::map<std::string, int> expected_ GUARDED_BY(mutex_);
+  Context changed_ GUARDED_BY(mutex_);  // cancelled by an earlier due time
+  Thread follower_ GUARDED_BY(mutex_);
+  Background working_;
 };
 
 }  // namespace berth::docker

@@ -150,12 +150,17 @@ Status Inspect(Engine& engine, Call& call) {
 
 Status Start(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
-  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.lifecycle.Acquire(call.ctx, view.id()));
   view = ViewOf(engine, view.id());
   if (view.container == nullptr) {
     return NotFound("No such container: " + call.name);
   }
   RETURN_IF_ERROR(call.Refuse({"checkpoint", "checkpoint-dir"}));
+  if (view.container->paused()) {
+    return FailedPrecondition(
+        "cannot start a paused container, try unpause instead");
+  }
   if (view.running()) return call.Reply(304);
   engine.monitor->Forget(view.id());
   RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, view.id()));
@@ -213,7 +218,8 @@ Status StopContainer(Engine& engine, Call& call, const View& view) {
 StatusOr<std::pair<View, bool>> TakeInHand(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
   // Not in the middle of a start, which would be missed.
-  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.lifecycle.Acquire(call.ctx, view.id()));
   RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view.id()));
   const bool waited = engine.monitor->Waiting(view.id());
   engine.monitor->Forget(view.id());
@@ -239,26 +245,63 @@ Status Stop(Engine& engine, Call& call) {
   return call.Reply(204);
 }
 
+// The second half of a restart.
+Status StartAgain(Engine& engine, Call& call, const std::string& id) {
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.lifecycle.Acquire(call.ctx, id));
+  const View view = ViewOf(engine, id);
+  if (view.container == nullptr) {
+    return NotFound("No such container: " + call.name);
+  }
+  if (view.running()) return OkStatus();  // somebody was quicker
+  engine.monitor->Forget(id);
+  RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, id));
+  return StartContainer(engine, call.ctx, ViewOf(engine, id));
+}
+
 Status Restart(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
+  const std::string id = view.id();
+  // The exit is not to be taken for the last one. No lock is held while it is
+  // waited for: a harder verb must get through.
+  engine.monitor->Expect(id);
+  engine.monitor->Forget(id);
+  Status done = view.running() ? StopContainer(engine, call, view) : OkStatus();
+  if (done.ok()) done = StartAgain(engine, call, id);
+  engine.monitor->Release(id);
+  if (!done.ok()) {
+    // What its exit, if there was one, would have led to.
+    LogFailure("wind up container " + id,
+               SettleExit(engine, Context::Background("restart"), id));
+    return done;
+  }
+  engine.events.PublishContainer("restart", id);
+  return call.Reply(204);
+}
+
+// Between an exit and the start that its policy wants: there is no process to
+// signal, and no start any more.
+StatusOr<bool> KillWaiting(Engine& engine, Call& call, const View& view,
+                           int signal) {
+  if (view.running() || !engine.monitor->Waiting(view.id())) return false;
+  ASSIGN_OR_RETURN(const auto taken, TakeInHand(engine, call));
+  if (taken.first.running()) return false;  // it has just been started
+  engine.events.PublishContainer("kill", view.id(),
+                                 {{"signal", std::to_string(signal)}});
+  RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
+  return true;
+}
+
+Status Kill(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
-  // Held from end to end, so that the exit is not taken for the last one.
-  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  const std::string text = call.Query("signal");
+  ASSIGN_OR_RETURN(const int signal, SignalOf(text.empty() ? "KILL" : text));
+  ASSIGN_OR_RETURN(const bool waited, KillWaiting(engine, call, view, signal));
+  if (waited) return call.Reply(204);
   view = ViewOf(engine, view.id());
   if (view.container == nullptr) {
     return NotFound("No such container: " + call.name);
   }
-  engine.monitor->Forget(view.id());
-  if (view.running()) RETURN_IF_ERROR(StopContainer(engine, call, view));
-  RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, view.id()));
-  RETURN_IF_ERROR(StartContainer(engine, call.ctx, ViewOf(engine, view.id())));
-  engine.events.PublishContainer("restart", view.id());
-  return call.Reply(204);
-}
-
-Status Kill(Engine& engine, Call& call) {
-  ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
-  const std::string text = call.Query("signal");
-  ASSIGN_OR_RETURN(const int signal, SignalOf(text.empty() ? "KILL" : text));
   if (!view.running()) {
     return Annotate(NotRunning(view), "Cannot kill container: " + call.name);
   }
@@ -268,12 +311,12 @@ Status Kill(Engine& engine, Call& call) {
   engine.events.PublishContainer("kill", view.id(),
                                  {{"signal", std::to_string(signal)}});
   const ContainerId id(view.id());
-  RETURN_IF_ERROR(engine.containers.Kill(call.ctx, id, signal));
-  if (signal == SIGKILL) {
-    // Docker answers when it is dead.
-    const Status gone = engine.containers.Wait(call.ctx, id).status();
-    RETURN_IF_ERROR(IgnoreNotFound(gone));
+  if (signal != SIGKILL) {
+    RETURN_IF_ERROR(engine.containers.Kill(call.ctx, id, signal));
+    return call.Reply(204);
   }
+  // Docker answers when it is dead; no shim is asked.
+  RETURN_IF_ERROR(engine.containers.Stop(call.ctx, id, Duration::zero()));
   return call.Reply(204);
 }
 
@@ -282,7 +325,8 @@ Status Rename(Engine& engine, Call& call) {
   std::string name = call.Query("name");
   if (!name.empty() && name.front() == '/') name.erase(0, 1);
   RETURN_IF_ERROR(CheckName(name, "container"));
-  KeyedMutex::Lock lock(engine.names, "names");
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.names.Acquire(call.ctx, "names"));
   for (const View& other : AllViews(engine)) {
     if (other.name() != name) continue;
     return AlreadyExists("Conflict. The container name \"/" + name +
@@ -322,16 +366,17 @@ Status Delete(Engine& engine, Call& call) {
   RETURN_IF_ERROR(call.Refuse({"link"}));
   const bool force = call.Flag("force");
   if (force) {
-    // Outside the lock: a restart that waits for its end holds it.
+    // Outside the lock: a start that hangs holds it.
     RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view.id()));
     engine.monitor->Forget(view.id());
     if (view.running()) {
       engine.events.PublishContainer("kill", view.id(), {{"signal", "9"}});
-      RETURN_IF_ERROR(IgnoreNotFound(engine.containers.Stop(
-          call.ctx, ContainerId(view.id()), Duration::zero())));
     }
+    RETURN_IF_ERROR(engine.containers.Stop(call.ctx, ContainerId(view.id()),
+                                           Duration::zero()));
   }
-  KeyedMutex::Lock lock(engine.lifecycle, view.id());
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.lifecycle.Acquire(call.ctx, view.id()));
   const View now = ViewOf(engine, view.id());
   if (now.container != nullptr) {
     if (!force) RETURN_IF_ERROR(CheckRemovable(engine, now));
@@ -355,7 +400,8 @@ Status Prune(Engine& engine, Call& call) {
         !filters.MatchLabels({labels.begin(), labels.end()})) {
       continue;
     }
-    KeyedMutex::Lock lock(engine.lifecycle, view.id());
+    ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                     engine.lifecycle.Acquire(call.ctx, view.id()));
     const View now = ViewOf(engine, view.id());
     if (now.container == nullptr || !CheckRemovable(engine, now).ok()) continue;
     if (RemoveContainer(engine, call.ctx, now, false).ok()) {
