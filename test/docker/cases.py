@@ -17,6 +17,7 @@ from collections import Counter
 
 import cases_api
 import cases_attack
+import cases_exits
 import cases_lifecycle
 import cases_pods
 import cases_pull
@@ -373,7 +374,8 @@ def main():
         print(subprocess.run([program, "--version"], text=True,
                              stdout=subprocess.PIPE).stdout.strip(), flush=True)
         docker = Docker(engine, program)
-        cases = HERE + cases_lifecycle.CASES + cases_stream.CASES
+        cases = (HERE + cases_lifecycle.CASES + cases_exits.CASES +
+                 cases_stream.CASES)
         if total:
             # Once is enough of what takes long or asks the engine alone.
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
