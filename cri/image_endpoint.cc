@@ -73,7 +73,7 @@ class AdminEndpoint final : public admin::v1::Admin::CallbackService {
       const admin::v1::ImportImagesRequest* request,
       admin::v1::ImportImagesResponse* response) override {
     return Serve(lanes_, service_, call, "ImportImages", request, response,
-                 &ImageService::ImportImages, lanes_.pulls);
+                 &ImageService::ImportImages, lanes_.requests);
   }
 
  private:

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/strings.h"
-#include "docker/log_reader.h"
+#include "docker/stream/log_reader.h"
 
 namespace berth::docker {
 namespace {

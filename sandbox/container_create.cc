@@ -31,7 +31,7 @@ StatusOr<SandboxStatus> OpenSandbox(const Core& core, const SandboxId& id) {
 
 // Everything from the record to a root file system that is known to be good.
 // On failure nothing is left.
-Status MakeContainer(Core& core, const SandboxId& in,
+Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
                      ContainerRecord& container) {
   const ContainerId id(container.id());
   Undo undo;
@@ -67,7 +67,8 @@ Status MakeContainer(Core& core, const SandboxId& in,
 
   // For its errors: what Start would find wrong is found now.
   RETURN_IF_ERROR(
-      PlanContainer(core, *sandbox, container, rootfs, image_roots).status());
+      PlanContainer(ctx, core, *sandbox, container, rootfs, image_roots)
+          .status());
   container.set_phase(CONTAINER_PHASE_CREATED);
   RETURN_IF_ERROR(core.records.Save(container));
   RETURN_IF_ERROR(Failpoint("container.create.saved"));
@@ -116,7 +117,7 @@ StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
     container.set_phase(CONTAINER_PHASE_CREATING);
     container.set_created_at(Now());
     container.set_snapshot_key(id.str());
-    RETURN_IF_ERROR(StepError(MakeContainer(core, in, container),
+    RETURN_IF_ERROR(StepError(MakeContainer(ctx, core, in, container),
                               "create container " + Quoted(config.name()),
                               StepOf::kAsked));
     claim.Keep();

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "base/fs/foreign_path.h"
 #include "base/strings.h"
 #include "base/sys/process.h"
 #include "base/sys/user.h"
@@ -81,9 +82,10 @@ Status CheckAppArmor(const Core& core, const std::string& profile) {
                          ": not loaded");
 }
 
-StatusOr<DeviceSet> Devices(const Core& core, const SandboxRecord& sandbox,
+StatusOr<DeviceSet> Devices(const Context& ctx, const Core& core,
+                            const SandboxRecord& sandbox,
                             const ContainerConfig& config) {
-  ASSIGN_OR_RETURN(DeviceSet devices, RequestedDevices(config));
+  ASSIGN_OR_RETURN(DeviceSet devices, RequestedDevices(ctx, config));
   if (!config.security().privileged()) return devices;
   const auto runtime =
       core.settings.runtimes.find(sandbox.config().runtime_handler());
@@ -104,7 +106,8 @@ StatusOr<std::string> ReadUserFile(Core& core, const ContainerRecord& container,
   return text;
 }
 
-StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
+StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
+                                  const SandboxRecord& sandbox,
                                   ContainerRecord& container,
                                   const image::Rootfs& rootfs,
                                   const std::vector<std::string>& image_roots) {
@@ -140,9 +143,9 @@ StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
                     {}};
   ASSIGN_OR_RETURN(const HostMounts host_mounts,
                    HostMounts::Read(core.paths.proc));
-  ASSIGN_OR_RETURN(inputs.mounts, RequestedMounts(sandbox, container,
+  ASSIGN_OR_RETURN(inputs.mounts, RequestedMounts(ctx, sandbox, container,
                                                   image_roots, host_mounts));
-  ASSIGN_OR_RETURN(inputs.devices, Devices(core, sandbox, config));
+  ASSIGN_OR_RETURN(inputs.devices, Devices(ctx, core, sandbox, config));
   ASSIGN_OR_RETURN(inputs.target_pid_namespace,
                    TargetPidNamespace(core, sandbox, config, started));
   ASSIGN_OR_RETURN(const oci::Capabilities capabilities,
@@ -155,7 +158,8 @@ StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
   return spec;
 }
 
-StatusOr<shim::Stdio> PlanStdio(Core& core, const SandboxRecord& sandbox,
+StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,
+                                const SandboxRecord& sandbox,
                                 const ContainerRecord& container) {
   const ContainerConfig& config = container.config();
   shim::Stdio stdio;
@@ -165,7 +169,7 @@ StatusOr<shim::Stdio> PlanStdio(Core& core, const SandboxRecord& sandbox,
       return Unimplemented("log: of a shim that does not write it itself");
     }
     const std::string& path = container.log_path();
-    RETURN_IF_ERROR_AS(MakeDirectories(path.substr(0, path.rfind('/')), 0755),
+    RETURN_IF_ERROR_AS(MakePath(ctx, path.substr(0, path.rfind('/')), 0755),
                        "log");
     stdio.out = "berth-log://" + path;
     if (config.log().format() == LOG_FORMAT_JSON_FILE) {

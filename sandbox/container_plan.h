@@ -19,13 +19,15 @@ namespace berth::sandbox {
 //
 // `sandbox` may not have been started yet: then paths of namespaces are
 // placeholders, and the specification is good for finding errors only.
-StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
+StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
+                                  const SandboxRecord& sandbox,
                                   ContainerRecord& container,
                                   const image::Rootfs& rootfs,
                                   const std::vector<std::string>& image_roots);
 
 // Where the streams of its first process go. Makes the fifo of its input.
-StatusOr<shim::Stdio> PlanStdio(Core& core, const SandboxRecord& sandbox,
+StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,
+                                const SandboxRecord& sandbox,
                                 const ContainerRecord& container);
 
 // /etc/passwd or /etc/group of the container; empty if it has none.

@@ -23,7 +23,8 @@ namespace {
 using namespace ::berth::state::v1;
 
 // config.json, and the directory that the shim mounts the root on.
-StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
+StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
+                                       const SandboxRecord& sandbox,
                                        ContainerRecord& container) {
   ASSIGN_OR_RETURN_AS(image::Rootfs rootfs, AcquireRootfs(core, container),
                       "root file system");
@@ -31,8 +32,9 @@ StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
   RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0700));
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
                    MountImages(core, sandbox, container));
-  ASSIGN_OR_RETURN(const oci::Spec spec, PlanContainer(core, sandbox, container,
-                                                       rootfs, image_roots));
+  ASSIGN_OR_RETURN(
+      const oci::Spec spec,
+      PlanContainer(ctx, core, sandbox, container, rootfs, image_roots));
   RETURN_IF_ERROR(
       WriteSmallFile(bundle + "/config.json", oci::SerializeSpec(spec), 0600));
   // Apart, as every exec begins with it, and without the seccomp profile.
@@ -43,7 +45,7 @@ StatusOr<shim::CreateTask> WriteBundle(Core& core, const SandboxRecord& sandbox,
   task.bundle = bundle;
   task.rootfs = std::move(rootfs.mounts);
   MapIds(sandbox, task.rootfs);
-  ASSIGN_OR_RETURN(task.stdio, PlanStdio(core, sandbox, container));
+  ASSIGN_OR_RETURN(task.stdio, PlanStdio(ctx, core, sandbox, container));
   container.set_bundle(bundle);
   return task;
 }
@@ -65,7 +67,7 @@ Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
               ContainerRecord& container) {
   const ContainerId id(container.id());
   ASSIGN_OR_RETURN(const shim::CreateTask create,
-                   WriteBundle(core, sandbox, container));
+                   WriteBundle(ctx, core, sandbox, container));
   RETURN_IF_ERROR(Failpoint("container.start.bundle"));
   const std::shared_ptr<shim::Shim> shim = core.shims.Find(sandbox.id());
   if (!shim) return Unavailable("sandbox " + sandbox.id() + ": no shim");

@@ -17,7 +17,6 @@
 
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
-#include "base/unique_fd.h"
 
 namespace berth::shim {
 namespace {
@@ -166,30 +165,32 @@ TEST_F(LogWriterTest, WaitsForAFollowerWithinBounds) {
       writer->Write(Stream::kStdout, std::string(600, c) + "\n", kTime);
     };
     line('a');
-    const UniqueFd follower(open(dir_.Path(name).c_str(), O_RDONLY));
-    ASSERT_EQ(flock(follower.get(), LOCK_SH), 0);
+    const int follower = open(dir_.Path(name).c_str(), O_RDONLY);
+    ASSERT_EQ(flock(follower, LOCK_SH), 0);
     // It is deleted itself, the files after it are not.
     for (uint32_t i = 0; i < files; ++i) line('b');
     for (int i = 0; i < 10; ++i) line('c');
     struct stat info;
-    ASSERT_EQ(fstat(follower.get(), &info), 0);
+    ASSERT_EQ(fstat(follower, &info), 0);
     EXPECT_EQ(info.st_nlink, 0u);
     EXPECT_GT(dir_.Read(name).size(), 6000u);
     // It has gone on.
-    ASSERT_EQ(flock(follower.get(), LOCK_UN), 0);
+    ASSERT_EQ(flock(follower, LOCK_UN), 0);
     line('d');
     EXPECT_LT(dir_.Read(name).size(), 1000u);
+    close(follower);
   }
   // One that never goes on is not waited for for ever.
   const auto writer =
       *LogWriter::Open({dir_.Path("log"), LogFormat::kJsonFile, 1000, 1});
   writer->Write(Stream::kStdout, "a\n", kTime);
-  const UniqueFd follower(open(dir_.Path("log").c_str(), O_RDONLY));
-  ASSERT_EQ(flock(follower.get(), LOCK_SH), 0);
+  const int follower = open(dir_.Path("log").c_str(), O_RDONLY);
+  ASSERT_EQ(flock(follower, LOCK_SH), 0);
   for (int i = 0; i < 1000; ++i) {
     writer->Write(Stream::kStdout, std::string(600, 'x') + "\n", kTime);
   }
   EXPECT_LT(dir_.Read("log").size(), 300u << 10);
+  close(follower);
 }
 
 TEST_F(LogWriterTest, LosesOutputAndNothingElseWhenTheDiskIsFull) {

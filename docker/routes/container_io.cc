@@ -6,8 +6,8 @@
 #include "docker/call.h"
 #include "docker/convert/frames.h"
 #include "docker/engine.h"
-#include "docker/log_reader.h"
-#include "docker/stream_pump.h"
+#include "docker/stream/log_reader.h"
+#include "docker/stream/stream_pump.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/ids.h"
 

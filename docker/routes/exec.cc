@@ -8,7 +8,7 @@
 #include "docker/convert/start_error.h"
 #include "docker/engine.h"
 #include "docker/exec_table.h"
-#include "docker/stream_pump.h"
+#include "docker/stream/stream_pump.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {

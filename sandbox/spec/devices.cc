@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 
+#include "base/fs/foreign_path.h"
 #include "base/strings.h"
 
 namespace berth::sandbox {
@@ -114,7 +115,8 @@ StatusOr<oci::DeviceRule> ParseDeviceRule(const std::string& text) {
   return rule;
 }
 
-StatusOr<DeviceSet> RequestedDevices(const state::v1::ContainerConfig& config) {
+StatusOr<DeviceSet> RequestedDevices(const Context& ctx,
+                                     const state::v1::ContainerConfig& config) {
   DeviceSet set;
   for (const auto& device : config.devices()) {
     const std::string& host = device.host_path();
@@ -127,10 +129,9 @@ StatusOr<DeviceSet> RequestedDevices(const state::v1::ContainerConfig& config) {
       return InvalidArgument("device container_path " + Quoted(container) +
                              ": not absolute");
     }
-    struct stat info;
-    if (stat(host.c_str(), &info) != 0) {
-      return Errno(errno, "stat device " + Quoted(host));
-    }
+    ASSIGN_OR_RETURN_AS(const PathFacts found, InspectPath(ctx, host),
+                        "stat device");
+    const struct stat& info = found.info;
     std::vector<oci::DeviceNode> nodes;
     if (S_ISDIR(info.st_mode)) {
       NodesBelow(host, container, 1, nodes);

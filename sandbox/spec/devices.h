@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/state/v1/state.pb.h"
+#include "base/context.h"
 #include "base/status.h"
 #include "oci/spec/spec.h"
 
@@ -21,7 +22,8 @@ struct DeviceSet {
 
 // What the request lists: links of the host are followed, a directory stands
 // for all nodes in it. Rules as "c 1:3 rwm", with "*" for any number.
-StatusOr<DeviceSet> RequestedDevices(const state::v1::ContainerConfig& config);
+StatusOr<DeviceSet> RequestedDevices(const Context& ctx,
+                                     const state::v1::ContainerConfig& config);
 
 // Every device of the host below `dev` ("/dev"), for privileged containers,
 // and leave to use any.

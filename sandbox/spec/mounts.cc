@@ -2,14 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <set>
 
+#include "base/fs/foreign_path.h"
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
 #include "sandbox/record/files.h"
@@ -44,25 +43,20 @@ bool Covers(const std::string& mount_point, const std::string& path) {
 }
 
 // The real path of a bind's source; made as a directory if there is none.
-StatusOr<std::string> ResolveHostPath(const Mount& mount) {
+StatusOr<std::string> ResolveHostPath(const Context& ctx, const Mount& mount) {
   const std::string& path = mount.host_path();
   if (!StartsWith(path, "/")) {
     return InvalidArgument("mount host_path " + Quoted(path) +
                            ": not absolute");
   }
-  char resolved[PATH_MAX];
-  if (realpath(path.c_str(), resolved) != nullptr) {
-    return std::string(resolved);
+  StatusOr<PathFacts> found = InspectPath(ctx, path);
+  if (ErrnoOf(found.status()) == ENOENT && !mount.host_path_must_exist()) {
+    const std::string cleaned = CleanPath(path);
+    RETURN_IF_ERROR_AS(MakePath(ctx, cleaned, 0755), "mount host_path");
+    found = InspectPath(ctx, cleaned);
   }
-  if (errno != ENOENT || mount.host_path_must_exist()) {
-    return Errno(errno, "mount host_path " + Quoted(path));
-  }
-  std::string cleaned = CleanPath(path);
-  RETURN_IF_ERROR_AS(MakeDirectories(cleaned, 0755), "mount host_path");
-  if (realpath(cleaned.c_str(), resolved) == nullptr) {
-    return Errno(errno, "mount host_path " + Quoted(path));
-  }
-  return std::string(resolved);
+  if (!found.ok()) return Annotate(found.status(), "mount host_path");
+  return found->path;
 }
 
 // The propagation's option; raises what the root must have for it.
@@ -125,13 +119,14 @@ void AddReadonly(const Mount& mount, std::vector<std::string>& options) {
   options.insert(options.end(), mount.options().begin(), mount.options().end());
 }
 
-StatusOr<oci::MountSpec> Bind(const Mount& mount, const HostMounts& host,
+StatusOr<oci::MountSpec> Bind(const Context& ctx, const Mount& mount,
+                              const HostMounts& host,
                               std::string& rootfs_propagation) {
   RETURN_IF_ERROR(CheckReadonly(mount));
   oci::MountSpec spec;
   spec.destination = CleanPath("/" + mount.container_path());
   spec.type = "bind";
-  ASSIGN_OR_RETURN(spec.source, ResolveHostPath(mount));
+  ASSIGN_OR_RETURN(spec.source, ResolveHostPath(ctx, mount));
   spec.options.push_back(mount.non_recursive() ? "bind" : "rbind");
   ASSIGN_OR_RETURN(std::string propagation,
                    Propagation(mount, spec.source, host, rootfs_propagation));
@@ -249,7 +244,8 @@ bool HostMounts::IsSharedOrSlave(const std::string& path) const {
   return entry != nullptr && (entry->shared || entry->slave);
 }
 
-StatusOr<MountPlan> RequestedMounts(const SandboxRecord& sandbox,
+StatusOr<MountPlan> RequestedMounts(const Context& ctx,
+                                    const SandboxRecord& sandbox,
                                     const ContainerRecord& container,
                                     const std::vector<std::string>& image_roots,
                                     const HostMounts& host) {
@@ -270,7 +266,7 @@ StatusOr<MountPlan> RequestedMounts(const SandboxRecord& sandbox,
       plan.mounts.push_back(Tmpfs(mount));
     } else {
       ASSIGN_OR_RETURN(oci::MountSpec spec,
-                       Bind(mount, host, plan.rootfs_propagation));
+                       Bind(ctx, mount, host, plan.rootfs_propagation));
       plan.mounts.push_back(std::move(spec));
     }
   }

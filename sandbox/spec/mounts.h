@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/state/v1/state.pb.h"
+#include "base/context.h"
 #include "base/status.h"
 #include "oci/spec/spec.h"
 
@@ -45,7 +46,8 @@ struct MountPlan {
 // mounts (in their order) are mounted on the host. Links of host paths are
 // followed here and now; a missing host directory is made.
 // INVALID_ARGUMENT: contradictions and propagation that the host cannot give.
-StatusOr<MountPlan> RequestedMounts(const state::v1::SandboxRecord& sandbox,
+StatusOr<MountPlan> RequestedMounts(const Context& ctx,
+                                    const state::v1::SandboxRecord& sandbox,
                                     const state::v1::ContainerRecord& container,
                                     const std::vector<std::string>& image_roots,
                                     const HostMounts& host);

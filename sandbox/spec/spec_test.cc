@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/context.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "oci/spec/validate.h"
@@ -185,21 +186,23 @@ TEST(RequestedMountsTest, FollowsLinksMakesDirectoriesChecksPropagation) {
   auto& mount = *container.mutable_config()->add_mounts();
   mount.set_container_path("/in");
   mount.set_host_path(dir.Path("link"));
-  ASSERT_OK_AND_ASSIGN(MountPlan plan,
-                       RequestedMounts({}, container, {}, host));
+  ASSERT_OK_AND_ASSIGN(
+      MountPlan plan,
+      RequestedMounts(Context::Background(), {}, container, {}, host));
   EXPECT_EQ(plan.mounts[0].source, dir.Path("real"));
   EXPECT_THAT(plan.mounts[0].options, ElementsAre("rbind", "rprivate", "rw"));
   mount.set_host_path(dir.Path("new/below"));
-  ASSERT_OK(RequestedMounts({}, container, {}, host));
+  ASSERT_OK(RequestedMounts(Context::Background(), {}, container, {}, host));
   EXPECT_TRUE(dir.Exists("new/below"));
   mount.set_propagation(MOUNT_PROPAGATION_BIDIRECTIONAL);
-  EXPECT_THAT(RequestedMounts({}, container, {}, host),
+  EXPECT_THAT(RequestedMounts(Context::Background(), {}, container, {}, host),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("shared")));
   const HostMounts shared("1 0 8:1 / / rw shared:1 - ext4 /dev/sda rw\n");
-  EXPECT_EQ(RequestedMounts({}, container, {}, shared)->rootfs_propagation,
+  EXPECT_EQ(RequestedMounts(Context::Background(), {}, container, {}, shared)
+                ->rootfs_propagation,
             "rshared");
   mount.set_recursive_readonly(true);
-  EXPECT_THAT(RequestedMounts({}, container, {}, shared),
+  EXPECT_THAT(RequestedMounts(Context::Background(), {}, container, {}, shared),
               StatusIs(StatusCode::kInvalidArgument));
 }
 
@@ -214,14 +217,19 @@ TEST(ImageMountTest, StaysInsideTheImage) {
   mount.set_container_path("/in");
   mount.set_image_sub_path("sub");
   const std::vector<std::string> roots = {dir.Path("image")};
-  EXPECT_THAT(RequestedMounts({}, container, roots, host),
-              StatusIs(StatusCode::kInvalidArgument, HasSubstr("readonly")));
+  EXPECT_THAT(
+      RequestedMounts(Context::Background(), {}, container, roots, host),
+      StatusIs(StatusCode::kInvalidArgument, HasSubstr("readonly")));
   mount.set_readonly(true);
-  EXPECT_EQ(RequestedMounts({}, container, roots, host)->mounts[0].source,
+  EXPECT_EQ(RequestedMounts(Context::Background(), {}, container, roots, host)
+                ->mounts[0]
+                .source,
             dir.Path("image/sub"));
   for (const char* path : {"out", "absent", "../../etc"}) {
     mount.set_image_sub_path(path);
-    EXPECT_FALSE(RequestedMounts({}, container, roots, host).ok()) << path;
+    EXPECT_FALSE(
+        RequestedMounts(Context::Background(), {}, container, roots, host).ok())
+        << path;
   }
 }
 
@@ -340,7 +348,8 @@ TEST(DeviceTest, RulesAndNodes) {
   device.set_host_path("/dev/null");
   device.set_container_path("/dev/nothing");
   device.set_permissions("r");
-  ASSERT_OK_AND_ASSIGN(const DeviceSet set, RequestedDevices(config));
+  ASSERT_OK_AND_ASSIGN(const DeviceSet set,
+                       RequestedDevices(Context::Background(), config));
   ASSERT_EQ(set.nodes.size(), 1u);
   EXPECT_EQ(set.nodes[0].path, "/dev/nothing");
   EXPECT_EQ(set.rules[0].access, "r");

@@ -1,5 +1,5 @@
-#ifndef DOCKER_LOG_READER_H_
-#define DOCKER_LOG_READER_H_
+#ifndef DOCKER_STREAM_LOG_READER_H_
+#define DOCKER_STREAM_LOG_READER_H_
 
 #include <cstdint>
 #include <functional>
@@ -48,4 +48,4 @@ Status ReadLog(const Context& ctx, const std::string& path,
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_LOG_READER_H_
+#endif  // DOCKER_STREAM_LOG_READER_H_

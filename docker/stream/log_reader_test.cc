@@ -1,4 +1,4 @@
-#include "docker/log_reader.h"
+#include "docker/stream/log_reader.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

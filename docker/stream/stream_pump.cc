@@ -1,4 +1,4 @@
-#include "docker/stream_pump.h"
+#include "docker/stream/stream_pump.h"
 
 #include <poll.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-#ifndef DOCKER_LOG_FILE_H_
-#define DOCKER_LOG_FILE_H_
+#ifndef DOCKER_STREAM_LOG_FILE_H_
+#define DOCKER_STREAM_LOG_FILE_H_
 
 #include <sys/types.h>
 
@@ -75,4 +75,4 @@ StatusOr<std::optional<LogFile>> OpenAfter(const LogFile& current,
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_LOG_FILE_H_
+#endif  // DOCKER_STREAM_LOG_FILE_H_

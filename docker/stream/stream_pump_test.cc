@@ -1,4 +1,4 @@
-#include "docker/stream_pump.h"
+#include "docker/stream/stream_pump.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "docker/log_file.h"
+#include "docker/stream/log_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-#ifndef DOCKER_STREAM_PUMP_H_
-#define DOCKER_STREAM_PUMP_H_
+#ifndef DOCKER_STREAM_STREAM_PUMP_H_
+#define DOCKER_STREAM_STREAM_PUMP_H_
 
 #include "base/context.h"
 #include "base/http/upgrade.h"
@@ -31,4 +31,4 @@ StatusOr<PumpEnd> Pump(const Context& ctx, UpgradedConnection& client,
 
 }  // namespace berth::docker
 
-#endif  // DOCKER_STREAM_PUMP_H_
+#endif  // DOCKER_STREAM_STREAM_PUMP_H_

@@ -1,4 +1,4 @@
-#include "docker/log_reader.h"
+#include "docker/stream/log_reader.h"
 
 #include <poll.h>
 #include <sys/inotify.h>
@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/unique_fd.h"
-#include "docker/log_file.h"
+#include "docker/stream/log_file.h"
 
 namespace berth::docker {
 namespace {
