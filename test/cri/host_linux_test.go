@@ -1,6 +1,7 @@
 package cri_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,29 @@ func mountShared(t *testing.T, folder string) func(name string) {
 		must(unix.Mount("later", at, "tmpfs", 0, ""))
 		must(os.WriteFile(filepath.Join(at, "here"), nil, 0o644))
 	}
+}
+
+// mountDead mounts a file system whose server is dead, as far as anybody can
+// see: it reads no request, until the test ends.
+func mountDead(t *testing.T, place string) {
+	t.Helper()
+	if err := os.MkdirAll(place, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	server, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("no FUSE: %v", err)
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", server)
+	if err := unix.Mount("dead", place, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		unix.Close(server)
+		t.Skipf("cannot mount FUSE: %v", err)
+	}
+	t.Cleanup(func() {
+		unix.Close(server)
+		unix.Unmount(place, unix.MNT_DETACH)
+		os.Remove(place)
+	})
 }
 
 // unified is true where controllers are in the one tree of cgroup v2. A machine

@@ -18,6 +18,7 @@ from collections import Counter
 import cases_api
 import cases_attack
 import cases_exits
+import cases_faults
 import cases_lifecycle
 import cases_pods
 import cases_pull
@@ -380,9 +381,9 @@ def main():
             # Once is enough of what takes long or asks the engine alone.
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
-            cases += (cases_api.CASES + cases_attack.CASES +
-                      cases_pods.CASES + cases_pull.CASES +
-                      cases_restart.CASES)
+            for module in (cases_api, cases_attack, cases_faults, cases_pods,
+                           cases_pull, cases_restart):
+                cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(

@@ -3,7 +3,7 @@
 
 #include "base/context.h"
 #include "base/testing/temp_dir.h"
-#include "docker/log_reader.h"
+#include "docker/stream/log_reader.h"
 #include "test/fuzz/driver/fuzz_target.h"
 
 namespace {

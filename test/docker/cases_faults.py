@@ -1,0 +1,259 @@
+"""Clients that hang, flood and leave, and logs that do not stop."""
+import ctypes
+import os
+import socket
+import subprocess
+import tempfile
+import time
+
+from harness import check, equal, eventually
+
+GET = b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def connect(docker):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20)
+    client.connect(docker.control.socket)
+    return client
+
+
+def ask(docker, request):
+    """The whole answer to one request on a connection of its own."""
+    with connect(docker) as client:
+        try:
+            client.sendall(request)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has answered already
+        answer = b""
+        while True:
+            try:
+                piece = client.recv(65536)
+            except ConnectionResetError:
+                break
+            if not piece:
+                return answer
+            answer += piece
+            if b"Content-Length: 0\r\n" in answer or b"\n\r\n" in answer and (
+                    answer.endswith(b"\n") or answer.endswith(b"}")):
+                return answer
+    return answer
+
+
+# ---- heads and bodies
+
+def long_heads_are_refused(docker):
+    for head in (b"GET /_ping HTTP/1.1\r\nHost: x\r\nX: " + b"x" * (66 << 10)
+                 + b"\r\n\r\n",
+                 b"GET /_ping?" + b"x" * (2 << 20) + b" HTTP/1.1\r\n\r\n",
+                 b"GET /_ping HTTP/1.1\r\nHost: x\r\n"
+                 + b"a: b\r\n" * 400000 + b"\r\n"):
+        answer = ask(docker, head)
+        # dockerd takes a megabyte before it refuses.
+        wanted = (b" 431 ", b" 200 ") if docker.engine == "dockerd" else (
+            b" 431 ",)
+        check(any(one in answer[:20] for one in wanted), answer[:60])
+    check(docker.control.alive(), "the engine has ended")
+
+
+def what_is_not_http_is_refused(docker):
+    for head in (b"hello\r\n\r\n", b"\0" * 100 + b"\r\n\r\n",
+                 b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+                 b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n"):
+        check(b" 400 " in ask(docker, head)[:20], head)
+
+
+def a_body_that_is_too_long_is_refused(docker):
+    if docker.engine == "dockerd":
+        return "it reads bodies of any length"
+    size = 20 << 20
+    request = (b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\n"
+               b"Content-Type: application/json\r\nContent-Length: "
+               + str(size).encode() + b"\r\n\r\n" + b" " * size)
+    answer = ask(docker, request)
+    check(b" 413 " in answer[:20], answer[:200])
+    return None
+
+
+def a_request_line_cannot_write_lines_of_the_log(docker):
+    if docker.engine == "dockerd":
+        return "its log is its own matter"
+    ask(docker, b"GET /x%0AW1128%20forged%20line HTTP/1.1\r\nHost: x\r\n\r\n")
+    with open(docker.control.folder + "/engine.log", "rb") as log:
+        for line in log:
+            check(not line.startswith(b"W1128 forged"), line)
+    return None
+
+
+# ---- connections
+
+def two_thousand_idle_connections(docker):
+    """Of both doors: none of them keeps anybody out."""
+    sockets = [docker.control.socket]
+    if docker.engine == "berthd":
+        sockets.append("/run/berth/cri.sock")
+    idle = []
+    try:
+        for path in sockets:
+            for number in range(2000):
+                client = socket.socket(socket.AF_UNIX)
+                client.settimeout(20)
+                client.connect(path)
+                idle.append(client)
+                try:
+                    if number % 3 == 1:
+                        client.sendall(b"GET /_pi")
+                    elif number % 3 == 2 and path == sockets[0]:
+                        client.sendall(GET)
+                except OSError:
+                    pass  # it has been closed to make room
+        for _ in range(3):
+            docker("ps", timeout=15)
+        if docker.engine == "berthd":
+            # The gRPC preface is answered by the server's own.
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(15)
+                client.connect(sockets[1])
+                client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+                               b"\0\0\0\4\0\0\0\0\0")
+                check(len(client.recv(9)) == 9, "the other door is closed")
+    finally:
+        for client in idle:
+            client.close()
+    docker("ps")
+
+
+def a_container_that_many_wait_for(docker):
+    """Streams that nobody reads keep no query out."""
+    name = docker.start("busybox", "sh", "-c", "while :; do echo x; done")
+    readers = []
+    try:
+        for _ in range(200):
+            client = connect(docker)
+            client.sendall(f"GET /v1.41/containers/{name}/logs?stdout=1&"
+                           "follow=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            readers.append(client)
+        docker("ps", timeout=15)
+        docker("kill", name, timeout=30)
+    finally:
+        for client in readers:
+            client.close()
+
+
+# ---- streams
+
+def a_program_that_reads_less_than_it_is_sent(docker):
+    zeros = bytes(20_000_000)
+    for _ in range(5):
+        result = docker.run("-i", "busybox", "head", "-c", "5", stdin=zeros)
+        equal(result.out, "\0" * 5)
+    name = docker.start("busybox", "sleep", "1000")
+    for _ in range(5):
+        docker("exec", "-i", name, "sh", "-c", "exit 3", stdin=zeros, code=3)
+
+
+def an_output_comes_after_the_head(docker):
+    """A client that reads the head as HTTP does loses nothing."""
+    name = docker.start("busybox", "sleep", "1000")
+    body = (b'{"Cmd":["echo","hello"],"AttachStdout":true}')
+    for _ in range(50):
+        answer = ask(docker, f"POST /v1.41/containers/{name}/exec HTTP/1.1\r\n"
+                     "Host: x\r\nContent-Type: application/json\r\n"
+                     f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        made = answer.split(b'"Id":"')[1].split(b'"')[0].decode()
+        with connect(docker) as client:
+            client.sendall(f"POST /v1.41/exec/{made}/start HTTP/1.1\r\n"
+                           "Host: x\r\nContent-Type: application/json\r\n"
+                           "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+                           "Content-Length: 2\r\n\r\n{}".encode())
+            head = client.recv(65536)
+            if docker.engine == "berthd":
+                check(head.endswith(b"\r\n\r\n"), head)
+            rest = head.split(b"\r\n\r\n", 1)[1]
+            while piece := client.recv(65536):
+                rest += piece
+            check(rest.endswith(b"hello\n"), rest)
+
+
+def an_upload_that_is_refused(docker):
+    """The client is told why, although it still sends."""
+    junk = os.urandom(1 << 20) * 20
+    result = docker("load", stdin=junk, code=None)
+    check(result.code != 0 and "reset by peer" not in result.err
+          and "broken pipe" not in result.err, result)
+
+
+# ---- logs
+
+def the_tail_of_a_log_that_does_not_end(docker):
+    name = docker.start("busybox", "sh", "-c", "while :; do echo $((n++)); done")
+    eventually("some output", lambda: docker("logs", "--tail", "5",
+                                             name).out.count("\n") == 5)
+    for _ in range(5):
+        equal(docker("logs", "--tail", "5", name, timeout=20).out.count("\n"),
+              5)
+    equal(docker("logs", "--tail", "0", name).out, "")
+    docker("kill", name)
+
+
+def followed(docker, count, *options):
+    script = f"sleep 1; i=0; while [ $i -lt {count} ]; do echo line $i; i=$((i+1)); done"
+    name = docker.start(*options, "busybox", "sh", "-c", script)
+    out = docker("logs", "-f", name, timeout=60).out
+    equal(out.splitlines(), [f"line {i}" for i in range(count)])
+
+
+def a_follower_loses_nothing_when_the_log_is_rotated(docker):
+    if docker.engine == "dockerd":
+        return "it loses lines of files that are gone before it looks"
+    for count in (400, 3000):
+        followed(docker, count, "--log-opt", "max-size=4k")
+        followed(docker, count, "--log-opt", "max-size=4k", "--log-opt",
+                 "max-file=3")
+    return None
+
+
+# ---- file systems
+
+def a_file_system_that_does_not_answer(docker):
+    """It costs those who name it, and nobody else."""
+    if docker.engine == "dockerd":
+        return "it waits for ever"
+    libc = ctypes.CDLL(None, use_errno=True)
+    place = tempfile.mkdtemp(prefix="berth-dead-")
+    server = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    if libc.mount(b"dead", place.encode(), b"fuse", 6, options) != 0:
+        os.close(server)
+        os.rmdir(place)
+        return "cannot mount FUSE here"
+    pending = []
+    try:
+        for _ in range(20):
+            pending.append(docker.popen(
+                "run", "--rm", "-v", place + "/x:/x", "busybox", "true",
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+        begin = time.monotonic()
+        docker("ps", timeout=15)
+        equal(docker.run("busybox", "echo", "alive", timeout=30).out,
+              "alive\n")
+        for one in pending:
+            _, errors = one.communicate(timeout=60)
+            check(one.returncode != 0, "a dead file system was mounted")
+            check(b"does not answer" in errors, errors)
+        check(time.monotonic() - begin < 60, "they hang")
+    finally:
+        os.close(server)
+        libc.umount2(place.encode(), 2)
+        os.rmdir(place)
+        for one in pending:
+            one.kill()
+            one.wait()
+            one.stderr.close()
+    equal(docker.run("-v", "/tmp:/x", "busybox", "echo", "well").out, "well\n")
+    return None
+
+
+CASES = [value for name, value in list(globals().items())
+         if callable(value) and getattr(value, "__module__", "") == __name__
+         and name not in ("connect", "ask", "followed")]
