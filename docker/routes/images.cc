@@ -12,7 +12,7 @@
 #include "docker/convert/base64.h"
 #include "docker/convert/filters.h"
 #include "docker/engine.h"
-#include "docker/log_reader.h"
+#include "docker/stream/log_reader.h"
 #include "image/image_service.h"
 #include "image/manifest.h"
 #include "image/reference.h"
