@@ -43,8 +43,9 @@ type node struct {
 
 var nodes int
 
-// newNode starts one, with failpoints armed if any are given.
-func newNode(t *testing.T, armed string) *node {
+// newNode starts one, with failpoints armed if any are given. What prepare does
+// with it before its start is the caller's to undo.
+func newNode(t *testing.T, armed string, prepare ...func(*node)) *node {
 	t.Helper()
 	nodes++
 	n := &node{t: t, dir: filepath.Join(*scratch, fmt.Sprintf("n%d", nodes))}
@@ -53,6 +54,9 @@ func newNode(t *testing.T, armed string) *node {
 		t.Fatal(err)
 	}
 	n.leaks("snapshot", n.before)
+	for _, one := range prepare {
+		one(n)
+	}
 	n.start(armed)
 	t.Cleanup(func() {
 		n.disconnect()

@@ -3,6 +3,7 @@
 #
 # Its configuration names a control file ("control"); the file's words decide:
 #   fail-add hang-add garbage-add fail-del hang-del
+# each for every pod, or with "@NAME" for the pod of that name alone.
 # Without the file, or for other verbs, it hands on the previous result. Each
 # call is noted in CONTROL.log as "VERB CONTAINER".
 set -euo pipefail
@@ -19,7 +20,10 @@ refuse() {
 
 [ -z "${CNI_CONTAINERID:-}" ] ||
   echo "$verb $CNI_CONTAINERID" >>"$control.log"
+pod=$(sed -n 's/.*K8S_POD_NAME=\([^;]*\).*/\1/p' <<<"${CNI_ARGS:-}")
 order=$(cat "$control" 2>/dev/null || true)
+# What is ordered for this pod, as if it were for all.
+[ -z "$pod" ] || order=${order//@$pod/}
 case " $order " in
   *" fail-$verb "*) refuse "the plugin fails as ordered" ;;
   *" hang-$verb "*) exec sleep 1000000 ;;
