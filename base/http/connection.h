@@ -47,6 +47,8 @@ class HttpServer::Connection {
   // The same, but waits for them.
   StatusOr<bool> Fill(const Context& ctx);
 
+  // Whether the spare thread serves it; set before it does.
+  bool on_spare = false;
   // Guarded by the server's mutex.
   ConnectionState state = kIdle;
   SteadyTime since;  // in this state

@@ -302,15 +302,21 @@ TEST_F(HttpLimitsTest, AnUpgradedClientGetsTheEndWhileItStillSends) {
   EXPECT_THAT(client->ReceiveAll(), EndsWith("\r\n\r\nthe whole answer"));
 }
 
+void FineOrStream(const Context& ctx, HttpExchange& http) {
+  if (http.request().path != "/stream") return Fine(ctx, http);
+  const Status begun = http.BeginStream(200, "");
+  if (!begun.ok()) (void)http.Respond(503, "", Message(begun));
+}
+
 // In a process of its own, whose user may have no more threads.
-TEST_F(HttpLimitsTest, GoesOnWhenThereAreThreadsAgain) {
+TEST_F(HttpLimitsTest, AnswersWithoutThreadsAndStreamsWhenThereAreSomeAgain) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to change its user id";
   ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
     const auto run = [&]() -> int {
-      server_ = std::make_unique<HttpServer>(Fine, options_);
+      server_ = std::make_unique<HttpServer>(FineOrStream, options_);
       if (!server_->Listen(dir_.Path("s"), 0666).ok()) return 2;
       Client before(dir_.Path("s"));
       before.Send(kGet);
@@ -324,15 +330,24 @@ TEST_F(HttpLimitsTest, GoesOnWhenThereAreThreadsAgain) {
       if (setrlimit(RLIMIT_NPROC, &none) != 0) return 4;
       if (setresuid(other, other, 0) != 0) return 5;
       for (int i = 0; i < 10; ++i) {
+        Client whole(dir_.Path("s"));
+        whole.Send(kGet);
+        if (whole.ReceiveUntil("fine\n").find(" 200 ") == std::string::npos) {
+          return 6;
+        }
         Client refused(dir_.Path("s"));
-        refused.Send(kGet);
-        if (refused.ReceiveAll().find(" 503 ") == std::string::npos) return 6;
+        refused.Send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+        if (refused.ReceiveUntil("thread for a stream").find(" 503 ") ==
+            std::string::npos) {
+          return 11;
+        }
       }
       if (setresuid(0, 0, 0) != 0) return 7;
       if (setrlimit(RLIMIT_NPROC, &many) != 0) return 8;
       Client after(dir_.Path("s"));
-      after.Send(kGet);
-      return after.ReceiveUntil("fine\n").find(" 200 ") == std::string::npos
+      after.Send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+      return after.ReceiveUntil("\r\n\r\n0\r\n").find(" 200 ") ==
+                     std::string::npos
                  ? 9
                  : 0;
     };

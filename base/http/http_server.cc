@@ -34,6 +34,9 @@ constexpr int kAcceptedAtOnce = 64;
 // Out of descriptors and nothing to close: when to look again.
 constexpr Duration kFullPause = std::chrono::milliseconds(50);
 
+// Requests that wait for the spare thread.
+constexpr size_t kSpareLine = 64;
+
 constexpr char kBusyAnswer[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
     "Content-Length: 47\r\nConnection: close\r\n\r\n"
@@ -125,6 +128,7 @@ Status HttpServer::Listen(const std::string& path, mode_t mode) {
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, root_.cancel_fd(), EPOLLIN, kStop));
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, kListener));
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer));
+  ASSIGN_OR_RETURN(spare_, StartThread("http-spare", [this] { ServeLine(); }));
   ASSIGN_OR_RETURN(loop_, StartThread("http-loop", [this] { Loop(); }));
   return OkStatus();
 }
@@ -254,16 +258,41 @@ void HttpServer::Dispatch(const Shared& connection, const Status& head) {
   }
   (void)Watch(EPOLL_CTL_MOD, connection->socket(), EPOLLRDHUP | EPOLLONESHOT,
               connection->id());
-  StatusOr<Thread> thread = Unavailable("too many requests");
-  if (!full) {
-    thread = StartThread("http",
-                         [this, connection, head] { Serve(connection, head); });
-  }
-  if (thread.ok()) return thread->Detach();
+  if (!full && StartServing(connection, head).ok()) return;
   // It fits into the socket's buffer, or the client does not listen.
   (void)send(connection->socket(), kBusyAnswer, sizeof(kBusyAnswer) - 1,
              MSG_NOSIGNAL | MSG_DONTWAIT);
   Close(connection);
+}
+
+Status HttpServer::StartServing(const Shared& connection, const Status& head) {
+  connection->on_spare = false;
+  StatusOr<Thread> thread = StartThread(
+      "http", [this, connection, head] { Serve(connection, head); });
+  if (thread.ok()) {
+    thread->Detach();
+    return OkStatus();
+  }
+  MutexLock lock(mutex_);
+  if (line_.size() >= kSpareLine) return thread.status();
+  connection->on_spare = true;
+  line_.emplace_back(connection, head);
+  lined_up_.Signal();
+  return OkStatus();
+}
+
+void HttpServer::ServeLine() {
+  while (true) {
+    std::pair<Shared, Status> next;
+    {
+      MutexLock lock(mutex_);
+      while (line_.empty() && !stopping_) lined_up_.Wait(mutex_);
+      if (line_.empty()) return;
+      next = std::move(line_.front());
+      line_.pop_front();
+    }
+    Serve(next.first, next.second);
+  }
 }
 
 void HttpServer::CloseExpired() {
@@ -327,6 +356,9 @@ bool HttpServer::ServeOne(Connection& connection) {
 }
 
 Status HttpServer::TakePlace(Connection& connection, bool upgrade) {
+  if (connection.on_spare) {
+    return Unavailable("there is no thread for a stream");
+  }
   if (upgrade) {
     (void)Watch(EPOLL_CTL_DEL, connection.socket(), 0, 0);
   }
@@ -418,6 +450,8 @@ void HttpServer::Shutdown() {
   }
   root_.Cancel();
   loop_.Join();
+  lined_up_.SignalAll();
+  spare_.Join();
   {
     MutexLock lock(mutex_);
     std::vector<Shared> waiting;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -104,8 +105,10 @@ struct HttpServerOptions {
 
 // Serves one Unix socket. One thread accepts connections and receives the
 // heads of requests; each request then gets a thread of its own until it is
-// answered. If there is none to be had it is answered 503. An exception that
-// leaves the handler is its request's end, with 500.
+// answered. While the kernel gives none, a spare thread answers them one after
+// another, streams and upgrades excepted: those are answered 503, as is
+// everything once the spare's line is long. An exception that leaves the
+// handler is its request's end, with 500.
 //
 // The limits are lowered to what RLIMIT_NOFILE leaves. Thread-safe.
 class HttpServer {
@@ -147,6 +150,8 @@ class HttpServer {
   bool MakeRoom(size_t most) EXCLUDES(mutex_);
   void Receive(const Shared& connection) EXCLUDES(mutex_);
   void Dispatch(const Shared& connection, const Status& head) EXCLUDES(mutex_);
+  Status StartServing(const Shared& connection, const Status& head)
+      EXCLUDES(mutex_);
   void CloseExpired() EXCLUDES(mutex_);
 
   // On the thread of a request.
@@ -154,6 +159,8 @@ class HttpServer {
   bool ServeAll(Connection& connection, Status head);
   bool ServeOne(Connection& connection);
   Status TakePlace(Connection& connection, bool upgrade) EXCLUDES(mutex_);
+  // On the spare thread.
+  void ServeLine() EXCLUDES(mutex_);
 
   // Only the thread that has the connection: the loop's, or its request's.
   void Wait(const Shared& connection) EXCLUDES(mutex_);
@@ -172,12 +179,16 @@ class HttpServer {
   UniqueFd epoll_;
   UniqueFd timer_;
   Thread loop_;
+  Thread spare_;
 
   Mutex mutex_;
   CondVar closed_;
+  CondVar lined_up_;
   uint64_t next_id_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::map<uint64_t, Shared> connections_ GUARDED_BY(mutex_);
+  // Requests for the spare thread.
+  std::deque<std::pair<Shared, Status>> line_ GUARDED_BY(mutex_);
   // How many there are of each ConnectionState.
   std::array<size_t, 4> counts_ GUARDED_BY(mutex_) = {};
   SteadyTime timer_at_ GUARDED_BY(mutex_) = SteadyTime::max();
