@@ -4,11 +4,9 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
-#include <linux/mount.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,22 +34,6 @@ struct Pipe {
   }
 };
 
-// An empty read-only root, and the host's mounts gone.
-Status LeaveFiles() {
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return Errno(errno, "make the mounts private");
-  }
-  ASSIGN_OR_RETURN(
-      const UniqueFd root,
-      NewFilesystem("tmpfs", "tmpfs", {}, {"nr_blocks=1", "nr_inodes=1"},
-                    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                        MOUNT_ATTR_NOEXEC));
-  const UniqueFd place(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!place.valid()) return Errno(errno, "open /proc");
-  RETURN_IF_ERROR(AttachMount(root.get(), place.get()));
-  return PivotRoot(root.get());
-}
-
 Status DropCapabilities() {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[2] = {};
@@ -71,7 +53,7 @@ Status BecomeHarmless(bool user_namespace) {
   ignore.sa_handler = SIG_IGN;
   ignore.sa_flags = SA_NOCLDWAIT;
   sigaction(SIGCHLD, &ignore, nullptr);
-  RETURN_IF_ERROR(LeaveFiles());
+  RETURN_IF_ERROR(EnterEmptyRoot());
   RETURN_IF_ERROR(DropCapabilities());
   // After all that changes who we are, which would take it back.
   if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
@@ -83,7 +65,9 @@ Status BecomeHarmless(bool user_namespace) {
 // Reads for ever from a pipe whose other end it holds itself.
 [[noreturn]] void RunInit(const Pipe& report, const Pipe& never,
                           bool user_namespace) {
-  const Status status = BecomeHarmless(user_namespace);
+  Status status = CloseAllBut(
+      3, {report.write_end.get(), never.read_end.get(), never.write_end.get()});
+  if (status.ok()) status = BecomeHarmless(user_namespace);
   if (!status.ok()) {
     const std::string why = Message(status);
     (void)!write(report.write_end.get(), why.data(), why.size());
@@ -104,6 +88,9 @@ Status BecomeHarmless(bool user_namespace) {
 [[noreturn]] void MakeInside(const UniqueFd& user, const Pipe& report,
                              const Pipe& never, const CloneOptions& options) {
   const auto make = [&]() -> StatusOr<pid_t> {
+    RETURN_IF_ERROR(
+        CloseAllBut(3, {user.get(), report.write_end.get(),
+                        never.read_end.get(), never.write_end.get()}));
     RETURN_IF_ERROR(EnterNamespace(user.get(), CLONE_NEWUSER));
     ASSIGN_OR_RETURN(const ClonedProcess child, CloneProcess(options));
     if (child.pid == 0) RunInit(report, never, true);

@@ -253,4 +253,19 @@ Status PivotRoot(int new_root) {
   return OkStatus();
 }
 
+Status EnterEmptyRoot() {
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return Errno(errno, "make the mounts private");
+  }
+  ASSIGN_OR_RETURN(
+      const UniqueFd root,
+      NewFilesystem("tmpfs", "tmpfs", {}, {"nr_blocks=1", "nr_inodes=1"},
+                    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                        MOUNT_ATTR_NOEXEC));
+  const UniqueFd place(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place.valid()) return Errno(errno, "open /proc");
+  RETURN_IF_ERROR(AttachMount(root.get(), place.get()));
+  return PivotRoot(root.get());
+}
+
 }  // namespace berth

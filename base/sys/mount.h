@@ -61,6 +61,10 @@ Status AttachMount(int mount, int target);
 // mounts disappear.
 Status PivotRoot(int new_root);
 
+// Leaves the calling mount namespace, one of the caller's own, with nothing
+// but an empty read-only root.
+Status EnterEmptyRoot();
+
 }  // namespace berth
 
 #endif  // BASE_SYS_MOUNT_H_

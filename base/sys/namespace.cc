@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "base/strings.h"
 
@@ -27,6 +28,14 @@ StatusOr<UniqueFd> OpenNamespace(const std::string& path, int type) {
 Status EnterNamespace(int fd, int types) {
   if (setns(fd, types) != 0) return Errno(errno, "setns");
   return OkStatus();
+}
+
+bool OwnsNamespace(int user, int fd) {
+  const UniqueFd owner(ioctl(fd, NS_GET_USERNS));
+  struct stat mine, its;
+  return owner.valid() && fstat(user, &mine) == 0 &&
+         fstat(owner.get(), &its) == 0 && mine.st_dev == its.st_dev &&
+         mine.st_ino == its.st_ino;
 }
 
 Status UnshareNamespaces(int types) {

@@ -19,6 +19,10 @@ StatusOr<UniqueFd> OpenNamespace(const std::string& path, int type);
 // A pid namespace is entered by later children, all others by the caller.
 Status EnterNamespace(int fd, int types);
 
+// Whether the namespace `fd` belongs to the user namespace `user` itself; not
+// so if it cannot be told.
+bool OwnsNamespace(int user, int fd);
+
 // unshare(2).
 Status UnshareNamespaces(int types);
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "base/strings.h"
@@ -25,6 +26,11 @@ StatusOr<ClonedProcess> CloneProcess(const CloneOptions& options) {
     args.flags |= CLONE_PARENT;  // brings the caller's own exit signal
   } else {
     args.exit_signal = SIGCHLD;
+  }
+  if (options.until_exec) args.flags |= CLONE_VFORK;
+  if (options.pid_to != nullptr) {
+    args.flags |= CLONE_PARENT_SETTID;
+    args.parent_tid = reinterpret_cast<uint64_t>(options.pid_to);
   }
   if (options.cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
@@ -120,6 +126,21 @@ Status CloseOnExecFrom(int first) {
       0) {
     return Errno(errno, "close_range");
   }
+  return OkStatus();
+}
+
+Status CloseAllBut(int first, std::vector<int> kept) {
+  std::sort(kept.begin(), kept.end());
+  auto next = static_cast<unsigned>(first);
+  for (const int fd : kept) {
+    if (fd < 0 || static_cast<unsigned>(fd) < next) continue;
+    const auto end = static_cast<unsigned>(fd);
+    if (end > next && close_range(next, end - 1, 0) != 0) {
+      return Errno(errno, "close_range");
+    }
+    next = end + 1;
+  }
+  if (close_range(next, ~0u, 0) != 0) return Errno(errno, "close_range");
   return OkStatus();
 }
 

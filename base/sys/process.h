@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "base/unique_fd.h"
@@ -17,6 +18,12 @@ struct CloneOptions {
   uint64_t namespaces = 0;  // CLONE_NEW* flags
   int cgroup = -1;          // v2 directory to be born in (CLONE_INTO_CGROUP)
   bool sibling = false;     // child of the caller's parent (CLONE_PARENT)
+  // The caller goes on when the child has called execve, or has ended
+  // (CLONE_VFORK); memory is the child's own all the same.
+  bool until_exec = false;
+  // Gets the child's pid before the child runs: shared memory then has it
+  // whatever becomes of the caller (CLONE_PARENT_SETTID).
+  pid_t* pid_to = nullptr;
 };
 
 struct ClonedProcess {
@@ -49,6 +56,11 @@ StatusOr<int> ParseSignal(const std::string& text);
 
 // Marks every fd from `first` on as close-on-exec.
 Status CloseOnExecFrom(int first);
+
+// Closes every fd from `first` on but those in `kept`, in any order; entries
+// below `first` (-1: no fd) do not matter. For a process that goes on without
+// the objects that own the fds.
+Status CloseAllBut(int first, std::vector<int> kept);
 
 }  // namespace berth
 

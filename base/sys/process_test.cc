@@ -1,8 +1,11 @@
 #include "base/sys/process.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <string>
 
 #include "base/testing/status_matchers.h"
 
@@ -35,6 +38,53 @@ TEST(CloneProcessTest, SiblingBelongsToTheParentsParent) {
     codes += ExitCodeOf(status);
   }
   EXPECT_EQ(codes, 5);
+}
+
+TEST(CloneProcessTest, GoesOnWhenTheChildHasCalledExec) {
+  ASSERT_OK_AND_ASSIGN(const ClonedProcess child,
+                       CloneProcess({.until_exec = true}));
+  if (child.pid == 0) {
+    usleep(20000);
+    execl("/bin/sleep", "sleep", "100", nullptr);
+    _exit(1);
+  }
+  char name[16] = {};
+  const std::string path = "/proc/" + std::to_string(child.pid) + "/comm";
+  const UniqueFd comm(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_GT(read(comm.get(), name, sizeof(name) - 1), 0);
+  EXPECT_STREQ(name, "sleep\n");
+  kill(child.pid, SIGKILL);
+  waitpid(child.pid, nullptr, 0);
+}
+
+TEST(CloneProcessTest, ChildHasMemoryOfItsOwnUntilExec) {
+  volatile int value = 1;
+  ASSERT_OK_AND_ASSIGN(const ClonedProcess child,
+                       CloneProcess({.until_exec = true}));
+  if (child.pid == 0) {
+    value = 2;
+    _exit(value);
+  }
+  EXPECT_EQ(value, 1);
+  int status = 0;
+  ASSERT_EQ(waitpid(child.pid, &status, 0), child.pid);
+  EXPECT_EQ(ExitCodeOf(status), 2);
+}
+
+bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
+TEST(CloseAllButTest, KeepsWhatIsNamedAndWhatIsBelow) {
+  ASSERT_OK_AND_ASSIGN(const ClonedProcess child, CloneProcess({}));
+  if (child.pid == 0) {
+    for (const int fd : {50, 51, 52, 60, 70}) dup2(0, fd);
+    const bool done = CloseAllBut(51, {60, -1, 52, 7, 60}).ok();
+    const bool right =
+        IsOpen(50) && !IsOpen(51) && IsOpen(52) && IsOpen(60) && !IsOpen(70);
+    _exit(done && right ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child.pid, &status, 0), child.pid);
+  EXPECT_EQ(ExitCodeOf(status), 0);
 }
 
 TEST(ReadProcessStatTest, TellsParentAndZombie) {
