@@ -36,8 +36,9 @@ StatusOr<Flags> ParseCommand(const Invocation& invocation,
                              const std::vector<FlagSpec>& known, size_t least,
                              size_t most);
 
-// --preserve-fds: how many after 2 are passed on; each must be open.
-StatusOr<int> PreservedFds(const Flags& flags);
+// --preserve-fds: how many after 2 are passed on; each must be open. All others
+// that the caller left open are closed, before anything else is opened.
+StatusOr<int> PreserveFds(const Invocation& invocation, const Flags& flags);
 
 StatusOr<int> RunCreate(const Invocation& invocation);
 StatusOr<int> RunRun(const Invocation& invocation);

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "base/strings.h"
+#include "base/sys/process.h"
 #include "base/undo.h"
 #include "oci/cli/commands.h"
 #include "oci/cli/foreground.h"
@@ -37,13 +38,15 @@ StatusOr<CreateOptions> OptionsFrom(const Invocation& invocation,
   options.io.no_new_keyring = flags.On("no-new-keyring");
   options.io.console_socket = flags.Get("console-socket");
   options.io.pid_file = flags.Get("pid-file");
-  ASSIGN_OR_RETURN(options.io.preserve_fds, PreservedFds(flags));
+  ASSIGN_OR_RETURN(options.io.preserve_fds, PreserveFds(invocation, flags));
   return options;
 }
 
-void LogWarnings(const Invocation& invocation, const Container& container) {
-  for (const std::string& warning : container.warnings()) {
-    invocation.log.Warning(warning);
+// Those after the first `known`.
+void LogWarnings(const Invocation& invocation, const Container& container,
+                 size_t known = 0) {
+  for (size_t i = known; i < container.warnings().size(); ++i) {
+    invocation.log.Warning(container.warnings()[i]);
   }
 }
 
@@ -56,15 +59,18 @@ Status CheckDetachedConsole(Container& container) {
 
 }  // namespace
 
-StatusOr<int> PreservedFds(const Flags& flags) {
+StatusOr<int> PreserveFds(const Invocation& invocation, const Flags& flags) {
   ASSIGN_OR_RETURN(const int64_t count, flags.Number("preserve-fds"));
   if (count < 0) return InvalidArgument("--preserve-fds: below zero");
   for (int64_t i = 0; i < count; ++i) {
-    if (i > INT_MAX - 3 || fcntl(static_cast<int>(3 + i), F_GETFD) < 0) {
+    if (i > INT_MAX - 3 || fcntl(static_cast<int>(3 + i), F_GETFD) < 0 ||
+        static_cast<int>(3 + i) == invocation.log.fd()) {
       return InvalidArgument("--preserve-fds " + std::to_string(count) +
                              ": fd " + std::to_string(3 + i) + " is not open");
     }
   }
+  RETURN_IF_ERROR(
+      CloseAllBut(3 + static_cast<int>(count), {invocation.log.fd()}));
   return static_cast<int>(count);
 }
 
@@ -106,7 +112,10 @@ StatusOr<int> RunRun(const Invocation& invocation) {
   const UniqueFd pidfd = container.TakePidfd();
   ASSIGN_OR_RETURN(const int code, foreground.Wait(container.init_pid(), pidfd,
                                                    std::move(console)));
-  if (!flags.On("keep")) RETURN_IF_ERROR(container.Delete(true));
+  if (flags.On("keep")) return code;
+  const size_t known = container.warnings().size();
+  RETURN_IF_ERROR(container.Delete(true));
+  LogWarnings(invocation, container, known);
   return code;
 }
 

@@ -117,7 +117,7 @@ StatusOr<int> RunExecVerb(const Invocation& invocation) {
   options.ignore_paused = flags.On("ignore-paused");
   options.io.console_socket = flags.Get("console-socket");
   options.io.pid_file = flags.Get("pid-file");
-  ASSIGN_OR_RETURN(options.io.preserve_fds, PreservedFds(flags));
+  ASSIGN_OR_RETURN(options.io.preserve_fds, PreserveFds(invocation, flags));
   if (detached && process.terminal && options.io.console_socket.empty()) {
     return InvalidArgument("a detached terminal needs --console-socket");
   }

@@ -23,6 +23,8 @@ class Log {
   void Error(const std::string& message) const { Write("error", message); }
   void Warning(const std::string& message) const { Write("warning", message); }
 
+  int fd() const { return file_.get(); }  // of the file; -1: none
+
  private:
   void Write(const char* level, const std::string& message) const;
 

@@ -229,7 +229,8 @@ Status Container::RunPoststartHooks(const Spec& spec) {
   state.bundle = state_.bundle;
   state.annotations = state_.annotations;
   const Status status =
-      RunHooks("poststart", spec.hooks.poststart, ToHookJson(state));
+      RunHooks("poststart", spec.hooks.poststart, ToHookJson(state),
+               {.directory = state_.bundle});
   if (status.ok()) return OkStatus();
   // A policy that cannot be carried out must not leave its subject running.
   (void)Delete(true).ok();
@@ -278,6 +279,7 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
                            .init_pidfd = init.get(),
                            .namespaces = NamespacesOf(*spec),
                            .user_namespace = user,
+                           .personality = spec->linux.personality,
                            .uid_mappings = spec->linux.uid_mappings}));
   if (!options.io.pid_file.empty()) {
     RETURN_IF_ERROR_AS(
@@ -392,16 +394,33 @@ Status Container::Delete(bool force) {
   state.bundle = state_.bundle;
   state.annotations = state_.annotations;
   for (const Hook& hook : (*spec)->hooks.poststop) {
-    const Status status = RunHooks("poststop", {hook}, ToHookJson(state));
+    const Status status = RunHooks("poststop", {hook}, ToHookJson(state),
+                                   {.directory = state_.bundle});
     if (!status.ok()) warnings_.push_back(Message(status));
   }
   return OkStatus();
 }
 
+// What a runtime that was killed has left of a container in the making: its
+// processes wait in the cgroup, which the copy of config.json names.
 Status Container::DeleteRemains(const std::string& root,
                                 const std::string& id) {
   RETURN_IF_ERROR(CheckContainerId(id));
-  return RemoveStateDirectory(root + "/" + id);
+  const std::string directory = root + "/" + id;
+  const auto text = ReadFile(directory + "/" + kConfigCopy, kMaxSpecBytes);
+  const StatusOr<Spec> spec =
+      text.ok() ? ParseSpec(*text) : StatusOr<Spec>(text.status());
+  if (spec.ok()) {
+    ASSIGN_OR_RETURN(const std::string path,
+                     CgroupPath(spec->linux.cgroups_path, id));
+    ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(path));
+    // Made after the cgroup: without it, who is in there is not ours.
+    const bool ours = access((directory + "/" + kStartFifo).c_str(), F_OK) == 0;
+    if (ours) RETURN_IF_ERROR(cgroup->Signal(SIGKILL));
+    const Status removed = cgroup->Remove();
+    if (ours) RETURN_IF_ERROR(removed);
+  }
+  return RemoveStateDirectory(directory);
 }
 
 }  // namespace berth::oci

@@ -131,7 +131,7 @@ Status Creation::MakeCgroup() {
 Status Creation::PlanRoot() {
   ASSIGN_OR_RETURN(
       mounts_, PlanMounts(spec_, {state_.bundle, &host_, state_.cgroup_path}));
-  ASSIGN_OR_RETURN(mapped_sources_, OpenMappedSources(mounts_));
+  ASSIGN_OR_RETURN(prepared_mounts_, PrepareMounts(mounts_));
   if (!spec_.linux.seccomp || !spec_.process) return OkStatus();
   ASSIGN_OR_RETURN(filter_, CachedSeccomp(*spec_.linux.seccomp,
                                           SeccompCacheOf(state_.directory)));
@@ -166,7 +166,9 @@ void Creation::RunPoststopHooks() const {
   state.bundle = state_.bundle;
   state.annotations = state_.annotations;
   for (const Hook& hook : spec_.hooks.poststop) {
-    (void)RunHooks("poststop", {hook}, ToHookJson(state)).ok();
+    (void)RunHooks("poststop", {hook}, ToHookJson(state),
+                   {.directory = state_.bundle})
+        .ok();
   }
 }
 
@@ -175,8 +177,9 @@ Status Creation::BearAndRecord() {
       .id = options_.id,
       .spec = spec_,
       .mounts = mounts_,
-      .mapped_sources = mapped_sources_,
+      .prepared_mounts = prepared_mounts_,
       .rootfs = state_.rootfs,
+      .bundle = state_.bundle,
       .io = options_.io,
       .filter = filter_.program.empty() ? nullptr : &filter_,
       .cgroup = *cgroup_,
@@ -202,7 +205,7 @@ Status Creation::BearAndRecord() {
         ReplaceFile(options_.io.pid_file, std::to_string(born_.pid), 0644),
         "write the pid file");
   }
-  return born_.channel.Send(MessageType::kGo);
+  return born_.LetGo();
 }
 
 }  // namespace berth::oci

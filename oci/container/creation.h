@@ -57,7 +57,7 @@ class Creation {
   CgroupHost host_;
   std::unique_ptr<Cgroup> cgroup_;
   MountPlan mounts_;
-  std::vector<UniqueFd> mapped_sources_;
+  std::vector<UniqueFd> prepared_mounts_;
   SeccompFilter filter_;
   UniqueFd start_;
   UniqueFd result_;

@@ -37,7 +37,9 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
-[[noreturn]] void BecomeHook(const Hook& hook, int input, int complaints) {
+// Returns only to say why it does not run.
+Status BecomeHook(const Hook& hook, const HookSetting& setting, int input,
+                  int complaints) {
   for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) {
     ::signal(signal, SIG_DFL);
   }
@@ -46,13 +48,21 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   std::vector<std::string> args = hook.args;
   if (args.empty()) args.push_back(hook.path);
-  if (dup2(input, 0) >= 0 && dup2(complaints, 2) >= 0 &&
-      CloseOnExecFrom(3).ok()) {
-    execve(hook.path.c_str(), Pointers(args).data(), Pointers(hook.env).data());
+  const std::vector<char*> argv = Pointers(args);
+  const std::vector<char*> env =
+      Pointers(hook.env.empty() && setting.env ? *setting.env : hook.env);
+  const bool inherits = hook.env.empty() && setting.env == nullptr;
+  if (!setting.directory.empty() && chdir(setting.directory.c_str()) != 0) {
+    return Errno(errno, "chdir " + Quoted(setting.directory));
   }
-  const char* reason = strerrordesc_np(errno);
-  (void)!write(complaints, reason, strlen(reason));
-  _exit(127);
+  if (dup2(input, 0) < 0 || dup2(complaints, 2) < 0) {
+    return Errno(errno, "dup2");
+  }
+  RETURN_IF_ERROR(CloseOnExecFrom(3));
+  if (setting.confine) RETURN_IF_ERROR(setting.confine());
+  execve(hook.path.c_str(), argv.data(), inherits ? environ : env.data());
+  const int error = errno;
+  return Error(Errno(error, "").code(), strerrordesc_np(error));
 }
 
 // The state of the child when it ended; DEADLINE_EXCEEDED if it had to be
@@ -84,13 +94,19 @@ StatusOr<int> WaitFor(const ClonedProcess& child, const Hook& hook) {
 
 // A file, not a pipe: one that the hook never reads cannot block us, nor one
 // that its own children keep open.
-Status RunHook(const Hook& hook, const std::string& state) {
+Status RunHook(const Hook& hook, const std::string& state,
+               const HookSetting& setting) {
   ASSIGN_OR_RETURN(const UniqueFd input, MemoryFile("state"));
   RETURN_IF_ERROR(WriteAll(input.get(), state));
   if (lseek(input.get(), 0, SEEK_SET) != 0) return Errno(errno, "lseek");
   ASSIGN_OR_RETURN(const UniqueFd complaints, MemoryFile("complaints"));
   ASSIGN_OR_RETURN(const ClonedProcess child, CloneProcess({}));
-  if (child.pid == 0) BecomeHook(hook, input.get(), complaints.get());
+  if (child.pid == 0) {
+    const std::string reason =
+        Message(BecomeHook(hook, setting, input.get(), complaints.get()));
+    (void)!write(complaints.get(), reason.data(), reason.size());
+    _exit(127);
+  }
   ASSIGN_OR_RETURN(const int status, WaitFor(child, hook));
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return OkStatus();
   char said[kMaxComplaint];
@@ -109,9 +125,9 @@ Status RunHook(const Hook& hook, const std::string& state) {
 }  // namespace
 
 Status RunHooks(const char* name, const std::vector<Hook>& hooks,
-                const std::string& state) {
+                const std::string& state, const HookSetting& setting) {
   for (size_t i = 0; i < hooks.size(); ++i) {
-    RETURN_IF_ERROR_AS(RunHook(hooks[i], state),
+    RETURN_IF_ERROR_AS(RunHook(hooks[i], state, setting),
                        "error running " + std::string(name) + " hook #" +
                            std::to_string(i) + " " + Quoted(hooks[i].path));
   }

@@ -3,6 +3,7 @@
 #ifndef OCI_CONTAINER_HOOKS_H_
 #define OCI_CONTAINER_HOOKS_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,16 @@
 #include "oci/spec/spec.h"
 
 namespace berth::oci {
+
+// What a hook has of the process that runs it.
+struct HookSetting {
+  // Where it begins; empty: where the caller is.
+  std::string directory = {};
+  // Of hooks without one; null: the caller's.
+  const std::vector<std::string>* env = nullptr;
+  // Done by the hook's own process last of all before execve.
+  std::function<Status()> confine = nullptr;
+};
 
 // In order; each gets `state` (the state JSON) on its standard input. The
 // first that fails, cannot be run or outlasts its timeout ends it: INTERNAL or
@@ -19,7 +30,7 @@ namespace berth::oci {
 // Runs them in the namespaces of the calling process, which must have one
 // thread. A hook that goes on in the background is not waited for.
 Status RunHooks(const char* name, const std::vector<Hook>& hooks,
-                const std::string& state);
+                const std::string& state, const HookSetting& setting = {});
 
 }  // namespace berth::oci
 

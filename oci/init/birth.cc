@@ -7,13 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <optional>
+#include <functional>
+#include <utility>
 
 #include "base/strings.h"
 #include "base/sys/namespace.h"
 #include "base/sys/process.h"
-#include "base/undo.h"
 #include "oci/container/hooks.h"
+#include "oci/init/entry.h"
 #include "oci/init/exec_process.h"
 #include "oci/init/id_map.h"
 #include "oci/init/init_process.h"
@@ -32,26 +33,7 @@ struct Parent {
   const ProcessIo& io;
   bool user_namespace = false;
   HookState hook_state;
-};
-
-// Born in `fd`'s pid namespace; the caller's own is put back at the end.
-class PidNamespaceForChildren {
- public:
-  static StatusOr<PidNamespaceForChildren> Set(int fd, int type) {
-    PidNamespaceForChildren result;
-    if (fd < 0) return result;
-    ASSIGN_OR_RETURN(result.own_,
-                     OpenNamespace("/proc/self/ns/pid", CLONE_NEWPID));
-    RETURN_IF_ERROR_AS(EnterNamespace(fd, type), "join pid namespace");
-    return result;
-  }
-  void Restore() {
-    if (own_.valid()) (void)setns(own_.get(), CLONE_NEWPID);
-    own_.reset();
-  }
-
- private:
-  UniqueFd own_;
+  std::string bundle;
 };
 
 void Reap(pid_t pid) { (void)TEMP_FAILURE_RETRY(waitpid(pid, nullptr, 0)); }
@@ -87,8 +69,10 @@ Status MapIds(pid_t pid, const Spec& spec) {
 
 Status RunRuntimeHooks(const Parent& parent, pid_t pid) {
   const std::string state = parent.hook_state("creating", pid);
-  RETURN_IF_ERROR(RunHooks("prestart", parent.spec->hooks.prestart, state));
-  return RunHooks("createRuntime", parent.spec->hooks.create_runtime, state);
+  const HookSetting setting = {.directory = parent.bundle};
+  const Hooks& hooks = parent.spec->hooks;
+  RETURN_IF_ERROR(RunHooks("prestart", hooks.prestart, state, setting));
+  return RunHooks("createRuntime", hooks.create_runtime, state, setting);
 }
 
 Status TakeConsole(const Parent& parent, UniqueFd master, Born& born) {
@@ -153,18 +137,23 @@ Status Raise(const Parent& parent, Born& born) {
   return status;
 }
 
+// The parent writes to a child that may be dead.
+class IgnorePipeSignal {
+ public:
+  IgnorePipeSignal() : before_(signal(SIGPIPE, SIG_IGN)) {}
+  ~IgnorePipeSignal() { signal(SIGPIPE, before_); }
+
+ private:
+  const sighandler_t before_;
+};
+
 // The process between, for a user namespace that is there already: gives up
 // the host's rights, then makes the init, as a child of its own parent.
 [[noreturn]] void RunMiddle(const InitRequest& request,
-                            const NamespacePlan& plan, const Handshake& channel,
+                            const NamespacePlan& plan, Handshake& channel,
                             bool in_cgroup) {
   const auto bear = [&]() -> Status {
     if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
-    // For the child: to us its pid must mean what it means to our parent.
-    if (plan.pid.valid()) {
-      RETURN_IF_ERROR_AS(EnterNamespace(plan.pid.get(), CLONE_NEWPID),
-                         "join pid namespace");
-    }
     RETURN_IF_ERROR_AS(EnterNamespace(plan.user.get(), CLONE_NEWUSER),
                        "join user namespace");
     ASSIGN_OR_RETURN(
@@ -198,32 +187,43 @@ StatusOr<Born> AwaitMiddle(const InitRequest& request, pid_t middle,
   return born;
 }
 
-StatusOr<Born> CloneInit(const InitRequest& request,
-                         const NamespacePlan& plan) {
+// The life of a new process; returns only to say why it failed.
+using Life = std::function<Status(Handshake& channel, bool in_cgroup)>;
+
+StatusOr<Born> Clone(Cgroup& cgroup, const ProcessIo& io, uint64_t namespaces,
+                     const Life& life) {
   ASSIGN_OR_RETURN(auto ends, Handshake::Pair());
-  const bool middle = plan.user.valid();
-  ASSIGN_OR_RETURN(
-      auto pid_namespace,
-      PidNamespaceForChildren::Set(middle ? -1 : plan.pid.get(), CLONE_NEWPID));
-  const int birth_fd = request.cgroup.birth_fd();
-  auto cloned = CloneProcess({.namespaces = middle ? 0 : plan.at_birth,
-                              .cgroup = birth_fd,
-                              .sibling = request.io.sibling});
-  if (cloned.ok() && cloned->pid == 0) {
+  const int birth_fd = cgroup.birth_fd();
+  ASSIGN_OR_RETURN(auto cloned, CloneProcess({.namespaces = namespaces,
+                                              .cgroup = birth_fd,
+                                              .sibling = io.sibling}));
+  if (cloned.pid == 0) {
     ends.first.Close();
     signal(SIGPIPE, SIG_IGN);
-    if (middle) RunMiddle(request, plan, ends.second, birth_fd >= 0);
-    Die(ends.second, RunInit(request, plan, ends.second, birth_fd >= 0));
+    Die(ends.second, life(ends.second, birth_fd >= 0));
   }
-  pid_namespace.Restore();
-  RETURN_IF_ERROR(cloned.status());
   ends.second.Close();
-  if (middle) return AwaitMiddle(request, cloned->pid, std::move(ends.first));
   Born born;
-  born.pid = cloned->pid;
-  born.pidfd = std::move(cloned->pidfd);
+  born.pid = cloned.pid;
+  born.pidfd = std::move(cloned.pidfd);
   born.channel = std::move(ends.first);
   return born;
+}
+
+StatusOr<Born> CloneInit(const InitRequest& request,
+                         const NamespacePlan& plan) {
+  if (!plan.user.valid()) {
+    return Clone(request.cgroup, request.io, plan.at_birth,
+                 [&](Handshake& channel, bool in_cgroup) {
+                   return RunInit(request, plan, channel, in_cgroup);
+                 });
+  }
+  ASSIGN_OR_RETURN(Born middle,
+                   Clone(request.cgroup, request.io, 0,
+                         [&](Handshake& channel, bool in_cgroup) -> Status {
+                           RunMiddle(request, plan, channel, in_cgroup);
+                         }));
+  return AwaitMiddle(request, middle.pid, std::move(middle.channel));
 }
 
 // In a user namespace the process cannot do it itself.
@@ -234,17 +234,60 @@ void GiveIo(const ProcessIo& io, const ProcessSpec& process,
   if (owner) GiveIoTo(io, *owner);
 }
 
-// The parent writes to a child that may be dead.
-class IgnorePipeSignal {
- public:
-  IgnorePipeSignal() : before_(signal(SIGPIPE, SIG_IGN)) {}
-  ~IgnorePipeSignal() { signal(SIGPIPE, before_); }
+// The process outside is ready: `born` becomes its copy inside.
+Status EnterInside(const Entry& entry, bool sibling, Born& born) {
+  RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
+  born.channel.Close();
+  auto awaited = entry.Await(born.pidfd.get());
+  if (!sibling) Reap(born.pid);
+  ASSIGN_OR_RETURN(const Entry::Outcome outcome, std::move(awaited));
+  born.pid = outcome.pid;
+  born.pidfd.reset();
+  if (!outcome.status.ok()) {
+    if (outcome.pid > 0 && !sibling) Reap(outcome.pid);
+    return outcome.status;
+  }
+  auto pidfd = OpenPidfd(outcome.pid);
+  // A sibling that has ended is not ours to reap.
+  if (IsNotFound(pidfd.status())) return OkStatus();
+  ASSIGN_OR_RETURN(born.pidfd, std::move(pidfd));
+  return OkStatus();
+}
 
- private:
-  const sighandler_t before_;
-};
+StatusOr<Born> BearInside(const InitRequest& request, const NamespacePlan& plan,
+                          const Parent& parent) {
+  if (plan.pid_first && !request.spec.hooks.create_container.empty()) {
+    // They would be seen inside while the host's root is still theirs.
+    return Unimplemented(
+        "hooks.createContainer with a pid namespace that does not belong to "
+        "the user namespace");
+  }
+  ASSIGN_OR_RETURN(Entry entry, Entry::Make());
+  int go[2];
+  if (pipe2(go, O_CLOEXEC) != 0) return Errno(errno, "pipe");
+  UniqueFd hears(go[0]);
+  UniqueFd says(go[1]);
+  ASSIGN_OR_RETURN(Born born, Clone(request.cgroup, request.io, 0,
+                                    [&](Handshake& channel, bool in_cgroup) {
+                                      return RunInitOutside(
+                                          request, plan, channel, entry,
+                                          hears.get(), in_cgroup);
+                                    }));
+  RETURN_IF_ERROR(Raise(parent, born));
+  RETURN_IF_ERROR(EnterInside(entry, request.io.sibling, born));
+  born.go = std::move(says);
+  return born;
+}
 
 }  // namespace
+
+Status Born::LetGo() {
+  const IgnorePipeSignal ignore;
+  if (!go.valid()) return channel.Send(MessageType::kGo);
+  const char type = static_cast<char>(MessageType::kGo);
+  if (write(go.get(), &type, 1) != 1) return Errno(errno, "let the init go");
+  return OkStatus();
+}
 
 StatusOr<Born> BearInit(const InitRequest& request) {
   const IgnorePipeSignal ignore;
@@ -253,48 +296,30 @@ StatusOr<Born> BearInit(const InitRequest& request) {
   }
   ASSIGN_OR_RETURN(const NamespacePlan plan,
                    PlanNamespaces(request.spec.linux));
-  ASSIGN_OR_RETURN(Born born, CloneInit(request, plan));
   const ProcessSpec* process =
       request.spec.process ? &*request.spec.process : nullptr;
-  RETURN_IF_ERROR(Raise(
-      {process, &request.spec, request.io, plan.has_user(), request.hook_state},
-      born));
+  const Parent parent = {process,         &request.spec,      request.io,
+                         plan.has_user(), request.hook_state, request.bundle};
+  if (plan.pid.valid()) return BearInside(request, plan, parent);
+  ASSIGN_OR_RETURN(Born born, CloneInit(request, plan));
+  RETURN_IF_ERROR(Raise(parent, born));
   return born;
 }
 
 StatusOr<Born> BearExec(const ExecRequest& request) {
   const IgnorePipeSignal ignore;
   GiveIo(request.io, request.process, request.uid_mappings);
-  ASSIGN_OR_RETURN(auto ends, Handshake::Pair());
-  ASSIGN_OR_RETURN(
-      auto pid_namespace,
-      PidNamespaceForChildren::Set(
-          request.namespaces & CLONE_NEWPID ? request.init_pidfd : -1,
-          CLONE_NEWPID));
-  const int birth_fd = request.cgroup.birth_fd();
-  auto cloned =
-      CloneProcess({.cgroup = birth_fd, .sibling = request.io.sibling});
-  if (cloned.ok() && cloned->pid == 0) {
-    ends.first.Close();
-    signal(SIGPIPE, SIG_IGN);
-    Die(ends.second, RunExec(request, ends.second, birth_fd >= 0));
-  }
-  pid_namespace.Restore();
-  RETURN_IF_ERROR(cloned.status());
-  ends.second.Close();
-  Born born;
-  born.pid = cloned->pid;
-  born.pidfd = std::move(cloned->pidfd);
-  born.channel = std::move(ends.first);
-  RETURN_IF_ERROR(Raise(
-      {&request.process, nullptr, request.io, request.user_namespace, nullptr},
-      born));
-  RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
-  // The end of file is the execve.
-  ASSIGN_OR_RETURN(const HandshakeMessage message, born.channel.Receive());
-  if (message.type == MessageType::kEnd) return born;
-  if (!request.io.sibling) Reap(born.pid);
-  return DecodeStatus(message.text);
+  ASSIGN_OR_RETURN(Entry entry, Entry::Make());
+  ASSIGN_OR_RETURN(Born born, Clone(request.cgroup, request.io, 0,
+                                    [&](Handshake& channel, bool in_cgroup) {
+                                      return RunExec(request, channel, entry,
+                                                     in_cgroup);
+                                    }));
+  RETURN_IF_ERROR(Raise({&request.process, nullptr, request.io,
+                         request.user_namespace, nullptr, ""},
+                        born));
+  RETURN_IF_ERROR(EnterInside(entry, request.io.sibling, born));
+  return born;
 }
 
 }  // namespace berth::oci

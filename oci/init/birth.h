@@ -27,8 +27,9 @@ struct InitRequest {
   std::string id;
   const Spec& spec;
   const MountPlan& mounts;
-  std::vector<UniqueFd>& mapped_sources;  // taken by the init's copy
-  std::string rootfs;                     // absolute
+  std::vector<UniqueFd>& prepared_mounts;  // taken by the init's copy
+  std::string rootfs;                      // absolute
+  std::string bundle;  // absolute: where the runtime's hooks begin
   const ProcessIo& io;
   const SeccompFilter* filter = nullptr;
   Cgroup& cgroup;
@@ -43,10 +44,16 @@ struct InitRequest {
 
 struct Born {
   pid_t pid = 0;
-  UniqueFd pidfd;
-  Handshake channel;  // send kGo when its state is on disk
+  UniqueFd pidfd;  // invalid if it has been exec'd, has ended and is reaped
   UniqueFd console;
   std::vector<std::string> warnings;
+
+  // Of an init, one of the two: where it hears that its state is on disk.
+  Handshake channel;
+  UniqueFd go;
+
+  // Says so: it now waits for start, and for nothing else.
+  Status LetGo();
 };
 
 // The order of events, one process (two with a user namespace by path):
@@ -57,9 +64,12 @@ struct Born {
 //             mounts, devices, links; terminal
 //   runtime   prestart and createRuntime hooks
 //   init      createContainer hooks; pivot; read-only and masked paths
-//             limits, no_new_privs, seccomp, directory, ids, capabilities
-//             program looked up: ready
-//             ... waits for start; startContainer hooks; execve
+//             limits, no_new_privs, directory, ids, capabilities
+//             descriptors closed, program looked up: ready
+//             ... waits for start; startContainer hooks; seccomp; execve
+//
+// If it joins a pid namespace, all up to "ready" is done by a process outside
+// of that one, which the hooks are told the pid of (entry.h).
 //
 // On error the process is dead and (unless io.sibling) reaped.
 StatusOr<Born> BearInit(const InitRequest& request);
@@ -73,6 +83,7 @@ struct ExecRequest {
   int init_pidfd = -1;  // whose namespaces are joined
   int namespaces = 0;   // CLONE_NEW* flags, all that the init has
   bool user_namespace = false;
+  const std::string& personality;
   // Of the container's user namespace, as far as they are known.
   const std::vector<IdMapping>& uid_mappings;
 };

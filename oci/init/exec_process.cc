@@ -9,6 +9,7 @@
 #include "base/sys/namespace.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
+#include "oci/init/program.h"
 #include "oci/init/terminal.h"
 
 namespace berth::oci {
@@ -18,6 +19,11 @@ Status JoinContainer(const ExecRequest& request, bool in_cgroup) {
   umask(0);
   RETURN_IF_ERROR(TakeStdio(request.io));
   if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+  // For the child: with the host's rights, which the user namespace takes.
+  if (request.namespaces & CLONE_NEWPID) {
+    RETURN_IF_ERROR_AS(EnterNamespace(request.init_pidfd, CLONE_NEWPID),
+                       "join pid namespace");
+  }
   RETURN_IF_ERROR_AS(
       EnterNamespace(request.init_pidfd, request.namespaces & ~CLONE_NEWPID),
       "join the container's namespaces");
@@ -37,10 +43,9 @@ Status MakeTerminal(const ExecRequest& request, const RootedPath& root,
   return UseTerminal(terminal.slave.get());
 }
 
-}  // namespace
-
-Status RunExec(const ExecRequest& request, const Handshake& channel,
-               bool in_cgroup) {
+// All that is done while nobody in the container can look.
+StatusOr<Program> Prepare(const ExecRequest& request, const Handshake& channel,
+                          bool in_cgroup) {
   // Of the host's /proc: setns takes it out of sight.
   ASSIGN_OR_RETURN(const UniqueFd label, OpenExecLabel(request.process));
   RETURN_IF_ERROR(JoinContainer(request, in_cgroup));
@@ -52,14 +57,29 @@ Status RunExec(const ExecRequest& request, const Handshake& channel,
     RETURN_IF_ERROR(MakeTerminal(request, root, channel));
   }
   GiveStdioTo(request.process.user.uid);
-  (void)root.MakeDirectories(request.process.cwd, 0755).ok();
-  ASSIGN_OR_RETURN(const Program program,
-                   PrepareProcess(request.process, root, request.filter,
-                                  request.user_namespace, channel));
+  RETURN_IF_ERROR(SetPersonality(request.personality));
+  return BecomeProcess(request.process, root, request.filter, label,
+                       request.user_namespace, channel);
+}
+
+Status CrossAndRun(const Program& program, Entry& entry) {
+  RETURN_IF_ERROR(entry.Cross(true));
+  RETURN_IF_ERROR(LeadSession(program));
+  const Execution execution(program.path, program.args, program.env);
+  RETURN_IF_ERROR(Confine(program));
+  return execution.Run();
+}
+
+}  // namespace
+
+Status RunExec(const ExecRequest& request, Handshake& channel, Entry& entry,
+               bool in_cgroup) {
+  ASSIGN_OR_RETURN(Program program, Prepare(request, channel, in_cgroup));
+  RETURN_IF_ERROR(FindWithoutDescriptors(request.io, {channel.fd()}, program));
   RETURN_IF_ERROR(channel.Send(MessageType::kReady));
   RETURN_IF_ERROR(channel.WaitForGo());
-  return RunProgram(request.process, program, request.filter, label,
-                    request.io.preserve_fds);
+  channel.Close();
+  entry.Fail(CrossAndRun(program, entry));
 }
 
 }  // namespace berth::oci

@@ -1,19 +1,20 @@
 // What the runtime and the process that it is making say to each other.
 //
 //   runtime                                init (or an exec'd process)
-//      |------------ clone3 -------------->|  already in its cgroup, or walks
-//      in
+//      |------------ clone3 -------------->|  in its cgroup, or goes there
 //      |<-- kMapIds -----------------------|  only with a new user namespace
 //      |------------ kGo ----------------->|
 //      |                                   |  namespaces, mounts, devices
 //      |<-- kConsole + the pty's master ---|  only with a terminal
 //      |<-- kRunHooks ---------------------|  only with prestart, createRuntime
 //      |------------ kGo ----------------->|
-//      |                                   |  pivot, limits, ids, program found
+//      |                                   |  pivot, ids, program found
 //      |<-- kReady ------------------------|
-//      |------------ kGo ----------------->|  init only: the state is on disk
-//      |                                   |  init: waits on its start socket
-//     end of file <------------------------|  execve closed it (or it died)
+//      |------------ kGo ----------------->|  the state is on disk
+//      |                                   |  closes its end, waits for start
+//
+// A process that is to enter a pid namespace of others gets its kGo when it is
+// ready, closes its end, and goes on as entry.h says.
 //
 // kError with the reason instead of any line from the right ends it, and
 // kWarning may come before any of them. Either side takes the end of file for

@@ -6,7 +6,6 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -18,6 +17,7 @@
 #include "oci/container/hooks.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
+#include "oci/init/program.h"
 #include "oci/init/rootfs.h"
 #include "oci/init/terminal.h"
 
@@ -98,13 +98,6 @@ Status SetSysctls(const std::map<std::string, std::string>& sysctls) {
   return OkStatus();
 }
 
-Status SetPersonality(const std::string& name) {
-  if (name.empty()) return OkStatus();
-  const unsigned long domain = name == "LINUX32" ? PER_LINUX32 : PER_LINUX;
-  if (personality(domain) < 0) return Errno(errno, "set personality");
-  return OkStatus();
-}
-
 Status MakeTerminal(const InitRequest& request, Rootfs& rootfs,
                     const Handshake& channel, UniqueFd& slave) {
   ASSIGN_OR_RETURN(
@@ -118,6 +111,11 @@ Status MakeTerminal(const InitRequest& request, Rootfs& rootfs,
   return OkStatus();
 }
 
+// Hooks inside that have no environment get the container's.
+const std::vector<std::string>* EnvironmentOf(const InitRequest& request) {
+  return request.spec.process ? &request.spec.process->env : nullptr;
+}
+
 Status RunCreationHooks(const InitRequest& request, const Rootfs& rootfs,
                         const Handshake& channel) {
   const Hooks& hooks = request.spec.hooks;
@@ -128,7 +126,8 @@ Status RunCreationHooks(const InitRequest& request, const Rootfs& rootfs,
   if (hooks.create_container.empty()) return OkStatus();
   if (fchdir(rootfs.root().fd()) != 0) return Errno(errno, "fchdir");
   return RunHooks("createContainer", hooks.create_container,
-                  request.hook_state("creating", getpid()));
+                  request.hook_state("creating", getpid()),
+                  {.env = EnvironmentOf(request)});
 }
 
 // Blocks in the one call that no filter forbids.
@@ -139,16 +138,44 @@ Status WaitForStart(int start) {
   return OkStatus();
 }
 
-// After kReady: the one that hears of errors is who says start.
-Status StartAndRun(const InitRequest& request, const Program& program,
-                   const UniqueFd& label) {
+// By the process inside: the end of file is the runtime's.
+Status WaitForByte(int go) {
+  char byte;
+  const bool said = TEMP_FAILURE_RETRY(read(go, &byte, 1)) == 1;
+  close(go);
+  return said ? OkStatus() : Cancelled("the runtime gave up");
+}
+
+// The one that hears of errors is who says start.
+Status StartAndRun(const InitRequest& request, const Program& program) {
+  const std::vector<Hook>& hooks = request.spec.hooks.start_container;
+  const Execution execution(program.path, program.args, program.env);
+  // What only the loading of the filter needs is not held while others may
+  // look on for long; but hooks could not be made behind a filter.
+  const bool early = program.last_capabilities && hooks.empty();
+  if (early) RETURN_IF_ERROR(Confine(program));
   RETURN_IF_ERROR(WaitForStart(request.start));
-  RETURN_IF_ERROR(RunHooks("startContainer", request.spec.hooks.start_container,
-                           request.hook_state("created", getpid())));
+  if (!request.spec.process) {
+    return InvalidArgument("process: nothing to start");
+  }
+  if (!hooks.empty()) {
+    RETURN_IF_ERROR(RunHooks(
+        "startContainer", hooks, request.hook_state("created", getpid()),
+        {.env = &program.env, .confine = [&] { return Confine(program); }}));
+  }
   // Its presence tells an execve from a death.
   if (write(request.result, "x", 1) != 1) return Errno(errno, "answer start");
-  return RunProgram(*request.spec.process, program, request.filter, label,
-                    request.io.preserve_fds);
+  if (!early) RETURN_IF_ERROR(Confine(program));
+  return execution.Run();
+}
+
+// Returns only to say why not, which `result` has been told.
+Status AwaitStart(const InitRequest& request, const Program& program) {
+  Status failure = LeadSession(program);
+  if (failure.ok()) failure = StartAndRun(request, program);
+  const std::string text = EncodeStatus(failure);
+  (void)!write(request.result, text.data(), text.size());
+  return failure;
 }
 
 Status BuildRoot(const InitRequest& request, Rootfs& rootfs,
@@ -181,21 +208,14 @@ Status EnterNewWorld(const InitRequest& request, const NamespacePlan& plan,
   return EnterNamespaces(plan);
 }
 
-}  // namespace
-
-Status RunInit(const InitRequest& request, const NamespacePlan& plan,
-               const Handshake& channel, bool in_cgroup) {
-  RETURN_IF_ERROR(EnterNewWorld(request, plan, channel, in_cgroup));
-  const ProcessSpec* process =
-      request.spec.process ? &*request.spec.process : nullptr;
-  UniqueFd label;
-  if (process != nullptr) {
-    ASSIGN_OR_RETURN(label, OpenExecLabel(*process));
-  }
+// The root and all that is around it: from here on the host is out of reach.
+StatusOr<Rootfs> EnterRoot(const InitRequest& request,
+                           const NamespacePlan& plan,
+                           const Handshake& channel) {
   RETURN_IF_ERROR(SetSysctls(request.spec.linux.sysctl));
   ASSIGN_OR_RETURN(Rootfs rootfs,
                    Rootfs::Open(request.mounts, request.rootfs, plan.has_user(),
-                                request.mapped_sources));
+                                request.prepared_mounts));
   if (plan.has_user()) RETURN_IF_ERROR(BecomeNamespaceRoot());
   if (!request.io.no_new_keyring) {
     RETURN_IF_ERROR(JoinSessionKeyring("_ses." + request.id));
@@ -203,23 +223,80 @@ Status RunInit(const InitRequest& request, const NamespacePlan& plan,
   if (plan.new_network()) RETURN_IF_ERROR(RaiseLoopback());
   RETURN_IF_ERROR(SetNames(request.spec));
   RETURN_IF_ERROR(BuildRoot(request, rootfs, channel));
-  RETURN_IF_ERROR(SetPersonality(request.spec.linux.personality));
-  if (process == nullptr) {
-    RETURN_IF_ERROR(channel.Send(MessageType::kReady));
-    RETURN_IF_ERROR(channel.WaitForGo());
-    RETURN_IF_ERROR(WaitForStart(request.start));
-    return InvalidArgument("process: nothing to start");
+  return rootfs;
+}
+
+// All but the program's path.
+StatusOr<Program> Prepare(const InitRequest& request, const NamespacePlan& plan,
+                          const Handshake& channel, bool in_cgroup) {
+  RETURN_IF_ERROR(EnterNewWorld(request, plan, channel, in_cgroup));
+  const ProcessSpec* process =
+      request.spec.process ? &*request.spec.process : nullptr;
+  UniqueFd label;
+  if (process != nullptr) {
+    ASSIGN_OR_RETURN(label, OpenExecLabel(*process));
   }
+  ASSIGN_OR_RETURN(const Rootfs rootfs, EnterRoot(request, plan, channel));
+  // After the last hook: all children from now on are born there.
+  if (plan.pid.valid() && !plan.pid_first) {
+    RETURN_IF_ERROR_AS(EnterNamespace(plan.pid.get(), CLONE_NEWPID),
+                       "join pid namespace");
+  }
+  RETURN_IF_ERROR(SetPersonality(request.spec.linux.personality));
+  if (process == nullptr) return Program();
   GiveStdioTo(process->user.uid);
-  ASSIGN_OR_RETURN(const Program program,
-                   PrepareProcess(*process, rootfs.root(), request.filter,
-                                  plan.has_user(), channel));
+  return BecomeProcess(*process, rootfs.root(), request.filter, label,
+                       plan.has_user(), channel);
+}
+
+// To where the runtime has to know that nothing but the start is missing.
+StatusOr<Program> Ready(const InitRequest& request, const NamespacePlan& plan,
+                        const Handshake& channel, int go, bool in_cgroup) {
+  ASSIGN_OR_RETURN(Program program, Prepare(request, plan, channel, in_cgroup));
+  RETURN_IF_ERROR(FindWithoutDescriptors(
+      request.io, {channel.fd(), request.start, request.result, go}, program));
   RETURN_IF_ERROR(channel.Send(MessageType::kReady));
   RETURN_IF_ERROR(channel.WaitForGo());
-  const Status failure = StartAndRun(request, program, label);
-  const std::string text = EncodeStatus(failure);
-  (void)!write(request.result, text.data(), text.size());
-  return failure;
+  return program;
+}
+
+Status EnterUserNamespace(const NamespacePlan& plan) {
+  if (plan.pid_first) {
+    RETURN_IF_ERROR_AS(EnterNamespace(plan.pid.get(), CLONE_NEWPID),
+                       "join pid namespace");
+  }
+  if (plan.user.valid()) {
+    RETURN_IF_ERROR_AS(EnterNamespace(plan.user.get(), CLONE_NEWUSER),
+                       "join user namespace");
+  }
+  if (plan.at_birth == 0) return OkStatus();
+  RETURN_IF_ERROR_AS(UnshareNamespaces(static_cast<int>(plan.at_birth)),
+                     "new namespaces");
+  return OkStatus();
+}
+
+}  // namespace
+
+Status RunInit(const InitRequest& request, const NamespacePlan& plan,
+               Handshake& channel, bool in_cgroup) {
+  ASSIGN_OR_RETURN(const Program program,
+                   Ready(request, plan, channel, -1, in_cgroup));
+  channel.Close();
+  return AwaitStart(request, program);
+}
+
+Status RunInitOutside(const InitRequest& request, const NamespacePlan& plan,
+                      Handshake& channel, Entry& entry, int go,
+                      bool in_cgroup) {
+  if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+  RETURN_IF_ERROR(EnterUserNamespace(plan));
+  ASSIGN_OR_RETURN(const Program program,
+                   Ready(request, plan, channel, go, true));
+  channel.Close();
+  const Status crossed = entry.Cross(false);
+  if (!crossed.ok()) entry.Fail(crossed);
+  RETURN_IF_ERROR(WaitForByte(go));
+  return AwaitStart(request, program);
 }
 
 }  // namespace berth::oci

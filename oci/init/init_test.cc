@@ -57,6 +57,15 @@ TEST(CapabilityTest, WhatIsNotThereCannotBeGiven) {
             (CapabilitySets{0x1, 0x1, 0, 0x1, 0}));
 }
 
+TEST(CapabilityTest, WhatCannotBeGivenIsTold) {
+  Capabilities wanted;
+  wanted.bounding = wanted.permitted = {"CAP_NONSENSE", "CAP_CHOWN"};
+  wanted.inheritable = {"CAP_CHOWN"};
+  wanted.ambient = {"CAP_CHOWN", "CAP_KILL"};
+  EXPECT_THAT(CapabilityWarnings(wanted),
+              ElementsAre(HasSubstr("CAP_NONSENSE"), HasSubstr("CAP_KILL")));
+}
+
 TEST(RlimitTest, Names) {
   EXPECT_EQ(RlimitNumber("RLIMIT_NOFILE"), 7);
   EXPECT_EQ(RlimitNumber("NOFILE"), std::nullopt);

@@ -231,6 +231,10 @@ Status PlanMount(const Spec& spec, const MountSpec& mount,
   step.type = mount.type;
   step.source = mount.source.empty() ? mount.type : mount.source;
   step.no_links = mount.type == "proc" || mount.type == "sysfs";
+  if (mount.type == "proc") {
+    const NamespaceSpec* pids = spec.linux.Find(NamespaceType::kPid);
+    if (pids != nullptr) step.pid_namespace = pids->path;
+  }
   if (mount.type == "sysfs" &&
       spec.linux.Find(NamespaceType::kUser) != nullptr) {
     step.fallback = "/sys";

@@ -43,6 +43,10 @@ struct MountStep {
   IdMaps id_maps;
   std::string id_namespace;
 
+  // A procfs: whose processes it shows, the path of a pid namespace; empty:
+  // of that which the new process is born in.
+  std::string pid_namespace;
+
   bool maps_ids() const { return !id_maps.empty() || !id_namespace.empty(); }
   bool operator==(const MountStep&) const = default;
 };

@@ -5,6 +5,14 @@
 #include "base/sys/namespace.h"
 
 namespace berth::oci {
+namespace {
+
+bool IsForeign(const NamespacePlan& plan) {
+  if (!plan.has_user() || !plan.pid.valid()) return false;
+  return plan.new_user() || !OwnsNamespace(plan.user.get(), plan.pid.get());
+}
+
+}  // namespace
 
 bool NamespacePlan::has_user() const { return new_user() || user.valid(); }
 
@@ -37,6 +45,7 @@ StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec) {
       plan.joins.push_back({type, std::move(fd)});
     }
   }
+  plan.pid_first = IsForeign(plan);
   return plan;
 }
 

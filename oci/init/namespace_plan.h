@@ -25,9 +25,13 @@ struct NamespacePlan {
   bool new_cgroup = false;
   // By the new process.
   std::vector<Join> joins;
-  // By the parent: a process is born in a pid namespace and never moves.
+  // Of others, who see each process there: entered last of all, by a copy of
+  // the process (entry.h).
   UniqueFd pid;
-  // By a process between the two, since it gives up the host's rights.
+  // `pid` does not belong to the container's user namespace, so it must be
+  // chosen with the host's rights, before that one is entered.
+  bool pid_first = false;
+  // By a process that gives up the host's rights.
   UniqueFd user;
 
   bool has_user() const;  // new or joined

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "base/strings.h"
 
@@ -109,18 +110,6 @@ StatusOr<RawSets> GetCapabilities() {
                  join(data[0].inheritable, data[1].inheritable)};
 }
 
-Status SetCapabilities(const RawSets& sets) {
-  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {};
-  for (int i = 0; i < 2; ++i) {
-    data[i].effective = static_cast<uint32_t>(sets.effective >> (32 * i));
-    data[i].permitted = static_cast<uint32_t>(sets.permitted >> (32 * i));
-    data[i].inheritable = static_cast<uint32_t>(sets.inheritable >> (32 * i));
-  }
-  if (syscall(SYS_capset, &header, data) != 0) return Errno(errno, "capset");
-  return OkStatus();
-}
-
 Status DropBounding(uint64_t keep) {
   for (int cap = 0; cap < 64; ++cap) {
     if (keep & (uint64_t{1} << cap)) continue;
@@ -145,12 +134,11 @@ Status RaiseAmbient(uint64_t ambient) {
 }
 
 // A user namespace may forbid it (user_namespaces(7)); then there are no
-// groups to lose either.
+// groups to lose either. It is the only reason left for who has CAP_SETGID.
+// Not from /proc/self: in the container's /proc we may not be.
 bool SetgroupsDenied() {
-  const UniqueFd fd(open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC));
-  char text[8] = {};
-  return fd.valid() && read(fd.get(), text, sizeof(text) - 1) > 0 &&
-         StartsWith(text, "deny");
+  const auto sets = GetCapabilities();
+  return sets.ok() && (sets->effective & (uint64_t{1} << CAP_SETGID)) != 0;
 }
 
 Status SetIds(const User& user) {
@@ -213,8 +201,33 @@ CapabilitySets PlanCapabilities(const Capabilities& wanted,
   return sets;
 }
 
-Status BecomeUser(const User& user,
-                  const std::optional<Capabilities>& capabilities) {
+std::vector<std::string> CapabilityWarnings(const Capabilities& wanted) {
+  std::set<std::string> unknown;
+  for (const auto* list :
+       {&wanted.bounding, &wanted.effective, &wanted.permitted,
+        &wanted.inheritable, &wanted.ambient}) {
+    for (const std::string& name : *list) {
+      if (!CapabilityNumber(name)) unknown.insert(name);
+    }
+  }
+  std::vector<std::string> warnings;
+  for (const std::string& name : unknown) {
+    warnings.push_back("process.capabilities: unknown " + Quoted(name) +
+                       " is ignored");
+  }
+  const uint64_t possible = Bits(wanted.inheritable) & Bits(wanted.permitted);
+  for (const std::string& name : wanted.ambient) {
+    if (Bits({name}) & ~possible) {
+      warnings.push_back("process.capabilities: ambient " + name +
+                         " is ignored: not inheritable and permitted");
+    }
+  }
+  return warnings;
+}
+
+StatusOr<CapabilitySets> BecomeUser(
+    const User& user, const std::optional<Capabilities>& capabilities,
+    uint64_t kept) {
   ASSIGN_OR_RETURN(const RawSets mine, GetCapabilities());
   const CapabilitySets sets =
       PlanCapabilities(capabilities.value_or(Capabilities()), mine.permitted);
@@ -226,9 +239,24 @@ Status BecomeUser(const User& user,
   if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) {
     return Errno(errno, "keep capabilities no more");
   }
-  RETURN_IF_ERROR(
-      SetCapabilities({sets.effective, sets.permitted, sets.inheritable}));
-  return RaiseAmbient(sets.ambient);
+  CapabilitySets now = sets;
+  now.effective |= kept & mine.permitted;
+  now.permitted |= kept & mine.permitted;
+  RETURN_IF_ERROR(SetCapabilities(now));
+  RETURN_IF_ERROR(RaiseAmbient(sets.ambient));
+  return sets;
+}
+
+Status SetCapabilities(const CapabilitySets& sets) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    data[i].effective = static_cast<uint32_t>(sets.effective >> (32 * i));
+    data[i].permitted = static_cast<uint32_t>(sets.permitted >> (32 * i));
+    data[i].inheritable = static_cast<uint32_t>(sets.inheritable >> (32 * i));
+  }
+  if (syscall(SYS_capset, &header, data) != 0) return Errno(errno, "capset");
+  return OkStatus();
 }
 
 std::optional<int> RlimitNumber(const std::string& name) {

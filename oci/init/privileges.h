@@ -37,10 +37,21 @@ struct CapabilitySets {
 // (CVE-2022-24769). Pure.
 CapabilitySets PlanCapabilities(const Capabilities& wanted, uint64_t available);
 
+// What of `wanted` cannot be given, one sentence for each: unknown names, and
+// ambient ones that are not inheritable and permitted as well. Pure.
+std::vector<std::string> CapabilityWarnings(const Capabilities& wanted);
+
 // Bounding set, groups, gid, uid, the other sets, in this order. `user` and
-// `capabilities` as in the specification; none at all if unset.
-Status BecomeUser(const User& user,
-                  const std::optional<Capabilities>& capabilities);
+// `capabilities` as in the specification; none at all if unset. Those in
+// `kept` that the caller has stay effective beside them. Returns what is
+// wanted without these, for SetCapabilities.
+StatusOr<CapabilitySets> BecomeUser(
+    const User& user, const std::optional<Capabilities>& capabilities,
+    uint64_t kept);
+
+// Effective, permitted and inheritable, by one capset(2); what is ambient must
+// be in them already.
+Status SetCapabilities(const CapabilitySets& sets);
 
 // "RLIMIT_NOFILE" -> its number.
 std::optional<int> RlimitNumber(const std::string& name);

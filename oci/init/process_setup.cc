@@ -1,11 +1,16 @@
 #include "oci/init/process_setup.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include <utility>
 
 #include "base/sys/process.h"
 #include "oci/init/privileges.h"
@@ -28,10 +33,6 @@ void GiveTo(int fd, uid_t owner) {
   // Refused (EROFS, EPERM in a user namespace): the streams still work, only
   // /dev/stdout cannot be opened again.
   (void)!fchown(fd, owner, static_cast<gid_t>(-1));
-}
-
-Status Load(const SeccompFilter* filter) {
-  return filter == nullptr ? OkStatus() : LoadSeccomp(*filter);
 }
 
 }  // namespace
@@ -63,48 +64,79 @@ void GiveIoTo(const ProcessIo& io, uid_t owner) {
   for (int fd = 0; fd < 3; ++fd) GiveTo(fds[fd] >= 0 ? fds[fd] : fd, owner);
 }
 
-StatusOr<Program> PrepareProcess(const ProcessSpec& process,
-                                 const RootedPath& root,
-                                 const SeccompFilter* filter,
-                                 bool user_namespace,
-                                 const Handshake& channel) {
+Status SetPersonality(const std::string& name) {
+  if (name.empty()) return OkStatus();
+  const unsigned long domain = name == "LINUX32" ? PER_LINUX32 : PER_LINUX;
+  if (personality(domain) < 0) return Errno(errno, "set personality");
+  return OkStatus();
+}
+
+StatusOr<Program> BecomeProcess(const ProcessSpec& process,
+                                const RootedPath& root,
+                                const SeccompFilter* filter,
+                                const UniqueFd& label, bool user_namespace,
+                                const Handshake& channel) {
   Program program;
   program.args = process.args;
   program.env = FinalEnvironment(process, root);
+  program.terminal = process.terminal;
+  program.filter = filter;
   const Status early = EnterDirectory(process.cwd, root);
   if (!early.ok() && early.code() != StatusCode::kPermissionDenied) {
     return early;
   }
+  std::vector<std::string> warnings =
+      CapabilityWarnings(process.capabilities.value_or(Capabilities()));
   // In a user namespace there is no right to raise them: the parent does it.
   if (!user_namespace) {
-    std::vector<std::string> warnings;
     RETURN_IF_ERROR(SetRlimits(0, process.rlimits, warnings));
-    for (const std::string& warning : warnings) {
-      RETURN_IF_ERROR(channel.Send(MessageType::kWarning, warning));
-    }
+  }
+  for (const std::string& warning : warnings) {
+    RETURN_IF_ERROR(channel.Send(MessageType::kWarning, warning));
   }
   umask(process.user.umask.value_or(0022));
   if (process.no_new_privileges &&
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return Errno(errno, "set no_new_privs");
   }
-  if (!process.no_new_privileges) RETURN_IF_ERROR(Load(filter));
-  RETURN_IF_ERROR(BecomeUser(process.user, process.capabilities));
+  // Without no_new_privs a filter is the right of CAP_SYS_ADMIN (seccomp(2)).
+  const bool needs_admin = filter != nullptr && !process.no_new_privileges;
+  const uint64_t kept = needs_admin ? uint64_t{1} << CAP_SYS_ADMIN : 0;
+  ASSIGN_OR_RETURN(const CapabilitySets sets,
+                   BecomeUser(process.user, process.capabilities, kept));
+  if ((kept & ~sets.permitted) != 0 || (kept & ~sets.effective) != 0) {
+    program.last_capabilities = sets;
+  }
   // A directory that root may not enter (NFS, FUSE) but the user may.
   if (!early.ok()) RETURN_IF_ERROR(EnterDirectory(process.cwd, root));
-  ASSIGN_OR_RETURN(program.path, FindProgram(process.args[0], program.env));
+  RETURN_IF_ERROR(WriteExecLabel(label, process));
   return program;
 }
 
-Status RunProgram(const ProcessSpec& process, const Program& program,
-                  const SeccompFilter* filter, const UniqueFd& label,
-                  int preserve_fds) {
-  RETURN_IF_ERROR(WriteExecLabel(label, process));
+Status FindWithoutDescriptors(const ProcessIo& io, std::vector<int> kept,
+                              Program& program) {
+  RETURN_IF_ERROR(CloseAllBut(3 + io.preserve_fds, std::move(kept)));
+  if (program.args.empty()) return OkStatus();  // nothing to start
+  ASSIGN_OR_RETURN(program.path, FindProgram(program.args[0], program.env));
+  return OkStatus();
+}
+
+Status LeadSession(const Program& program) {
+  setsid();  // fails only for who leads a session already
+  if (program.terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0) {
+    return Errno(errno, "take the terminal for the session");
+  }
   // What the runtime's caller ignores (nohup) is not the program's affair.
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
-  RETURN_IF_ERROR(CloseOnExecFrom(3 + preserve_fds));
-  if (process.no_new_privileges) RETURN_IF_ERROR(Load(filter));
-  return Execute(program.path, program.args, program.env);
+  return OkStatus();
+}
+
+Status Confine(const Program& program) {
+  if (program.filter != nullptr) {
+    RETURN_IF_ERROR(LoadSeccomp(*program.filter));
+  }
+  if (!program.last_capabilities) return OkStatus();
+  return SetCapabilities(*program.last_capabilities);
 }
 
 }  // namespace berth::oci

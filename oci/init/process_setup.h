@@ -3,6 +3,7 @@
 #ifndef OCI_INIT_PROCESS_SETUP_H_
 #define OCI_INIT_PROCESS_SETUP_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,17 +11,23 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "oci/init/handshake.h"
+#include "oci/init/privileges.h"
 #include "oci/init/process_io.h"
 #include "oci/init/seccomp.h"
 #include "oci/spec/spec.h"
 
 namespace berth::oci {
 
-// A program that is ready to run: found, and everything around it in place.
+// A program that is ready to run, by a process that is all but filtered.
 struct Program {
   std::string path;
   std::vector<std::string> args;
   std::vector<std::string> env;
+  bool terminal = false;  // 0, 1, 2 are one
+  const SeccompFilter* filter = nullptr;
+  // What is left of the capabilities when the filter is loaded, if the process
+  // keeps more for that.
+  std::optional<CapabilitySets> last_capabilities;
 };
 
 // A session of its own, no signal handlers or mask of the runtime's, and 0, 1,
@@ -32,19 +39,32 @@ void GiveStdioTo(uid_t owner);
 // process in a user namespace may not. `owner` is the host's id.
 void GiveIoTo(const ProcessIo& io, uid_t owner);
 
-// Limits, umask, no_new_privs, the filter if it needs privilege, directory,
-// ids, capabilities; then looks the program up. The caller is still itself if
-// this fails, but good for nothing. `filter` may be null.
-StatusOr<Program> PrepareProcess(const ProcessSpec& process,
-                                 const RootedPath& root,
-                                 const SeccompFilter* filter,
-                                 bool user_namespace, const Handshake& channel);
+// linux.personality; empty: as it is.
+Status SetPersonality(const std::string& name);
 
-// Label, the filter if it waited for no_new_privs, fds closed, execve: returns
-// only to say why not.
-Status RunProgram(const ProcessSpec& process, const Program& program,
-                  const SeccompFilter* filter, const UniqueFd& label,
-                  int preserve_fds);
+// Limits, umask, no_new_privs, directory, ids, capabilities, label. The caller
+// is still itself if this fails, but good for nothing. `filter` may be null;
+// `label` is of OpenExecLabel. The program is yet to be found.
+StatusOr<Program> BecomeProcess(const ProcessSpec& process,
+                                const RootedPath& root,
+                                const SeccompFilter* filter,
+                                const UniqueFd& label, bool user_namespace,
+                                const Handshake& channel);
+
+// Closes what is neither passed on nor in `kept`, and only then looks the
+// program up: by its path nobody gets at a descriptor that was left open
+// (CVE-2024-21626).
+Status FindWithoutDescriptors(const ProcessIo& io, std::vector<int> kept,
+                              Program& program);
+
+// Leads a session, and controls its terminal if it has one. By the process
+// that is to run the program.
+Status LeadSession(const Program& program);
+
+// The filter, then the last capabilities. From here on there are only system
+// calls that any profile has to allow: capset(2) (without no_new_privs),
+// read(2), write(2), exit_group(2) and execve(2).
+Status Confine(const Program& program);
 
 }  // namespace berth::oci
 

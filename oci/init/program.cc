@@ -131,14 +131,16 @@ Status EnterDirectory(const std::string& directory, const RootedPath& root) {
   return CheckInsideRoot(directory);
 }
 
-Status Execute(const std::string& path, const std::vector<std::string>& args,
-               const std::vector<std::string>& env) {
-  const std::vector<char*> argv = Pointers(args);
-  const std::vector<char*> envp = Pointers(env);
-  execve(path.c_str(), argv.data(), envp.data());
+Execution::Execution(const std::string& path,
+                     const std::vector<std::string>& args,
+                     const std::vector<std::string>& env)
+    : path_(path), args_(Pointers(args)), env_(Pointers(env)) {}
+
+Status Execution::Run() const {
+  execve(path_.c_str(), args_.data(), env_.data());
   const int error = errno;
   const Status status = Errno(error, "");
-  return Error(status.code(), "exec " + Quoted(path) + Lower(Message(status)));
+  return Error(status.code(), "exec " + Quoted(path_) + Lower(Message(status)));
 }
 
 }  // namespace berth::oci

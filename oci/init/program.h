@@ -28,9 +28,22 @@ StatusOr<std::string> FindProgram(const std::string& name,
 // A directory outside the root is refused (CVE-2024-21626).
 Status EnterDirectory(const std::string& directory, const RootedPath& root);
 
-// execve(2): returns only to say why not.
-Status Execute(const std::string& path, const std::vector<std::string>& args,
-               const std::vector<std::string>& env);
+// An execve(2) with all that it needs, so that between a filter and the call
+// nothing is allocated, which might be a system call. What it is made of must
+// outlive it.
+class Execution {
+ public:
+  Execution(const std::string& path, const std::vector<std::string>& args,
+            const std::vector<std::string>& env);
+
+  // Returns only to say why not.
+  Status Run() const;
+
+ private:
+  const std::string& path_;
+  std::vector<char*> args_;
+  std::vector<char*> env_;
+};
 
 }  // namespace berth::oci
 

@@ -16,6 +16,7 @@
 #include "base/sys/file.h"
 #include "base/sys/mount.h"
 #include "base/sys/namespace.h"
+#include "oci/init/proc_mount.h"
 
 namespace berth::oci {
 namespace {
@@ -68,20 +69,64 @@ Status MakeParentPrivate(const std::string& path) {
   return OkStatus();
 }
 
+// Whatever /proc and /sys the mount namespace has outside of `root`. Chroot
+// only hides them, and the kernel lets a user namespace mount a procfs without
+// its masks where there is such a one (mount_too_revealing in fs/namespace.c).
+Status RemoveKernelFilesystems(const std::string& root) {
+  ASSIGN_OR_RETURN(const std::string table,
+                   ReadFile("/proc/self/mountinfo", 64 << 20));
+  for (const std::string& line : Split(table, '\n')) {
+    const std::vector<std::string> fields = Split(line, ' ');
+    const size_t end = line.find(" - ");
+    if (fields.size() < 5 || end == std::string::npos) continue;
+    const std::string& point = fields[4];
+    const std::string type =
+        line.substr(end + 3, line.find(' ', end + 3) - end - 3);
+    if ((type != "proc" && type != "sysfs") || StartsWith(point, root + "/")) {
+      continue;
+    }
+    if (mount(nullptr, point.c_str(), nullptr, MS_SLAVE | MS_REC, nullptr) !=
+        0) {
+      // Below another one that is gone by now.
+      if (errno == EINVAL || errno == ENOENT) continue;
+      return Errno(errno, "make a slave of " + Quoted(point));
+    }
+    if (umount2(point.c_str(), MNT_DETACH) == 0) continue;
+    // Locked, in a user namespace of ours: it can be covered still.
+    if (errno != EINVAL && errno != EPERM) {
+      return Errno(errno, "unmount " + Quoted(point));
+    }
+    if (mount("tmpfs", point.c_str(), "tmpfs", MS_RDONLY, nullptr) != 0) {
+      return Errno(errno, "cover " + Quoted(point));
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<UniqueFd> PrepareProc(const MountStep& step) {
+  ASSIGN_OR_RETURN(const UniqueFd pids,
+                   OpenNamespace(step.pid_namespace, CLONE_NEWPID));
+  return MountProcOf(pids.get(), {step.source, step.options.superblock,
+                                  step.options.data, step.options.top.set});
+}
+
 }  // namespace
 
 Rootfs::Rootfs(const MountPlan& plan, UniqueFd tree, const std::string& path)
     : plan_(plan), root_(std::move(tree)), path_(path) {}
 
-StatusOr<std::vector<UniqueFd>> OpenMappedSources(const MountPlan& plan) {
-  std::vector<UniqueFd> sources(plan.steps.size());
+StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan) {
+  std::vector<UniqueFd> mounts(plan.steps.size());
   // Most often all of them are mapped alike.
   UniqueFd user;
   const MountStep* maker = nullptr;
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const MountStep& step = plan.steps[i];
-    if (!step.maps_ids()) continue;
     const std::string doing = "mount " + Quoted(step.target);
+    if (!step.pid_namespace.empty()) {
+      ASSIGN_OR_RETURN_AS(mounts[i], PrepareProc(step), doing);
+    }
+    if (!step.maps_ids()) continue;
     if (maker == nullptr || maker->id_maps != step.id_maps ||
         maker->id_namespace != step.id_namespace) {
       ASSIGN_OR_RETURN_AS(user,
@@ -92,20 +137,20 @@ StatusOr<std::vector<UniqueFd>> OpenMappedSources(const MountPlan& plan) {
       maker = &step;
     }
     ASSIGN_OR_RETURN_AS(
-        sources[i],
+        mounts[i],
         CloneMappedMount(step.source, step.options.recursive, user.get(),
                          step.options.id_mapped_tree),
         doing);
     // As if it had been copied after the namespace was made.
     RETURN_IF_ERROR_AS(
-        SetPropagation(sources[i].get(), plan.initial_propagation), doing);
+        SetPropagation(mounts[i].get(), plan.initial_propagation), doing);
   }
-  return sources;
+  return mounts;
 }
 
 StatusOr<Rootfs> Rootfs::Open(const MountPlan& plan, const std::string& path,
                               bool user_namespace,
-                              std::vector<UniqueFd>& mapped) {
+                              std::vector<UniqueFd>& prepared) {
   if (mount(nullptr, "/", nullptr, plan.initial_propagation, nullptr) != 0) {
     return Errno(errno, "set propagation of the host's root");
   }
@@ -121,17 +166,16 @@ StatusOr<Rootfs> Rootfs::Open(const MountPlan& plan, const std::string& path,
     return Errno(errno, "mount the root file system on " + Quoted(path));
   }
   Rootfs rootfs(plan, std::move(tree), path);
-  RETURN_IF_ERROR(rootfs.OpenSources(user_namespace, mapped));
+  RETURN_IF_ERROR(rootfs.OpenSources(user_namespace, prepared));
   return rootfs;
 }
 
-Status Rootfs::OpenSources(bool user_namespace, std::vector<UniqueFd>& mapped) {
+Status Rootfs::OpenSources(bool user_namespace,
+                           std::vector<UniqueFd>& prepared) {
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const MountStep& step = plan_.steps[i];
-    UniqueFd source;
-    if (step.maps_ids()) {
-      source = std::move(mapped[i]);
-    } else if (step.kind == MountStep::Kind::kBind) {
+    UniqueFd source = std::move(prepared[i]);
+    if (!source.valid() && step.kind == MountStep::Kind::kBind) {
       auto tree = CloneMount(AT_FDCWD, step.source, step.options.recursive);
       if (tree.ok()) {
         source = *std::move(tree);
@@ -180,7 +224,7 @@ Status Rootfs::Build() {
 Status Rootfs::Apply(size_t index, const MountStep& step) {
   switch (step.kind) {
     case MountStep::Kind::kFilesystem:
-      return ApplyFilesystem(step);
+      return ApplyFilesystem(step, std::move(sources_[index]));
     case MountStep::Kind::kBind:
       return ApplyBind(step, sources_[index]);
     case MountStep::Kind::kSymlink:
@@ -189,20 +233,27 @@ Status Rootfs::Apply(size_t index, const MountStep& step) {
   return Internal("unknown mount step");
 }
 
-Status Rootfs::ApplyFilesystem(const MountStep& step) {
+StatusOr<UniqueFd> Rootfs::MakeFilesystem(const MountStep& step) {
   std::vector<std::string> superblock = step.options.superblock;
   if (step.options.read_only && !SharesSuperblock(step.type)) {
     superblock.push_back("ro");
   }
   auto made = NewFilesystem(step.type, step.source, superblock,
                             step.options.data, step.options.top.set);
-  if (!made.ok() && ErrnoOf(made.status()) == EPERM && !step.fallback.empty()) {
-    made = CloneMount(AT_FDCWD, step.fallback, true);
-    if (made.ok()) {
-      RETURN_IF_ERROR(SetMountAttributes(made->get(), step.options.top, false));
-    }
+  const bool refused = !made.ok() && ErrnoOf(made.status()) == EPERM;
+  if (!refused || step.fallback.empty()) return made;
+  made = CloneMount(AT_FDCWD, step.fallback, true);
+  if (made.ok()) {
+    RETURN_IF_ERROR(SetMountAttributes(made->get(), step.options.top, false));
   }
-  ASSIGN_OR_RETURN(UniqueFd mount, std::move(made));
+  return made;
+}
+
+Status Rootfs::ApplyFilesystem(const MountStep& step, UniqueFd prepared) {
+  UniqueFd mount = std::move(prepared);
+  if (!mount.valid()) {
+    ASSIGN_OR_RETURN(mount, MakeFilesystem(step));
+  }
   if (step.options.copy_up) RETURN_IF_ERROR(CopyUp(step, mount));
   RETURN_IF_ERROR(Attach(step, mount, true));
   if (step.seal_last) unsealed_.push_back(std::move(mount));
@@ -344,6 +395,7 @@ Status Rootfs::Enter(bool no_pivot) {
   if (!no_pivot) {
     RETURN_IF_ERROR(PivotRoot(root_.fd()));
   } else {
+    RETURN_IF_ERROR(RemoveKernelFilesystems(path_));
     if (fchdir(root_.fd()) != 0) return Errno(errno, "fchdir to the root");
     ASSIGN_OR_RETURN(const UniqueFd slash, OpenFile("/", O_PATH));
     RETURN_IF_ERROR(AttachMount(root_.fd(), slash.get()));

@@ -12,10 +12,12 @@
 
 namespace berth::oci {
 
-// The sources of those mounts whose ids are mapped, by step; invalid for the
-// others. For the runtime itself, before any namespace is entered: the kernel
-// lets only the owner of a file system map its ids.
-StatusOr<std::vector<UniqueFd>> OpenMappedSources(const MountPlan& plan);
+// Mounts that only the runtime itself can make, before any namespace is
+// entered, by step; invalid for the others. They are: binds whose ids are
+// mapped, since the kernel lets only the owner of a file system do that; and a
+// procfs of a pid namespace that others live in, which the new process comes
+// to when all else is done (entry.h).
+StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan);
 
 // The root file system of a container in the making: carries a MountPlan out,
 // in the new process, in its new mount namespace. Steps, in this order:
@@ -35,10 +37,10 @@ class Rootfs {
  public:
   // `path` is the directory of the host; the plan must outlive the object.
   // `user_namespace`: device nodes are bound from the host, not made.
-  // `mapped`: of OpenMappedSources, and taken.
+  // `prepared`: of PrepareMounts, and taken.
   static StatusOr<Rootfs> Open(const MountPlan& plan, const std::string& path,
                                bool user_namespace,
-                               std::vector<UniqueFd>& mapped);
+                               std::vector<UniqueFd>& prepared);
 
   Status Build();
   // Makes the slave of the container's terminal /dev/console.
@@ -51,9 +53,10 @@ class Rootfs {
  private:
   Rootfs(const MountPlan& plan, UniqueFd tree, const std::string& path);
 
-  Status OpenSources(bool user_namespace, std::vector<UniqueFd>& mapped);
+  Status OpenSources(bool user_namespace, std::vector<UniqueFd>& prepared);
   Status Apply(size_t index, const MountStep& step);
-  Status ApplyFilesystem(const MountStep& step);
+  Status ApplyFilesystem(const MountStep& step, UniqueFd prepared);
+  StatusOr<UniqueFd> MakeFilesystem(const MountStep& step);
   Status CopyUp(const MountStep& step, const UniqueFd& mount);
   Status ApplyBind(const MountStep& step, const UniqueFd& tree);
   Status Attach(const MountStep& step, const UniqueFd& mount, bool directory);
@@ -67,7 +70,7 @@ class Rootfs {
   const MountPlan& plan_;
   RootedPath root_;                // the mount that becomes "/"
   const std::string path_;         // of it, while the host's tree is there
-  std::vector<UniqueFd> sources_;  // by step; invalid if not a bind
+  std::vector<UniqueFd> sources_;  // by step; invalid for most
   std::map<std::string, UniqueFd> devices_;  // by path, to be bound
   std::vector<UniqueFd> unsealed_;
   UniqueFd null_;  // the host's /dev/null, detached until first used

@@ -49,9 +49,6 @@ StatusOr<Terminal> OpenTerminal(const RootedPath& root,
 }
 
 Status UseTerminal(int slave) {
-  if (ioctl(slave, TIOCSCTTY, 0) != 0) {
-    return Errno(errno, "take the terminal for the session");
-  }
   for (int fd = 0; fd < 3; ++fd) {
     if (dup2(slave, fd) < 0) return Errno(errno, "dup the terminal");
   }

@@ -24,8 +24,7 @@ StatusOr<Terminal> OpenTerminal(const RootedPath& root,
                                 const std::optional<ConsoleSize>& size,
                                 uid_t owner);
 
-// Makes the slave the controlling terminal of the calling process, which must
-// lead a session, and its 0, 1, 2.
+// Makes the slave 0, 1, 2 of the calling process.
 Status UseTerminal(int slave);
 
 // Hands the master to whoever listens at the socket: one message, with the

@@ -12,9 +12,13 @@ import unittest
 
 from cases_attack import ProgramFile  # noqa: F401
 from cases_attack_race import Races  # noqa: F401
+from cases_confined import (Descriptors, Filter,  # noqa: F401
+                            Surroundings)
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
+from cases_visible import (SharedPids, SharedUserNamespace,  # noqa: F401
+                           Thief)
 from cases_world import (Limits, Namespaces, Root, Seccomp,  # noqa: F401
                          UserNamespace)
 

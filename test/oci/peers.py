@@ -3,6 +3,23 @@
 # Tests that a peer is known not to pass: not what we are to copy.
 PEERS = {
     "runc": {
+        "Filter.test_next_to_nothing_is_needed": "Go's own calls",
+        "Filter.test_program_is_found_without_looking_at_files":
+            "looks without no_new_privs only when the filter is loaded",
+        "Filter.test_program_that_is_missing_is_told_as_ever": "as above",
+        "Descriptors.test_waiting_init_holds_none": "Go's eventpoll",
+        "KilledWhole.test_those_that_the_init_left_behind":
+            "1.1 says that it is not running",
+        "Surroundings.test_exec_has_the_personality": "1.1 ignores it",
+        "SharedPids.test_killed_runtime_leaves_no_process":
+            "leaves the cgroup",
+        # A process of theirs can be seen with its sockets.
+        "Thief.test_exec_shows_nothing_of_the_host": "CVE-2016-9962",
+        "Thief.test_exec_into_a_privileged_container": "CVE-2016-9962",
+        "Thief.test_exec_in_the_background_and_as_another_user":
+            "CVE-2016-9962",
+        "Thief.test_start_in_a_shared_pid_namespace": "CVE-2016-9962",
+        "Thief.test_failing_start_in_a_shared_pid_namespace": "CVE-2016-9962",
         # Debian 12's 1.1.5 is older than the fixes.
         "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
         "Security.test_null_device_that_is_a_link_masks_nothing":
@@ -29,6 +46,29 @@ PEERS = {
         "Races.test_bind_of_a_file_makes_none_outside": "CVE-2024-45310",
     },
     "crun": {
+        "Refused.test_without_a_pivot_no_other_procfs_is_left":
+            "1.8 leaves it",
+        "Surroundings.test_what_is_passed_over_is_told": "1.8 says nothing",
+        "Filter.test_next_to_nothing_is_needed": "makes more calls",
+        "Descriptors.test_exec_by_a_leaked_descriptor": "CVE-2024-21626",
+        "Descriptors.test_program_by_a_leaked_descriptor": "CVE-2024-21626",
+        "Descriptors.test_waiting_init_holds_none": "CVE-2024-21626",
+        "Refused.test_ids_that_mean_none": "1.8 runs them as root",
+        "KilledWhole.test_an_init_that_left_its_cgroup":
+            "1.8 kills the cgroup only",
+        "KilledWhole.test_those_that_the_init_left_behind":
+            "1.8 looks for the init",
+        "SharedUserNamespace.test_create_container_hook_runs_before_it_is_seen":
+            "1.8 runs it in another directory",
+        "SharedPids.test_killed_runtime_leaves_no_process":
+            "leaves the cgroup",
+        # A process of theirs can be seen with its sockets.
+        "Thief.test_exec_shows_nothing_of_the_host": "CVE-2016-9962",
+        "Thief.test_exec_into_a_privileged_container": "CVE-2016-9962",
+        "Thief.test_exec_in_the_background_and_as_another_user":
+            "CVE-2016-9962",
+        "Thief.test_start_in_a_shared_pid_namespace": "CVE-2016-9962",
+        "Thief.test_failing_start_in_a_shared_pid_namespace": "CVE-2016-9962",
         "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
         "Security.test_null_on_stdin_keeps_its_owner": "chowns /dev/null",
         "Security.test_null_device_that_is_a_link_masks_nothing":

@@ -74,6 +74,13 @@ def default_config(args):
     }
 
 
+def compile_static(source, target, *flags):
+    """Builds a C file that lies beside this one, for a root without libc."""
+    subprocess.run(["cc", "-static", "-O1", "-o", target, *flags,
+                    os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                 source)], check=True)
+
+
 class Bundle:
     """A busybox root and a config.json that tests change before they run."""
 
@@ -128,7 +135,7 @@ class Runtime:
         return os.path.basename(self.command[0])
 
     def call(self, *args, stdin=subprocess.DEVNULL, input=None, log=None,
-             pass_fds=(), env=None):
+             pass_fds=(), env=None, cwd=None):
         command = self.command + ["--root", self.root]
         if log:
             command += ["--log", log, "--log-format", "json"]
@@ -139,7 +146,7 @@ class Runtime:
             done = subprocess.run(command + list(args), stdin=stdin,
                                   input=input, stdout=out, stderr=err,
                                   timeout=6 * DEADLINE, pass_fds=pass_fds,
-                                  env=env)
+                                  env=env, cwd=cwd)
             out.seek(0)
             err.seek(0)
             done.stdout = out.read().decode(errors="replace")

@@ -1,0 +1,224 @@
+"""From the filter to execve, and what a program may be found by."""
+import os
+
+import runtime as rt
+from case import RuntimeTest, is_alive
+
+X86 = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+BOTH = (True, False)
+
+
+def refuse(*names, action="SCMP_ACT_ERRNO"):
+    rule = {"names": list(names), "action": action}
+    if action == "SCMP_ACT_ERRNO":
+        rule["errnoRet"] = 1
+    return {"defaultAction": "SCMP_ACT_ALLOW", "architectures": X86,
+            "syscalls": [rule]}
+
+
+def allow_only(*names, action="SCMP_ACT_ERRNO"):
+    return {"defaultAction": action, "architectures": X86,
+            "syscalls": [{"names": list(names),
+                          "action": "SCMP_ACT_ALLOW"}]}
+
+
+class Filter(RuntimeTest):
+    """Between loading the filter and execve there is next to nothing."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.program = os.path.join(cls.runtime.directory, "quiet")
+        rt.compile_static("quiet.c", cls.program, "-nostdlib")
+
+    def quiet(self, profile, no_new_privileges, uid=0):
+        """A bundle that runs quiet, found in PATH."""
+        b = self.runtime.bundle("quiet")
+        os.link(self.program, os.path.join(b.rootfs, "bin/quiet"))
+        b.process["noNewPrivileges"] = no_new_privileges
+        b.process["user"] = {"uid": uid, "gid": uid}
+        b.linux["seccomp"] = profile
+        return b
+
+    def check_runs(self, profile, uid=0):
+        for no_new_privileges in BOTH:
+            done = self.runtime.run(
+                self.quiet(profile, no_new_privileges, uid))
+            self.assertEqual(done.returncode, 7, (
+                no_new_privileges, profile["syscalls"][0]["names"],
+                done.stderr))
+
+    def check_execs(self, profile):
+        for no_new_privileges in BOTH:
+            b = self.quiet(profile, no_new_privileges)
+            b.process["args"] = ["/bin/sleep", "1000"]
+            c = self.runtime.start_new(b)
+            done = self.runtime.call("exec", c, "quiet")
+            self.assertEqual(done.returncode, 7, done.stderr)
+
+    def test_profiles_older_than_a_system_call(self):
+        for name in ("close_range", "faccessat2", "statx", "clone3", "openat2",
+                     "pidfd_open", "pidfd_send_signal"):
+            self.check_runs(refuse(name))
+            self.check_runs(refuse(name), uid=1000)
+
+    def test_exec_with_profiles_older_than_a_system_call(self):
+        for name in ("close_range", "faccessat2", "clone3"):
+            self.check_execs(refuse(name))
+
+    def test_program_is_found_without_looking_at_files(self):
+        self.check_runs(refuse("newfstatat", "fstatat64", "stat", "lstat",
+                               "statx", "faccessat2", "faccessat", "access"))
+
+    def test_program_that_is_missing_is_told_as_ever(self):
+        for no_new_privileges in BOTH:
+            b = self.quiet(refuse("newfstatat", "faccessat2"),
+                           no_new_privileges)
+            b.process["args"] = ["no-such-program"]
+            self.assertFails(self.runtime.run(b),
+                             "executable file not found in $PATH")
+
+    def test_next_to_nothing_is_needed(self):
+        for action in ("SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"):
+            profile = allow_only("execve", "exit", action=action)
+            done = self.runtime.run(self.quiet(profile, True))
+            self.assertEqual(done.returncode, 7, done.stderr)
+            profile = allow_only("execve", "exit", "capset", "read", "write",
+                                 action=action)
+            self.check_runs(profile)
+            self.check_runs(profile, uid=1000)
+
+    def test_capabilities_are_what_was_asked_for(self):
+        for uid in (0, 1000):
+            for no_new_privileges in BOTH:
+                b = self.quiet(refuse("mount"), no_new_privileges, uid)
+                b.process["capabilities"] = {
+                    s: ["CAP_CHOWN", "CAP_KILL"] for s in
+                    ("bounding", "effective", "permitted", "inheritable",
+                     "ambient")}
+                out = self.runtime.shell(b, "grep Cap /proc/self/status")
+                self.assertEqual({line.split()[1] for line in
+                                  out.splitlines()}, {"%016x" % 0x21}, out)
+
+    def test_hooks_inside_are_filtered(self):
+        for no_new_privileges in BOTH:
+            b = self.quiet(refuse("mkdir", "mkdirat"), no_new_privileges)
+            b.config["hooks"] = {"startContainer": [
+                {"path": "/bin/sh", "env": ["PATH=/bin"], "args": [
+                    "sh", "-c", "mkdir /escaped; echo ran > /ran; "
+                    "grep CapEff /proc/self/status >> /ran"]}]}
+            done = self.runtime.run(b)
+            self.assertEqual(done.returncode, 7, done.stderr)
+            self.assertFalse(os.path.exists(
+                os.path.join(b.rootfs, "escaped")))
+            with open(os.path.join(b.rootfs, "ran")) as f:
+                said = f.read().split()
+            self.assertEqual(said[0], "ran")
+            # CAP_SYS_ADMIN, which loading a filter may take, is not left.
+            self.assertEqual(int(said[2], 16) & 1 << 21, 0)
+
+
+class Descriptors(RuntimeTest):
+    """What the caller left open is closed before anything is looked up."""
+
+    def setUp(self):
+        super().setUp()
+        self.leaked = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, self.leaked)
+
+    def paths(self):
+        yield "/proc/self/fd/%d%s" % (self.leaked, rt.BUSYBOX)
+        yield "/proc/self/fd/%d/proc/self/exe" % self.leaked
+        yield "/proc/thread-self/fd/%d/../%s" % (self.leaked, rt.BUSYBOX)
+
+    def scripts(self, bundle):
+        """As an interpreter, and as the interpreter of a script of one."""
+        for i, path in enumerate(self.paths()):
+            name = "bin/script%d" % i
+            bundle.write(name, "#!%s\n" % path, 0o755)
+            yield "/" + name
+
+    def test_program_by_a_leaked_descriptor(self):
+        r = self.runtime
+        b = r.bundle()
+        for path in list(self.paths()) + list(self.scripts(b)):
+            b.process["args"] = [path, "true"]
+            done = r.run(b, pass_fds=[self.leaked])
+            self.assertNotEqual(done.returncode, 0, path)
+
+    def test_exec_by_a_leaked_descriptor(self):
+        r = self.runtime
+        b = r.bundle("/bin/sleep", "1000")
+        scripts = list(self.scripts(b))
+        c = r.start_new(b)
+        for path in list(self.paths()) + scripts:
+            done = r.call("exec", c, path, "true", pass_fds=[self.leaked])
+            self.assertNotEqual(done.returncode, 0, path)
+
+    def test_waiting_init_holds_none(self):
+        r = self.runtime
+        b = r.bundle("/bin/true")
+        c = r.create(b, pass_fds=[self.leaked])
+        directory = "/proc/%d/fd" % r.state(c)["pid"]
+        held = {fd: os.readlink(os.path.join(directory, fd))
+                for fd in os.listdir(directory)}
+        for fd, target in held.items():
+            if int(fd) > 2:
+                self.assertNotRegex(target, r"^/$|^socket:|event|signalfd")
+
+    def test_preserved_ones_stay(self):
+        r = self.runtime
+        if self.leaked != 3:
+            self.addCleanup(os.close, os.dup2(self.leaked, 3))
+        b = r.bundle()
+        b.process["args"] = ["/bin/sh", "-c", "ls /proc/self/fd"]
+        done = r.run(b, "--preserve-fds", "1", pass_fds=[3])
+        self.assertIn("3", done.stdout.split(), done.stderr)
+
+
+class Surroundings(RuntimeTest):
+    def test_exec_has_the_personality(self):
+        r = self.runtime
+        b = r.bundle("/bin/sleep", "1000")
+        b.linux["personality"] = {"domain": "LINUX32"}
+        c = r.start_new(b)
+        done = r.call("exec", c, "/bin/busybox", "uname", "-m")
+        self.assertNotEqual(done.stdout.strip(), os.uname().machine)
+
+    def test_hooks_without_an_environment(self):
+        r = self.runtime
+        b = r.bundle("/bin/true")
+        program = os.path.join(b.path, "hook.sh")
+        with open(program, "w") as f:
+            f.write("#!/bin/sh\n(echo $1 $MINE; pwd) >> %s/said\n" % b.path)
+        os.chmod(program, 0o755)
+        names = ["prestart", "createRuntime", "poststart", "poststop"]
+        b.config["hooks"] = {n: [{"path": program, "args": ["hook", n]}]
+                             for n in names}
+        b.config["hooks"]["startContainer"] = [{
+            "path": "/bin/sh",
+            "args": ["sh", "-c", "echo $OWN > /inside; pwd >> /inside"]}]
+        b.process["env"].append("OWN=yes")
+        b.process["cwd"] = "/tmp"
+        env = dict(os.environ, MINE="here")
+        done = r.run(b, env=env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(os.path.join(b.path, "said")) as f:
+            said = f.read().splitlines()
+        self.assertEqual(said[::2], [n + " here" for n in names])
+        self.assertEqual(set(said[1::2]), {b.path})
+        with open(os.path.join(b.rootfs, "inside")) as f:
+            self.assertEqual(f.read().split(), ["yes", "/tmp"])
+
+    def test_what_is_passed_over_is_told(self):
+        r = self.runtime
+        b = r.bundle("/bin/true")
+        b.process["capabilities"]["bounding"].append("CAP_NONSENSE")
+        done = r.run(b)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("CAP_NONSENSE", done.stderr)
+        b = r.bundle("/bin/true")
+        b.config["hooks"] = {"poststop": [{"path": "/bin/false"}]}
+        done = r.run(b)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("hook", done.stderr)
