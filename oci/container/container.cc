@@ -298,14 +298,12 @@ Status Container::Kill(int signal, bool all) {
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   if (all) return cgroup->Signal(signal);
   const auto init = OpenInit(state_);
-  if (IsNotFound(init.status())) {
-    return FailedPrecondition("container not running");
-  }
-  RETURN_IF_ERROR(init.status());
+  if (!init.ok() && !IsNotFound(init.status())) return init.status();
   if (signal == SIGKILL) {
     ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
-    if (!OwnsItsPids(*spec)) return cgroup->Signal(SIGKILL);
+    if (!OwnsItsPids(*spec)) return KillAll(init);
   }
+  if (!init.ok()) return FailedPrecondition("container not running");
   const Status sent = SignalProcess(init->get(), signal);
   if (IsNotFound(sent)) return FailedPrecondition("container not running");
   RETURN_IF_ERROR(sent);
@@ -315,6 +313,18 @@ Status Container::Kill(int signal, bool all) {
     if (frozen.ok() && *frozen) return cgroup->Freeze(false);
   }
   return OkStatus();
+}
+
+// The init may have left the others behind, or the cgroup.
+Status Container::KillAll(const StatusOr<UniqueFd>& init) {
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
+  ASSIGN_OR_RETURN(const std::vector<pid_t> pids, cgroup->Pids());
+  if (!init.ok() && pids.empty()) {
+    return FailedPrecondition("container not running");
+  }
+  RETURN_IF_ERROR(cgroup->Signal(SIGKILL));
+  if (!init.ok()) return OkStatus();
+  return IgnoreNotFound(SignalProcess(init->get(), SIGKILL));
 }
 
 Status Container::Freeze(bool frozen) {

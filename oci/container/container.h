@@ -100,8 +100,8 @@ class Container {
   // Releases all that Create made. A running container is an error unless
   // forced: then it is killed first.
   Status Delete(bool force);
-  // Removes what is left of a container whose state cannot be read any more;
-  // success if there is nothing.
+  // Kills and removes what is left of a container whose state was never saved,
+  // or cannot be read any more; success if there is nothing.
   static Status DeleteRemains(const std::string& root, const std::string& id);
 
   StatusOr<OciState> State() const;
@@ -116,6 +116,7 @@ class Container {
   StatusOr<ContainerStatus> CurrentStatus() const;
   Status RunPoststartHooks(const Spec& spec);
   Status StopInit(bool force);
+  Status KillAll(const StatusOr<UniqueFd>& init);
 
   StateFile state_;
   mutable std::unique_ptr<const Spec> spec_;

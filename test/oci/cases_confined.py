@@ -176,6 +176,40 @@ class Descriptors(RuntimeTest):
         self.assertIn("3", done.stdout.split(), done.stderr)
 
 
+class KilledWhole(RuntimeTest):
+    """KILL reaches all that belongs to the container."""
+
+    def host_pids(self, *args):
+        b = self.runtime.bundle(*args)
+        b.linux["namespaces"] = [n for n in b.linux["namespaces"]
+                                 if n["type"] != "pid"]
+        return b
+
+    def test_those_that_the_init_left_behind(self):
+        r = self.runtime
+        b = self.host_pids("/bin/sh", "-c",
+                           "sleep 1000 & echo $! > /child; exit 0")
+        c = r.start_new(b)
+        r.wait_stopped(c)
+        with open(os.path.join(b.rootfs, "child")) as f:
+            child = int(f.read())
+        self.assertTrue(is_alive(child))
+        r.must("kill", c, "KILL")
+        rt.wait_until(lambda: not is_alive(child), "the child's end")
+
+    def test_an_init_that_left_its_cgroup(self):
+        r = self.runtime
+        for verb in (["kill"], ["delete", "--force"]):
+            c = r.start_new(self.host_pids("/bin/sleep", "1000"))
+            pid = r.state(c)["pid"]
+            for directory in rt.cgroup_directories(c):
+                with open(os.path.join(os.path.dirname(directory),
+                                       "cgroup.procs"), "w") as f:
+                    f.write(str(pid))
+            r.must(*verb, c, *(["KILL"] if verb == ["kill"] else []))
+            rt.wait_until(lambda: not is_alive(pid), "the init's end")
+
+
 class Surroundings(RuntimeTest):
     def test_exec_has_the_personality(self):
         r = self.runtime
