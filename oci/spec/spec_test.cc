@@ -207,6 +207,12 @@ const BadCase kBadCases[] = {
     {"is there twice",
      [](Spec& s) { s.process->rlimits.push_back(s.process->rlimits[0]); }},
     {"unknown type", [](Spec& s) { s.process->rlimits[0].type = "NOFILE"; }},
+    {"process.user", [](Spec& s) { s.process->user.uid = 4294967295; }},
+    {"process.user", [](Spec& s) { s.process->user.gid = 4294967295; }},
+    {"process.user",
+     [](Spec& s) {
+       s.process->user.additional_gids = {5, 4294967295};
+     }},
     {"oomScoreAdj", [](Spec& s) { s.process->oom_score_adj = 1001; }},
     {"network is there twice",
      [](Spec& s) {

@@ -40,6 +40,18 @@ bool IsAbsolute(const std::string& path) {
   return !path.empty() && path[0] == '/' && !HasNul(path);
 }
 
+// The kernel takes -1 for "leave the id as it is" (setresuid(2)).
+bool IsNoId(uint32_t id) { return id == ~uint32_t{0}; }
+
+Status CheckIds(const User& user) {
+  const auto& groups = user.additional_gids;
+  if (IsNoId(user.uid) || IsNoId(user.gid) ||
+      std::any_of(groups.begin(), groups.end(), IsNoId)) {
+    return InvalidArgument("process.user: 4294967295 is no id");
+  }
+  return OkStatus();
+}
+
 Status CheckRlimits(const std::vector<Rlimit>& limits) {
   std::set<std::string_view> seen;
   for (const Rlimit& limit : limits) {
@@ -219,6 +231,7 @@ Status ValidateProcess(const ProcessSpec& process) {
       std::any_of(process.env.begin(), process.env.end(), HasNul)) {
     return InvalidArgument("process.args or env holds a NUL character");
   }
+  RETURN_IF_ERROR(CheckIds(process.user));
   if (process.user.umask.value_or(0) > 0777) {
     return InvalidArgument("process.user.umask is above 0777");
   }

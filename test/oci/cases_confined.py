@@ -176,6 +176,46 @@ class Descriptors(RuntimeTest):
         self.assertIn("3", done.stdout.split(), done.stderr)
 
 
+class Refused(RuntimeTest):
+    def test_ids_that_mean_none(self):
+        r = self.runtime
+        for user in ({"uid": 4294967295, "gid": 0},
+                     {"uid": 0, "gid": 4294967295},
+                     {"uid": 0, "gid": 0, "additionalGids": [4294967295]}):
+            b = r.bundle("/bin/id", "-u")
+            b.process["user"] = user
+            self.assertNotEqual(r.run(b).returncode, 0, user)
+        c = r.start_new(r.bundle("/bin/sleep", "1000"))
+        for flags in (["--user", "4294967295"], ["--user", "0:4294967295"],
+                      ["--additional-gids", "4294967295"]):
+            done = r.call("exec", *flags, c, "/bin/id", "-u")
+            self.assertNotEqual(done.returncode, 0, flags)
+
+    def test_exec_makes_no_directory(self):
+        r = self.runtime
+        b = r.bundle("/bin/sleep", "1000")
+        shared = os.path.join(b.path, "shared")
+        os.mkdir(shared)
+        b.config["mounts"].append(rt.mount("/shared", "bind", shared, "bind"))
+        c = r.start_new(b)
+        for path in ("/made/up", "/shared/made/up"):
+            self.assertFails(r.call("exec", "--cwd", path, c, "/bin/true"),
+                             "no such file or directory")
+        self.assertFalse(os.path.exists(os.path.join(b.rootfs, "made")))
+        self.assertEqual(os.listdir(shared), [])
+
+
+    def test_without_a_pivot_no_other_procfs_is_left(self):
+        b = self.runtime.bundle()
+        b.linux["maskedPaths"] = ["/proc/meminfo"]
+        for flags in ([], ["--no-pivot"]):
+            b.process["args"] = ["/bin/busybox", "unshare", "-Urmpf", "mount",
+                                 "-t", "proc", "proc", "/tmp"]
+            done = self.runtime.run(b, *flags)
+            self.assertNotEqual(done.returncode, 0, flags)
+            self.assertIn("permission denied", done.stderr)
+
+
 class KilledWhole(RuntimeTest):
     """KILL reaches all that belongs to the container."""
 

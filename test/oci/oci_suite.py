@@ -13,7 +13,7 @@ import unittest
 from cases_attack import ProgramFile  # noqa: F401
 from cases_attack_race import Races  # noqa: F401
 from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
-                            Surroundings)
+                            Refused, Surroundings)
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
