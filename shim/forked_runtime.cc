@@ -13,10 +13,15 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "base/sys/process.h"
 #include "oci/spec/parse.h"
 
 namespace berth::shim {
 namespace {
+
+std::vector<int> StreamsOf(const ProcessFds& fds) {
+  return {fds.in.get(), fds.out.get(), fds.err.get()};
+}
 
 oci::ProcessIo IoOf(const ProcessFds& fds, const RuntimeOptions& options) {
   oci::ProcessIo io;
@@ -39,15 +44,20 @@ void SendWarnings(const oci::Handshake& channel,
 }
 
 // The rest of the child's life. The signals that the shim blocks are for its
-// event loop; a container must not inherit that.
+// event loop; a container must not inherit that. Of the shim's descriptors
+// only `streams` are the child's: a connection that it kept would look alive
+// when the shim is dead.
 [[noreturn]] void WorkAndExit(
-    const oci::Handshake& channel,
+    const oci::Handshake& channel, std::vector<int> streams,
     const std::function<StatusOr<StartedProcess>(const oci::Handshake&)>&
         work) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  const StatusOr<StartedProcess> result = work(channel);
+  streams.push_back(channel.fd());
+  const Status closed = CloseAllBut(3, std::move(streams));
+  const StatusOr<StartedProcess> result =
+      closed.ok() ? work(channel) : StatusOr<StartedProcess>(closed);
   const Status sent = result.ok() ? channel.Send(oci::MessageType::kReady,
                                                  std::to_string(result->pid),
                                                  result->console.get())
@@ -61,17 +71,19 @@ ForkedRuntime::ForkedRuntime(EventLoop& loop, Reaper& reaper,
                              RuntimeOptions options)
     : loop_(loop), reaper_(reaper), options_(std::move(options)) {}
 
-void ForkedRuntime::Fork(const Work& work, Started done) {
+void ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
+                         Answered done) {
   StatusOr<std::pair<oci::Handshake, oci::Handshake>> pair =
       oci::Handshake::Pair();
   const pid_t pid = pair.ok() ? fork() : -1;
   if (pid == 0) {
     pair->first.Close();
-    WorkAndExit(pair->second, work);
+    WorkAndExit(pair->second, std::move(streams), work);
   }
   if (pid < 0) {
     const Status failed = pair.ok() ? Errno(errno, "fork") : pair.status();
-    return loop_.Defer([done = std::move(done), failed] { done(failed); });
+    return loop_.Defer(
+        [done = std::move(done), failed] { done(failed, false); });
   }
   reaper_.Expect();
   reaper_.Watch(pid, [](const Reaper::Exit&) {});
@@ -81,12 +93,12 @@ void ForkedRuntime::Fork(const Work& work, Started done) {
                 [this, channel, done](uint32_t) { OnMessage(*channel, done); });
   if (!watched.ok()) {
     reaper_.Settle();
-    loop_.Defer([done, watched] { done(watched); });
+    loop_.Defer([done, watched] { done(watched, false); });
   }
 }
 
 void ForkedRuntime::OnMessage(const oci::Handshake& channel,
-                              const Started& done) {
+                              const Answered& done) {
   StatusOr<oci::HandshakeMessage> message = channel.Receive();
   if (message.ok() && message->type == oci::MessageType::kWarning) {
     fprintf(stderr, "warning: %s\n", message->text.c_str());
@@ -105,7 +117,8 @@ void ForkedRuntime::OnMessage(const oci::Handshake& channel,
     }
     return StartedProcess{static_cast<pid_t>(*pid), std::move(message->fd)};
   };
-  done(result());
+  const bool died = message.ok() && message->type == oci::MessageType::kEnd;
+  done(result(), died);
   reaper_.Settle();
 }
 
@@ -124,7 +137,15 @@ void ForkedRuntime::Create(const std::string& id, const std::string& bundle,
         SendWarnings(channel, container.warnings());
         return StartedProcess{container.init_pid(), container.TakeConsole()};
       },
-      std::move(done));
+      StreamsOf(fds),
+      [this, id, done = std::move(done)](StatusOr<StartedProcess> result,
+                                         bool died) {
+        if (!died) return done(std::move(result));
+        // Nobody is left to undo what it had done.
+        Delete(id, [done, failure = result.status()](const Status&) {
+          done(failure);
+        });
+      });
 }
 
 void ForkedRuntime::Exec(const std::string& id, const std::string& process,
@@ -144,7 +165,10 @@ void ForkedRuntime::Exec(const std::string& id, const std::string& process,
         SendWarnings(channel, result.warnings);
         return StartedProcess{result.pid, std::move(result.console)};
       },
-      std::move(done));
+      StreamsOf(fds),
+      [done = std::move(done)](StatusOr<StartedProcess> result, bool) {
+        done(std::move(result));
+      });
 }
 
 void ForkedRuntime::OnContainer(
@@ -157,7 +181,8 @@ void ForkedRuntime::OnContainer(
         RETURN_IF_ERROR(verb(container));
         return StartedProcess();
       },
-      [done = std::move(done)](const StatusOr<StartedProcess>& result) {
+      {},
+      [done = std::move(done)](const StatusOr<StartedProcess>& result, bool) {
         done(result.status());
       });
 }
@@ -199,14 +224,17 @@ void ForkedRuntime::Delete(const std::string& id, Done done) {
   Fork(
       [&](const oci::Handshake&) -> StatusOr<StartedProcess> {
         StatusOr<oci::Container> container = oci::Container::Load(root, id);
-        const Status deleted = container.ok() ? container->Delete(true)
-                               : IsNotFound(container.status())
-                                   ? container.status()
-                                   : oci::Container::DeleteRemains(root, id);
-        RETURN_IF_ERROR(deleted);
+        if (container.ok()) {
+          RETURN_IF_ERROR(container->Delete(true));
+          return StartedProcess();
+        }
+        // Not made to the end, or not readable any more.
+        RETURN_IF_ERROR(oci::Container::DeleteRemains(root, id));
+        if (IsNotFound(container.status())) return container.status();
         return StartedProcess();
       },
-      [done = std::move(done)](const StatusOr<StartedProcess>& result) {
+      {},
+      [done = std::move(done)](const StatusOr<StartedProcess>& result, bool) {
         done(result.status());
       });
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/io/event_loop.h"
 #include "base/status.h"
@@ -44,8 +45,12 @@ class ForkedRuntime : public Runtime {
   // What the child does; its answer goes to the shim.
   using Work = std::function<StatusOr<StartedProcess>(const oci::Handshake&)>;
 
-  void Fork(const Work& work, Started done);
-  void OnMessage(const oci::Handshake& channel, const Started& done);
+  // `died`: the child ended without an answer.
+  using Answered = std::function<void(StatusOr<StartedProcess>, bool died)>;
+
+  // `streams`: the descriptors that the child keeps, beside 0, 1, 2.
+  void Fork(const Work& work, std::vector<int> streams, Answered done);
+  void OnMessage(const oci::Handshake& channel, const Answered& done);
   // A verb on a container that exists.
   void OnContainer(const std::string& id,
                    const std::function<Status(oci::Container&)>& verb,

@@ -82,7 +82,7 @@ StatusCode CodeOf(const std::string& message) {
 }
 
 // In the forked child: becomes the program. Nothing else of the shim's may
-// leak into it: descriptors are close-on-exec, signals are put back.
+// leak into it: descriptors are closed, signals are put back.
 [[noreturn]] void Become(const std::vector<std::string>& args,
                          const ProcessFds* fds, const std::string& directory) {
   sigset_t none;
@@ -96,6 +96,7 @@ StatusCode CodeOf(const std::string& message) {
       _exit(127);
     }
   }
+  if (!CloseAllBut(3, {}).ok()) _exit(127);
   std::vector<char*> argv;
   for (const std::string& arg : args) {
     argv.push_back(const_cast<char*>(arg.c_str()));
