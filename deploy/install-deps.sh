@@ -15,7 +15,7 @@ bazel-bootstrap g++ git python3 protobuf-compiler protobuf-compiler-grpc
 libabsl-dev libarchive-dev libboost-dev libcap-dev libcurl4-openssl-dev
 libgflags-dev libgmock-dev libgoogle-glog-dev libgrpc++-dev libgtest-dev
 libisal-dev liblzma-dev libnl-3-dev libnl-route-3-dev libprotobuf-dev
-libseccomp-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libunwind-dev
+libre2-dev libseccomp-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libunwind-dev
 libzstd-dev nlohmann-json3-dev pkgconf zlib1g-dev
 "
 

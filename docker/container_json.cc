@@ -189,14 +189,6 @@ std::map<std::string, std::string> Labels(const View& view) {
   return {labels.begin(), labels.end()};
 }
 
-std::string ImageName(const View& view) {
-  const auto& config = view.container->config();
-  if (!config.user_specified_image().empty()) {
-    return config.user_specified_image();
-  }
-  return config.image().empty() ? config.image_id() : config.image();
-}
-
 // A pod's container was made without our notes: what they would have said.
 Json ConfigJson(const View& view) {
   Json config = view.notes.config;
@@ -234,6 +226,14 @@ Json HostConfigJson(const View& view) {
 }
 
 }  // namespace
+
+std::string ImageName(const View& view) {
+  const auto& config = view.container->config();
+  if (!config.user_specified_image().empty()) {
+    return config.user_specified_image();
+  }
+  return config.image().empty() ? config.image_id() : config.image();
+}
 
 std::string NetworkModeOf(const View& view) {
   const std::string mode = view.notes.host_config.Text("NetworkMode");

@@ -19,6 +19,8 @@ struct Surroundings {
 
 // ContainerInspectResponse.
 Json InspectJson(const View& view, const Surroundings& around);
+// What the image was asked for by.
+std::string ImageName(const View& view);
 // ContainerSummary, an element of the list.
 Json SummaryJson(const View& view, const Surroundings& around);
 

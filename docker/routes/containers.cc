@@ -2,7 +2,7 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <regex>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -14,11 +14,14 @@
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
 #include "docker/convert/names.h"
+#include "docker/convert/patterns.h"
 #include "docker/convert/start_error.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
 #include "docker/restart_monitor.h"
 #include "docker/routes/container_create.h"
+#include "image/image_service.h"
+#include "image/reference.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {
@@ -31,26 +34,6 @@ constexpr Duration kForEver = std::chrono::hours(24 * 365);
 
 Status NotRunning(const View& view) {
   return FailedPrecondition("container " + view.id() + " is not running");
-}
-
-bool MatchesName(const std::string& pattern, const std::string& name) {
-  try {
-    const std::regex regex(pattern);
-    return std::regex_search(name, regex) ||
-           std::regex_search("/" + name, regex);
-  } catch (const std::regex_error&) {
-    return false;
-  }
-}
-
-bool MatchesImage(const View& view, const std::string& wanted) {
-  const auto& config = view.container->config();
-  const std::string& name = config.user_specified_image().empty()
-                                ? config.image()
-                                : config.user_specified_image();
-  return name == wanted || name == wanted + ":latest" ||
-         name + ":latest" == wanted || StartsWith(config.image_id(), wanted) ||
-         StartsWith(config.image_id(), "sha256:" + wanted);
 }
 
 bool UsesVolume(const View& view, const std::string& wanted) {
@@ -71,13 +54,29 @@ bool Publishes(const View& view, const std::string& wanted) {
   });
 }
 
-bool Matches(const Filters& filters, const View& view,
+// What the values of a list's filters stand for, found once for all rows.
+struct Wanted {
+  Wanted(const Engine& engine, const Filters& filters)
+      : ids(Patterns::Expressions(filters.Of("id"))),
+        names(Patterns::Expressions(filters.Of("name"))) {
+    for (const std::string& text : filters.Of("ancestor")) {
+      const StatusOr<image::Image> image = engine.images.Resolve(text);
+      if (image.ok()) ancestors.insert(image->id());
+    }
+  }
+
+  Patterns ids;
+  Patterns names;
+  std::set<std::string> ancestors;  // ids of images
+};
+
+bool Matches(const Filters& filters, const Wanted& wanted, const View& view,
              const Surroundings& around) {
   const auto& labels = view.container->config().labels();
   return filters.MatchLabels({labels.begin(), labels.end()}) &&
-         filters.Any("id", [&](auto& w) { return StartsWith(view.id(), w); }) &&
-         filters.Any("name",
-                     [&](auto& w) { return MatchesName(w, view.name()); }) &&
+         wanted.ids.Match(view.id()) &&
+         (wanted.names.Match(view.name()) ||
+          wanted.names.Match("/" + view.name())) &&
          filters.Any(
              "status",
              [&](auto& w) { return w == view.state(around.restarting); }) &&
@@ -86,8 +85,8 @@ bool Matches(const Filters& filters, const View& view,
                        return view.state(around.restarting) == "exited" &&
                               w == std::to_string(view.exit_code());
                      }) &&
-         filters.Any("ancestor",
-                     [&](auto& w) { return MatchesImage(view, w); }) &&
+         (!filters.Has("ancestor") ||
+          wanted.ancestors.count(view.container->config().image_id()) > 0) &&
          filters.Any("volume", [&](auto& w) { return UsesVolume(view, w); }) &&
          filters.Any("network",
                      [&](auto& w) {
@@ -108,6 +107,31 @@ StatusOr<int64_t> CreatedOf(const Engine& engine, const Filters& filters,
   return view.container->created_at();
 }
 
+// What each name of an image means now.
+std::map<std::string, std::string> ImageNames(const Engine& engine) {
+  std::map<std::string, std::string> names;
+  const StatusOr<std::vector<image::Image>> images = engine.images.List({});
+  if (!images.ok()) return names;
+  for (const image::Image& image : *images) {
+    for (const auto* list : {&image.repo_tags, &image.repo_digests}) {
+      for (const std::string& name : *list) names[name] = image.id();
+    }
+  }
+  return names;
+}
+
+// As the container was asked for, unless that has come to mean another image.
+std::string ImageColumn(const View& view,
+                        const std::map<std::string, std::string>& names) {
+  const std::string& id = view.container->config().image_id();
+  const std::string text = ImageName(view);
+  if (StartsWith(id, text) || StartsWith(id, "sha256:" + text)) return text;
+  const auto reference = image::Reference::Parse(text);
+  const auto found =
+      reference.ok() ? names.find(reference->str()) : names.end();
+  return found != names.end() && found->second == id ? text : id;
+}
+
 Status List(Engine& engine, Call& call) {
   static const auto& known = *new std::set<std::string>{
       "ancestor", "before",  "exited", "expose", "health",
@@ -122,6 +146,8 @@ Status List(Engine& engine, Call& call) {
   // A limit or a filter on the state looks at stopped ones too.
   const bool all = call.Flag("all") || limit > 0 || filters.Has("status") ||
                    filters.Has("exited");
+  const Wanted wanted(engine, filters);
+  const std::map<std::string, std::string> names = ImageNames(engine);
   Json list = Json::array();
   std::vector<View> views = AllViews(engine);
   std::reverse(views.begin(), views.end());
@@ -132,8 +158,9 @@ Status List(Engine& engine, Call& call) {
     if ((before > 0 && created >= before) || (since > 0 && created <= since)) {
       continue;
     }
-    if (!Matches(filters, view, around)) continue;
-    list.push_back(SummaryJson(view, around));
+    if (!Matches(filters, wanted, view, around)) continue;
+    Json& row = list.push_back(SummaryJson(view, around));
+    row["Image"] = ImageColumn(view, names);
     if (--limit == 0) break;
   }
   return call.Reply(200, list);

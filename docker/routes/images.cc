@@ -11,6 +11,7 @@
 #include "docker/container_json.h"
 #include "docker/convert/base64.h"
 #include "docker/convert/filters.h"
+#include "docker/convert/patterns.h"
 #include "docker/engine.h"
 #include "docker/stream/log_reader.h"
 #include "image/image_service.h"
@@ -202,17 +203,22 @@ Status Pull(Engine& engine, Call& call) {
   return OkStatus();
 }
 
-bool MatchesReference(const Image& image, const std::string& pattern) {
-  const StatusOr<Reference> wanted = Reference::Parse(pattern);
-  if (!wanted.ok()) return false;
-  const bool any_tag =
-      pattern.find(':', pattern.rfind('/') + 1) == std::string::npos;
-  for (const std::string& name : NamesOf(image)) {
-    const StatusOr<Reference> has = Reference::Parse(name);
-    if (!has.ok() || has->name() != wanted->name()) continue;
-    if (any_tag || has->str() == wanted->str()) return true;
+// Those of the names that a pattern of the filter matches: as a whole, or
+// without the tag or digest.
+std::vector<std::string> Matching(const Patterns& patterns,
+                                  const std::vector<std::string>& names) {
+  std::vector<std::string> matching;
+  for (const std::string& name : names) {
+    const StatusOr<Reference> reference = Reference::Parse(name);
+    if (!reference.ok()) continue;
+    const std::string familiar = reference->Familiar();
+    const size_t selector = familiar.size() - reference->Selector().size() - 1;
+    if (patterns.Match(familiar) ||
+        patterns.Match(familiar.substr(0, selector))) {
+      matching.push_back(name);
+    }
   }
-  return false;
+  return matching;
 }
 
 std::map<std::string, std::string> LabelsOf(const Image& image) {
@@ -250,18 +256,24 @@ Status List(Engine& engine, Call& call) {
   std::sort(images.begin(), images.end(), [](const Image& a, const Image& b) {
     return a.record.created() > b.record.created();
   });
+  ASSIGN_OR_RETURN(const Patterns patterns,
+                   Patterns::Globs(filters.Of("reference")));
   Json list = Json::array();
-  for (const Image& image : images) {
-    if (filters.Any("reference",
-                    [&](auto& w) { return MatchesReference(image, w); }) &&
-        filters.Any("dangling",
-                    [&](auto& w) {
-                      return w == "true" || w == "1" ? image.repo_tags.empty()
-                                                     : !NamesOf(image).empty();
-                    }) &&
-        filters.MatchLabels(LabelsOf(image))) {
-      list.push_back(SummaryOf(image));
+  for (Image& image : images) {
+    if (!filters.Any("dangling",
+                     [&](auto& w) {
+                       return w == "true" || w == "1" ? image.repo_tags.empty()
+                                                      : !NamesOf(image).empty();
+                     }) ||
+        !filters.MatchLabels(LabelsOf(image))) {
+      continue;
     }
+    if (filters.Has("reference")) {
+      image.repo_tags = Matching(patterns, image.repo_tags);
+      image.repo_digests = Matching(patterns, image.repo_digests);
+      if (NamesOf(image).empty()) continue;
+    }
+    list.push_back(SummaryOf(image));
   }
   return call.Reply(200, list);
 }

@@ -7,6 +7,7 @@
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
+#include "docker/convert/patterns.h"
 #include "docker/engine.h"
 
 namespace berth::docker {
@@ -95,15 +96,13 @@ Status List(Engine& engine, Call& call) {
       "dangling", "driver", "id", "label", "name", "scope", "type"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
+  const Patterns names = Patterns::Expressions(filters.Of("name"));
+  const Patterns ids = Patterns::Expressions(filters.Of("id"));
   Json list = Json::array();
   for (const Predefined& network : kNetworks) {
     const std::string name = network.name;
     if (filters.Any("driver", [&](auto& w) { return w == network.driver; }) &&
-        filters.Any(
-            "name",
-            [&](auto& w) { return name.find(w) != std::string::npos; }) &&
-        filters.Any("id",
-                    [&](auto& w) { return StartsWith(NetworkId(name), w); }) &&
+        names.Match(name) && ids.Match(NetworkId(name)) &&
         filters.Any("scope", [](auto& w) { return w == "local"; }) &&
         filters.Any("type", [](auto& w) { return w == "builtin"; }) &&
         !filters.Has("label")) {

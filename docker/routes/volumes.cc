@@ -1,6 +1,5 @@
 // Volumes.
 #include <map>
-#include <regex>
 #include <set>
 #include <string>
 
@@ -8,6 +7,7 @@
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
+#include "docker/convert/patterns.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
 
@@ -32,13 +32,11 @@ Status List(Engine& engine, Call& call) {
       *new std::set<std::string>{"dangling", "driver", "label", "name"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
+  const Patterns names = Patterns::Expressions(filters.Of("name"));
   ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
   Json list = Json::array();
   for (const Volume& volume : volumes) {
-    if (filters.Any("name",
-                    [&](auto& w) {
-                      return volume.name.find(w) != std::string::npos;
-                    }) &&
+    if (names.Match(volume.name) &&
         filters.Any("driver", [](auto& w) { return w == "local"; }) &&
         filters.Any("dangling",
                     [&](auto& w) {

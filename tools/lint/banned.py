@@ -22,7 +22,7 @@ RULES = {
     # name: (pattern, the files that may)
     "thread": (r"#\s*include\s*<thread>|\bstd::(j?thread|async)\b", ()),
     "regex": (r"#\s*include\s*<regex>|\bstd::(basic_|w)?regex", ()),
-    "nlohmann": (r"\bnlohmann\b", ("base/json.cc",)),
+    "nlohmann": (r"\bnlohmann\b", ("base/json_parse.cc",)),
 }
 EXCEPTIONS = "tools/lint/banned_exceptions.txt"
 COMMENT = re.compile(r"//[^\n]*")

@@ -34,6 +34,7 @@ LIBRARIES = {
     "grpcpp/": ("cri/", "daemon/", "test/"),
     "grpc/": ("cri/", "daemon/", "test/"),
     "nlohmann/": ("base/json_parse.cc",),
+    "re2/": ("docker/convert/patterns.cc",),
     "sqlite3.h": ("base/store/",),
     "curl/": ("base/http/",),
     "boost/": ("base/http/", "third_party/"),

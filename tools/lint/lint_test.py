@@ -99,7 +99,7 @@ class Banned(unittest.TestCase):
             "x/a_test.cc": "#include <thread>\n",
             "x/testing/b.cc": "#include <regex>\n",
             "test/c.cc": "#include <thread>\n",
-            "base/json.cc": "#include <nlohmann/json.hpp>\n",
+            "base/json_parse.cc": "#include <nlohmann/json.hpp>\n",
         }
         self.assertEqual(run("banned.py", tree)[0], 0)
 
