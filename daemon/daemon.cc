@@ -133,6 +133,7 @@ std::set<std::string> UserNamespaceHandlers(const Config& config) {
 
 docker::EngineSettings DockerSettings(const Config& config) {
   docker::EngineSettings settings;
+  settings.recursive_readonly = HasMountSetattr();
   settings.root = config.root();
   settings.version = kVersion;
   // The same for as long as the root is.

@@ -28,6 +28,8 @@ struct EngineSettings {
   // Of the default network, for inspection.
   std::string bridge;
   std::string subnet;
+  // The kernel has mount_setattr(2).
+  bool recursive_readonly = true;
 };
 
 // All that the routes act through. It owns no state beside the volumes and

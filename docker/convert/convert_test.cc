@@ -116,14 +116,72 @@ TEST_F(CreateTest, CombinesEntrypointAndCommandAsDockerDoes) {
                                   HasSubstr("no command specified")));
   body_["Cmd"] = {"sh"};
   EXPECT_THAT(Convert()->container.command(), ElementsAre("sh"));
+  body_["Entrypoint"] = Json::array();  // the image's is dropped, not its Cmd
+  EXPECT_THAT(Convert()->container.command(), ElementsAre("sh"));
+  body_["Cmd"] = nullptr;
+  EXPECT_THAT(Convert()->container.command(), ElementsAre("run"));
+  body_["Cmd"] = "one word";
+  EXPECT_THAT(Convert()->container.command(), ElementsAre("one word"));
+  body_["Entrypoint"] = "/e";
+  EXPECT_THAT(Convert()->container.command(), ElementsAre("/e", "one word"));
+}
+
+TEST_F(CreateTest, AnEmptyStopSignalIsTheImages) {
+  body_["StopSignal"] = "";
+  EXPECT_EQ(Convert()->container.stop_signal(), 3);
+}
+
+// What many clients send for "not set", at every place.
+TEST_F(CreateTest, NullLeavesAMemberUnset) {
+  const Json plain = body_;
+  for (const auto& [name, value] : plain.members()) {
+    if (name == "HostConfig" || name == "Cmd") continue;
+    body_ = plain;
+    body_[name] = nullptr;
+    ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+    EXPECT_NE(At(request.config, "/" + name), Json::object()) << name;
+  }
+  body_ = plain;
+  for (const auto& [name, value] : At(plain, "/HostConfig").members()) {
+    host()[name] = nullptr;
+  }
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  EXPECT_EQ(request.host_config, Json::object());
+  body_["HostConfig"] = nullptr;
+  EXPECT_OK(Convert());
+}
+
+// A member of the wrong type is the client's error, and never kept.
+TEST_F(CreateTest, AWrongTypeIsRefused) {
+  const Json plain = body_;
+  const Json wrong = {{"odd", Json::array({1})}};
+  for (const auto& [name, value] : plain.members()) {
+    if (name == "HostConfig") continue;
+    body_ = plain;
+    for (const Json& other : {wrong, Json(7.5), Json::array({wrong})}) {
+      body_[name] = other;
+      EXPECT_FALSE(Convert().ok()) << name << " " << DumpJson(other);
+    }
+  }
+  body_ = plain;
+  for (const auto& [name, value] : At(plain, "/HostConfig").members()) {
+    for (const Json& other : {wrong, Json(7.5), Json::array({wrong})}) {
+      EXPECT_FALSE(With(name, other).ok()) << name << " " << DumpJson(other);
+    }
+  }
+  for (const Json& other : {Json("x"), Json(1), Json::array(), Json(true)}) {
+    body_["HostConfig"] = other;
+    EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument));
+  }
 }
 
 TEST_F(CreateTest, MergesTheEnvironmentByName) {
   body_["Env"] = {"A=mine", "B=x=y", "PATH"};
   ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
-  EXPECT_EQ(At(request.config, "/Env"), Json({"A=mine", "B=x=y"}));
-  ASSERT_THAT(request.container.env(), SizeIs(2));
+  EXPECT_EQ(At(request.config, "/Env"), Json({"A=mine", "B=x=y", "PATH"}));
+  ASSERT_THAT(request.container.env(), SizeIs(3));
   EXPECT_EQ(request.container.env(1).value(), "x=y");
+  EXPECT_TRUE(request.container.env(2).unset());  // the image's too
 }
 
 TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
@@ -231,6 +289,7 @@ TEST_F(CreateTest, ConvertsMounts) {
   const auto& bind = request.container.mounts(0);
   EXPECT_EQ(bind.host_path(), "/h");
   EXPECT_TRUE(bind.readonly());
+  EXPECT_TRUE(bind.recursive_readonly());
   EXPECT_FALSE(bind.host_path_must_exist());
   EXPECT_EQ(request.container.mounts(1).volume(), "vol");
   EXPECT_TRUE(request.container.mounts(1).copy_image_content());
@@ -249,6 +308,32 @@ TEST_F(CreateTest, ConvertsMounts) {
   host()["Binds"] = {"/h:/c", "/i:/c/"};
   EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument,
                                   HasSubstr("Duplicate mount point")));
+}
+
+TEST_F(CreateTest, ReadOnlyIsRecursiveWherePropagationIsPrivate) {
+  const auto mount = [this](const Json& options) {
+    host()["Mounts"] = Json::array({{{"Type", "bind"},
+                                     {"Source", "/s"},
+                                     {"Target", "/b"},
+                                     {"ReadOnly", true},
+                                     {"BindOptions", options}}});
+    return Convert();
+  };
+  EXPECT_TRUE(mount(nullptr)->container.mounts(0).recursive_readonly());
+  for (const Json& top_only : {Json{{"ReadOnlyNonRecursive", true}},
+                               Json{{"Propagation", "rslave"}}}) {
+    const auto request = mount(top_only);
+    ASSERT_OK(request);
+    EXPECT_TRUE(request->container.mounts(0).readonly());
+    EXPECT_FALSE(request->container.mounts(0).recursive_readonly());
+  }
+  EXPECT_TRUE(
+      mount({{"ReadOnlyForceRecursive", true}})->force_recursive_readonly);
+  for (const Json& torn :
+       {Json{{"ReadOnlyForceRecursive", true}, {"ReadOnlyNonRecursive", true}},
+        Json{{"ReadOnlyForceRecursive", true}, {"Propagation", "rshared"}}}) {
+    EXPECT_THAT(mount(torn), StatusIs(StatusCode::kInvalidArgument));
+  }
 }
 
 TEST_F(CreateTest, ConvertsNetworksAndPorts) {
@@ -288,6 +373,65 @@ TEST(FiltersTest, ReadsBothForms) {
   for (const char* text : {"[]", "{", R"({"a": 1})", R"({"no": ["x"]})"}) {
     EXPECT_THAT(Filters::Parse(text, {"a"}),
                 StatusIs(StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(PatternsTest, ExpressionsMatchAnywhere) {
+  EXPECT_TRUE(Patterns::Expressions({}).Match("any"));
+  EXPECT_TRUE(Patterns::Expressions({"^a.c$", "z"}).Match("abc"));
+  EXPECT_FALSE(Patterns::Expressions({"^b"}).Match("abc"));
+  // What is no expression is at most itself.
+  EXPECT_TRUE(Patterns::Expressions({"a("}).Match("a("));
+  EXPECT_FALSE(Patterns::Expressions({"a("}).Match("aa("));
+}
+
+// Each of them has stopped a daemon with another matcher.
+TEST(PatternsTest, HostileExpressionsAnswerAtOnce) {
+  const std::string name(255, 'x');
+  for (const std::string& hostile :
+       {std::string(20'000, '(') + std::string(20'000, ')'),
+        std::string("(x+x+)+y"), std::string("((((x{100}){100}){100}){100})"),
+        std::string("x{1000}y"), std::string(100'000, '['),
+        "(" + std::string(50'000, '|') + ")", std::string(5'000, '*')}) {
+    (void)Patterns::Expressions({hostile}).Match(name);
+    (void)Patterns::Globs({hostile}).ok();
+  }
+  EXPECT_FALSE(Patterns::Expressions({"(x+x+)+y"}).Match(name));
+  std::string stars;
+  for (int i = 0; i < 100; ++i) stars += "*x";
+  ASSERT_OK_AND_ASSIGN(const Patterns globs, Patterns::Globs({stars + "y"}));
+  EXPECT_FALSE(globs.Match(name));
+}
+
+TEST(PatternsTest, GlobsAreOfTheWholeName) {
+  struct {
+    const char* glob;
+    const char* name;
+    bool matches;
+  } cases[] = {
+      {"busybox", "busybox", true},
+      {"busy*", "busybox", true},
+      {"busy", "busybox", false},
+      {"*", "a/b", false},
+      {"*/b", "a/b", true},
+      {"b?sybox:*", "busybox:latest", true},
+      {"[a-c]usybox", "busybox", true},
+      {"[^a-c]usybox", "busybox", false},
+      {"a.c", "abc", false},
+      {"a+", "aa", false},
+      {"a\\*", "a*", true},
+      {"a\\*", "ab", false},
+      {"[[]x", "[x", true},
+      {"x[\\]]", "x]", true},
+  };
+  for (const auto& one : cases) {
+    ASSERT_OK_AND_ASSIGN(const Patterns globs, Patterns::Globs({one.glob}));
+    EXPECT_EQ(globs.Match(one.name), one.matches)
+        << one.glob << " " << one.name;
+  }
+  for (const char* bad : {"[", "a[b", "a\\", "[]"}) {
+    EXPECT_THAT(Patterns::Globs({bad}), StatusIs(StatusCode::kInvalidArgument))
+        << bad;
   }
 }
 
@@ -376,65 +520,6 @@ TEST(DetachKeysTest, LosesNothingThatIsTyped) {
          const std::string passed = plain->Pass(text);
          EXPECT_LE(passed.size(), text.size());
          if (!plain->detached()) {
-TEST(PatternsTest, ExpressionsMatchAnywhere) {
-  EXPECT_TRUE(Patterns::Expressions({}).Match("any"));
-  EXPECT_TRUE(Patterns::Expressions({"^a.c$", "z"}).Match("abc"));
-  EXPECT_FALSE(Patterns::Expressions({"^b"}).Match("abc"));
-  // What is no expression is at most itself.
-  EXPECT_TRUE(Patterns::Expressions({"a("}).Match("a("));
-  EXPECT_FALSE(Patterns::Expressions({"a("}).Match("aa("));
-}
-
-// Each of them has stopped a daemon with another matcher.
-TEST(PatternsTest, HostileExpressionsAnswerAtOnce) {
-  const std::string name(255, 'x');
-  for (const std::string& hostile :
-       {std::string(20'000, '(') + std::string(20'000, ')'),
-        std::string("(x+x+)+y"), std::string("((((x{100}){100}){100}){100})"),
-        std::string("x{1000}y"), std::string(100'000, '['),
-        "(" + std::string(50'000, '|') + ")", std::string(5'000, '*')}) {
-    (void)Patterns::Expressions({hostile}).Match(name);
-    (void)Patterns::Globs({hostile}).ok();
-  }
-  EXPECT_FALSE(Patterns::Expressions({"(x+x+)+y"}).Match(name));
-  std::string stars;
-  for (int i = 0; i < 100; ++i) stars += "*x";
-  ASSERT_OK_AND_ASSIGN(const Patterns globs, Patterns::Globs({stars + "y"}));
-  EXPECT_FALSE(globs.Match(name));
-}
-
-TEST(PatternsTest, GlobsAreOfTheWholeName) {
-  struct {
-    const char* glob;
-    const char* name;
-    bool matches;
-  } cases[] = {
-      {"busybox", "busybox", true},
-      {"busy*", "busybox", true},
-      {"busy", "busybox", false},
-      {"*", "a/b", false},
-      {"*/b", "a/b", true},
-      {"b?sybox:*", "busybox:latest", true},
-      {"[a-c]usybox", "busybox", true},
-      {"[^a-c]usybox", "busybox", false},
-      {"a.c", "abc", false},
-      {"a+", "aa", false},
-      {"a\\*", "a*", true},
-      {"a\\*", "ab", false},
-      {"[[]x", "[x", true},
-      {"x[\\]]", "x]", true},
-  };
-  for (const auto& one : cases) {
-    ASSERT_OK_AND_ASSIGN(const Patterns globs, Patterns::Globs({one.glob}));
-    EXPECT_EQ(globs.Match(one.name), one.matches)
-        << one.glob << " " << one.name;
-  }
-  for (const char* bad : {"[", "a[b", "a\\", "[]"}) {
-    EXPECT_THAT(Patterns::Globs({bad}), StatusIs(StatusCode::kInvalidArgument))
-        << bad;
-  }
-}
-
            EXPECT_EQ(text.find(passed), 0u);
          }
          if (!keys.ok()) return false;

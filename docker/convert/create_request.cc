@@ -45,51 +45,61 @@ Json ConfigOf(const Json& body) {
   return WithoutNulls(config);
 }
 
-// Of the image, then over it what was asked for; by name, in order.
+// What was asked for, then of the image what that does not name.
 std::vector<std::string> MergeEnv(const state::v1::ImageConfig& image,
                                   const std::vector<std::string>& asked) {
-  std::vector<std::string> merged(image.env().begin(), image.env().end());
+  std::vector<std::string> merged = asked;
+  std::set<std::string> named;
   for (const std::string& entry : asked) {
-    const std::string name = entry.substr(0, entry.find('='));
-    merged.erase(std::remove_if(merged.begin(), merged.end(),
-                                [&](const std::string& other) {
-                                  return other.substr(0, other.find('=')) ==
-                                         name;
-                                }),
-                 merged.end());
-    // A name alone takes the variable away.
-    if (entry.find('=') != std::string::npos) merged.push_back(entry);
+    named.insert(entry.substr(0, entry.find('=')));
+  }
+  for (const std::string& entry : image.env()) {
+    if (named.count(entry.substr(0, entry.find('='))) == 0) {
+      merged.push_back(entry);
+    }
   }
   return merged;
 }
 
+// A name alone takes the variable away, the image's as well.
 void SetEnv(const std::vector<std::string>& env,
             state::v1::ContainerConfig& container) {
   for (const std::string& entry : env) {
     const size_t equals = entry.find('=');
     auto* variable = container.add_env();
     variable->set_name(entry.substr(0, equals));
-    variable->set_value(equals == std::string::npos ? ""
-                                                    : entry.substr(equals + 1));
+    if (equals == std::string::npos) {
+      variable->set_unset(true);
+    } else {
+      variable->set_value(entry.substr(equals + 1));
+    }
   }
 }
 
-// Entrypoint and Cmd, the image's where the request has none. An Entrypoint of
-// its own drops the image's Cmd; [""] is no entrypoint at all.
+// A list of words, or one text that is the only word of one.
+std::vector<std::string> Words(JsonReader& reader, const char* member) {
+  const Json* const found = reader.Find(member);
+  if (found != nullptr && found->is_string()) return {*found->AsText()};
+  std::vector<std::string> words;
+  reader.Get(member, words);
+  return words;
+}
+
+// Entrypoint and Cmd, the image's where the request has none. An Entrypoint
+// that has words drops the image's Cmd; [] drops the image's Entrypoint alone,
+// and [""] is no entrypoint that drops both.
 Status SetCommand(JsonReader& reader, const state::v1::ImageConfig& image,
                   CreateRequest& request) {
-  std::vector<std::string> entrypoint;
-  std::vector<std::string> command;
-  reader.Get("Entrypoint", entrypoint);
-  reader.Get("Cmd", command);
+  std::vector<std::string> entrypoint = Words(reader, "Entrypoint");
+  std::vector<std::string> command = Words(reader, "Cmd");
   RETURN_IF_ERROR(reader.status());
-  const bool own = !entrypoint.empty();
-  const bool cleared = own && entrypoint[0].empty();
-  if (cleared) entrypoint.clear();
-  if (!own) {
-    entrypoint.assign(image.entrypoint().begin(), image.entrypoint().end());
-    if (command.empty()) command.assign(image.cmd().begin(), image.cmd().end());
+  if (entrypoint.empty() && command.empty()) {
+    command.assign(image.cmd().begin(), image.cmd().end());
   }
+  if (!reader.Has("Entrypoint")) {
+    entrypoint.assign(image.entrypoint().begin(), image.entrypoint().end());
+  }
+  if (entrypoint.size() == 1 && entrypoint[0].empty()) entrypoint.clear();
   std::vector<std::string> all = entrypoint;
   all.insert(all.end(), command.begin(), command.end());
   if (all.empty()) return InvalidArgument("no command specified");
@@ -101,8 +111,9 @@ Status SetCommand(JsonReader& reader, const state::v1::ImageConfig& image,
 
 Status SetStop(JsonReader& reader, const state::v1::ImageConfig& image,
                CreateRequest& request) {
-  std::string name = image.stop_signal();
+  std::string name;
   reader.Get("StopSignal", name);
+  if (name.empty()) name = image.stop_signal();
   std::optional<int64_t> timeout;
   reader.Get("StopTimeout", timeout);
   RETURN_IF_ERROR(reader.status());
@@ -129,6 +140,21 @@ Status SetLabels(JsonReader& reader, const state::v1::ImageConfig& image,
   }
   request.config["Labels"] = labels;
   return OkStatus();
+}
+
+// Of what is only kept: inspect must be able to show it.
+Status CheckTypes(JsonReader& reader) {
+  bool flag = false;
+  std::string text;
+  std::vector<std::string> list;
+  for (const char* member : {"ArgsEscaped", "AttachStderr", "AttachStdin",
+                             "AttachStdout", "NetworkDisabled"}) {
+    reader.Get(member, flag);
+  }
+  for (const char* member : {"Image", "MacAddress"}) reader.Get(member, text);
+  reader.Get("OnBuild", list);
+  (void)Words(reader, "Shell");
+  return reader.status();
 }
 
 // Members that mean something we do not do.
@@ -225,6 +251,7 @@ StatusOr<CreateRequest> ConvertCreate(const Json& body,
   container.set_ignore_image_volumes(true);
 
   JsonReader reader(request.config, "Config");
+  RETURN_IF_ERROR(CheckTypes(reader));
   std::string text;
   reader.Get("Hostname", text);
   sandbox.set_hostname(text);

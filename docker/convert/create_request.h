@@ -36,6 +36,8 @@ struct CreateRequest {
   std::string network_container;
   std::string pid_container;
   std::string ipc_container;
+  // A mount is to be refused rather than read-only at its top alone.
+  bool force_recursive_readonly = false;
   // A reaper is to be pid 1: then the pid namespace is the sandbox's, whose
   // pid 1 the shim provides, and the container's program is another process.
   bool init = false;

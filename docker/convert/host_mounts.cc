@@ -43,6 +43,8 @@ class MountList {
     return targets_.count(target) > 0;
   }
 
+  CreateRequest& request() { return request_; }
+
   void UseVolume(VolumeUse use, Mount& mount) {
     if (use.name.empty()) {
       use.name = RandomId();
@@ -60,6 +62,8 @@ class MountList {
   std::set<std::string> targets_;
 };
 
+// Mounts that appear later pass a mount that is not private, so that this is
+// read-only at its top alone.
 Status SetPropagation(const std::string& text, Mount& mount) {
   std::string mode = text;
   mount.set_non_recursive(false);
@@ -77,6 +81,9 @@ Status SetPropagation(const std::string& text, Mount& mount) {
   } else {
     return InvalidArgument("invalid propagation config: " + Quoted(text));
   }
+  if (mount.propagation() != state::v1::MOUNT_PROPAGATION_PRIVATE) {
+    mount.set_recursive_readonly(false);
+  }
   return OkStatus();
 }
 
@@ -84,6 +91,12 @@ bool IsPropagation(const std::string& word) {
   static const auto& words = *new std::set<std::string>{
       "private", "rprivate", "shared", "rshared", "slave", "rslave"};
   return words.count(word) > 0;
+}
+
+// With all that is mounted below it; SetPropagation may take that back.
+void SetReadonly(bool readonly, Mount& mount) {
+  mount.set_readonly(readonly);
+  mount.set_recursive_readonly(readonly);
 }
 
 // SRC:DST[:OPTIONS]; SRC is a path of the host or a volume's name.
@@ -98,7 +111,7 @@ Status AddBind(const std::string& spec, MountList& mounts) {
   for (const std::string& word :
        Split(parts.size() == 3 ? parts[2] : "", ',')) {
     if (word == "ro") {
-      mount->set_readonly(true);
+      SetReadonly(true, *mount);
     } else if (word == "nocopy") {
       use.copy_image_content = false;
     } else if (word == "z" || word == "Z") {
@@ -166,20 +179,34 @@ Status RefuseRest(const Json& json, const std::string& path,
   return OkStatus();
 }
 
-Status SetBindOptions(const Json& options, Mount& mount) {
+Status SetBindOptions(const Json& options, Mount& mount,
+                      CreateRequest& request) {
   const std::string path = "HostConfig.Mounts.BindOptions";
   JsonReader reader(options, path);
   std::string propagation;
   bool non_recursive = false;
   bool create = false;
   reader.Get("Propagation", propagation);
+  bool top_only = false;
+  bool force = false;
   reader.Get("NonRecursive", non_recursive);
   reader.Get("CreateMountpoint", create);
+  reader.Get("ReadOnlyNonRecursive", top_only);
+  reader.Get("ReadOnlyForceRecursive", force);
   RETURN_IF_ERROR(reader.status());
-  RETURN_IF_ERROR(RefuseRest(
-      options, path, {"Propagation", "NonRecursive", "CreateMountpoint"}));
+  RETURN_IF_ERROR(
+      RefuseRest(options, path,
+                 {"Propagation", "NonRecursive", "CreateMountpoint",
+                  "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"}));
   RETURN_IF_ERROR(SetPropagation(propagation, mount));
   if (non_recursive) mount.set_non_recursive(true);
+  if (top_only) mount.set_recursive_readonly(false);
+  if (force && (top_only || !mount.recursive_readonly())) {
+    return InvalidArgument(path +
+                           ".ReadOnlyForceRecursive: only with ReadOnly, "
+                           "private propagation and no ReadOnlyNonRecursive");
+  }
+  request.force_recursive_readonly |= force;
   mount.set_host_path_must_exist(!create);
   return OkStatus();
 }
@@ -241,7 +268,7 @@ Status AddMount(const Json& element, MountList& mounts) {
                  {"Type", "Source", "Target", "ReadOnly", "Consistency",
                   "BindOptions", "VolumeOptions", "TmpfsOptions"}));
   ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(target));
-  mount->set_readonly(readonly);
+  SetReadonly(readonly, *mount);
   if (type == "bind") {
     if (source.empty() || source.front() != '/') {
       return InvalidArgument(
@@ -253,7 +280,9 @@ Status AddMount(const Json& element, MountList& mounts) {
     mount->set_host_path(source);
     mount->set_host_path_must_exist(true);
     const Json* options = reader.Find("BindOptions");
-    return options == nullptr ? OkStatus() : SetBindOptions(*options, *mount);
+    return options == nullptr
+               ? OkStatus()
+               : SetBindOptions(*options, *mount, mounts.request());
   }
   if (type == "volume") {
     VolumeUse use;

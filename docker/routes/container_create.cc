@@ -192,6 +192,21 @@ Status CheckRelabel(const CreateRequest& request) {
   return OkStatus();
 }
 
+// Read-only all the way down needs mount_setattr(2), of Linux 5.12. Without it
+// only the mount itself is read-only, as it was for all of Docker's years.
+Status FitToKernel(const Engine& engine, CreateRequest& request) {
+  if (engine.settings.recursive_readonly) return OkStatus();
+  if (request.force_recursive_readonly) {
+    return InvalidArgument(
+        "HostConfig.Mounts.BindOptions.ReadOnlyForceRecursive: the kernel "
+        "cannot make mounts read-only recursively");
+  }
+  for (auto& mount : *request.container.mutable_mounts()) {
+    mount.set_recursive_readonly(false);
+  }
+  return OkStatus();
+}
+
 // What would otherwise be left out without a word.
 Json Warnings(const Image& image, const CreateRequest& request) {
   Json warnings = Json::array();
@@ -251,15 +266,14 @@ StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
 
 }  // namespace
 
-Status CreateContainer(Engine& engine, Call& call) {
-  ASSIGN_OR_RETURN(const Json body, call.Body());
-  JsonReader reader(body, "Config");
-  std::string asked_image;
-  reader.Get("Image", asked_image);
-  RETURN_IF_ERROR(reader.status());
-  ASSIGN_OR_RETURN(const Image image, ImageOf(engine, call, asked_image));
+namespace {
+
+// Of an image that is there.
+Status CreateOf(Engine& engine, Call& call, const Json& body,
+                const Image& image, const std::string& asked_image) {
   ASSIGN_OR_RETURN(CreateRequest request,
                    ConvertCreate(body, image.record.config()));
+  RETURN_IF_ERROR(FitToKernel(engine, request));
 
   KeyedMutex::Lock lock(engine.names, "names");
   ASSIGN_OR_RETURN(const std::string name,
@@ -278,6 +292,20 @@ Status CreateContainer(Engine& engine, Call& call) {
   RETURN_IF_ERROR(Failpoint("docker.create.container"));
   undo.Commit();
   return call.Reply(201, {{"Id", id}, {"Warnings", Warnings(image, request)}});
+}
+
+}  // namespace
+
+Status CreateContainer(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Json body, call.Body());
+  JsonReader reader(body, "Config");
+  std::string asked_image;
+  reader.Get("Image", asked_image);
+  RETURN_IF_ERROR(reader.status());
+  ASSIGN_OR_RETURN(const Image image, ImageOf(engine, call, asked_image));
+  const Status created = CreateOf(engine, call, body, image, asked_image);
+  // NOT_FOUND is for the image alone: clients pull it then.
+  return IsNotFound(created) ? InvalidArgument(Message(created)) : created;
 }
 
 }  // namespace berth::docker
