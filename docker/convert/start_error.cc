@@ -22,8 +22,9 @@ std::string StartErrorText(const std::string& message) {
 
 int StartErrorCode(const std::string& message) {
   const std::string text = StartErrorText(message);
+  // A working directory that is missing is no missing program.
   if (Contains(text, "executable file not found") ||
-      Contains(text, "no such file or directory")) {
+      (Contains(text, "no such file or directory") && !Contains(text, "cwd"))) {
     return 127;
   }
   if (Contains(text, "permission denied") || Contains(text, "is a directory")) {

@@ -140,25 +140,25 @@ Status StartDetached(Engine& engine, Call& call,
 
 Status StartAttached(Engine& engine, Call& call,
                      const std::shared_ptr<Exec>& shared,
-                     const sandbox::ExecConfig& config) {
+                     const sandbox::ExecConfig& config, bool raw) {
   Exec& exec = *shared;
-  const bool framed = !exec.config.tty && call.version >= 42;
   ASSIGN_OR_RETURN(
       UpgradedConnection client,
-      call.http.Upgrade(framed ? "application/vnd.docker.multiplexed-stream"
-                               : "application/vnd.docker.raw-stream"));
+      call.http.Upgrade(!raw && call.version >= 42
+                            ? "application/vnd.docker.multiplexed-stream"
+                            : "application/vnd.docker.raw-stream"));
   const auto session = Run(engine, call.ctx, exec, config);
   if (!session.ok()) {
     // HTTP is over: the reason goes where the output would have gone.
     const std::string text = "OCI runtime exec failed: exec failed: " +
                              StartErrorText(Message(session.status())) + "\r\n";
-    RETURN_IF_ERROR(client.Write(
-        call.ctx, exec.config.tty ? text : Frame(Stream::kStdout, text)));
+    RETURN_IF_ERROR(
+        client.Write(call.ctx, raw ? text : Frame(Stream::kStdout, text)));
     return session.status();
   }
   ASSIGN_OR_RETURN(DetachKeys keys, DetachKeys::Parse(exec.detach_keys));
   PumpOptions options{exec.config.stdout, exec.config.stderr, exec.config.stdin,
-                      std::move(keys), !exec.config.tty};
+                      std::move(keys),    !exec.config.tty,   /*framed=*/!raw};
   const StatusOr<PumpEnd> end =
       Pump(call.ctx, client, **session, std::move(options));
   // The client asks for the exit code as soon as the stream has ended, so it
@@ -183,7 +183,10 @@ Status Start(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Json body, call.Body());
   JsonReader reader(body, "exec");
   bool detach = false;
+  // How the client reads the output, whatever the program writes it to.
+  bool raw = false;
   reader.Get("Detach", detach);
+  reader.Get("Tty", raw);
   ASSIGN_OR_RETURN(const auto console, ConsoleSize(reader));
   RETURN_IF_ERROR(reader.status());
   const View view = ViewOf(engine, exec->container_id);
@@ -202,7 +205,7 @@ Status Start(Engine& engine, Call& call) {
   sandbox::ExecConfig config = exec->config;
   if (console.has_value()) config.console_size = console;
   return detach ? StartDetached(engine, call, exec, std::move(config))
-                : StartAttached(engine, call, exec, config);
+                : StartAttached(engine, call, exec, config, raw);
 }
 
 Status Inspect(Engine& engine, Call& call) {

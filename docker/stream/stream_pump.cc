@@ -99,7 +99,8 @@ class Pumping {
     if (n <= 0) return fd.reset();  // a terminal ends with EIO
     if (!wanted) return;
     const std::string_view piece(bytes, static_cast<size_t>(n));
-    output_ = session_.tty() ? std::string(piece) : Frame(stream, piece);
+    output_ = options_.framed.value_or(!session_.tty()) ? Frame(stream, piece)
+                                                        : std::string(piece);
   }
 
   bool Flush() {

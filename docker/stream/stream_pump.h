@@ -1,6 +1,8 @@
 #ifndef DOCKER_STREAM_STREAM_PUMP_H_
 #define DOCKER_STREAM_STREAM_PUMP_H_
 
+#include <optional>
+
 #include "base/context.h"
 #include "base/http/upgrade.h"
 #include "base/status.h"
@@ -18,6 +20,8 @@ struct PumpOptions {
   // End of the client's input is the end of the program's. Not with a
   // terminal: who detaches from one means to come back.
   bool close_stdin = true;
+  // Whether the outputs are framed for the client; unset: without a terminal.
+  std::optional<bool> framed = std::nullopt;
 };
 
 // How a pump ended.
