@@ -22,6 +22,7 @@ import cases_faults
 import cases_lifecycle
 import cases_pods
 import cases_pull
+import cases_requests
 import cases_restart
 import cases_stream
 from harness import Docker, Engine, check, equal, eventually, run_cases
@@ -382,7 +383,7 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             for module in (cases_api, cases_attack, cases_faults, cases_pods,
-                           cases_pull, cases_restart):
+                           cases_pull, cases_requests, cases_restart):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
