@@ -154,12 +154,19 @@ std::string Reference::str() const {
 }
 
 std::string Reference::Familiar() const {
-  std::string text = str();
+  const std::string whole = str();
   const std::string domain = std::string(kDefaultDomain) + "/";
-  if (!StartsWith(text, domain)) return text;
-  text = text.substr(domain.size());
-  if (StartsWith(text, kOfficial)) text = text.substr(kOfficial.size());
-  return text;
+  if (!StartsWith(whole, domain)) return whole;
+  const std::string path = whole.substr(domain.size());
+  // Not where the shorter form would be another image's: docker.io/a.b/c and
+  // docker.io/library/a/b.
+  for (const std::string& text :
+       {StartsWith(path, kOfficial) ? path.substr(kOfficial.size()) : path,
+        path}) {
+    const StatusOr<Reference> again = Parse(text);
+    if (again.ok() && again->name() == name()) return text;
+  }
+  return whole;
 }
 
 std::string Reference::Selector() const {

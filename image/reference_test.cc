@@ -71,12 +71,18 @@ TEST(ReferenceTest, RefusesWhatNoRegistryHolds) {
 
 TEST(ReferenceTest, FamiliarFormLeadsBackToTheSame) {
   for (const char* text :
-       {"busybox", "user/app:1", "h.io/library/x", "localhost:5/a/b"}) {
+       {"busybox", "user/app:1", "h.io/library/x", "localhost:5/a/b",
+        "docker.io/a.b/c", "docker.io/library/a/b", "docker.io/localhost/a",
+        "docker.io/library/a.b/c"}) {
     ASSERT_OK_AND_ASSIGN(const Reference a, Reference::Parse(text));
     ASSERT_OK_AND_ASSIGN(const Reference b, Reference::Parse(a.Familiar()));
     EXPECT_EQ(a, b);
   }
   EXPECT_EQ(Reference::Parse("busybox")->Familiar(), "busybox:latest");
+  EXPECT_EQ(Reference::Parse("docker.io/a.b/c")->Familiar(),
+            "docker.io/a.b/c:latest");
+  EXPECT_EQ(Reference::Parse("docker.io/library/a/b")->Familiar(),
+            "library/a/b:latest");
 }
 
 TEST(ParseImageIdTest, TakesFullIdsOnly) {
