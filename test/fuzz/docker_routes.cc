@@ -38,6 +38,11 @@ class Exchange : public HttpExchange {
     body_.erase(0, some.size());
     return some;
   }
+  StatusOr<std::string> ReadBody(size_t limit) override {
+    if (body_.size() > limit) return ResourceExhausted("body");
+    return std::exchange(body_, "");
+  }
+  bool body_too_long() const override { return false; }
   void AddHeader(const std::string&, const std::string&) override {}
   Status Respond(int status, const std::string&, std::string_view) override {
     code_ = status;
