@@ -27,8 +27,29 @@ type story interface {
 	clean()
 }
 
+// elsewhere are failpoints that no story passes, and why.
+var elsewhere = map[string]string{
+	"sandbox.start.holder": "only with a user namespace: sandbox/resource/resource_test.cc",
+	"image.import.spooled": "only berthd's own command to import passes here",
+}
+
+// arm is the setting for one action ("kill", "error") at a failpoint, with what
+// else has to happen so that it is passed.
+func arm(name, verb, times string) string {
+	switch name {
+	case "image.collect.layers", "image.collect.directories": // by the start as well
+		verb += "@2"
+	case "shim.destroy.killed", "shim.destroy.cleaned": // of a shim that did not start
+		return "shim.launch.answered=error*1;" + name + "=" + verb + times
+	}
+	return name + "=" + verb + times
+}
+
 // storyFor passes the failpoint of that name.
 func storyFor(t *testing.T, name, armed string) (story, *node) {
+	if why, ok := elsewhere[name]; ok {
+		t.Skip(why)
+	}
 	n := newNode(t, armed)
 	for _, prefix := range []string{"docker.", "container.exec.", "image.remove.name"} {
 		if strings.HasPrefix(name, prefix) {
@@ -63,7 +84,7 @@ func eachFailpoint(t *testing.T, test func(t *testing.T, name string)) {
 // daemon, or of a shim.
 func TestKilledAt(t *testing.T) {
 	eachFailpoint(t, func(t *testing.T, name string) {
-		s, n := storyFor(t, name, name+"=kill")
+		s, n := storyFor(t, name, arm(name, "kill", ""))
 		step, err := s.advance()
 		if !n.acted(name) {
 			t.Fatalf("nothing passes here; %s: %v", step, err)
@@ -91,7 +112,7 @@ func TestKilledAt(t *testing.T) {
 // The same with an error, once: whoever called calls again.
 func TestErrorAt(t *testing.T) {
 	eachFailpoint(t, func(t *testing.T, name string) {
-		s, n := storyFor(t, name, name+"=error*1")
+		s, n := storyFor(t, name, arm(name, "error", "*1"))
 		for try := 1; ; try++ {
 			step, err := s.advance()
 			if err == nil {

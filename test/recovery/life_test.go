@@ -46,7 +46,7 @@ var steps = []step{
 	{"StartContainer", (*life).startContainer},
 	{"ExecSync", (*life).exec},
 	{"StopContainer", func(l *life, ctx context.Context) error {
-		if err := l.n.client.Runtime.StopContainer(ctx, l.container.ID, 10); err != nil {
+		if err := l.n.client.Runtime.StopContainer(ctx, l.container.ID, 30); err != nil {
 			return err
 		}
 		return l.checkExited(ctx)
