@@ -34,9 +34,7 @@ Status CheckId(const std::string& id) {
 }
 
 // ParseConfigList has seen to it that there is one.
-std::string TypeOf(const Json& plugin) {
-  return plugin.Text("type");
-}
+std::string TypeOf(const Json& plugin) { return plugin.Text("type"); }
 
 }  // namespace
 
