@@ -2,10 +2,12 @@ package cri_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -164,4 +166,50 @@ func TestNoAbstractSocketsListen(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// CVE-2022-0492: a hierarchy of cgroup v1 runs a program of the container's on
+// the host when a group becomes empty, if the container can write to it.
+func TestNoContainerWritesToCgroups(t *testing.T) {
+	container := sleeper(t)
+	out := container.Output(t, "sh", "-c", "find /sys/fs/cgroup -name release_agent -o -name notify_on_release -o -name cgroup.procs |"+
+		" while read f; do echo found; (echo /x > $f) 2>/dev/null && echo wrote $f; done; "+
+		"mkdir /tmp/cg; mount -t cgroup -o memory x /tmp/cg 2>/dev/null && echo mounted; "+
+		"mount -t cgroup2 x /tmp/cg 2>/dev/null && echo mounted; true")
+	if !strings.Contains(out, "found") || strings.Contains(out, "wrote") || strings.Contains(out, "mounted") {
+		t.Errorf("%s", out)
+	}
+}
+
+// CVE-2019-14891: what records the end of a container must not end with it.
+func TestTheMonitorIsOutsideOfThePodsLimits(t *testing.T) {
+	pod := client.RunPod(t, logs)
+	container := pod.Run(t, "c", busybox, []string{"sleep", "1000"})
+	status, err := os.ReadFile(firstProcess(t, container) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "PPid:")
+	monitor := "/proc/" + strings.Fields(after)[0]
+	groups, err := os.ReadFile(monitor + "/cgroup")
+	if err != nil || strings.Contains(string(groups), pod.Config.Linux.CgroupParent) {
+		t.Errorf("it is in %s, %v", groups, err)
+	}
+	// In the order in which the kernel chooses it comes right after the daemon.
+	if score, most := oomScore(t, monitor), oomScore(t, fmt.Sprintf("/proc/%d", *daemonPID))+1; score > most {
+		t.Errorf("its oom_score_adj is %d, want %d at most", score, most)
+	}
+}
+
+func oomScore(t *testing.T, process string) int {
+	t.Helper()
+	text, err := os.ReadFile(process + "/oom_score_adj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return score
 }

@@ -103,4 +103,16 @@ def attaching_and_leaving_costs_nothing(docker):
     equal(docker.inspect(name, "{{.State.Running}}"), "true")
 
 
-CASES = [another_user_reaches_no_volume, attaching_and_leaving_costs_nothing]
+def the_socket_is_for_root_and_one_group(docker):
+    info = os.stat(docker.control.socket)
+    equal(oct(info.st_mode & 0o007), "0o0", "others' rights")
+    equal(info.st_uid, 0, "owner")
+    connect = ("import socket, sys; "
+               "socket.socket(socket.AF_UNIX).connect(sys.argv[1])")
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", connect, docker.control.socket], cwd="/",
+        user=1000, group=1000, extra_groups=[], capture_output=True)
+    check(b"PermissionError" in done.stderr, f"another user: {done}")
+
+
+CASES = [the_socket_is_for_root_and_one_group, another_user_reaches_no_volume, attaching_and_leaving_costs_nothing]

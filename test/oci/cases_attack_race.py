@@ -204,3 +204,21 @@ class Races(RuntimeTest):
                 self.runtime.run(b)
                 self.runtime.clean()
                 self.assertEqual(os.listdir(outside), [])
+
+    def test_devices_while_limits_change(self):
+        # Between two filters of devices there is always one.
+        b = self.runtime.bundle(
+            "/bin/sh", "-c", "mknod /tmp/kmsg c 1 11 && while :; do "
+            "(: < /tmp/kmsg) 2> /dev/null && echo opened > /tmp/verdict; "
+            "echo x > /tmp/alive; done")
+        b.process["noNewPrivileges"] = False
+        container = self.runtime.start_new(b)
+        alive = os.path.join(b.rootfs, "tmp/alive")
+        rt.wait_until(lambda: os.path.exists(alive), "it tries")
+        for number in range(ROUNDS):
+            self.runtime.must("update", "--cpu-share", str(500 + number % 9),
+                              container)
+        os.unlink(alive)
+        rt.wait_until(lambda: os.path.exists(alive), "it tries until the end")
+        self.assertFalse(
+            os.path.exists(os.path.join(b.rootfs, "tmp/verdict")))
