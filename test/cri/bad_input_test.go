@@ -285,6 +285,9 @@ func TestHostileLayers(t *testing.T) {
 			if other, ok := peersVerdict[name]; ok && peer() {
 				verdict = other
 			}
+			if peer() && name == "sparse-map-long" {
+				t.Skip("containerd 1.6 has CVE-2025-58183, and reads it for minutes")
+			}
 			hostileLayer(t, address+"/hostile/"+name+":"+name, verdict)
 		})
 	}
