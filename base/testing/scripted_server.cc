@@ -12,8 +12,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
-#include <thread>
 
+#include "base/status.h"
+#include "base/thread.h"
 #include "base/unique_fd.h"
 
 namespace berth {
@@ -22,10 +23,10 @@ struct ScriptedServer::State {
   Handler handler;
   UniqueFd listener;
   UniqueFd stop;
-  std::thread accepter;
+  Thread accepter;
   mutable std::mutex mutex;
   std::vector<std::string> requests;
-  std::vector<std::thread> workers;
+  std::vector<Thread> workers;
   size_t piece = SIZE_MAX;
   std::chrono::milliseconds pause{0};
 
@@ -71,9 +72,12 @@ void ScriptedServer::State::Accept() {
     UniqueFd connection(
         accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection.valid()) continue;
+    const auto shared = std::make_shared<UniqueFd>(std::move(connection));
+    StatusOr<Thread> worker =
+        StartThread("scripted", [this, shared] { Serve(std::move(*shared)); });
+    if (!worker.ok()) abort();
     std::lock_guard<std::mutex> lock(mutex);
-    workers.emplace_back(
-        [this, fd = connection.release()] { Serve(UniqueFd(fd)); });
+    workers.push_back(*std::move(worker));
   }
 }
 
@@ -126,14 +130,17 @@ ScriptedServer::ScriptedServer(Handler handler)
     abort();
   }
   port_ = ntohs(address.sin_port);
-  state_->accepter = std::thread([state = state_.get()] { state->Accept(); });
+  StatusOr<Thread> accepter =
+      StartThread("scripted", [state = state_.get()] { state->Accept(); });
+  if (!accepter.ok()) abort();
+  state_->accepter = *std::move(accepter);
 }
 
 ScriptedServer::~ScriptedServer() {
   const uint64_t one = 1;
   if (write(state_->stop.get(), &one, sizeof(one)) != sizeof(one)) abort();
-  state_->accepter.join();
-  for (std::thread& worker : state_->workers) worker.join();
+  state_->accepter.Join();
+  for (Thread& worker : state_->workers) worker.Join();
 }
 
 std::string ScriptedServer::address() const {
