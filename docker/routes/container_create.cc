@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/failpoint.h"
+#include "base/fs/foreign_path.h"
 #include "base/fs/tree.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -250,6 +251,21 @@ Status Complete(const Engine& engine, const Image& image,
   return OkStatus();
 }
 
+// A source on a file system that does not answer must not keep those waiting
+// who wait for a lock of ours.
+Status AwaitSources(const Context& ctx, const CreateRequest& request) {
+  for (const auto& mount : request.container.mounts()) {
+    if (mount.host_path().empty()) continue;
+    const Status status = InspectPath(ctx, mount.host_path()).status();
+    if (status.code() == StatusCode::kDeadlineExceeded ||
+        status.code() == StatusCode::kUnavailable ||
+        status.code() == StatusCode::kCancelled) {
+      return status;
+    }
+  }
+  return OkStatus();
+}
+
 StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
                                const CreateRequest& request, Undo& undo) {
   ASSIGN_OR_RETURN(const sandbox::SandboxId sandbox,
@@ -275,7 +291,9 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
                    ConvertCreate(body, image.record.config()));
   RETURN_IF_ERROR(FitToKernel(engine, request));
 
-  KeyedMutex::Lock lock(engine.names, "names");
+  RETURN_IF_ERROR(AwaitSources(call.ctx, request));
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.names.Acquire(call.ctx, "names"));
   ASSIGN_OR_RETURN(const std::string name,
                    ChooseName(engine, call.Query("name")));
   request.container.set_name(name);
