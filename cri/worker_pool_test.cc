@@ -65,6 +65,73 @@ class Gate {
   bool open_ = false;
 };
 
+// Runs `body` in a child whose user may have no more threads once it has
+// called the function that it is given; true lets it have them again. The first
+// tests, as long as this process has one thread (ThreadSanitizer).
+void WithoutThreads(
+    const std::function<bool(std::function<bool(bool)>)>& body) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to change its user id";
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto allow = [](bool yes) {
+      rlimit limit;
+      if (yes && setresuid(0, 0, 0) != 0) return false;
+      if (getrlimit(RLIMIT_NPROC, &limit) != 0) return false;
+      limit.rlim_cur = yes ? limit.rlim_max : 0;
+      if (setrlimit(RLIMIT_NPROC, &limit) != 0) return false;
+      return yes || setresuid(54322, 54322, 0) == 0;
+    };
+    _exit(body(allow) ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(WorkerPoolTest, RefusesWhatThereIsNoThreadForAndGoesOnLater) {
+  WithoutThreads([](const std::function<bool(bool)>& allow) {
+    Jobs jobs;
+    std::atomic<int> done = 0;
+    bool refused = allow(false);
+    {
+      WorkerPool pool({"test", 4, 0, 0});
+      for (int i = 0; i < 10; ++i) {
+        const Status status = pool.Run(jobs.Make([&] { done += 100; }));
+        refused &= status.code() == StatusCode::kResourceExhausted;
+      }
+      refused &= pool.load() == 0;
+      if (!allow(true)) return false;
+      for (int i = 0; i < 10; ++i) {
+        refused &= pool.Run(jobs.Make([&] { done += 1; })).ok();
+      }
+    }
+    return refused && done == 10;
+  });
+}
+
+TEST(WorkerPoolTest, ResidentThreadsDoWhatNoNewThreadCanDo) {
+  WithoutThreads([](const std::function<bool(bool)>& allow) {
+    Jobs jobs;
+    Gate gate;
+    std::atomic<int> done = 0;
+    bool well = true;
+    {
+      WorkerPool pool({"test", 8, 0, 2});
+      well = allow(false);
+      well &= pool.Run(jobs.Make([&] { gate.Arrive(); })).ok();
+      for (int i = 0; i < 50; ++i) {
+        well &= pool.Run(jobs.Make([&] { ++done; })).ok();
+      }
+      gate.WaitFor(1);
+      while (done < 50) usleep(100);
+      gate.Open();
+    }
+    return well && done == 50;
+  });
+}
+
 TEST(WorkerPoolTest, DoesEverythingBeforeItEnds) {
   Jobs jobs;
   std::atomic<int> done = 0;
@@ -149,72 +216,6 @@ TEST(WorkerPoolTest, AJobThatWaitsInLineCanBeWithdrawn) {
     gate.Open();
   }
   EXPECT_EQ(done, 10);
-}
-
-// Runs `body` in a child whose user may have no more threads once it has
-// called the function that it is given; true lets it have them again.
-void WithoutThreads(
-    const std::function<bool(std::function<bool(bool)>)>& body) {
-  if (geteuid() != 0) GTEST_SKIP() << "needs root to change its user id";
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    const auto allow = [](bool yes) {
-      rlimit limit;
-      if (yes && setresuid(0, 0, 0) != 0) return false;
-      if (getrlimit(RLIMIT_NPROC, &limit) != 0) return false;
-      limit.rlim_cur = yes ? limit.rlim_max : 0;
-      if (setrlimit(RLIMIT_NPROC, &limit) != 0) return false;
-      return yes || setresuid(54322, 54322, 0) == 0;
-    };
-    _exit(body(allow) ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
-}
-
-TEST(WorkerPoolTest, RefusesWhatThereIsNoThreadForAndGoesOnLater) {
-  WithoutThreads([](const std::function<bool(bool)>& allow) {
-    Jobs jobs;
-    std::atomic<int> done = 0;
-    bool refused = allow(false);
-    {
-      WorkerPool pool({"test", 4, 0, 0});
-      for (int i = 0; i < 10; ++i) {
-        const Status status = pool.Run(jobs.Make([&] { done += 100; }));
-        refused &= status.code() == StatusCode::kResourceExhausted;
-      }
-      refused &= pool.load() == 0;
-      if (!allow(true)) return false;
-      for (int i = 0; i < 10; ++i) {
-        refused &= pool.Run(jobs.Make([&] { done += 1; })).ok();
-      }
-    }
-    return refused && done == 10;
-  });
-}
-
-TEST(WorkerPoolTest, ResidentThreadsDoWhatNoNewThreadCanDo) {
-  WithoutThreads([](const std::function<bool(bool)>& allow) {
-    Jobs jobs;
-    Gate gate;
-    std::atomic<int> done = 0;
-    bool well = true;
-    {
-      WorkerPool pool({"test", 8, 0, 2});
-      well = allow(false);
-      well &= pool.Run(jobs.Make([&] { gate.Arrive(); })).ok();
-      for (int i = 0; i < 50; ++i) {
-        well &= pool.Run(jobs.Make([&] { ++done; })).ok();
-      }
-      gate.WaitFor(1);
-      while (done < 50) usleep(100);
-      gate.Open();
-    }
-    return well && done == 50;
-  });
 }
 
 }  // namespace

@@ -64,6 +64,64 @@ void Fine(const Context&, HttpExchange& exchange) {
   (void)exchange.Respond(status, "text/plain", "fine\n");
 }
 
+void FineOrStream(const Context& ctx, HttpExchange& http) {
+  if (http.request().path != "/stream") return Fine(ctx, http);
+  const Status begun = http.BeginStream(200, "");
+  if (!begun.ok()) (void)http.Respond(503, "", Message(begun));
+}
+
+// In a process of its own, whose user may have no more threads.
+// First, as long as this process has one thread (ThreadSanitizer).
+TEST_F(HttpLimitsTest, AnswersWithoutThreadsAndStreamsWhenThereAreSomeAgain) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to change its user id";
+  ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto run = [&]() -> int {
+      server_ = std::make_unique<HttpServer>(FineOrStream, options_);
+      if (!server_->Listen(dir_.Path("s"), 0666).ok()) return 2;
+      Client before(dir_.Path("s"));
+      before.Send(kGet);
+      if (before.ReceiveUntil("fine\n").find(" 200 ") == std::string::npos) {
+        return 3;
+      }
+      rlimit many;
+      if (getrlimit(RLIMIT_NPROC, &many) != 0) return 10;
+      const rlimit none = {0, many.rlim_max};
+      const uid_t other = 64123;
+      if (setrlimit(RLIMIT_NPROC, &none) != 0) return 4;
+      if (setresuid(other, other, 0) != 0) return 5;
+      for (int i = 0; i < 10; ++i) {
+        Client whole(dir_.Path("s"));
+        whole.Send(kGet);
+        if (whole.ReceiveUntil("fine\n").find(" 200 ") == std::string::npos) {
+          return 6;
+        }
+        Client refused(dir_.Path("s"));
+        refused.Send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+        if (refused.ReceiveUntil("thread for a stream").find(" 503 ") ==
+            std::string::npos) {
+          return 11;
+        }
+      }
+      if (setresuid(0, 0, 0) != 0) return 7;
+      if (setrlimit(RLIMIT_NPROC, &many) != 0) return 8;
+      Client after(dir_.Path("s"));
+      after.Send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+      return after.ReceiveUntil("\r\n\r\n0\r\n").find(" 200 ") ==
+                     std::string::npos
+                 ? 9
+                 : 0;
+    };
+    _exit(run());
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 TEST_F(HttpLimitsTest, RefusesLongHeadsOfAllKinds) {
   Serve(Fine);
   const std::string kMany(200 << 10, 'x');
@@ -210,7 +268,7 @@ TEST_F(HttpLimitsTest, AnExceptionEndsItsRequestAlone) {
     if (path == "/3") throw 3;
     Fine(ctx, exchange);
   });
-  for (const std::string& path : {"/1", "/2", "/3"}) {
+  for (const char* const path : {"/1", "/2", "/3"}) {
     const auto client = Connect();
     client->Send("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
     EXPECT_THAT(client->ReceiveUntil("\n\r\n"), StartsWith("HTTP/1.1 500 "));
@@ -300,63 +358,6 @@ TEST_F(HttpLimitsTest, AnUpgradedClientGetsTheEndWhileItStillSends) {
   client->Send("POST / HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_TRUE(client->SendAll(std::string(8000000, 'x')));
   EXPECT_THAT(client->ReceiveAll(), EndsWith("\r\n\r\nthe whole answer"));
-}
-
-void FineOrStream(const Context& ctx, HttpExchange& http) {
-  if (http.request().path != "/stream") return Fine(ctx, http);
-  const Status begun = http.BeginStream(200, "");
-  if (!begun.ok()) (void)http.Respond(503, "", Message(begun));
-}
-
-// In a process of its own, whose user may have no more threads.
-TEST_F(HttpLimitsTest, AnswersWithoutThreadsAndStreamsWhenThereAreSomeAgain) {
-  if (geteuid() != 0) GTEST_SKIP() << "needs root to change its user id";
-  ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    const auto run = [&]() -> int {
-      server_ = std::make_unique<HttpServer>(FineOrStream, options_);
-      if (!server_->Listen(dir_.Path("s"), 0666).ok()) return 2;
-      Client before(dir_.Path("s"));
-      before.Send(kGet);
-      if (before.ReceiveUntil("fine\n").find(" 200 ") == std::string::npos) {
-        return 3;
-      }
-      rlimit many;
-      if (getrlimit(RLIMIT_NPROC, &many) != 0) return 10;
-      const rlimit none = {0, many.rlim_max};
-      const uid_t other = 64123;
-      if (setrlimit(RLIMIT_NPROC, &none) != 0) return 4;
-      if (setresuid(other, other, 0) != 0) return 5;
-      for (int i = 0; i < 10; ++i) {
-        Client whole(dir_.Path("s"));
-        whole.Send(kGet);
-        if (whole.ReceiveUntil("fine\n").find(" 200 ") == std::string::npos) {
-          return 6;
-        }
-        Client refused(dir_.Path("s"));
-        refused.Send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
-        if (refused.ReceiveUntil("thread for a stream").find(" 503 ") ==
-            std::string::npos) {
-          return 11;
-        }
-      }
-      if (setresuid(0, 0, 0) != 0) return 7;
-      if (setrlimit(RLIMIT_NPROC, &many) != 0) return 8;
-      Client after(dir_.Path("s"));
-      after.Send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
-      return after.ReceiveUntil("\r\n\r\n0\r\n").find(" 200 ") ==
-                     std::string::npos
-                 ? 9
-                 : 0;
-    };
-    _exit(run());
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace
