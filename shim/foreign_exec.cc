@@ -67,7 +67,7 @@ StatusOr<std::shared_ptr<Exit>> Watch(Task& task) {
   if (!exit->done.valid()) return Errno(errno, "eventfd");
   task.WhenExited([exit](const StatusOr<ExitStatus>& status) {
     MutexLock lock(exit->mutex);
-    exit->status = status;
+    exit->status.emplace(status);
     eventfd_write(exit->done.get(), 1);
   });
   return exit;

@@ -85,6 +85,13 @@ StatusOr<std::string> Contents(const MemoryFile& file, uint64_t size) {
   return text;
 }
 
+// Rather than refused.
+bool Unanswered(const Status& status) {
+  return status.code() == StatusCode::kDeadlineExceeded ||
+         status.code() == StatusCode::kCancelled ||
+         status.code() == StatusCode::kUnavailable;
+}
+
 }  // namespace
 
 containerd::runc::v1::Options OptionsOf(const SandboxShim& sandbox) {
@@ -284,6 +291,7 @@ Status ShimClient::Identify(const Context& ctx) {
 Status ShimClient::AskWhatItHolds(const Context& ctx) {
   const Status listed =
       connection_->Do(ctx, kBerthService, "List", v1::ListRequest());
+  if (Unanswered(listed)) return listed;
   ours_ = listed.code() != StatusCode::kUnimplemented;
 
   sandbox_v1::SandboxStatusRequest status;
@@ -291,6 +299,7 @@ Status ShimClient::AskWhatItHolds(const Context& ctx) {
   const auto state =
       connection_->client->Call<sandbox_v1::SandboxStatusResponse>(
           ctx, kSandboxService, "SandboxStatus", status);
+  if (Unanswered(state.status())) return state.status();
   if (!state.ok()) return OkStatus();  // none yet, or never
   has_sandbox_ = true;
   sandbox_pid_ = static_cast<pid_t>(state->pid());
