@@ -328,7 +328,7 @@ TEST_F(LifecycleTest, EverythingEndsOnAFullDisk) {
   // A file system of its own for the database.
   Close();
   dir_.MakeDirectory("small");
-  ASSERT_EQ(mount("tmpfs", dir_.Path("small").c_str(), "tmpfs", 0, "size=2m"),
+  ASSERT_EQ(mount("tmpfs", dir_.Path("small").c_str(), "tmpfs", 0, "size=24m"),
             0);
   database_ = dir_.Path("small/meta.db");
   Open();
@@ -339,8 +339,8 @@ TEST_F(LifecycleTest, EverythingEndsOnAFullDisk) {
                       "exit 5"));
   const ContainerId runs = Run(ShellConfig("runs", "sleep 1000"));
   // Whatever is kept back for this is used up too.
-  std::ofstream(dir_.Path("small/filler")) << std::string(4 << 20, 'x');
-  for (int i = 0; i < 200; ++i) {
+  std::ofstream(dir_.Path("small/filler")) << std::string(32 << 20, 'x');
+  for (int i = 0; i < 100; ++i) {
     containers_->SetDoorNotes(ctx_, runs, std::string(64 << 10, 'x'))
         .IgnoreError();
   }
