@@ -4,12 +4,15 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 
 namespace berth::daemon {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -96,6 +99,16 @@ TEST(CheckConfigTest, NamesEverySettingThatIsWrong) {
     EXPECT_THAT(wrong, Contains(testing::StartsWith(setting)));
   }
   EXPECT_EQ(wrong.size(), 7u);
+}
+
+TEST(CheckConfigTest, SaysWhenASocketDoesNotFitTheStateFolder) {
+  Config config;
+  config.set_state("/" + std::string(58, 'x'));
+  EXPECT_THAT(CheckConfig(config), IsEmpty());
+  config.set_state("/" + std::string(59, 'x'));
+  EXPECT_THAT(CheckConfig(config),
+              ElementsAre(AllOf(HasSubstr("state: "), HasSubstr("60 bytes"),
+                                HasSubstr("59"))));
 }
 
 TEST(DefaultConfigTextTest, IsAConfigurationThatChangesNothing) {

@@ -88,6 +88,7 @@ TEST_F(DaemonTest, SaysThatItIsReady) {
   EXPECT_EQ(response.status().conditions(1).type(), "NetworkReady");
   EXPECT_EQ(response.runtime_handlers(0).name(), "");
   EXPECT_THAT(response.info().at("config"), HasSubstr("stateDir"));
+  EXPECT_EQ(response.info().at("recordsSetAside"), "[]");
 }
 
 TEST_F(DaemonTest, OpensTheSocketForItsGroupOnly) {

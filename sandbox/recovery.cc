@@ -95,7 +95,8 @@ Status FinishSandbox(const Context& ctx, Core& core, const SandboxId& id,
 
 Recovery::Recovery(Core& core)
     : core_(core),
-      adoptions_("adopt", {.threads = 64}),
+      adoptions_("adopt",
+                 {.threads = 64, .longest_pause = std::chrono::seconds(1)}),
       rest_("recover", {.threads = 32}) {}
 
 Recovery::~Recovery() { Stop(); }

@@ -46,6 +46,19 @@ TEST(UnixSocketTest, SaysWhyNobodyAnswers) {
               StatusIs(StatusCode::kAlreadyExists));
 }
 
+TEST(UnixSocketTest, TellsWhetherSomebodyListens) {
+  TempDir dir;
+  const std::string path = dir.Path("s");
+  EXPECT_FALSE(SomebodyListens(path));
+  ASSERT_OK_AND_ASSIGN(UniqueFd listener, ListenUnix(path, 0600));
+  // Also when its queue is full, and nobody takes from it.
+  for (int i = 0; i < 200; ++i) EXPECT_TRUE(SomebodyListens(path));
+  listener.reset();
+  EXPECT_FALSE(SomebodyListens(path));
+  dir.Write("file", "");
+  EXPECT_FALSE(SomebodyListens(dir.Path("file")));
+}
+
 TEST(UnixSocketTest, PassesADescriptor) {
   ASSERT_OK_AND_ASSIGN(auto pair, SocketPair());
   int pipe_fds[2];

@@ -230,8 +230,16 @@ func TestAStuckShimAtTheStart(t *testing.T) {
 			}
 			if wakes {
 				syscall.Kill(shims[0], syscall.SIGCONT)
-				if out := stuck.Output(t, "echo", "awake"); out != "awake" {
-					t.Errorf("the pod whose shim woke up: %q", out)
+				// It is asked again within a second or two.
+				err := criclient.Eventually(20*time.Second, func() error {
+					out, _, err := n.client.Runtime.ExecSync(t.Context(), stuck.ID, []string{"echo", "awake"}, 5*time.Second)
+					if err != nil || string(out) != "awake\n" {
+						return fmt.Errorf("%q, %v", out, err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Errorf("the pod whose shim woke up: %v", err)
 				}
 				if state := stuck.Pod.Status(t).State; state != cri.PodSandboxState_SANDBOX_READY {
 					t.Errorf("the pod is %v", state)
@@ -446,9 +454,12 @@ func TestAnEndWhileAPluginHangs(t *testing.T) {
 func TestDescriptorsRunOut(t *testing.T) {
 	n := newNode(t, "")
 	open, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", n.pid))
-	few := unix.Rlimit{Cur: uint64(len(open)) + 20, Max: 1 << 20}
 	var before unix.Rlimit
-	if err := unix.Prlimit(n.pid, unix.RLIMIT_NOFILE, &few, &before); err != nil {
+	if err := unix.Prlimit(n.pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: uint64(len(open)) + 20, Max: before.Max}
+	if err := unix.Prlimit(n.pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
 		t.Fatal(err)
 	}
 	address := &unix.SockaddrUnix{Name: filepath.Join(n.dir, "berthd.sock")}
