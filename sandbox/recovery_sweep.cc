@@ -13,6 +13,9 @@
 #include "base/sys/socket.h"
 #include "cni/network.h"
 #include "oci/cgroup/cgroup.h"
+#include "oci/cgroup/cgroup_host.h"
+#include "oci/spec/parse.h"
+#include "oci/spec/spec.h"
 #include "sandbox/container_end.h"
 #include "sandbox/record/files.h"
 #include "sandbox/sandbox_end.h"
@@ -23,6 +26,7 @@ namespace {
 constexpr size_t kIdLength = 64;
 // Of the short names that ShimProcess gives when a path would be too long.
 constexpr size_t kShortIdLength = 24;
+constexpr uint64_t kMaxBundle = 16 << 20;
 
 std::vector<std::string> IdsIn(const std::string& directory,
                                size_t length = kIdLength) {
@@ -89,22 +93,35 @@ Status SweepSandbox(const Context& ctx, Core& core, const SandboxId& id) {
   return ReleaseAll(ctx, core, stranger);
 }
 
+// Its bundle says where its processes are. Without one they are where those go
+// whose sandbox names no parent: not by what is in that parent, as another
+// daemon may share it.
+StatusOr<std::string> CgroupOf(const Core& core, const ContainerId& id) {
+  std::string path = core.settings.cgroup_parent + "/" + id.str();
+  const StatusOr<std::string> text = ReadSmallFile(
+      core.paths.ContainerState(id.str()) + "/config.json", kMaxBundle);
+  if (text.ok()) {
+    const StatusOr<oci::Spec> spec = oci::ParseSpec(*text);
+    if (spec.ok() && !spec->linux.cgroups_path.empty()) {
+      path = spec->linux.cgroups_path;
+    }
+  }
+  return oci::CgroupPath(path, id.str());
+}
+
 Status SweepContainer(Core& core, const ContainerId& id) {
   if (Known(core, id)) return OkStatus();
+  const StatusOr<std::string> path = CgroupOf(core, id);
+  if (path.ok()) {
+    ASSIGN_OR_RETURN(const auto cgroup, oci::OpenCgroup(core.cgroups, *path));
+    RETURN_IF_ERROR(cgroup->Signal(SIGKILL));
+    RETURN_IF_ERROR(cgroup->Remove());
+  }
   ContainerRecord stranger;
   stranger.set_id(id.str());
   RETURN_IF_ERROR(CleanState(core, stranger));
+  RETURN_IF_ERROR(RemoveTree(core.paths.OciDirectory() + "/" + id.str()));
   return RemoveTree(core.paths.ContainerRoot(id.str()));
-}
-
-Status SweepCgroup(Core& core, const ContainerId& id) {
-  if (Known(core, id)) return OkStatus();
-  const auto cgroup = oci::OpenCgroup(
-      core.cgroups, core.settings.cgroup_parent + "/" + id.str());
-  if (!cgroup.ok()) return OkStatus();
-  RETURN_IF_ERROR((*cgroup)->Signal(SIGKILL));
-  RETURN_IF_ERROR((*cgroup)->Remove());
-  return RemoveTree(core.paths.OciDirectory() + "/" + id.str());
 }
 
 }  // namespace
@@ -136,6 +153,9 @@ Status Sweep(Core& core, RecoveryQueue& queue) {
       containers.insert(id);
     }
   }
+  for (const std::string& id : IdsIn(core.paths.OciDirectory())) {
+    containers.insert(id);
+  }
   const StatusOr<std::set<std::string>> attached =
       core.parts.network.Attached();
   if (attached.ok()) sandboxes.insert(attached->begin(), attached->end());
@@ -151,13 +171,6 @@ Status Sweep(Core& core, RecoveryQueue& queue) {
     if (Known(core, id)) continue;
     queue.Add("sweep container " + text,
               [&core, id](const Context&) { return SweepContainer(core, id); });
-  }
-  // Not by what is in the parent cgroup: another daemon may share it.
-  for (const std::string& text : IdsIn(core.paths.OciDirectory())) {
-    const ContainerId id(text);
-    if (Known(core, id)) continue;
-    queue.Add("sweep cgroup of container " + text,
-              [&core, id](const Context&) { return SweepCgroup(core, id); });
   }
   return attached.status();
 }

@@ -82,6 +82,13 @@ func (n *node) reboot() {
 	if err := os.RemoveAll(state); err != nil {
 		n.t.Fatal(err)
 	}
+	// Rules and links are the kernel's, and gone as well.
+	for _, command := range []string{"iptables -t nat -F", "iptables -t nat -X"} {
+		words := strings.Fields(command)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			n.t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+	}
 	id := n.dir + ".boot"
 	text := fmt.Sprintf("00000000-0000-0000-0000-%012d\n", nodes)
 	if err := os.WriteFile(id, []byte(text), 0o444); err != nil {
