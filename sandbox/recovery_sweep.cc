@@ -111,11 +111,11 @@ StatusOr<std::string> CgroupOf(const Core& core, const ContainerId& id) {
 
 Status SweepContainer(Core& core, const ContainerId& id) {
   if (Known(core, id)) return OkStatus();
-  const StatusOr<std::string> path = CgroupOf(core, id);
-  if (path.ok()) {
-    ASSIGN_OR_RETURN(const auto cgroup, oci::OpenCgroup(core.cgroups, *path));
-    RETURN_IF_ERROR(cgroup->Signal(SIGKILL));
-    RETURN_IF_ERROR(cgroup->Remove());
+  ASSIGN_OR_RETURN(const std::string path, CgroupOf(core, id));
+  const auto cgroup = oci::OpenCgroup(core.cgroups, path);
+  if (cgroup.ok()) {  // else the machine has none
+    RETURN_IF_ERROR((*cgroup)->Signal(SIGKILL));
+    RETURN_IF_ERROR((*cgroup)->Remove());
   }
   ContainerRecord stranger;
   stranger.set_id(id.str());
