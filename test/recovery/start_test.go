@@ -3,6 +3,8 @@ package recovery_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -469,7 +471,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	if err := unix.Prlimit(n.pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
 		t.Fatal(err)
 	}
-	address := &unix.SockaddrUnix{Name: filepath.Join(n.dir, "berthd.sock")}
+	address := &unix.SockaddrUnix{Name: filepath.Join(n.dir, "docker.sock")}
 	var clients []int
 	for range 100 {
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -491,7 +493,20 @@ func TestDescriptorsRunOut(t *testing.T) {
 	err := criclient.Eventually(10*time.Second, func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := n.client.RawRuntime.Version(ctx, &cri.VersionRequest{})
+		if _, err := n.client.RawRuntime.Version(ctx, &cri.VersionRequest{}); err != nil {
+			return err
+		}
+		door, err := net.DialTimeout("unix", address.Name, time.Second)
+		if err != nil {
+			return err
+		}
+		defer door.Close()
+		door.SetDeadline(time.Now().Add(time.Second))
+		fmt.Fprint(door, "GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+		answer, err := io.ReadAll(door)
+		if err == nil && !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+			err = fmt.Errorf("the answer is %q", answer)
+		}
 		return err
 	})
 	if err != nil {
