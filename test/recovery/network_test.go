@@ -39,6 +39,7 @@ func TestAddressesComeBackAfterAReboot(t *testing.T) {
 		pod.Remove(t)
 	}
 	criclient.RemoveCgroup("/test-pods")
+	n.forgetReboot()
 	n.clean()
 }
 

@@ -96,12 +96,16 @@ func (n *node) reboot() {
 	if err := os.WriteFile(id, []byte(text), 0o444); err != nil {
 		n.t.Fatal(err)
 	}
-	const file = "/proc/sys/kernel/random/boot_id"
-	if err := syscall.Mount(id, file, "", syscall.MS_BIND, ""); err != nil {
+	if err := syscall.Mount(id, bootID, "", syscall.MS_BIND, ""); err != nil {
 		n.t.Fatal(err)
 	}
-	n.t.Cleanup(func() { syscall.Unmount(file, unix.MNT_DETACH) })
+	n.t.Cleanup(n.forgetReboot)
 }
+
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+// forgetReboot shows the kernel's own boot id again.
+func (n *node) forgetReboot() { syscall.Unmount(bootID, unix.MNT_DETACH) }
 
 // pods runs so many, without containers.
 func (n *node) pods(count int) []*criclient.Pod {
@@ -208,6 +212,7 @@ func TestTheDoorsOpenBesideDeadPods(t *testing.T) {
 				pod.Remove(t)
 			}
 			criclient.RemoveCgroup("/test-pods")
+			n.forgetReboot()
 			n.clean()
 		})
 	}
