@@ -87,6 +87,7 @@ class Puller::Flight {
 
   // Nothing: the pull has ended.
   StatusOr<std::vector<Progress>> AwaitNews(const Context& ctx, News& news) {
+    RETURN_IF_ERROR(ctx.Check());  // however much there is to tell
     MutexLock lock(mutex_);
     RETURN_IF_ERROR(
         ctx.Await(mutex_, changed_, [&]() NO_THREAD_SAFETY_ANALYSIS {

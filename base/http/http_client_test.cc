@@ -186,13 +186,14 @@ TEST(HttpClientTest, LeavesAServerThatIsBelowTheMinimumRate) {
 }
 
 TEST(HttpClientTest, WaitsForAServerThatIsSlowButKeepsTheRate) {
-  ScriptedServer slow(
-      [](const std::string&) { return HttpReply(200, std::string(300, 'x')); });
+  ScriptedServer slow([](const std::string&) {
+    return HttpReply(200, std::string(2500, 'x'));
+  });
   slow.Pace(1, milliseconds(1));
-  const HttpClient client("test", TransferLimits{milliseconds(100), 1});
+  const HttpClient client("test", TransferLimits{seconds(2), 1});
   ASSERT_OK_AND_ASSIGN(const HttpResponse response,
                        client.Fetch(Context::Background(), Get(slow.Url("/"))));
-  EXPECT_EQ(response.body.size(), 300u);
+  EXPECT_EQ(response.body.size(), 2500u);
 }
 
 TEST(HttpClientTest, TellsAnUnknownHostFromOneThatIsDown) {
