@@ -48,7 +48,8 @@ class Installer {
   struct Options {
     int parallel_layers = 3;
     bool keep_layer_blobs = false;
-    // Unpacked bytes of a layer: the larger of the two.
+    // Unpacked bytes of a layer: the larger of the two. Others have no such
+    // bound, and fill the disk with what a layer of some MiB expands to.
     uint64_t min_unpacked_limit = uint64_t{1} << 30;
     uint64_t max_ratio = 200;
   };
