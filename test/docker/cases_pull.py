@@ -81,6 +81,8 @@ def registry():
     """Its address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
     server.daemon_threads = True
+    # Clients that break off are part of the game.
+    server.handle_error = lambda *_: None
     Registry.gate.clear()
     Registry.asked.clear()
     thread = threading.Thread(target=server.serve_forever)
