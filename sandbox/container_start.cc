@@ -122,10 +122,9 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
   ASSIGN_OR_RETURN(const SandboxStatus sandbox, ReadySandbox(core, container));
   ForgetLastRun(container);
   RETURN_IF_ERROR(held.Advance(CONTAINER_PHASE_STARTING));
-  RETURN_IF_ERROR(Failpoint("container.start.recorded"));
-
-  if (const Status launched = Launch(ctx, core, *sandbox, container);
-      !launched.ok()) {
+  Status launched = Failpoint("container.start.recorded");
+  if (launched.ok()) launched = Launch(ctx, core, *sandbox, container);
+  if (!launched.ok()) {
     core.waiting.Abandon(id);
     RecordFailure(core, container, launched);
     return StepError(launched, "start container " + id.str(), StepOf::kAsked);

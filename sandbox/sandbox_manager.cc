@@ -157,8 +157,8 @@ Status SandboxManager::Start(const Context& ctx, const SandboxId& id) {
   sandbox.clear_message();
   sandbox.set_stopped_at(0);
   RETURN_IF_ERROR(held.Advance(SANDBOX_PHASE_STARTING));
-  RETURN_IF_ERROR(Failpoint("sandbox.start.recorded"));
-  Status started = AcquireAll(ctx, core, sandbox);
+  Status started = Failpoint("sandbox.start.recorded");
+  if (started.ok()) started = AcquireAll(ctx, core, sandbox);
   if (started.ok() && sandbox.config().kind() == SANDBOX_KIND_STANDALONE) {
     started = WriteHostsFile(sandbox);
   }
