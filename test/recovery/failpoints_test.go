@@ -129,6 +129,9 @@ func TestErrorAt(t *testing.T) {
 		if !n.acted(name) {
 			t.Fatal("nothing passes here")
 		}
+		if name == "docker.volume.forgotten" {
+			n.again() // what is left of a volume without a record goes at a start
+		}
 		s.clean()
 	})
 }

@@ -48,7 +48,7 @@ work=$(mktemp -d /tmp/berth-rec.XXXXXX)
 trap '[ -n "${KEEP:-}" ] || rm -rf --one-file-system "$work"' EXIT
 # Every failpoint of berthd and berth-shim; those of base are its own test's.
 cd "$here/../.."
-grep -rhoE 'Failpoint\("[a-z0-9_.]+"\)' --include='*.cc' --exclude='*_test.cc' \
+grep -rhoE '(Failpoint|Passed)\("[a-z0-9_.]+"\)' --include='*.cc' --exclude='*_test.cc' \
   cni cri docker image sandbox shim | sed 's/.*"\(.*\)".*/\1/' | sort -u \
   >"$work/failpoints"
 "$support/go.sh" recovery "$work/recovery.test"
