@@ -61,7 +61,10 @@ void RemoveStrayLogs(const Engine& engine) {
 void RemoveLeftovers(Engine& engine, const Context& ctx) {
   RemoveEmptySandboxes(engine);
   RemoveStrayLogs(engine);
-  LogFailure("remove unfinished volumes", engine.volumes.Sweep(ctx));
+  LogFailure("remove unfinished volumes",
+             engine.volumes.Sweep(ctx, [&](const std::string& name) {
+               return !UsersOf(engine, name).empty();
+             }));
 }
 
 }  // namespace berth::docker

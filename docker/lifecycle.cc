@@ -131,6 +131,17 @@ Status ChangeNotes(Engine& engine, const Context& ctx, const std::string& id,
                                         SerializeNotes(notes));
 }
 
+std::vector<std::string> AnonymousVolumesOf(const Engine& engine,
+                                            const View& view) {
+  std::vector<std::string> names;
+  for (const auto& mount : view.container->config().mounts()) {
+    if (mount.volume().empty()) continue;
+    const StatusOr<Volume> volume = engine.volumes.Get(mount.volume());
+    if (volume.ok() && volume->anonymous()) names.push_back(volume->name);
+  }
+  return names;
+}
+
 }  // namespace
 
 void LogFailure(const std::string& doing, const Status& status) {
@@ -186,6 +197,11 @@ std::vector<std::string> UsersOf(const Engine& engine,
 
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                        bool volumes) {
+  const std::vector<std::string> anonymous = AnonymousVolumesOf(engine, view);
+  for (const std::string& name : anonymous) {
+    LogFailure("volume " + name, volumes ? engine.volumes.Abandon(name)
+                                         : engine.volumes.Claim(name));
+  }
   RETURN_IF_ERROR(engine.sandboxes.Remove(ctx, SandboxOf(view)));
   LogFailure("remove container " + view.id(),
              Failpoint("docker.remove.sandbox"));
@@ -196,13 +212,9 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                RemoveTree(AT_FDCWD, view.notes.log_directory));
   }
   if (!volumes) return OkStatus();
-  for (const auto& mount : view.container->config().mounts()) {
-    if (mount.volume().empty()) continue;
-    const StatusOr<Volume> volume = engine.volumes.Get(mount.volume());
-    if (!volume.ok() || !volume->anonymous()) continue;
-    if (!UsersOf(engine, volume->name).empty()) continue;
-    LogFailure("remove volume " + volume->name,
-               engine.volumes.Remove(ctx, volume->name));
+  for (const std::string& name : anonymous) {
+    if (!UsersOf(engine, name).empty()) continue;
+    LogFailure("remove volume " + name, engine.volumes.Remove(ctx, name));
   }
   return OkStatus();
 }

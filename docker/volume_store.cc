@@ -33,6 +33,22 @@ std::string VolumeStore::PathOf(const std::string& name) const {
   return directory_ + "/" + name;
 }
 
+std::string VolumeStore::MarkOf(const std::string& name) const {
+  return PathOf(name) + "/abandoned";
+}
+
+Status VolumeStore::Abandon(const std::string& name) {
+  RETURN_IF_ERROR(CheckName(name, "volume"));
+  RETURN_IF_ERROR(MakeDirectories(PathOf(name), 0700));
+  return OpenFile(MarkOf(name), O_WRONLY | O_CREAT | O_NOFOLLOW, 0600).status();
+}
+
+Status VolumeStore::Claim(const std::string& name) {
+  RETURN_IF_ERROR(CheckName(name, "volume"));
+  if (unlink(MarkOf(name).c_str()) == 0 || errno == ENOENT) return OkStatus();
+  return Errno(errno, "remove " + Quoted(MarkOf(name)));
+}
+
 StatusOr<Volume> VolumeStore::Create(
     const Context& ctx, const std::string& name,
     const std::map<std::string, std::string>& labels,
@@ -85,7 +101,8 @@ StatusOr<std::vector<std::string>> VolumeStore::Names() const {
   return ListDirectory(dir->get());
 }
 
-Status VolumeStore::Sweep(const Context& ctx) {
+Status VolumeStore::Sweep(
+    const Context& ctx, const std::function<bool(const std::string&)>& in_use) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   Status unreadable;
   for (const std::string& name : names) {
@@ -93,7 +110,13 @@ Status VolumeStore::Sweep(const Context& ctx) {
     if (!CheckName(name, "volume").ok()) continue;
     const Status there = Get(name).status();
     if (!there.ok() && !IsNotFound(there)) unreadable = there;
-    if (!IsNotFound(there)) continue;
+    if (!IsNotFound(there)) {
+      if (access(MarkOf(name).c_str(), F_OK) != 0) continue;
+      if (in_use(name)) {
+        RETURN_IF_ERROR(Claim(name));
+        continue;
+      }
+    }
     RETURN_IF_ERROR(RemoveTree(AT_FDCWD, PathOf(name)));
   }
   return unreadable;

@@ -1,6 +1,7 @@
 #ifndef DOCKER_VOLUME_STORE_H_
 #define DOCKER_VOLUME_STORE_H_
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ struct Volume {
 
 // Volumes of the "local" driver: directories that outlive containers. Each is
 // <directory>/<name>/ with _data, what containers see, and volume.json, its
-// record; a volume without a record was not finished and does not exist.
+// record; a volume without a record was not finished and does not exist. A file
+// "abandoned" beside it marks one that Sweep is to look at.
 //
 // Verbs on one volume wait for each other, until their contexts end.
 // Thread-safe.
@@ -43,13 +45,22 @@ class VolumeStore {
   // NOT_FOUND; the caller knows that nobody uses it. One whose record cannot
   // be read is removed as well.
   Status Remove(const Context& ctx, const std::string& name);
+  // From here on the volume, which need not be made yet, is one that Sweep
+  // removes if nobody uses it then: before a container that it belongs to is
+  // made, and before it is removed together with one.
+  Status Abandon(const std::string& name);
+  // Takes that back. Needs no space on the disk.
+  Status Claim(const std::string& name);
   // Removes what is left of volumes that were not finished, or whose removal
-  // was not. The error of a record that cannot be read, after all the others
-  // have been seen to.
-  Status Sweep(const Context& ctx);
+  // was not, and abandoned ones; those that are `in_use` are claimed. The
+  // error of a record that cannot be read, after all the others have been seen
+  // to.
+  Status Sweep(const Context& ctx,
+               const std::function<bool(const std::string&)>& in_use);
 
  private:
   std::string PathOf(const std::string& name) const;
+  std::string MarkOf(const std::string& name) const;
   StatusOr<std::vector<std::string>> Names() const;
 
   const std::string directory_;

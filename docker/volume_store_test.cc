@@ -10,6 +10,7 @@
 namespace berth::docker {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -32,6 +33,25 @@ TEST(VolumeStoreTest, MakesFindsAndRemoves) {
   EXPECT_THAT(store.Get("data"), StatusIs(StatusCode::kNotFound));
   EXPECT_THAT(store.Remove(ctx, "data"), StatusIs(StatusCode::kNotFound));
   EXPECT_THAT(dir.Names("volumes"), IsEmpty());
+}
+
+TEST(VolumeStoreTest, SweepsAbandonedVolumesThatNobodyUses) {
+  TempDir dir;
+  VolumeStore store(dir.Path("volumes"));
+  for (const char* name : {"plain", "lost", "used", "claimed"}) {
+    if (std::string(name) != "plain") {
+      ASSERT_OK(store.Abandon(name));
+    }
+    ASSERT_OK(store.Create(ctx, name, {}, {}));
+  }
+  ASSERT_OK(store.Claim("claimed"));
+  ASSERT_OK(store.Abandon("unfinished"));
+  const auto uses = [](const std::string& name) { return name == "used"; };
+  ASSERT_OK(store.Sweep(ctx, uses));
+  EXPECT_THAT(dir.Names("volumes"), ElementsAre("claimed", "plain", "used"));
+  // What was in use then has been claimed.
+  ASSERT_OK(store.Sweep(ctx, [](const std::string&) { return false; }));
+  EXPECT_THAT(dir.Names("volumes"), ElementsAre("claimed", "plain", "used"));
 }
 
 TEST(VolumeStoreTest, RefusesBadNamesAndDriversOptions) {

@@ -164,6 +164,8 @@ Status MakeVolumes(Engine& engine, const Context& ctx, CreateRequest& request,
     std::map<std::string, std::string> labels = use.labels;
     if (use.anonymous) labels["com.docker.volume.anonymous"] = "";
     const bool fresh = IsNotFound(engine.volumes.Get(use.name).status());
+    // Should we die before its container has a record.
+    if (use.anonymous) RETURN_IF_ERROR(engine.volumes.Abandon(use.name));
     ASSIGN_OR_RETURN(
         const Volume volume,
         engine.volumes.Create(ctx, use.name, labels, use.driver_options));
@@ -309,6 +311,9 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
                    MakeBoth(engine, call.ctx, request, undo));
   RETURN_IF_ERROR(Failpoint("docker.create.container"));
   undo.Commit();
+  for (const VolumeUse& use : request.volumes) {
+    LogFailure("claim volume " + use.name, engine.volumes.Claim(use.name));
+  }
   return call.Reply(201, {{"Id", id}, {"Warnings", Warnings(image, request)}});
 }
 
