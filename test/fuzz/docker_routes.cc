@@ -122,8 +122,8 @@ class Daemon {
   }
 
   void RemoveVolumes() {
-    for (const std::string& name : Must(engine_->volumes.Names())) {
-      (void)engine_->volumes.Remove(name);
+    for (const docker::Volume& volume : Must(engine_->volumes.List())) {
+      (void)engine_->volumes.Remove(ctx_, volume.name);
     }
   }
   void ForgetExecs() { engine_->execs.Forget("c0"); }
