@@ -155,6 +155,17 @@ TEST_F(LogWriterTest, StartsOverWhenOneFileIsAllowed) {
   EXPECT_LE(Log().size(), 100u);
 }
 
+// docker run --log-driver none
+TEST_F(LogWriterTest, MayWriteToTheNullDevice) {
+  const auto target = ParseLogUri("file:///dev/null");
+  ASSERT_OK(target);
+  const auto writer = LogWriter::Open(*target);
+  ASSERT_OK(writer);
+  (*writer)->Write(Stream::kStdout, "x\n", kTime);
+  EXPECT_EQ((*writer)->dropped(), 0u);
+  EXPECT_FALSE(LogWriter::Open({"/dev/zero", LogFormat::kRaw}).ok());
+}
+
 // The file after the one that a follower reads is not deleted.
 TEST_F(LogWriterTest, WaitsForAFollowerWithinBounds) {
   for (const uint32_t files : {1u, 3u}) {
