@@ -97,7 +97,7 @@ Recovery::Recovery(Core& core)
     : core_(core),
       adoptions_("adopt",
                  {.threads = 64, .longest_pause = std::chrono::seconds(1)}),
-      rest_("recover", {.threads = 32}) {}
+      rest_("recover", {.threads = 16}) {}
 
 Recovery::~Recovery() { Stop(); }
 
