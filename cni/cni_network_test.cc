@@ -139,7 +139,7 @@ TEST_F(CniNetworkTest, RunsTheChainAndTakesItBack) {
   EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
 
   ASSERT_OK(network.Detach(ctx_, pod_));
-  EXPECT_EQ(Input("one.DEL")["prevResult"], Parsed(kAnswer));
+  EXPECT_EQ(At(Input("one.DEL"), "/prevResult"), Parsed(kAnswer));
   EXPECT_EQ(Calls(),
             "ADD one\nADD two\nCHECK one\nCHECK two\nDEL two\nDEL one\n");
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
@@ -208,14 +208,14 @@ TEST_F(CniNetworkTest, AnAddThatWasCutOffIsTakenBackForCertain) {
   Network({"one"});
   CniNetwork network(Options(), *store_);
   ASSERT_OK(network.Attach(ctx_, pod_));
-  Json record = Json::parse(Record());
+  Json record = Parsed(Record());
   record["result"] = nullptr;
-  SetRecord(record.dump());
+  SetRecord(DumpJson(record));
   Plugin("one", "exit 1\n");
   EXPECT_THAT(network.Detach(ctx_, pod_), StatusIs(StatusCode::kInternal));
   GoodPlugin("one");
   ASSERT_OK(network.Detach(ctx_, pod_));
-  EXPECT_FALSE(Input("one.DEL").contains("prevResult"));
+  EXPECT_EQ(Input("one.DEL").Find("prevResult"), nullptr);
 }
 
 TEST_F(CniNetworkTest, APluginThatIsGoneIsUnavailableAndInTheEndLetGo) {
@@ -237,7 +237,7 @@ TEST_F(CniNetworkTest, APluginThatIsGoneIsUnavailableAndInTheEndLetGo) {
   ASSERT_EQ(rename(dir_.Path("one").c_str(), dir_.Path("bin/one").c_str()), 0);
   ASSERT_OK(network.Detach(ctx_, pod_));
   EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
-  EXPECT_EQ(Input("one.DEL")["prevResult"], Json::parse(kAnswer));
+  EXPECT_EQ(At(Input("one.DEL"), "/prevResult"), Parsed(kAnswer));
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
 }
 
@@ -369,7 +369,7 @@ TEST_F(CniNetworkTest, TakesOverWhatAnOlderVersionKept) {
               IsOkAndHolds(ElementsAre("sandbox1", "sandbox2")));
   EXPECT_THAT(dir_.Names("results"), ElementsAre(".sandbox3.json"));
   ASSERT_OK(network.Detach(ctx_, pod_));
-  EXPECT_EQ(Input("one.DEL")["prevResult"], Json::parse(kAnswer));
+  EXPECT_EQ(At(Input("one.DEL"), "/prevResult"), Parsed(kAnswer));
 }
 
 TEST_F(CniNetworkTest, DetachesByTheListThatAttachUsed) {

@@ -268,7 +268,7 @@ TEST_F(HttpLimitsTest, AnExceptionEndsItsRequestAlone) {
     if (path == "/3") throw 3;
     Fine(ctx, exchange);
   });
-  for (const char* const path : {"/1", "/2", "/3"}) {
+  for (const std::string path : {"/1", "/2", "/3"}) {
     const auto client = Connect();
     client->Send("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
     EXPECT_THAT(client->ReceiveUntil("\n\r\n"), StartsWith("HTTP/1.1 500 "));

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 
 // What a process outside does; the test is the runtime, and gets both.
 template <typename Outside>
-Entry::Outcome Run(Outside outside) {
+Entry::Outcome RunOutside(Outside outside) {
   auto entry = Entry::Make();
   auto process = CloneProcess({});
   if (!entry.ok() || !process.ok()) abort();
@@ -29,7 +29,7 @@ Entry::Outcome Run(Outside outside) {
 }
 
 TEST(EntryTest, TellsThePidOfTheCopy) {
-  const Entry::Outcome outcome = Run([](Entry& entry) {
+  const Entry::Outcome outcome = RunOutside([](Entry& entry) {
     const Status crossed = entry.Cross(false);
     if (!crossed.ok()) entry.Fail(crossed);
     while (true) pause();
@@ -42,7 +42,7 @@ TEST(EntryTest, TellsThePidOfTheCopy) {
 }
 
 TEST(EntryTest, WaitsForExecve) {
-  const Entry::Outcome outcome = Run([](Entry& entry) {
+  const Entry::Outcome outcome = RunOutside([](Entry& entry) {
     if (entry.Cross(true).ok()) execl("/bin/false", "false", nullptr);
     _exit(99);
   });
@@ -53,7 +53,7 @@ TEST(EntryTest, WaitsForExecve) {
 }
 
 TEST(EntryTest, TellsWhyTheCopyFailed) {
-  const Entry::Outcome outcome = Run([](Entry& entry) {
+  const Entry::Outcome outcome = RunOutside([](Entry& entry) {
     if (!entry.Cross(true).ok()) _exit(99);
     entry.Fail(NotFound("no such program"));
   });
@@ -65,22 +65,22 @@ TEST(EntryTest, TellsWhyTheCopyFailed) {
 }
 
 TEST(EntryTest, TellsWhyThereIsNoCopy) {
-  const Entry::Outcome outcome =
-      Run([](Entry& entry) { entry.Fail(ResourceExhausted("no pids left")); });
+  const Entry::Outcome outcome = RunOutside(
+      [](Entry& entry) { entry.Fail(ResourceExhausted("no pids left")); });
   EXPECT_EQ(outcome.pid, 0);
   EXPECT_THAT(outcome.status, StatusIs(StatusCode::kResourceExhausted,
                                        HasSubstr("no pids left")));
 }
 
 TEST(EntryTest, DeathIsAnError) {
-  const Entry::Outcome outcome = Run([](Entry&) { _exit(0); });
+  const Entry::Outcome outcome = RunOutside([](Entry&) { _exit(0); });
   EXPECT_EQ(outcome.pid, 0);
   EXPECT_THAT(outcome.status, StatusIs(StatusCode::kInternal));
 }
 
 TEST(EntryTest, LongErrorIsCut) {
-  const Entry::Outcome outcome =
-      Run([](Entry& entry) { entry.Fail(Internal(std::string(100000, 'x'))); });
+  const Entry::Outcome outcome = RunOutside(
+      [](Entry& entry) { entry.Fail(Internal(std::string(100000, 'x'))); });
   EXPECT_THAT(outcome.status, StatusIs(StatusCode::kInternal));
   EXPECT_LT(Message(outcome.status).size(), 5000u);
 }
