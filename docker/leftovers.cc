@@ -38,6 +38,9 @@ void RemoveStrayLogs(const Engine& engine) {
   std::set<std::string> used;
   for (const View& view : AllViews(engine)) {
     LogFailure("container " + view.id(), view.notes_status);
+    // What is being removed is finished behind the doors, without its log.
+    if (view.container->phase() == state::v1::CONTAINER_PHASE_REMOVING)
+      continue;
     used.insert(view.notes.log_directory);
     const std::string& log = view.container->config().log().path();
     used.insert(log.substr(0, log.rfind('/')));

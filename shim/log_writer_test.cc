@@ -243,7 +243,7 @@ class LogPlaceTest : public LogWriterTest,
     } else if (kind == "directory") {
       made = mkdir(log.c_str(), 0700);
     } else if (kind == "device") {
-      made = mknod(log.c_str(), S_IFCHR | 0666, makedev(1, 3));
+      made = mknod(log.c_str(), S_IFCHR | 0666, makedev(1, 5));
     } else if (kind == "socket") {
       made = mknod(log.c_str(), S_IFSOCK | 0666, 0);
     }

@@ -26,6 +26,8 @@
 namespace berth {
 namespace {
 
+// How long a killed helper that is not stuck may take to be gone.
+constexpr int kDyingMs = 200;
 constexpr Duration kLimit = std::chrono::seconds(20);
 // Of helpers at work or stuck: for one mount, and in all.
 constexpr size_t kMostOfMount = 4;
@@ -230,12 +232,25 @@ class Helpers {
       return answer;
     }
     kill(pid, SIGKILL);
+    if (EndsAtOnce(pid)) return GaveUp(ctx, mount);
     MutexLock lock(mutex_);
     stuck_.push_back({pid, mount});
     ++busy_[mount];
+    return GaveUp(ctx, mount);
+  }
+
+  static Status GaveUp(const Context& ctx, const std::string& mount) {
     RETURN_IF_ERROR(ctx.Check());
     return DeadlineExceeded("the file system on " + Quoted(mount) +
                             " does not answer");
+  }
+
+  // Reaps a killed helper, unless it is stuck in the kernel.
+  static bool EndsAtOnce(pid_t pid) {
+    const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    pollfd ended = {process.get(), POLLIN, 0};
+    if (!process.valid() || poll(&ended, 1, kDyingMs) <= 0) return false;
+    return waitpid(pid, nullptr, 0) == pid;
   }
 
   static Status Receive(const Context& ctx, int from, Answer& answer) {

@@ -298,7 +298,8 @@ TEST_F(HttpLimitsTest, ANewStreamTakesThePlaceOfOneThatNobodyReads) {
   EXPECT_THAT(reads->ReceiveUntil("begun\r\n"), HasSubstr("200 OK"));
   const auto deaf = Connect();
   deaf->Send(get);
-  while (true) {  // until it has its place: the next one takes that
+  ASSERT_TRUE(deaf->AwaitSomething());  // it has its place
+  while (true) {  // until the place is free: the next one takes it
     const auto other = Connect();
     other->Send(get);
     const std::string answer = other->ReceiveUntil("begun\r\n");

@@ -2,6 +2,7 @@
 #define BASE_HTTP_TEST_CLIENT_H_
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -41,6 +42,11 @@ class Client {
       at += static_cast<size_t>(n);
     }
     return true;
+  }
+  // Whether something comes within ten seconds; it is not read.
+  bool AwaitSomething() {
+    pollfd polled = {socket_.get(), POLLIN, 0};
+    return poll(&polled, 1, 10'000) == 1;
   }
   // What one call to recv(2) gives.
   std::string ReceiveOnce() {

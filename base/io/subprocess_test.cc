@@ -138,6 +138,7 @@ TEST(RunCommandTest, PassesOnOnlyTheDescriptorsAskedFor) {
   // Also those between the numbers that are wanted.
   Command sparse = Shell("cat <&9; ls /proc/self/fd | wc -l");
   sparse.inherit = {{one.get(), 9}};
+  ASSERT_EQ(lseek(one.get(), 0, SEEK_SET), 0);
   ASSERT_OK_AND_ASSIGN(const CommandResult few, RunHere(sparse));
   EXPECT_EQ(few.output, "first5\n");
 }

@@ -16,12 +16,10 @@ std::pair<std::string, std::string_view> FirstStep(std::string_view pointer) {
   return {std::string(pointer.substr(1, end - 1)), pointer.substr(end)};
 }
 
-// Of an array: the index that the step names, if there is such an element.
-std::optional<size_t> IndexOf(const Json& array, const std::string& step) {
+// Of an array: the index that the step names, if it is below `end`.
+std::optional<size_t> IndexOf(const std::string& step, size_t end) {
   const std::optional<uint64_t> index = ParseUint(step);
-  if (!index.has_value() || *index >= array.elements().size()) {
-    return std::nullopt;
-  }
+  if (!index.has_value() || *index >= end) return std::nullopt;
   return *index;
 }
 
@@ -40,22 +38,24 @@ Json At(const Json& json, std::string_view pointer) {
     const Json* const found = json.Find(step);
     return found == nullptr ? Json() : At(*found, rest);
   }
-  const std::optional<size_t> index = IndexOf(json, step);
+  const std::optional<size_t> index = IndexOf(step, json.size());
   return index.has_value() ? At(json.elements()[*index], rest) : Json();
 }
 
 Json With(Json json, std::string_view pointer, Json value) {
   if (pointer.empty()) return value;
   const auto [step, rest] = FirstStep(pointer);
+  if (json.is_null() && step == "0") json = Json::array();
   if (!json.is_array()) {
     Json& member = json[step];
     member = With(std::move(member), rest, std::move(value));
     return json;
   }
   Json::Array elements = json.elements();
-  const std::optional<size_t> index = IndexOf(json, step);
+  const std::optional<size_t> index = IndexOf(step, elements.size() + 1);
   EXPECT_TRUE(index.has_value()) << "no element " << step;
   if (!index.has_value()) return json;
+  if (*index == elements.size()) elements.emplace_back();
   elements[*index] = With(elements[*index], rest, std::move(value));
   return elements;
 }

@@ -15,7 +15,7 @@ Json Parsed(std::string_view text);
 Json At(const Json& json, std::string_view pointer);
 
 // The same with another value at the place. A member that is missing is added;
-// an array must have the element.
+// an array must have the element, or all before it.
 Json With(Json json, std::string_view pointer, Json value);
 
 }  // namespace berth

@@ -142,7 +142,8 @@ TEST_F(CreateTest, NullLeavesAMemberUnset) {
     EXPECT_NE(At(request.config, "/" + name), Json::object()) << name;
   }
   body_ = plain;
-  for (const auto& [name, value] : At(plain, "/HostConfig").members()) {
+  const Json host_config = At(plain, "/HostConfig");
+  for (const auto& [name, value] : host_config.members()) {
     host()[name] = nullptr;
   }
   ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
@@ -154,7 +155,7 @@ TEST_F(CreateTest, NullLeavesAMemberUnset) {
 // A member of the wrong type is the client's error, and never kept.
 TEST_F(CreateTest, AWrongTypeIsRefused) {
   const Json plain = body_;
-  const Json wrong = {{"odd", Json::array({1})}};
+  const Json wrong = {{"EndpointsConfig", Json::array({1})}};
   for (const auto& [name, value] : plain.members()) {
     if (name == "HostConfig") continue;
     body_ = plain;
@@ -164,7 +165,8 @@ TEST_F(CreateTest, AWrongTypeIsRefused) {
     }
   }
   body_ = plain;
-  for (const auto& [name, value] : At(plain, "/HostConfig").members()) {
+  const Json host_config = At(plain, "/HostConfig");
+  for (const auto& [name, value] : host_config.members()) {
     for (const Json& other : {wrong, Json(7.5), Json::array({wrong})}) {
       EXPECT_FALSE(With(name, other).ok()) << name << " " << DumpJson(other);
     }

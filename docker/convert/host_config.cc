@@ -294,15 +294,16 @@ const std::map<std::string, Apply>& NamespaceFields() {
 
 const std::map<std::string, Apply>& OtherFields() {
   static const auto& table = *new std::map<std::string, Apply>{
-      {"AutoRemove", Ignore},  // kept in the notes
-      {"Binds", Ignore},       // ConvertMounts
+      {"AutoRemove", Simple([](const Field& f) { f.Flag(); })},  // in the notes
+      {"Binds", Ignore},  // ConvertMounts
       {"CapAdd", Capabilities},
       {"CapDrop", Capabilities},
       {"CgroupParent", Simple([](const Field& f) {
          f.request.sandbox.set_cgroup_parent(f.Text());
        })},
       {"ConsoleSize", ConsoleSize},
-      {"ContainerIDFile", Ignore},  // the client's own
+      // The client's own.
+      {"ContainerIDFile", Simple([](const Field& f) { f.Text(); })},
       {"DeviceCgroupRules", Simple([](const Field& f) {
          for (const std::string& rule : f.List()) {
            f.request.container.add_device_rules(rule);

@@ -21,7 +21,7 @@ var notALog = map[string]func(path, victim string) error{
 	"dangling link": func(path, victim string) error { return os.Symlink(victim+".new", path) },
 	"fifo":          func(path, _ string) error { return unix.Mkfifo(path, 0o600) },
 	"directory":     func(path, _ string) error { return os.Mkdir(path, 0o755) },
-	"device":        func(path, _ string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) },
+	"device":        func(path, _ string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))) },
 	"socket": func(path, _ string) error {
 		listener, err := net.Listen("unix", path)
 		if err == nil {

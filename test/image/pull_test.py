@@ -221,8 +221,9 @@ class AnonymousTest(Store):
         self.assert_empty()
 
     def test_a_kill_at_any_step_leaves_nothing_in_the_way(self):
-        steps = ("image.pull.blob", "image.pull.unpack", "image.pull.layer",
-                 "image.pull.layer=kill@2", "image.pull.sync",
+        steps = ("image.pull.manifest", "image.pull.blob",
+                 "image.layer.unpacked", "image.layer.committed",
+                 "image.layer.committed=kill@2", "image.pull.sync",
                  "image.pull.name")
         for step in steps:
             arm = step if "=" in step else step + "=kill"

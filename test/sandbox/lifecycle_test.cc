@@ -178,9 +178,15 @@ class LifecycleTest : public ::testing::Test {
   }
 
   // The shim of the pod.
+  // The shorter place is taken if the path of the socket would be too long.
+  std::string ShimFolder() {
+    const std::string usual =
+        dir_.Path("run/sandboxes/" + sandbox_.str() + "/shim");
+    if (std::filesystem::exists(usual)) return usual;
+    return dir_.Path("run/shims/" + sandbox_.str().substr(0, 24));
+  }
   pid_t ShimPid() {
-    std::ifstream file(
-        dir_.Path("run/sandboxes/" + sandbox_.str() + "/shim/bootstrap.json"));
+    std::ifstream file(ShimFolder() + "/bootstrap.json");
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     const size_t at = text.find("\"pid\":");
     return at == std::string::npos ? 0 : atoi(text.c_str() + at + 6);
@@ -299,10 +305,11 @@ TEST_F(LifecycleTest, APodWithAStoppedShimCanBeRemoved) {
 TEST_F(LifecycleTest, ANewDaemonIsToldThatAShimIsStopped) {
   StartPod(PodConfig());
   const pid_t shim = ShimPid();
+  ASSERT_GT(shim, 1);
   ASSERT_EQ(kill(shim, SIGSTOP), 0);
   shim::SandboxShim describe;
   describe.id = sandbox_.str();
-  describe.state_dir = dir_.Path("run/sandboxes/" + sandbox_.str() + "/shim");
+  describe.state_dir = ShimFolder();
   EXPECT_THAT(launcher_->Reconnect(ctx_.WithTimeout(300ms), describe),
               StatusIs(StatusCode::kDeadlineExceeded));
   ASSERT_EQ(kill(shim, SIGCONT), 0);
