@@ -122,8 +122,8 @@ TEST_F(ForeignPathTest, AManyTimesDeadFileSystemIsRefusedAtOnce) {
   ASSERT_TRUE(other.mounted());
   // A killed helper ends unless the file system ignores even that, as NFS
   // may; so those that are at work are counted.
-  std::vector<Thread> threads;
   const Context end = Context::Background().WithCancel();
+  std::vector<Thread> threads;
   for (int i = 0; i < 4; ++i) {
     StatusOr<Thread> thread = StartThread("asks", [&] {
       // Again if the others were all at work.

@@ -1,5 +1,6 @@
 #include "base/store/metadata_store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -8,7 +9,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
 
 namespace berth {
 namespace {
@@ -172,36 +173,58 @@ TEST_F(MetadataStoreTest, GoesOnAfterABodyThatThrows) {
   EXPECT_THAT(All(), ElementsAre(Pair("b", "2")));
 }
 
-// In another process, as the lock is the process's; its exit code is 0 if it
-// ended with `code`.
-pid_t OpenElsewhere(const std::string& file, Duration wait, StatusCode code) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  // Our lock belongs to the descriptors that the child has got from us.
-  close_range(3, ~0U, 0);
-  _exit(MetadataStore::Open(file, {wait, nullptr}).status().code() == code ? 0
-                                                                           : 1);
-}
+// Another process that opens the file when it is told to; its exit code is 0 if
+// that ended with `code`. Made while nothing is open: SQLite's own table of
+// locks must not be carried over a fork (sqlite.org/howtocorrupt.html, 2.6).
+class OtherProcess {
+ public:
+  OtherProcess(const std::string& file, Duration wait, StatusCode code) {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd from(ends[0]);
+    go_.reset(ends[1]);
+    pid_ = fork();
+    if (pid_ != 0) return;
+    go_.reset();
+    char byte;
+    if (read(from.get(), &byte, 1) != 1) _exit(2);
+    const StatusCode got =
+        MetadataStore::Open(file, {wait, nullptr}).status().code();
+    _exit(got == code ? 0 : 1);
+  }
+  void Go() { EXPECT_EQ(write(go_.get(), "x", 1), 1); }
+  bool Running() { return waitpid(pid_, nullptr, WNOHANG) == 0; }
+  int ExitStatus() {
+    int status = -1;
+    EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
+    return status;
+  }
+
+ private:
+  UniqueFd go_;
+  pid_t pid_;
+};
 
 TEST_F(MetadataStoreTest, RefusesASecondOwner) {
-  const pid_t child = OpenElsewhere(dir_.Path("meta.db"), Duration::zero(),
-                                    StatusCode::kUnavailable);
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+  store_.reset();
+  OtherProcess other(dir_.Path("meta.db"), Duration::zero(),
+                     StatusCode::kUnavailable);
+  Reopen();
+  other.Go();
+  EXPECT_EQ(other.ExitStatus(), 0);
 }
 
 TEST_F(MetadataStoreTest, WaitsForAnOwnerThatIsOnItsWayOut) {
-  ASSERT_OK(Put("a", "1"));
-  const pid_t child = OpenElsewhere(dir_.Path("meta.db"),
-                                    std::chrono::minutes(1), StatusCode::kOk);
+  store_.reset();
+  OtherProcess other(dir_.Path("meta.db"), std::chrono::minutes(1),
+                     StatusCode::kOk);
+  Reopen();
+  other.Go();
   // It meets our lock, or comes late: then it has nothing to wait for.
   usleep(200'000);
-  int status = 0;
-  EXPECT_EQ(waitpid(child, &status, WNOHANG), 0);
+  EXPECT_TRUE(other.Running());
   store_.reset();
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+  EXPECT_EQ(other.ExitStatus(), 0);
 }
 
 TEST_F(MetadataStoreTest, LosesNothingWhenKilled) {

@@ -166,8 +166,9 @@ TEST_F(CreateTest, AWrongTypeIsRefused) {
   }
   body_ = plain;
   const Json host_config = At(plain, "/HostConfig");
+  // A member that nobody knows is no mistake, as with Go's decoder.
   for (const auto& [name, value] : host_config.members()) {
-    for (const Json& other : {wrong, Json(7.5), Json::array({wrong})}) {
+    for (const Json& other : {Json(7.5), Json::array({7.5})}) {
       EXPECT_FALSE(With(name, other).ok()) << name << " " << DumpJson(other);
     }
   }
