@@ -146,15 +146,15 @@ if wanted oci; then
     "$BERTH_BIN/berth-oci"
 fi
 if wanted cri; then
-  suite 'test/cri on containerd' 500 "$here/cri/run.sh" containerd
-  suite 'test/cri on berthd' 500 "$here/cri/run.sh" berthd
+  suite 'test/cri on containerd' 900 "$here/cri/run.sh" containerd
+  suite 'test/cri on berthd' 900 "$here/cri/run.sh" berthd
 fi
 if wanted recovery; then
-  suite 'test/recovery' 500 "$here/recovery/run.sh"
+  suite 'test/recovery' 1200 "$here/recovery/run.sh"
 fi
 if wanted docker; then
-  suite 'test/docker on dockerd' 400 "$here/docker/run.sh" dockerd
-  suite 'test/docker on berthd' 400 "$here/docker/run.sh" berthd
+  suite 'test/docker on dockerd' 900 "$here/docker/run.sh" dockerd
+  suite 'test/docker on berthd' 900 "$here/docker/run.sh" berthd
 fi
 if asked sanitize; then
   for part in unit doors threads; do

@@ -55,11 +55,11 @@ class FullDiskTest : public ::testing::Test {
     metadata_.reset();
     umount2(dir_.Path("disk").c_str(), MNT_DETACH);
   }
-  void Open() {
+  void Open(const std::string& other_registry = "") {
     service_.reset();
     ImageServiceOptions options;
     options.root = dir_.Path("disk");
-    options.plain_http = {server_.address()};
+    options.plain_http = {server_.address(), other_registry};
     options.retry.tries = 1;
     ASSERT_OK_AND_ASSIGN(service_, ImageService::Open(options, *metadata_));
   }
@@ -136,6 +136,7 @@ TEST_F(FullDiskTest, WhatIsKeptForANextTryIsCountedAndBounded) {
                        std::to_string(image_.layers[0].size()) + "\r\n\r\n" +
                        image_.layers[0].substr(0, size);
     });
+    Open(breaks.address());
     ASSERT_OK_AND_ASSIGN(const Reference reference,
                          Reference::Parse(breaks.address() + "/img:1"));
     EXPECT_THAT(service_->Pull(Context::Background(), reference, {}, nullptr),
