@@ -22,7 +22,9 @@ berth::docker::View ViewOf(std::string_view notes) {
   view.container =
       std::make_shared<berth::state::v1::ContainerRecord>(container);
   view.sandbox = std::make_shared<berth::state::v1::SandboxRecord>(sandbox);
-  view.notes = berth::docker::ParseNotes(std::string(notes));
+  auto read = berth::docker::ParseNotes(std::string(notes));
+  view.notes_status = read.status();
+  if (read.ok()) view.notes = *std::move(read);
   return view;
 }
 
@@ -39,9 +41,11 @@ FUZZ_TARGET(bytes) {
   (void)view.notes.auto_remove();
   (void)view.notes.max_retries();
   (void)view.exit_code();
+  if (!view.notes_status.ok()) return false;
   // What was read is kept.
-  const Notes again = ParseNotes(SerializeNotes(view.notes));
-  FUZZ_CHECK(again.restarts_before == view.notes.restarts_before);
-  FUZZ_CHECK(again.stopped_by_hand == view.notes.stopped_by_hand);
+  const berth::StatusOr<Notes> again = ParseNotes(SerializeNotes(view.notes));
+  FUZZ_CHECK(again.ok());
+  FUZZ_CHECK(again->restarts_before == view.notes.restarts_before);
+  FUZZ_CHECK(again->stopped_by_hand == view.notes.stopped_by_hand);
   return !view.notes.restart_policy().empty();
 }
