@@ -305,7 +305,8 @@ func TestOutputOfExecsIsNotKept(t *testing.T) {
 	if !peer() && (err != nil || len(answer.Stdout) < 1<<20 || len(answer.Stderr) < 1<<20) {
 		t.Errorf("%d and %d bytes, %v", len(answer.GetStdout()), len(answer.GetStderr()), err)
 	}
-	if more := peakMemory(t) - before; more > 96<<20 {
+	// containerd 1.6 keeps all of two streams, and fails the call.
+	if more := peakMemory(t) - before; more > 96<<20 && !peer() {
 		t.Errorf("the daemon took %d MiB", more>>20)
 	} else {
 		t.Logf("the daemon took %d MiB", more>>20)
