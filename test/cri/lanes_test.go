@@ -80,6 +80,9 @@ func TestQueriesAnswerBesideManyVerbsThatHang(t *testing.T) {
 }
 
 func TestProbesOfAPodThatHangLeaveRoomForOthers(t *testing.T) {
+	if peer() {
+		t.Skip("containerd 1.6: a probe of another pod runs out of its 30 s")
+	}
 	bad, good := sleeper(t), sleeper(t)
 	end := hang(t, 200, func(ctx context.Context) error {
 		_, err := client.RawRuntime.ExecSync(ctx, &cri.ExecSyncRequest{
@@ -99,6 +102,9 @@ func TestProbesOfAPodThatHangLeaveRoomForOthers(t *testing.T) {
 }
 
 func TestEventStreamsOfAClientThatLeaksThem(t *testing.T) {
+	if peer() {
+		t.Skip("containerd 1.6 has no GetContainerEvents")
+	}
 	for range 40 {
 		if _, err := client.RawRuntime.GetContainerEvents(t.Context(), &cri.GetEventsRequest{}); err != nil {
 			t.Fatal(err)

@@ -74,6 +74,8 @@ def moment(text):
 
 
 def times_of_a_life_are_in_order(docker):
+    if docker.engine == "dockerd":
+        return "dockerd 20.10 may say that it ended before it started"
     name = docker.start("busybox", "true")
     docker("wait", name)
     created, started, finished = docker.inspect(
