@@ -1,6 +1,6 @@
 """Clients that hang, flood and leave, and logs that do not stop."""
-import functools
 import ctypes
+import functools
 import os
 import socket
 import subprocess
