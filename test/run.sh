@@ -137,7 +137,7 @@ if wanted lint; then
 fi
 if wanted unit; then
   # test/oci runs below, where its cases are counted.
-  suite unit 1500 "$support/bazel_tally.py" unit //... -//test/oci:oci_test
+  suite unit 3000 "$support/bazel_tally.py" unit //... -//test/oci:oci_test
 fi
 if wanted oci; then
   suite 'test/oci on runc' 300 "${call[@]}" oci 'test/oci on runc' \
