@@ -30,9 +30,9 @@ StatusOr<PathFacts> InspectPath(const Context& ctx, const std::string& path);
 // Makes the directory and those above it that are missing. The same errors.
 Status MakePath(const Context& ctx, const std::string& path, mode_t mode);
 
-// The first mount on the way of `path`, links followed, that is not of a file
-// system of the kernel's own; empty if there is none. Touches no such file
-// system. Exposed for tests.
+// The first mount point on `path`, links followed, whose file system needs
+// somebody else to answer (network, FUSE); empty if `path` meets none of these.
+// Does not touch such a file system. Exposed for tests.
 StatusOr<std::string> ForeignMountOf(const std::string& path);
 
 // Helper processes that have not ended although they were killed.

@@ -18,11 +18,11 @@ namespace berth::docker {
 // takes time that grows with the text alone, and little memory. Thread-safe.
 class Patterns {
  public:
-  // Regular expressions in Go's syntax that match anywhere in a text. One that
-  // is none, or too large, matches nothing but its own text.
+  // Regular expressions in Go's syntax that match anywhere in a text. An
+  // invalid or too large one matches only its own text.
   static Patterns Expressions(const std::set<std::string>& values);
   // Patterns of whole names, of Go's path.Match: "*", "?", "[a-z]"; none of
-  // them matches a slash. INVALID_ARGUMENT for one that is none.
+  // them matches a slash. INVALID_ARGUMENT for an invalid one.
   static StatusOr<Patterns> Globs(const std::set<std::string>& values);
 
   Patterns(Patterns&&) noexcept;
