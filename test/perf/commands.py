@@ -9,9 +9,12 @@ from box import Stopwatch
 WARMUP = 3
 
 
-def targets(berth_oci, peers, version_of):
+def targets(berth_oci, peers, version_of, before=None):
     """(name, root, program) of each; the peers' roots hold their own."""
     found = [("berth-oci", "/", berth_oci)]
+    if before:
+        found.append(("berth-oci before", "/",
+                      os.path.join(before, "berth-oci")))
     for root, label in (("/", ""), (peers, "")):
         if root is None:
             continue

@@ -93,9 +93,11 @@ def cli(engine):
             "unix://" + engine.engine()]
 
 
-def found(programs, version_of):
+def found(programs, version_of, before=None):
     engines = [BerthEngine(programs)]
-    if shutil.which("dockerd") and shutil.which("docker"):
+    if before:
+        engines.append(BerthEngine(before, "berth before"))
+    if version_of("/", "docker.io") and shutil.which("docker"):
         engines.append(Dockerd(version_of))
     return engines
 

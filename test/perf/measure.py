@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Measures berth against its peers; see run.sh for the usual call.
 
-    measure.py --bin DIR --work DIR --out DIR [--peers DIR] [PART...]
+    measure.py --bin DIR --work DIR --out DIR [--peers DIR] [--before DIR]
+               [--no-peers] [PART...]
 
 PART: oci, pods, memory, docker, pull (all of them). --bin holds berthd,
-berth-shim, berth-oci, stopwatch and podclient; --work is a folder on a real
-file system.
+berth-shim, berth-oci, stopwatch and podclient; --before holds the first three
+of another build; --work is a folder on a real file system.
 """
 import argparse
 import json
@@ -63,6 +64,8 @@ def arguments():
     parser.add_argument("--work", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--peers")
+    parser.add_argument("--before")
+    parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--rest", type=int, default=100,
                         help="milliseconds of rest between measurements, "
@@ -86,16 +89,18 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     program = lambda name: os.path.join(os.path.abspath(options.bin), name)
     peers = os.path.abspath(options.peers) if options.peers else None
+    before = os.path.abspath(options.before) if options.before else None
+    ask = (lambda root, package: None) if options.no_peers else version_of
     results = {"machine": machine(), "rounds": options.rounds}
     try:
         if "oci" in options.parts:
-            found = commands.targets(program("berth-oci"), peers, version_of)
+            found = commands.targets(program("berth-oci"), peers, ask, before)
             results["oci"] = report.summary(commands.measure(
                 program("stopwatch"), os.path.join(work, "oci"), found,
                 options.rounds, (0, options.rest)))
         if "pods" in options.parts or "memory" in options.parts:
             import pods
-            runtimes = pods.runtimes(options.bin, peers, version_of)
+            runtimes = pods.runtimes(options.bin, peers, ask, before)
             if "pods" in options.parts:
                 results["pods"] = pods.measure(
                     program("podclient"), os.path.join(work, "pods"),
@@ -108,13 +113,13 @@ def main():
             import pods
             import pulls
             runtimes = pulls.one_of_each_daemon(
-                pods.runtimes(options.bin, peers, version_of))
+                pods.runtimes(options.bin, peers, ask, before))
             results["pull"] = pulls.measure(
                 program("podclient"), os.path.join(work, "pull"), runtimes,
                 max(3, options.rounds // 4))
         if "docker" in options.parts:
             import engines
-            all_engines = engines.found(options.bin, version_of)
+            all_engines = engines.found(options.bin, ask, before)
             results["docker"] = {
                 "cli": engines.cli_version(),
                 "times": engines.measure(

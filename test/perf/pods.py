@@ -161,8 +161,8 @@ class Runtime:
 class Berth(Runtime):
     """berthd with the programs of one folder."""
 
-    def __init__(self, programs):
-        super().__init__("berth", "/")
+    def __init__(self, programs, name="berth"):
+        super().__init__(name, "/")
         self.programs = programs
 
     def command(self):
@@ -232,8 +232,10 @@ class Containerd(Runtime):
                 "import", archive]
 
 
-def runtimes(programs, peers, version_of):
+def runtimes(programs, peers, version_of, before=None):
     found = [Berth(programs)]
+    if before:
+        found.append(Berth(before, "berth before"))
     for root in ("/", peers):
         if root is None or not version_of(root, "containerd"):
             continue

@@ -44,6 +44,36 @@ def strongest(rows, ours):
     return min(others) if others else None
 
 
+def before_table(results):
+    """What each figure is of the one of "berth before"."""
+    lines = []
+    timed = ([dict(row, part="oci", metric="run, " + row["profile"])
+              for row in results.get("oci", [])]
+             + [dict(row, part="pods, " + row["net"])
+                for row in results.get("pods", [])]
+             + [dict(row, part="docker")
+                for row in results.get("docker", {}).get("times", [])]
+             + [dict(row, part="pull", metric="pull", gap=0)
+                for row in results.get("pull", {}).get("rows", [])])
+    for row in timed:
+        if not row["name"].endswith(" before"):
+            continue
+        now = next(r for r in timed
+                   if r["name"] + " before" == row["name"]
+                   and all(r[k] == row[k] for k in ("part", "metric", "gap")))
+        cpu = next((c for c in ("engine_cpu_ms", "cpu_ms") if c in row), None)
+        lines.append(
+            f"| {row['part']} | {row['metric']} | {row['gap']} |"
+            f" {row['wall_ms']:.2f} | {now['wall_ms']:.2f} |"
+            f" {now['wall_ms'] / row['wall_ms']:.2f} |"
+            + (f" {now[cpu] / row[cpu]:.2f} |" if cpu and row[cpu] else " |"))
+    if not lines:
+        return []
+    return ["", "### berth against itself before", "",
+            "| | | rest ms | before ms | now ms | × | CPU × |",
+            "|---|---|--:|--:|--:|--:|--:|"] + lines
+
+
 def oci_table(rows):
     gaps = sorted({row["gap"] for row in rows})
     lines = []
@@ -204,6 +234,7 @@ def tables(results):
         lines += pull_table(results["pull"])
     if "docker" in results:
         lines += docker_tables(results["docker"])
+    lines += before_table(results)
     return "\n".join(lines) + "\n"
 
 

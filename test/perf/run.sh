@@ -13,6 +13,9 @@
 #
 #   --peers DIR     measure the newest releases too; DIR is made by peers.sh
 #                   when it is not there
+#   --before DIR    measure berth's programs in DIR too, as "berth before", and
+#                   print what the others are of them
+#   --no-peers      measure berth alone
 #   --rounds N      40 by default; medians are printed
 #   --rest MS       100 by default: everything is measured back to back, and
 #                   once more with that much rest before each measurement
@@ -20,7 +23,7 @@
 #   --bin DIR       programs that are built already, instead of building
 #   --work DIR      /var/tmp by default; must not be on an overlay
 #
-# Debian's own runtimes are always measured. Nothing is left behind but the
+# Debian's own runtimes are measured by default. Nothing is left behind but the
 # results. About twenty minutes on two cores; wants an otherwise idle machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -44,15 +47,17 @@ build_tools() { # DIR
 }
 
 [ "$(id -u)" = 0 ] || die 'run as root'
-peers='' bin='' out=$here/results work=/var/tmp pass=()
+peers='' before='' bin='' out=$here/results work=/var/tmp pass=()
 while [ $# -gt 0 ]; do
   case $1 in
     --peers) peers=$(realpath -m "$2"); shift 2 ;;
+    --before) before=$(realpath "$2"); shift 2 ;;
+    --no-peers) pass+=("$1"); shift ;;
     --rounds | --rest) pass+=("$1" "$2"); shift 2 ;;
     --out) out=$(realpath -m "$2"); shift 2 ;;
     --bin) bin=$(realpath "$2"); shift 2 ;;
     --work) work=$(realpath "$2"); shift 2 ;;
-    -*) sed -n '2,27p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    -*) sed -n '2,30p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
     *) break ;;
   esac
 done
@@ -66,10 +71,19 @@ if [ -n "$peers" ]; then
 fi
 tools=$(mktemp -d "$work/berth-perf.XXXXXX")
 trap 'rm -rf "$tools"' EXIT
-if [ -n "$bin" ]; then
+strip_all() { # FROM TO
+  local program
   for program in berthd berth-shim berth-oci; do
-    [ ! -e "$bin/$program" ] || strip -o "$tools/$program" "$bin/$program"
+    [ ! -e "$1/$program" ] || strip -o "$2/$program" "$1/$program"
   done
+}
+if [ -n "$before" ]; then
+  mkdir "$tools/before"
+  strip_all "$before" "$tools/before"
+  pass+=(--before "$tools/before")
+fi
+if [ -n "$bin" ]; then
+  strip_all "$bin" "$tools"
 else
   build "$tools"
 fi
