@@ -11,6 +11,7 @@ import sys
 import unittest
 
 from cases_attack import ProgramFile  # noqa: F401
+from cases_attack_edges import Asked, Lengths, OtherDoors  # noqa: F401
 from cases_attack_race import Races  # noqa: F401
 from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
                             Refused, Surroundings)
