@@ -108,6 +108,50 @@ class RealPluginsTest : public ::testing::Test {
     visitor.join();
   }
 
+  // Another network, 192.0.2.0/24, with a host, .2, that knows no way back.
+  Attachment NewHostAway() {
+    const Attachment away = NewSandbox("away");
+    Output("ip link add out0 type veth peer name in0");
+    Output("ip addr add 192.0.2.1/24 dev out0 && ip link set out0 up");
+    Output("ip link set in0 netns " + away.netns);
+    In(away, [&] {
+      Output(
+          "ip link set lo up; ip addr add 192.0.2.2/24 dev in0; "
+          "ip link set in0 up");
+    });
+    return away;
+  }
+
+  static UniqueFd Listen(const Attachment& sandbox, uint16_t port) {
+    UniqueFd listener;
+    In(sandbox, [&] {
+      listener.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      const sockaddr_in address = AddressOf("0.0.0.0", port);
+      ASSERT_EQ(
+          bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
+               sizeof(address)),
+          0);
+      ASSERT_EQ(listen(listener.get(), 1), 0);
+    });
+    return listener;
+  }
+
+  static UniqueFd Connect(const Attachment& sandbox, const std::string& ip,
+                          uint16_t port) {
+    UniqueFd client;
+    In(sandbox, [&] {
+      client.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      const timeval limit = {5, 0};
+      setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+      const sockaddr_in address = AddressOf(ip, port);
+      EXPECT_EQ(
+          connect(client.get(), reinterpret_cast<const sockaddr*>(&address),
+                  sizeof(address)),
+          0);
+    });
+    return client;
+  }
+
   // The leases that host-local keeps.
   std::vector<std::string> Leases() {
     std::vector<std::string> leases;
@@ -171,35 +215,8 @@ TEST_F(RealPluginsTest, MasqueradesWhatLeavesTheBridge) {
   const Attachment sandbox = NewSandbox("s1");
   ASSERT_OK_AND_ASSIGN(const NetworkResult result,
                        network_->Attach(ctx_, sandbox));
-  // Another network, with a host that knows no way back to the first.
-  const Attachment away = NewSandbox("away");
-  Output("ip link add out0 type veth peer name in0");
-  Output("ip addr add 192.0.2.1/24 dev out0 && ip link set out0 up");
-  Output("ip link set in0 netns " + away.netns);
-  In(away, [&] {
-    Output(
-        "ip link set lo up; ip addr add 192.0.2.2/24 dev in0; "
-        "ip link set in0 up");
-  });
-  UniqueFd listener;
-  In(away, [&] {
-    listener.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const sockaddr_in address = AddressOf("0.0.0.0", 80);
-    ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
-                   sizeof(address)),
-              0);
-    ASSERT_EQ(listen(listener.get(), 1), 0);
-  });
-  UniqueFd client;
-  In(sandbox, [&] {
-    client.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const timeval limit = {5, 0};
-    setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    const sockaddr_in address = AddressOf("192.0.2.2", 80);
-    EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address),
-                      sizeof(address)),
-              0);
-  });
+  const UniqueFd listener = Listen(NewHostAway(), 80);
+  const UniqueFd client = Connect(sandbox, "192.0.2.2", 80);
   sockaddr_in peer = {};
   socklen_t size = sizeof(peer);
   const UniqueFd accepted(accept4(listener.get(),
@@ -218,15 +235,7 @@ TEST_F(RealPluginsTest, PublishesAPort) {
   ASSERT_OK(network_->Attach(ctx_, sandbox));
   EXPECT_THAT(Output("iptables -t nat -S"), HasSubstr("18080"));
 
-  UniqueFd listener;
-  In(sandbox, [&] {
-    listener.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const sockaddr_in address = AddressOf("0.0.0.0", 80);
-    ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
-                   sizeof(address)),
-              0);
-    ASSERT_EQ(listen(listener.get(), 1), 0);
-  });
+  const UniqueFd listener = Listen(sandbox, 80);
   UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval limit = {5, 0};
   setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -237,6 +246,34 @@ TEST_F(RealPluginsTest, PublishesAPort) {
 
   ASSERT_OK(network_->Detach(ctx_, sandbox));
   EXPECT_THAT(Output("iptables -t nat -S"), Not(HasSubstr("18080")));
+}
+
+// CVE-2025-67499: a published port is one of this machine's addresses only.
+TEST_F(RealPluginsTest, TakesNoConnectionToTheSamePortOfAnotherHost) {
+  Attachment sandbox = NewSandbox("s1");
+  sandbox.port_mappings = {{18080, 80, "tcp", ""}};
+  ASSERT_OK(network_->Attach(ctx_, sandbox));
+  const Attachment neighbour = NewSandbox("s2");
+  ASSERT_OK(network_->Attach(ctx_, neighbour));
+  const UniqueFd ours = Listen(sandbox, 80);
+  const UniqueFd theirs = Listen(NewHostAway(), 18080);
+  const UniqueFd client = Connect(neighbour, "192.0.2.2", 18080);
+  const UniqueFd accepted(
+      accept4(theirs.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  EXPECT_TRUE(accepted.valid());
+  ASSERT_OK(network_->Detach(ctx_, neighbour));
+  ASSERT_OK(network_->Detach(ctx_, sandbox));
+}
+
+// CVE-2020-13401: a container that calls itself a router becomes the host's.
+TEST_F(RealPluginsTest, TheHostTakesNoRouteFromAContainer) {
+  const Attachment sandbox = NewSandbox("s1");
+  ASSERT_OK(network_->Attach(ctx_, sandbox));
+  const std::string said =
+      Output("cat /proc/sys/net/ipv6/conf/testbr0/accept_ra 2>/dev/null");
+  ASSERT_OK(network_->Detach(ctx_, sandbox));
+  if (said.empty()) GTEST_SKIP() << "the kernel has no IPv6";
+  EXPECT_EQ(said, "0\n");
 }
 
 TEST_F(RealPluginsTest, GivesTheAddressBackWhenTheNamespaceIsGone) {
