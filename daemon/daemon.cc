@@ -27,7 +27,7 @@
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/usage/stats.h"
 #include "sandbox/world.h"
-#include "shim/shim_launcher.h"
+#include "shim/client/shim_launcher.h"
 
 namespace berth::daemon {
 namespace {

@@ -14,8 +14,8 @@
 #include "api/shim/types/introspection.pb.h"
 #include "base/exe/exe_guard.h"
 #include "base/status.h"
-#include "shim/cleanup.h"
-#include "shim/start.h"
+#include "shim/service/cleanup.h"
+#include "shim/service/start.h"
 
 namespace berth {
 

@@ -24,7 +24,7 @@
 #include "base/sys/file.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
-#include "shim/shim_launcher.h"
+#include "shim/client/shim_launcher.h"
 
 namespace berth::shim {
 namespace {

@@ -17,7 +17,7 @@ namespace berth::docker {
 
 // One file of a log, read line by line. As long as it is held by a follower
 // (Hold) the writer does not delete the file that comes after it
-// (shim/log_writer.h), within bounds. Single-threaded.
+// (shim/process/log_writer.h), within bounds. Single-threaded.
 class LogFile {
  public:
   // NOT_FOUND; INVALID_ARGUMENT for what is not a regular file.

@@ -3,7 +3,7 @@
 
 #include "api/shim/runtime/task/v3/shim.pb.h"
 #include "api/shim/ttrpc/request.pb.h"
-#include "shim/ttrpc.h"
+#include "shim/wire/ttrpc.h"
 #include "test/fuzz/driver/fuzz_target.h"
 
 FUZZ_TARGET(bytes) {

@@ -23,7 +23,7 @@
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/testing/fakes.h"
 #include "sandbox/world.h"
-#include "shim/shim_launcher.h"
+#include "shim/client/shim_launcher.h"
 
 namespace berth::sandbox {
 namespace {

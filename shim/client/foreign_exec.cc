@@ -1,0 +1,162 @@
+#include "shim/client/foreign_exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/mutex.h"
+#include "base/strings.h"
+#include "base/unique_fd.h"
+
+namespace berth::shim {
+namespace {
+
+constexpr Duration kDrain = std::chrono::seconds(5);
+constexpr Duration kDrainAfterKill = std::chrono::seconds(1);
+// For all that follows the timeout.
+constexpr Duration kCleanUp = std::chrono::seconds(2);
+
+// One stream of the process, read at our end of a fifo.
+struct Capture {
+  ~Capture() {
+    if (!path.empty()) unlink(path.c_str());
+  }
+  std::string path;
+  UniqueFd reader;
+  std::string text;
+};
+
+Status Open(const std::string& path, Capture& capture) {
+  if (mkfifo(path.c_str(), 0600) != 0) return Errno(errno, "mkfifo " + path);
+  capture.path = path;
+  capture.reader.reset(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!capture.reader.valid()) return Errno(errno, "open " + path);
+  return OkStatus();
+}
+
+// False when there is nothing more to come.
+bool ReadSome(Capture& capture, uint64_t limit) {
+  char bytes[16 * 1024];
+  const ssize_t n = read(capture.reader.get(), bytes, sizeof(bytes));
+  if (n < 0) return errno == EAGAIN || errno == EINTR;
+  const uint64_t room = limit - std::min<uint64_t>(limit, capture.text.size());
+  capture.text.append(bytes, std::min<uint64_t>(room, static_cast<size_t>(n)));
+  return n > 0;
+}
+
+// What Wait answers, and a descriptor that tells. Shared with the answer, which
+// may come when nobody waits any more.
+struct Exit {
+  UniqueFd done;
+  Mutex mutex;
+  std::optional<StatusOr<ExitStatus>> status GUARDED_BY(mutex);
+};
+
+StatusOr<std::shared_ptr<Exit>> Watch(Task& task) {
+  auto exit = std::make_shared<Exit>();
+  exit->done.reset(eventfd(0, EFD_CLOEXEC));
+  if (!exit->done.valid()) return Errno(errno, "eventfd");
+  task.WhenExited([exit](const StatusOr<ExitStatus>& status) {
+    MutexLock lock(exit->mutex);
+    exit->status.emplace(status);
+    eventfd_write(exit->done.get(), 1);
+  });
+  return exit;
+}
+
+int MillisUntil(SteadyTime time) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      time - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 60'000));
+}
+
+// Reads both streams until they have ended, or the process has and a while
+// has passed, which is at most what is left of the timeout. True if the process
+// had to be killed.
+bool Collect(const Context& ctx, Task& task, const ExecSyncTask& exec,
+             Capture& out, Capture& err, const Exit& exit) {
+  const SteadyTime start = std::chrono::steady_clock::now();
+  const SteadyTime limit =
+      exec.timeout > Duration(0) ? start + exec.timeout : SteadyTime::max();
+  SteadyTime give_up = SteadyTime::max();
+  bool killed = false, out_open = true, err_open = true, exited = false;
+  while (!exited || out_open || err_open) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (now >= give_up) break;
+    if (!exited && !killed && (now >= limit || !ctx.Check().ok())) {
+      killed = true;
+      const Context end =
+          Context::Background(ctx.request_id()).WithTimeout(kDrainAfterKill);
+      task.Kill(end, SIGKILL, false).IgnoreError();
+      give_up = std::chrono::steady_clock::now() + kDrainAfterKill;
+    }
+    pollfd fds[] = {{out_open ? out.reader.get() : -1, POLLIN, 0},
+                    {err_open ? err.reader.get() : -1, POLLIN, 0},
+                    {exited ? -1 : exit.done.get(), POLLIN, 0},
+                    {killed ? -1 : ctx.cancel_fd(), POLLIN, 0}};
+    poll(fds, 4, MillisUntil(killed || exited ? give_up : limit));
+    if (fds[0].revents != 0) out_open = ReadSome(out, exec.output_limit);
+    if (fds[1].revents != 0) err_open = ReadSome(err, exec.output_limit);
+    if (fds[2].revents != 0) {
+      exited = true;
+      const SteadyTime last = std::chrono::steady_clock::now();
+      give_up = killed ? last + kDrainAfterKill
+                       : std::min<SteadyTime>(last + kDrain, limit);
+    }
+  }
+  return killed;
+}
+
+}  // namespace
+
+StatusOr<ExecSyncResult> ExecSyncByTask(const Context& ctx, Shim& shim,
+                                        const std::string& scratch,
+                                        const ExecSyncTask& exec) {
+  const std::string exec_id = "sync-" + RandomId().substr(0, 16);
+  Capture out, err;
+  RETURN_IF_ERROR(Open(scratch + "/" + exec_id + ".out", out));
+  RETURN_IF_ERROR(Open(scratch + "/" + exec_id + ".err", err));
+  ExecTask task;
+  task.container_id = exec.container_id;
+  task.exec_id = exec_id;
+  task.process = exec.process;
+  task.stdio = {"", out.path, err.path, false};
+  const Context limit =
+      exec.timeout > Duration(0) ? ctx.WithTimeout(exec.timeout) : ctx;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Task> process, shim.Exec(limit, task));
+
+  const auto clean_up = [&] {
+    process->Delete(Context::Background(ctx.request_id()).WithTimeout(kCleanUp))
+        .IgnoreError();
+  };
+  const StatusOr<pid_t> started = process->Start(limit);
+  if (!started.ok()) {
+    clean_up();
+    return started.status();
+  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<Exit> exit, Watch(*process));
+  ExecSyncResult result;
+  result.timed_out = Collect(ctx, *process, exec, out, err, *exit);
+  clean_up();
+  RETURN_IF_ERROR(ctx.Check());
+  MutexLock lock(exit->mutex);
+  if (!exit->status.has_value()) {
+    return DeadlineExceeded("the shim does not say how the process ended");
+  }
+  RETURN_IF_ERROR(exit->status->status());
+  result.exit_status = (*exit->status)->code;
+  result.out = std::move(out.text);
+  result.err = std::move(err.text);
+  return result;
+}
+
+}  // namespace berth::shim

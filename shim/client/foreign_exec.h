@@ -1,0 +1,20 @@
+#ifndef SHIM_CLIENT_FOREIGN_EXEC_H_
+#define SHIM_CLIENT_FOREIGN_EXEC_H_
+
+#include <string>
+
+#include "base/context.h"
+#include "base/status.h"
+#include "shim/shim.h"
+
+namespace berth::shim {
+
+// ExecSync by the task API alone, for shims that have nothing better: two
+// fifos in `scratch`, Exec, Start, Wait, Delete, and reading all the while.
+StatusOr<ExecSyncResult> ExecSyncByTask(const Context& ctx, Shim& shim,
+                                        const std::string& scratch,
+                                        const ExecSyncTask& exec);
+
+}  // namespace berth::shim
+
+#endif  // SHIM_CLIENT_FOREIGN_EXEC_H_

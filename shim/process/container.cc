@@ -1,0 +1,528 @@
+#include "shim/process/container.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/strings.h"
+#include "base/sys/mount.h"
+#include "shim/process/container_events.h"
+#include "shim/process/process_facts.h"
+
+namespace berth::shim {
+namespace {
+
+// How long Delete waits for output that somebody else's open pipe holds back.
+constexpr Duration kDrainAtDelete = std::chrono::seconds(10);
+// The same for ExecSync, after the process itself has exited; and at most what
+// is left of its timeout.
+constexpr Duration kDrainAtSync = std::chrono::seconds(5);
+constexpr Duration kDrainAfterKill = std::chrono::seconds(1);
+constexpr Duration kDrainAtLeast = std::chrono::milliseconds(10);
+
+// What no client can name an exec: see ValidateId.
+constexpr char kSyncPrefix[] = "/sync";
+
+bool IsHidden(const Process& process) {
+  return StartsWith(process.exec_id(), kSyncPrefix);
+}
+
+void LogFailure(const std::string& what, const Status& status) {
+  if (status.ok() || IsNotFound(status)) return;
+  fprintf(stderr, "%s: %s\n", what.c_str(), Message(status).c_str());
+}
+
+}  // namespace
+
+Container::Container(const ShimParts& parts, ContainerOptions options,
+                     CreateTask task)
+    : parts_(parts),
+      options_(std::move(options)),
+      task_(std::move(task)),
+      init_(parts.loop, "", task_.stdio) {
+  init_.stdio().SetOwner(options_.io_uid, options_.io_gid);
+}
+
+Container::~Container() { StopOom(); }
+
+StatusOr<Process*> Container::Find(const std::string& exec_id) {
+  if (exec_id.empty()) return &init_;
+  const auto exec = execs_.find(exec_id);
+  if (exec == execs_.end()) {
+    return NotFound("process " + Quoted(exec_id) + " of container " + id());
+  }
+  return exec->second.get();
+}
+
+std::vector<Process*> Container::Processes() {
+  std::vector<Process*> all = {&init_};
+  for (const auto& [exec_id, exec] : execs_) all.push_back(exec.get());
+  return all;
+}
+
+void Container::Enqueue(Step step) {
+  steps_.push_back(std::move(step));
+  if (!stepping_) Next();
+}
+
+void Container::Next() {
+  stepping_ = !steps_.empty();
+  if (!stepping_) return;
+  const Step step = std::move(steps_.front());
+  steps_.pop_front();
+  step();
+}
+
+Status Container::PrepareRootfs() {
+  const std::string target = task_.bundle + "/rootfs";
+  if (!task_.rootfs.empty() && mkdir(target.c_str(), 0700) != 0 &&
+      errno != EEXIST) {
+    return Errno(errno, "mkdir " + target);
+  }
+  for (Mount mount : task_.rootfs) {
+    mount.target = target;
+    RETURN_IF_ERROR(MountAt(mount));
+    ++mounted_;
+  }
+  return Failpoint("shim.create.rootfs");
+}
+
+void Container::ReleaseRootfs() {
+  const std::string target = task_.bundle + "/rootfs";
+  for (; mounted_ > 0; --mounted_) {
+    LogFailure("container " + id(),
+               Unmount(target, MNT_DETACH | UMOUNT_NOFOLLOW));
+  }
+}
+
+void Container::Create(Reply<pid_t> done) {
+  const Status mounted = PrepareRootfs();
+  StatusOr<ProcessFds> fds = mounted.ok() ? init_.stdio().Open(task_.stdio)
+                                          : StatusOr<ProcessFds>(mounted);
+  if (!fds.ok()) return Created(fds.status(), done);
+  init_.set_starting(true);
+  stepping_ = true;  // until Created
+  options_.runtime->Create(
+      id(), bundle(), *std::move(fds),
+      [self = shared_from_this(), done](StatusOr<StartedProcess> started) {
+        self->Created(std::move(started), done);
+        self->Next();
+      });
+}
+
+void Container::Created(StatusOr<StartedProcess> started,
+                        const Reply<pid_t>& done) {
+  init_.set_starting(false);
+  Status status = started.status();
+  if (status.ok()) {
+    init_.set_pid(started->pid);
+    parts_.reaper.Watch(started->pid,
+                        [self = shared_from_this()](const Reaper::Exit& exit) {
+                          self->OnReaped(self->init_, exit);
+                        });
+    status = init_.stdio().Begin(std::move(started->console));
+    if (status.ok()) status = Failpoint("shim.create.process");
+    if (!status.ok()) options_.runtime->Delete(id(), [](const Status&) {});
+  }
+  if (!status.ok()) {
+    init_.stdio().Close();
+    ReleaseRootfs();
+    return done(status);
+  }
+  own_pid_namespace_ = IsNamespaceInit(init_.pid());
+  OpenCgroup();
+  PublishCreated(parts_.events, task_, init_.pid());
+  done(init_.pid());
+}
+
+void Container::OpenCgroup() {
+  StatusOr<std::unique_ptr<oci::Cgroup>> opened = OpenCgroupOf(init_.pid());
+  if (!opened.ok()) {
+    return LogFailure("cgroup of container " + id(), opened.status());
+  }
+  cgroup_ = *std::move(opened);
+  WatchOom();
+}
+
+void Container::WatchOom() {
+  StatusOr<std::unique_ptr<oci::OomWatch>> watch = cgroup_->WatchOom();
+  if (!watch.ok()) {
+    return LogFailure("watch memory of container " + id(), watch.status());
+  }
+  oom_ = *std::move(watch);
+  LogFailure("watch memory of container " + id(),
+             parts_.loop.Add(oom_->fd(), oom_->events(),
+                             [this](uint32_t) { ReadOom(); }));
+}
+
+void Container::ReadOom() {
+  if (oom_ == nullptr) return;
+  const StatusOr<uint64_t> kills = oom_->Read();
+  if (!kills.ok()) return StopOom();
+  if (*kills > 0) PublishOom(parts_.events, id());
+}
+
+void Container::StopOom() {
+  if (oom_ != nullptr) parts_.loop.Remove(oom_->fd());
+  oom_.reset();
+}
+
+void Container::Start(const std::string& exec_id, Reply<pid_t> done) {
+  if (exec_id.empty()) {
+    return Enqueue([self = shared_from_this(), done = std::move(done)] {
+      self->StartInit(done);
+    });
+  }
+  const StatusOr<Process*> exec = Find(exec_id);
+  if (!exec.ok()) return done(exec.status());
+  StartExec(**exec, std::move(done));
+}
+
+void Container::StartInit(Reply<pid_t> done) {
+  if (init_.phase() != TaskPhase::kCreated || init_.reaped) {
+    done(FailedPrecondition("container " + id() + " was started before"));
+    return Next();
+  }
+  init_.set_starting(true);
+  options_.runtime->Start(id(), [self = shared_from_this(),
+                                 done = std::move(done)](const Status& status) {
+    Process& init = self->init_;
+    init.set_starting(false);
+    if (status.ok()) {
+      init.set_phase(TaskPhase::kRunning);
+      PublishStarted(self->parts_.events, self->id(), "", init.pid());
+      const Status told = Failpoint("shim.start.program");
+      done(told.ok() ? StatusOr<pid_t>(init.pid()) : told);
+    } else {
+      done(status);
+    }
+    self->HandleExits();
+    self->Next();
+  });
+}
+
+Status Container::AddExec(const ExecTask& task) {
+  RETURN_IF_ERROR(ValidateId(task.exec_id));
+  if (execs_.count(task.exec_id) != 0) {
+    return AlreadyExists("process " + Quoted(task.exec_id) + " of container " +
+                         id());
+  }
+  if (init_.stopped() || init_.phase() == TaskPhase::kPaused) {
+    return FailedPrecondition("container " + id() + " is not running");
+  }
+  auto exec = std::make_shared<Process>(parts_.loop, task.exec_id, task.stdio);
+  exec->stdio().SetOwner(options_.io_uid, options_.io_gid);
+  execs_[task.exec_id] = std::move(exec);
+  specs_[task.exec_id] = task.process;
+  PublishExecAdded(parts_.events, id(), task.exec_id);
+  return OkStatus();
+}
+
+void Container::StartExec(Process& process, Reply<pid_t> done) {
+  if (process.phase() != TaskPhase::kCreated || process.starting()) {
+    return done(FailedPrecondition("process " + Quoted(process.exec_id()) +
+                                   " was started before"));
+  }
+  if (init_.phase() != TaskPhase::kRunning || init_.reaped) {
+    return done(FailedPrecondition("container " + id() + " is not running"));
+  }
+  StatusOr<ProcessFds> fds = process.stdio().Open(process.uris());
+  if (!fds.ok()) {
+    process.stdio().Close();
+    return done(fds.status());
+  }
+  process.set_starting(true);
+  const std::shared_ptr<Process> exec = execs_[process.exec_id()];
+  options_.runtime->Exec(
+      id(), specs_[process.exec_id()], *std::move(fds),
+      [self = shared_from_this(), exec,
+       done = std::move(done)](StatusOr<StartedProcess> started) {
+        self->ExecStarted(exec, std::move(started), done);
+      });
+}
+
+void Container::ExecStarted(const std::shared_ptr<Process>& exec,
+                            StatusOr<StartedProcess> started,
+                            const Reply<pid_t>& done) {
+  exec->set_starting(false);
+  if (!started.ok()) {
+    exec->stdio().Close();
+    done(started.status());
+    return HandleExits();  // the init's may have waited for this one
+  }
+  specs_.erase(exec->exec_id());
+  exec->set_pid(started->pid);
+  exec->set_phase(TaskPhase::kRunning);
+  LogFailure("streams of " + exec->exec_id(),
+             exec->stdio().Begin(std::move(started->console)));
+  parts_.reaper.Watch(started->pid, [self = shared_from_this(),
+                                     exec](const Reaper::Exit& exit) {
+    self->OnReaped(*exec, exit);
+  });
+  if (!IsHidden(*exec)) {
+    PublishStarted(parts_.events, id(), exec->exec_id(), exec->pid());
+  }
+  const Status told = Failpoint("shim.exec.process");
+  done(told.ok() ? StatusOr<pid_t>(exec->pid()) : told);
+}
+
+void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
+                         Reply<ExecSyncOutcome> done) {
+  if (init_.phase() != TaskPhase::kRunning || init_.reaped) {
+    return done(FailedPrecondition("container " + id() + " is not running"));
+  }
+  const std::string name = kSyncPrefix + std::to_string(++last_sync_);
+  auto exec = std::make_shared<Process>(parts_.loop, name, Stdio());
+  exec->stdio().SetOwner(options_.io_uid, options_.io_gid);
+  StatusOr<ProcessFds> fds = exec->stdio().OpenFiles(how.files);
+  if (!fds.ok()) return done(fds.status());
+
+  struct Progress {
+    bool timed_out = false;
+    EventLoop::TimerId timer = 0;
+    std::optional<SteadyTime> limit;
+
+    Duration Drain() const {
+      if (timed_out) return kDrainAfterKill;
+      if (!limit) return kDrainAtSync;
+      return std::clamp<Duration>(*limit - std::chrono::steady_clock::now(),
+                                  kDrainAtLeast, kDrainAtSync);
+    }
+  };
+  const auto self = shared_from_this();
+  auto progress = std::make_shared<Progress>();
+  if (how.timeout > Duration(0)) {
+    progress->limit = std::chrono::steady_clock::now() + how.timeout;
+    progress->timer = parts_.loop.After(how.timeout, [self, exec, progress] {
+      progress->timed_out = true;
+      if (exec->pid() > 0 && !exec->reaped) self->KillSession(exec->pid());
+    });
+  }
+  const auto finish = [self, exec, progress, done] {
+    ExecSyncOutcome outcome{exec->exit(), progress->timed_out,
+                            exec->stdio().out_bytes(),
+                            exec->stdio().err_bytes()};
+    exec->stdio().Close();
+    self->execs_.erase(exec->exec_id());
+    done(outcome);
+  };
+  const auto exited = [self, exec, progress, finish](const ExitStatus&) {
+    self->parts_.loop.CancelTimer(progress->timer);
+    exec->stdio().WhenClosed(progress->Drain(), finish);
+  };
+  execs_[name] = exec;
+  exec->set_starting(true);
+  options_.runtime->Exec(
+      id(), process, *std::move(fds),
+      [self, exec, progress, exited, done](StatusOr<StartedProcess> started) {
+        self->ExecStarted(
+            exec, std::move(started),
+            [self, exec, progress, exited, done](const StatusOr<pid_t>& pid) {
+              if (!pid.ok()) {
+                self->parts_.loop.CancelTimer(progress->timer);
+                self->execs_.erase(exec->exec_id());
+                return done(pid.status());
+              }
+              if (progress->timed_out) self->KillSession(*pid);
+              exec->Wait({exited, [] { return true; }});
+            });
+      });
+}
+
+void Container::KillSession(pid_t leader) {
+  const bool leads = getsid(leader) == leader;
+  kill(leader, SIGKILL);
+  if (!leads || cgroup_ == nullptr) return;
+  // Until a look finds nobody new: they may fork while we go through them.
+  for (int look = 0; look < 8; ++look) {
+    const StatusOr<std::vector<pid_t>> pids = cgroup_->Pids();
+    bool found = false;
+    if (pids.ok()) {
+      for (const pid_t pid : *pids) {
+        if (pid == leader || getsid(pid) != leader) continue;
+        found = kill(pid, SIGKILL) == 0 || found;
+      }
+    }
+    if (!found) return;
+  }
+}
+
+void Container::OnReaped(Process& process, const Reaper::Exit& exit) {
+  process.reaped = exit;
+  HandleExits();
+}
+
+void Container::HandleExits() {
+  const auto execs = execs_;  // telling an exit may end an exec
+  for (const auto& [exec_id, exec] : execs) {
+    if (exec->reaped && !exec->starting()) TellExit(*exec);
+  }
+  if (!init_.reaped || init_.starting() || init_.stopped()) return;
+  if (!own_pid_namespace_) {
+    // Nobody but us ends those that the init leaves behind.
+    if (cgroup_ != nullptr) {
+      LogFailure("kill what is left of " + id(), cgroup_->Signal(SIGKILL));
+    } else if (HasRunningExec()) {
+      options_.runtime->Kill(id(), SIGKILL, true, [](const Status&) {});
+    }
+  }
+  if (!HasRunningExec()) TellExit(init_);
+}
+
+bool Container::HasRunningExec() const {
+  return std::any_of(execs_.begin(), execs_.end(), [](const auto& each) {
+    const Process& exec = *each.second;
+    return exec.starting() || exec.phase() == TaskPhase::kRunning;
+  });
+}
+
+void Container::TellExit(Process& process) {
+  process.stdio().ReadNow();
+  if (&process == &init_) {
+    ReadOom();
+    StopOom();
+  }
+  process.SetExited(*std::exchange(process.reaped, std::nullopt));
+  if (!IsHidden(process)) {
+    PublishExited(parts_.events, id(), process);
+  }
+  process.TellWaiters();
+}
+
+void Container::Kill(const std::string& exec_id, int signal, bool all,
+                     Done done) {
+  const StatusOr<Process*> found = Find(exec_id);
+  if (!found.ok()) return done(found.status());
+  const Process& process = **found;
+  if (process.stopped() || process.reaped) {
+    return done(NotFound("process already finished"));
+  }
+  if (process.pid() <= 0) {
+    return done(FailedPrecondition("the process was not started"));
+  }
+  if (process.exec_id().empty()) {
+    if (!options_.native) {
+      return options_.runtime->Kill(id(), signal, all, std::move(done));
+    }
+    const bool spare_none =
+        signal == SIGKILL &&
+        (!own_pid_namespace_ || init_.phase() == TaskPhase::kPaused);
+    if ((all || spare_none) && cgroup_ != nullptr) {
+      return done(cgroup_->Signal(signal));
+    }
+  }
+  // Not reaped yet, so the pid is its own.
+  done(kill(process.pid(), signal) == 0
+           ? Failpoint("shim.kill.sent")
+           : Errno(errno, "kill " + std::to_string(process.pid())));
+}
+
+void Container::Freeze(bool frozen, Done done) {
+  Enqueue([self = shared_from_this(), frozen, done = std::move(done)] {
+    const TaskPhase from = frozen ? TaskPhase::kRunning : TaskPhase::kPaused;
+    if (self->init_.phase() != from) {
+      done(FailedPrecondition("container " + self->id() +
+                              (frozen ? " is not running" : " is not paused")));
+      return self->Next();
+    }
+    self->options_.runtime->Freeze(
+        self->id(), frozen, [self, frozen, done](const Status& status) {
+          if (status.ok() && !self->init_.stopped()) {
+            self->init_.set_phase(frozen ? TaskPhase::kPaused
+                                         : TaskPhase::kRunning);
+            PublishFrozen(self->parts_.events, self->id(), frozen);
+          }
+          done(status);
+          self->Next();
+        });
+  });
+}
+
+void Container::Update(const std::string& resources, Done done) {
+  Enqueue([self = shared_from_this(), resources, done = std::move(done)] {
+    if (self->init_.stopped()) {
+      done(FailedPrecondition("container " + self->id() + " has exited"));
+      return self->Next();
+    }
+    self->options_.runtime->Update(self->id(), resources,
+                                   [self, done](const Status& status) {
+                                     done(status);
+                                     self->Next();
+                                   });
+  });
+}
+
+void Container::Delete(const std::string& exec_id, Reply<TaskState> done) {
+  if (!exec_id.empty()) return DeleteExec(exec_id, std::move(done));
+  Enqueue([self = shared_from_this(), done = std::move(done)] {
+    self->DeleteInit([self, done](StatusOr<TaskState> state) {
+      done(std::move(state));
+      self->Next();
+    });
+  });
+}
+
+void Container::DeleteInit(Reply<TaskState> done) {
+  if (init_.stopped()) return DeleteStopped(std::move(done));
+  if (init_.phase() == TaskPhase::kCreated) {
+    return DeleteCreated(std::move(done));
+  }
+  done(FailedPrecondition("container " + id() + " is running"));
+}
+
+void Container::DeleteCreated(Reply<TaskState> done) {
+  options_.runtime->Delete(
+      id(), [self = shared_from_this(),
+             done = std::move(done)](const Status& status) {
+        if (!IgnoreNotFound(status).ok()) return done(status);
+        self->init_.Wait(
+            {[self, done](const ExitStatus&) { self->DeleteStopped(done); },
+             [] { return true; }});
+      });
+}
+
+void Container::DeleteStopped(Reply<TaskState> done) {
+  const auto self = shared_from_this();
+  init_.stdio().WhenClosed(kDrainAtDelete, [self, done = std::move(done)] {
+    self->init_.stdio().Close();
+    self->options_.runtime->Delete(
+        self->id(), [self, done](const Status& status) {
+          if (!IgnoreNotFound(status).ok()) return done(status);
+          const Status deleted = Failpoint("shim.delete.state");
+          if (!deleted.ok()) return done(deleted);
+          self->ReleaseRootfs();
+          PublishDeleted(self->parts_.events, self->id(), self->init_);
+          done(self->init_.State());
+        });
+  });
+}
+
+void Container::DeleteExec(const std::string& exec_id, Reply<TaskState> done) {
+  const StatusOr<Process*> found = Find(exec_id);
+  if (!found.ok()) return done(found.status());
+  const std::shared_ptr<Process> exec = execs_[exec_id];
+  if (exec->starting() || exec->phase() == TaskPhase::kRunning) {
+    return done(
+        FailedPrecondition("process " + Quoted(exec_id) + " is running"));
+  }
+  const auto finish = [self = shared_from_this(), exec,
+                       done = std::move(done)] {
+    exec->stdio().Close();
+    self->execs_.erase(exec->exec_id());
+    self->specs_.erase(exec->exec_id());
+    done(exec->State());
+  };
+  if (!exec->stopped()) return finish();
+  exec->stdio().WhenClosed(kDrainAtDelete, finish);
+}
+
+}  // namespace berth::shim

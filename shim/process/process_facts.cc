@@ -1,0 +1,95 @@
+#include "shim/process/process_facts.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/strings.h"
+#include "base/unique_fd.h"
+
+namespace berth::shim {
+namespace {
+
+StatusOr<std::string> ReadProcFile(pid_t pid, const char* name) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return Errno(errno, "open " + path);
+  std::string text(16 * 1024, '\0');
+  const ssize_t n =
+      TEMP_FAILURE_RETRY(read(file.get(), text.data(), text.size()));
+  if (n < 0) return Errno(errno, "read " + path);
+  text.resize(static_cast<size_t>(n));
+  return text;
+}
+
+// Found once: hierarchies do not come and go on a running node.
+const StatusOr<oci::CgroupHost>& Host() {
+  static const auto* host =
+      new StatusOr<oci::CgroupHost>(oci::CgroupHost::Detect());
+  return *host;
+}
+
+}  // namespace
+
+Status ValidateId(const std::string& id) {
+  const auto plain = [](char c) {
+    return isalnum(static_cast<unsigned char>(c)) != 0;
+  };
+  const auto allowed = [&](char c) {
+    return plain(c) || c == '_' || c == '.' || c == '-' || c == '+';
+  };
+  if (id.empty() || id.size() > 256 || !plain(id[0]) ||
+      !std::all_of(id.begin(), id.end(), allowed)) {
+    return InvalidArgument("not an id: " + Quoted(id.substr(0, 256)));
+  }
+  return OkStatus();
+}
+
+bool IsNamespaceInit(pid_t pid) {
+  const StatusOr<std::string> status = ReadProcFile(pid, "status");
+  if (!status.ok()) return true;
+  const std::string key = "\nNSpid:";
+  const size_t at = status->find(key);
+  if (at == std::string::npos) return true;
+  const size_t begin = at + key.size();
+  const std::string line =
+      status->substr(begin, status->find('\n', begin) - begin);
+  return EndsWith(line, "\t1");
+}
+
+StatusOr<std::string> ParseCgroupFile(std::string_view text) {
+  std::string unified;
+  for (const std::string& line : Split(text, '\n')) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string path = line.substr(second + 1);
+    const std::string names = line.substr(first + 1, second - first - 1);
+    if (names.empty()) unified = path;
+    for (const std::string& name : Split(names, ',')) {
+      if (name == "memory" || name == "pids" || name == "devices") return path;
+    }
+  }
+  if (unified.empty()) return NotFound("no cgroup in the process's list");
+  return unified;
+}
+
+StatusOr<std::unique_ptr<oci::Cgroup>> OpenCgroupOf(pid_t pid) {
+  ASSIGN_OR_RETURN(const std::string text, ReadProcFile(pid, "cgroup"));
+  ASSIGN_OR_RETURN(const std::string path, ParseCgroupFile(text));
+  // Never to be signalled as a whole: we are in it ourselves.
+  if (path == "/") return NotFound("it is in the root cgroup");
+  ASSIGN_OR_RETURN(const std::string own, ReadProcFile(getpid(), "cgroup"));
+  const StatusOr<std::string> own_path = ParseCgroupFile(own);
+  if (own_path.ok() && *own_path == path) {
+    return NotFound("it is in the shim's cgroup");
+  }
+  RETURN_IF_ERROR(Host().status());
+  return oci::OpenCgroup(*Host(), path);
+}
+
+}  // namespace berth::shim

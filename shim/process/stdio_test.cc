@@ -1,0 +1,272 @@
+#include "shim/process/stdio.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+
+namespace berth::shim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// The test plays both sides: the process, with the descriptors that Open
+// hands out, and the client, with its ends of the fifos.
+class StdioTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    signal(SIGPIPE, SIG_IGN);
+    ASSERT_OK_AND_ASSIGN(loop_, EventLoop::Create());
+    stdio_ = std::make_shared<ProcessStdio>(*loop_);
+  }
+
+  std::string Fifo(const std::string& name) {
+    EXPECT_EQ(mkfifo(dir_.Path(name).c_str(), 0600), 0);
+    return dir_.Path(name);
+  }
+  UniqueFd OpenEnd(const std::string& name, int flags) {
+    return UniqueFd(
+        open(dir_.Path(name).c_str(), flags | O_NONBLOCK | O_CLOEXEC));
+  }
+
+  void Open(const Stdio& uris) {
+    ASSERT_OK_AND_ASSIGN(process_, stdio_->Open(uris));
+    ASSERT_OK(stdio_->Begin(UniqueFd()));
+  }
+
+  // Lets the loop work until there is nothing to do at once.
+  void Turn() {
+    loop_->After(milliseconds(20), [this] { loop_->Stop(); });
+    ASSERT_OK(loop_->Run());
+  }
+
+  static std::string ReadAvailable(int fd) {
+    std::string text(256 * 1024, '\0');
+    const ssize_t n = read(fd, text.data(), text.size());
+    text.resize(n < 0 ? 0 : static_cast<size_t>(n));
+    return text;
+  }
+  static void Put(int fd, const std::string& text) {
+    ASSERT_EQ(write(fd, text.data(), text.size()),
+              static_cast<ssize_t>(text.size()));
+  }
+  static bool AtEnd(int fd) {
+    char byte;
+    return read(fd, &byte, 1) == 0;
+  }
+
+  TempDir dir_;
+  std::unique_ptr<EventLoop> loop_;
+  std::shared_ptr<ProcessStdio> stdio_;
+  ProcessFds process_;
+};
+
+TEST_F(StdioTest, ConnectsEmptyStreamsToNothing) {
+  Open({});
+  EXPECT_TRUE(AtEnd(process_.in.get()));
+  Put(process_.out.get(), "gone");
+  Put(process_.err.get(), "gone");
+  bool closed = false;
+  stdio_->WhenClosed(seconds(10), [&] { closed = true; });
+  Turn();
+  EXPECT_TRUE(closed);
+}
+
+TEST_F(StdioTest, CarriesOutputToFifosAndEndsThem) {
+  Fifo("out");
+  Fifo("err");
+  UniqueFd out = OpenEnd("out", O_RDONLY), err = OpenEnd("err", O_RDONLY);
+  Open({"", dir_.Path("out"), dir_.Path("err"), false});
+  Put(process_.out.get(), "to out");
+  Put(process_.err.get(), "to err");
+  process_ = ProcessFds();
+  Turn();
+  EXPECT_EQ(ReadAvailable(out.get()), "to out");
+  EXPECT_EQ(ReadAvailable(err.get()), "to err");
+  EXPECT_TRUE(AtEnd(out.get()));
+  EXPECT_TRUE(AtEnd(err.get()));
+}
+
+TEST_F(StdioTest, LetsTheClientOfAFifoComeAndGo) {
+  Fifo("out");
+  Open({"", dir_.Path("out"), "", false});
+  Put(process_.out.get(), "before ");
+  Turn();
+  Put(process_.out.get(), "and after");
+  Turn();
+  UniqueFd late = OpenEnd("out", O_RDONLY);
+  EXPECT_EQ(ReadAvailable(late.get()), "before and after");
+}
+
+TEST_F(StdioTest, HoldsTheProcessBackWhileAReaderIsSlow) {
+  Fifo("out");
+  UniqueFd out = OpenEnd("out", O_RDONLY);
+  Open({"", dir_.Path("out"), "", false});
+  fcntl(process_.out.get(), F_SETFL, O_NONBLOCK);
+  const std::string block(4096, 'x');
+  size_t sent = 0;
+  // Fifo and pipe hold 64 KiB each, and the pump one read: then it must stop.
+  for (int i = 0; i < 200; ++i) {
+    if (write(process_.out.get(), block.data(), block.size()) > 0) {
+      sent += block.size();
+    } else {
+      Turn();
+    }
+  }
+  EXPECT_LT(sent, 300'000u);
+  process_ = ProcessFds();
+  size_t received = 0;
+  for (int i = 0; i < 50 && received < sent; ++i) {
+    Turn();
+    received += ReadAvailable(out.get()).size();
+  }
+  EXPECT_EQ(received, sent) << "bytes were lost";
+  Turn();
+  EXPECT_TRUE(AtEnd(out.get()));
+}
+
+TEST_F(StdioTest, SharesOutputWithTheAttachedAndForgetsThemWhenTheyGo) {
+  const std::string uri = "berth-log://" + dir_.Path("log") + "?format=cri";
+  Open({"", uri, uri, false});
+  Put(process_.out.get(), "early\n");
+  Turn();
+  Fifo("a");
+  UniqueFd attached = OpenEnd("a", O_RDONLY);
+  ASSERT_OK(stdio_->Attach({"", dir_.Path("a"), "", false}));
+  Put(process_.out.get(), "late\n");
+  Turn();
+  EXPECT_EQ(ReadAvailable(attached.get()), "late\n");
+  attached.reset();
+  Turn();
+  // More than a fifo holds: nobody must be waiting for it.
+  for (int i = 0; i < 50; ++i) {
+    Put(process_.out.get(), std::string(4095, 'y') + "\n");
+    Turn();
+  }
+  EXPECT_GT(dir_.Read("log").size(), 200'000u);
+}
+
+TEST_F(StdioTest, RefusesToAttachWithoutAReader) {
+  const std::string uri = "berth-log://" + dir_.Path("log") + "?format=cri";
+  Open({"", uri, uri, false});
+  Fifo("a");
+  EXPECT_FALSE(stdio_->Attach({"", dir_.Path("a"), "", false}).ok());
+  dir_.Write("file", "");
+  EXPECT_THAT(stdio_->Attach({"", dir_.Path("file"), "", false}),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST_F(StdioTest, EndsInputOnlyWhenItIsClosedAndItsWriterHasGone) {
+  Fifo("in");
+  Open({dir_.Path("in"), "", "", false});
+  fcntl(process_.in.get(), F_SETFL, O_NONBLOCK);
+  {
+    UniqueFd writer = OpenEnd("in", O_WRONLY);
+    Put(writer.get(), "one");
+    Turn();
+  }
+  EXPECT_EQ(ReadAvailable(process_.in.get()), "one");
+  Turn();
+  EXPECT_FALSE(AtEnd(process_.in.get())) << "another client may come";
+  UniqueFd writer = OpenEnd("in", O_WRONLY);
+  stdio_->CloseStdin();
+  Put(writer.get(), "two");
+  Turn();
+  EXPECT_EQ(ReadAvailable(process_.in.get()), "two");
+  EXPECT_FALSE(AtEnd(process_.in.get()));
+  writer.reset();
+  Turn();
+  EXPECT_TRUE(AtEnd(process_.in.get()));
+}
+
+TEST_F(StdioTest, PassesOnMoreInputThanAPipeHolds) {
+  Fifo("in");
+  Open({dir_.Path("in"), "", "", false});
+  fcntl(process_.in.get(), F_SETFL, O_NONBLOCK);
+  UniqueFd writer = OpenEnd("in", O_WRONLY);
+  stdio_->CloseStdin();
+  const std::string block(4096, 'z');
+  size_t sent = 0, received = 0;
+  while (sent < 500'000) {
+    const ssize_t n = write(writer.get(), block.data(), block.size());
+    if (n > 0) {
+      sent += static_cast<size_t>(n);
+      continue;
+    }
+    Turn();
+    received += ReadAvailable(process_.in.get()).size();
+  }
+  writer.reset();
+  for (int i = 0; i < 50 && received < sent; ++i) {
+    Turn();
+    received += ReadAvailable(process_.in.get()).size();
+  }
+  EXPECT_EQ(received, sent);
+  Turn();
+  EXPECT_TRUE(AtEnd(process_.in.get()));
+}
+
+TEST_F(StdioTest, OutlivesAProcessThatReadsNoInput) {
+  Fifo("in");
+  Open({dir_.Path("in"), "", "", false});
+  process_.in.reset();
+  UniqueFd writer = OpenEnd("in", O_WRONLY);
+  Put(writer.get(), "nobody wants this");
+  Turn();
+  Turn();
+}
+
+TEST_F(StdioTest, CutsOffOutputThatDoesNotEnd) {
+  const std::string uri = "berth-log://" + dir_.Path("log") + "?format=cri";
+  Open({"", uri, uri, false});
+  Put(process_.out.get(), "kept");  // and the pipe stays open
+  bool closed = false;
+  stdio_->WhenClosed(milliseconds(50), [&] {
+    closed = true;
+    loop_->Stop();
+  });
+  ASSERT_OK(loop_->Run());
+  EXPECT_TRUE(closed);
+  EXPECT_NE(dir_.Read("log").find(" stdout P kept\n"), std::string::npos);
+}
+
+TEST_F(StdioTest, WritesTheFirstBytesToAFileAndDrainsTheRest) {
+  dir_.Write("out", "");
+  dir_.Write("err", "");
+  ASSERT_OK_AND_ASSIGN(
+      process_, stdio_->OpenFiles({dir_.Path("out"), dir_.Path("err"), 10}));
+  ASSERT_OK(stdio_->Begin(UniqueFd()));
+  Put(process_.out.get(), "0123456");
+  Turn();
+  Put(process_.out.get(), "789abcdef");
+  Put(process_.err.get(), "e");
+  process_ = ProcessFds();
+  bool closed = false;
+  stdio_->WhenClosed(seconds(10), [&] { closed = true; });
+  Turn();
+  EXPECT_TRUE(closed);
+  EXPECT_EQ(dir_.Read("out"), "0123456789");
+  EXPECT_EQ(stdio_->out_bytes(), 10u);
+  EXPECT_EQ(stdio_->err_bytes(), 1u);
+}
+
+TEST_F(StdioTest, NamesWhatItCannotOpen) {
+  EXPECT_THAT(stdio_->Open({"", "binary:///bin/x", "", false}),
+              StatusIs(StatusCode::kUnimplemented));
+  EXPECT_THAT(stdio_->Open({"", "", "/x", true}),
+              StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(stdio_->Open({dir_.Path("none"), "", "", false}),
+              StatusIs(StatusCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace berth::shim

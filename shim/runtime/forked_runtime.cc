@@ -1,0 +1,242 @@
+#include "shim/runtime/forked_runtime.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/strings.h"
+#include "base/sys/process.h"
+#include "oci/spec/parse.h"
+
+namespace berth::shim {
+namespace {
+
+std::vector<int> StreamsOf(const ProcessFds& fds) {
+  return {fds.in.get(), fds.out.get(), fds.err.get()};
+}
+
+oci::ProcessIo IoOf(const ProcessFds& fds, const RuntimeOptions& options) {
+  oci::ProcessIo io;
+  if (!fds.terminal) {
+    io.stdin_fd = fds.in.get();
+    io.stdout_fd = fds.out.get();
+    io.stderr_fd = fds.err.get();
+  }
+  io.sibling = true;
+  io.no_new_keyring = options.no_new_keyring;
+  return io;
+}
+
+void SendWarnings(const oci::Handshake& channel,
+                  const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    // Advice that cannot be given is no reason to fail.
+    channel.Send(oci::MessageType::kWarning, warning).IgnoreError();
+  }
+}
+
+// The rest of the child's life. The signals that the shim blocks are for its
+// event loop; a container must not inherit that. Of the shim's descriptors
+// only `streams` are the child's: a connection that it kept would look alive
+// when the shim is dead.
+[[noreturn]] void WorkAndExit(
+    const oci::Handshake& channel, std::vector<int> streams,
+    const std::function<StatusOr<StartedProcess>(const oci::Handshake&)>&
+        work) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  streams.push_back(channel.fd());
+  const Status closed = CloseAllBut(3, std::move(streams));
+  const StatusOr<StartedProcess> result =
+      closed.ok() ? work(channel) : StatusOr<StartedProcess>(closed);
+  const Status sent = result.ok() ? channel.Send(oci::MessageType::kReady,
+                                                 std::to_string(result->pid),
+                                                 result->console.get())
+                                  : channel.SendError(result.status());
+  _exit(sent.ok() ? 0 : 1);
+}
+
+}  // namespace
+
+ForkedRuntime::ForkedRuntime(EventLoop& loop, Reaper& reaper,
+                             RuntimeOptions options)
+    : loop_(loop), reaper_(reaper), options_(std::move(options)) {}
+
+void ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
+                         Answered done) {
+  StatusOr<std::pair<oci::Handshake, oci::Handshake>> pair =
+      oci::Handshake::Pair();
+  const pid_t pid = pair.ok() ? fork() : -1;
+  if (pid == 0) {
+    pair->first.Close();
+    WorkAndExit(pair->second, std::move(streams), work);
+  }
+  if (pid < 0) {
+    const Status failed = pair.ok() ? Errno(errno, "fork") : pair.status();
+    return loop_.Defer(
+        [done = std::move(done), failed] { done(failed, false); });
+  }
+  reaper_.Expect();
+  reaper_.Watch(pid, [](const Reaper::Exit&) {});
+  const auto channel = std::make_shared<oci::Handshake>(std::move(pair->first));
+  const Status watched =
+      loop_.Add(channel->fd(), EPOLLIN,
+                [this, channel, done](uint32_t) { OnMessage(*channel, done); });
+  if (!watched.ok()) {
+    reaper_.Settle();
+    loop_.Defer([done, watched] { done(watched, false); });
+  }
+}
+
+void ForkedRuntime::OnMessage(const oci::Handshake& channel,
+                              const Answered& done) {
+  StatusOr<oci::HandshakeMessage> message = channel.Receive();
+  if (message.ok() && message->type == oci::MessageType::kWarning) {
+    fprintf(stderr, "warning: %s\n", message->text.c_str());
+    return;
+  }
+  loop_.Remove(channel.fd());
+  const auto result = [&]() -> StatusOr<StartedProcess> {
+    RETURN_IF_ERROR(message.status());
+    if (message->type == oci::MessageType::kError) {
+      const Status error = oci::DecodeStatus(message->text);
+      return error.ok() ? Internal("the runtime failed") : error;
+    }
+    const std::optional<int64_t> pid = ParseInt(message->text);
+    if (message->type != oci::MessageType::kReady || !pid) {
+      return Internal("the runtime's process died");
+    }
+    return StartedProcess{static_cast<pid_t>(*pid), std::move(message->fd)};
+  };
+  const bool died = message.ok() && message->type == oci::MessageType::kEnd;
+  done(result(), died);
+  reaper_.Settle();
+}
+
+void ForkedRuntime::Create(const std::string& id, const std::string& bundle,
+                           ProcessFds fds, Started done) {
+  Fork(
+      [&](const oci::Handshake& channel) -> StatusOr<StartedProcess> {
+        oci::CreateOptions options;
+        options.id = id;
+        options.bundle = bundle;
+        options.io = IoOf(fds, options_);
+        options.no_pivot = options_.no_pivot_root;
+        options.systemd_cgroup = options_.systemd_cgroup;
+        ASSIGN_OR_RETURN(oci::Container container,
+                         oci::Container::Create(options_.root, options));
+        SendWarnings(channel, container.warnings());
+        return StartedProcess{container.init_pid(), container.TakeConsole()};
+      },
+      StreamsOf(fds),
+      [this, id, done = std::move(done)](StatusOr<StartedProcess> result,
+                                         bool died) {
+        if (!died) return done(std::move(result));
+        // Nobody is left to undo what it had done.
+        Delete(id, [done, failure = result.status()](const Status&) {
+          done(failure);
+        });
+      });
+}
+
+void ForkedRuntime::Exec(const std::string& id, const std::string& process,
+                         ProcessFds fds, Started done) {
+  Fork(
+      [&](const oci::Handshake& channel) -> StatusOr<StartedProcess> {
+        ASSIGN_OR_RETURN_AS(oci::ProcessSpec spec, oci::ParseProcess(process),
+                            "process");
+        if (spec.terminal != fds.terminal) {
+          return InvalidArgument("process.terminal and the streams differ");
+        }
+        oci::ExecOptions options;
+        options.io = IoOf(fds, options_);
+        ASSIGN_OR_RETURN(oci::Container container,
+                         oci::Container::Load(options_.root, id));
+        ASSIGN_OR_RETURN(oci::ExecResult result, container.Exec(spec, options));
+        SendWarnings(channel, result.warnings);
+        return StartedProcess{result.pid, std::move(result.console)};
+      },
+      StreamsOf(fds),
+      [done = std::move(done)](StatusOr<StartedProcess> result, bool) {
+        done(std::move(result));
+      });
+}
+
+void ForkedRuntime::OnContainer(
+    const std::string& id, const std::function<Status(oci::Container&)>& verb,
+    Done done) {
+  Fork(
+      [&](const oci::Handshake&) -> StatusOr<StartedProcess> {
+        ASSIGN_OR_RETURN(oci::Container container,
+                         oci::Container::Load(options_.root, id));
+        RETURN_IF_ERROR(verb(container));
+        return StartedProcess();
+      },
+      {},
+      [done = std::move(done)](const StatusOr<StartedProcess>& result, bool) {
+        done(result.status());
+      });
+}
+
+void ForkedRuntime::Start(const std::string& id, Done done) {
+  OnContainer(
+      id, [](oci::Container& container) { return container.Start(); },
+      std::move(done));
+}
+
+void ForkedRuntime::Kill(const std::string& id, int signal, bool all,
+                         Done done) {
+  OnContainer(
+      id,
+      [=](oci::Container& container) { return container.Kill(signal, all); },
+      std::move(done));
+}
+
+void ForkedRuntime::Freeze(const std::string& id, bool frozen, Done done) {
+  OnContainer(
+      id, [=](oci::Container& container) { return container.Freeze(frozen); },
+      std::move(done));
+}
+
+void ForkedRuntime::Update(const std::string& id, const std::string& resources,
+                           Done done) {
+  OnContainer(
+      id,
+      [&](oci::Container& container) -> Status {
+        ASSIGN_OR_RETURN_AS(const oci::Resources limits,
+                            oci::ParseResources(resources), "resources");
+        return container.Update(limits);
+      },
+      std::move(done));
+}
+
+void ForkedRuntime::Delete(const std::string& id, Done done) {
+  const std::string& root = options_.root;
+  Fork(
+      [&](const oci::Handshake&) -> StatusOr<StartedProcess> {
+        StatusOr<oci::Container> container = oci::Container::Load(root, id);
+        if (container.ok()) {
+          RETURN_IF_ERROR(container->Delete(true));
+          return StartedProcess();
+        }
+        // Not made to the end, or not readable any more.
+        RETURN_IF_ERROR(oci::Container::DeleteRemains(root, id));
+        if (IsNotFound(container.status())) return container.status();
+        return StartedProcess();
+      },
+      {},
+      [done = std::move(done)](const StatusOr<StartedProcess>& result, bool) {
+        done(result.status());
+      });
+}
+
+}  // namespace berth::shim

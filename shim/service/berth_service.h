@@ -1,0 +1,28 @@
+#ifndef SHIM_SERVICE_BERTH_SERVICE_H_
+#define SHIM_SERVICE_BERTH_SERVICE_H_
+
+#include "shim/process/task.h"
+#include "shim/wire/ttrpc_server.h"
+
+namespace berth::shim {
+
+// berth.shim.v1.Shim: what berthd asks beyond the task API. Single-threaded.
+class BerthService {
+ public:
+  explicit BerthService(TaskTable& tasks) : tasks_(tasks) {}
+
+  void Register(TtrpcServer& server);
+
+ private:
+  void Handle(const TtrpcCall& call, const Responder& reply);
+  void Attach(const TtrpcCall& call, const Responder& reply);
+  void ReopenLog(const TtrpcCall& call, const Responder& reply);
+  void ExecSync(const TtrpcCall& call, const Responder& reply);
+  void List(const Responder& reply);
+
+  TaskTable& tasks_;
+};
+
+}  // namespace berth::shim
+
+#endif  // SHIM_SERVICE_BERTH_SERVICE_H_
