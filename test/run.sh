@@ -73,13 +73,14 @@ oci() { # NAME PROGRAM
 
 # What is checked without running anything of it.
 lint() {
-  local one good=0 bad=0 skip=0 said
+  local one good=0 bad=0 skip=0 said code
   for one in includes.py banned.py sizes.py lint_test.py format.sh; do
-    if ! said=$("$here/../tools/lint/$one" 2>&1); then
-      echo "$said" | tail -20 | sed 's/^/    /'
+    said=$("$here/../tools/lint/$one" 2>&1)
+    code=$?
+    echo "$said" | tail -20 | sed 's/^/    /'
+    if [ "$code" != 0 ]; then
       bad=$((bad + 1))
     elif [[ $said == *SKIP* ]]; then
-      echo "    $said"
       skip=$((skip + 1))
     else
       good=$((good + 1))

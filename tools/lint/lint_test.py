@@ -2,6 +2,7 @@
 """The checks must find what they are for: each runs on a tree that breaks it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,14 +16,18 @@ cc_library(name = "a", hdrs = ["a.h"], deps = ["//y:b"])
 
 
 def run(check, tree):
+    """(exit status, what it says) of a check on a tree: {path: text}."""
     with tempfile.TemporaryDirectory() as root:
         for path, text in tree.items():
             full = os.path.join(root, path)
             os.makedirs(os.path.dirname(full), exist_ok=True)
             with open(full, "w") as f:
                 f.write(text)
+        program = [os.path.join(HERE, check), root]
+        if check.endswith(".py"):
+            program = [sys.executable] + program
         done = subprocess.run(
-            [sys.executable, os.path.join(HERE, check), root],
+            program,
             capture_output=True,
             text=True,
         )
@@ -47,6 +52,25 @@ class Includes(unittest.TestCase):
         code, text = run("includes.py", tree)
         self.assertEqual(code, 1)
         self.assertIn('x/a.h: "y/c.h" is in no dep of //x:a', text)
+
+    def test_finds_an_include_of_no_file(self):
+        build = BUILD.replace('"//y:b"', '"//third_party:glog"')
+        for include in ("x/absent.h", "y/b.h", "absl/strings/cord.h"):
+            tree = dict(self.tree, **{"x/BUILD.bazel": build})
+            tree["x/a.h"] = f'#include "{include}"\n'
+            code, text = run("includes.py", tree)
+            self.assertEqual(code, 1, include)
+            self.assertIn(f'x/a.h: "{include}" is in no dep of //x:a', text)
+
+    def test_accepts_a_quoted_header_of_a_declared_library(self):
+        tree = dict(
+            self.tree,
+            **{
+                "x/BUILD.bazel": BUILD.replace("y:b", "third_party:glog"),
+                "x/a.h": '#include "glog/logging.h"\n',
+            },
+        )
+        self.assertEqual(run("includes.py", tree)[0], 0)
 
     def test_finds_a_library_outside_its_folder(self):
         tree = dict(self.tree, **{"x/a.h": "#include <sqlite3.h>\n"})
@@ -147,10 +171,47 @@ class Sizes(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("x/a.cc:1: a function of 71 lines", text)
 
-    def test_finds_a_long_header(self):
-        code, _ = run("sizes.py", {"x/a.h": "//\n" * 301})
+    def test_finds_a_long_function_within_a_class(self):
+        body = "class C {\n  int f() {\n" + "    a++;\n" * 69 + "  }\n};\n"
+        code, text = run("sizes.py", {"x/a.h": body})
         self.assertEqual(code, 1)
+        self.assertIn("x/a.h:2: a function of 71 lines", text)
+
+    def test_finds_a_long_file_of_each_kind(self):
+        for name, limit in [
+            ("a.h", 300),
+            ("a.cc", 600),
+            ("a.py", 600),
+            ("a.go", 600),
+            ("a.sh", 600),
+            ("BUILD.bazel", 200),
+        ]:
+            # A text of N lines ends with a newline.
+            tree = {"x/" + name: "#\n" * (limit - 1)}
+            self.assertEqual(run("sizes.py", tree)[0], 0, name)
+            code, text = run("sizes.py", {"x/" + name: "#\n" * limit})
+            self.assertEqual(code, 1, name)
+            self.assertIn(f"x/{name}: {limit + 1} lines, limit {limit}", text)
+
+    def test_an_empty_tree_is_no_success(self):
+        self.assertEqual(run("sizes.py", {"x/README": ""})[0], 1)
+
+
+@unittest.skipUnless(shutil.which("clang-format-14"), "no clang-format-14")
+class Format(unittest.TestCase):
+    def test_accepts_formatted_code(self):
+        self.assertEqual(run("format.sh", {"x/a.cc": "int a = 1;\n"})[0], 0)
+
+    def test_finds_unformatted_code(self):
+        for path in ("x/a.cc", "x y/b.h", "c.cc"):
+            tree = {path: "int  a=1;\n", "x/good.cc": "int a = 1;\n"}
+            code, text = run("format.sh", tree)
+            self.assertEqual(code, 1, path)
+            self.assertIn(path + ": not formatted", text)
+
+    def test_an_empty_tree_is_no_success(self):
+        self.assertEqual(run("format.sh", {"x/README": ""})[0], 1)
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()

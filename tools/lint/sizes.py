@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fails on a file or function that has grown past what one reads at once.
 
-Limits (docs/ARCHITECTURE.md, section 10): a source file 600 lines, a header
+Limits (docs/ARCHITECTURE.md, section 9): a source file 600 lines, a header
 300, a BUILD.bazel 200, a function 70. Functions are found by clang-format's
 layout: a body opens with "{" at the end of a line and closes with a "}" in
 the column where its statement began.
