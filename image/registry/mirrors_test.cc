@@ -88,6 +88,8 @@ TEST(MirrorsTest, KnowsWhereCharactersBeyondAsciiMayBe) {
       {"ca\u2003= 1\n", "beyond ASCII"},
       {"[host.grün]\n", "beyond ASCII"},
       {"ca = \"\" ü \"\"\n", "beyond ASCII"},
+      {"ca = 4\"ü\"\n", "a string where none can begin"},
+      {"ca = \"a\" \"ü\"\n", "a string where none can begin"},
       {"ca = \"\\\" ü\n", "without an end"},
       {"ca = 'a\nü'\n", "without an end"},
       {"ca = \"\"\"a", "without an end"},

@@ -7,6 +7,8 @@
 namespace berth::image {
 namespace {
 
+// A value or a key begins behind these.
+constexpr std::string_view kBeforeString = "\n=,[{.";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 // Walks through a text once. Errors have the line.
@@ -14,15 +16,24 @@ class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) {}
 
-  // That nothing beyond ASCII is outside of strings and comments.
+  // That nothing beyond ASCII is outside of strings and comments. What only
+  // looks like a string, as it begins within a word, is none for the parser.
   Status CheckOutside() {
     at_ = 0;
     if (At(kByteOrderMark)) at_ = kByteOrderMark.size();
+    char last = '\n';  // other than blanks
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (c == '#') {
         at_ = std::min(text_.find('\n', at_), text_.size());
-      } else if (c == '"' || c == '\'') {
+        continue;
+      }
+      const char before = last;
+      if (c != ' ' && c != '\t' && c != '\r') last = c;
+      if (c == '"' || c == '\'') {
+        if (kBeforeString.find(before) == std::string_view::npos) {
+          return Bad("a string where none can begin");
+        }
         RETURN_IF_ERROR(SkipString(c));
       } else if (static_cast<unsigned char>(c) >= 0x80) {
         return Bad("a character beyond ASCII outside of strings and comments");
