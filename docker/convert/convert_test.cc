@@ -178,6 +178,30 @@ TEST_F(CreateTest, AWrongTypeIsRefused) {
   }
 }
 
+// The names of maps are the client's own: those stay.
+TEST_F(CreateTest, TakesNamesInAnyCase) {
+  body_ = Parsed(R"({"image": "i", "CMD": ["x"], "labels": {"Cmd": "l"},
+      "healthcheck": {"test": ["NONE"]},
+      "hostconfig": {"memory": 67108864, "TMPFS": {"/T": "size=1m"},
+        "ulimits": [{"name": "nofile", "soft": 1, "hard": 2}],
+        "devices": [{"pathonhost": "/dev/null"}],
+        "restartpolicy": {"name": "always"},
+        "mounts": [{"type": "volume", "target": "/v", "source": "vol",
+          "volumeoptions": {"nocopy": true,
+            "driverconfig": {"options": {"Type": "none"}}}}]}})");
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  EXPECT_EQ(At(request.config, "/Image"), "i");
+  EXPECT_EQ(At(request.config, "/Labels/Cmd"), "l");
+  EXPECT_THAT(request.container.command(), ElementsAre("/entry", "x"));
+  EXPECT_EQ(request.container.resources().memory_limit(), 64 << 20);
+  EXPECT_EQ(request.container.rlimits(0).soft(), 1u);
+  EXPECT_EQ(request.container.devices(0).host_path(), "/dev/null");
+  EXPECT_EQ(At(request.host_config, "/RestartPolicy/Name"), "always");
+  EXPECT_EQ(request.container.mounts(1).container_path(), "/T");
+  EXPECT_FALSE(request.volumes[0].copy_image_content);
+  EXPECT_EQ(request.volumes[0].driver_options.at("Type"), "none");
+}
+
 TEST_F(CreateTest, MergesTheEnvironmentByName) {
   body_["Env"] = {"A=mine", "B=x=y", "PATH"};
   ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());

@@ -8,24 +8,10 @@
 
 #include "base/strings.h"
 #include "base/sys/process.h"
+#include "docker/convert/host_field.h"
 
 namespace berth::docker {
 namespace {
-
-// Members of the body's top level that are the container's own.
-const std::set<std::string>& ConfigMembers() {
-  static const auto& members = *new std::set<std::string>{
-      "ArgsEscaped",  "AttachStderr", "AttachStdin",
-      "AttachStdout", "Cmd",          "Domainname",
-      "Entrypoint",   "Env",          "ExposedPorts",
-      "Healthcheck",  "Hostname",     "Image",
-      "Labels",       "MacAddress",   "NetworkDisabled",
-      "OnBuild",      "OpenStdin",    "Shell",
-      "StdinOnce",    "StopSignal",   "StopTimeout",
-      "Tty",          "User",         "Volumes",
-      "WorkingDir"};
-  return members;
-}
 
 // A null is how many clients write "not set".
 Json WithoutNulls(const Json& object) {
@@ -204,6 +190,20 @@ Status CheckNetworking(const Json& body) {
 
 }  // namespace
 
+const std::set<std::string>& ConfigMembers() {
+  static const auto& members = *new std::set<std::string>{
+      "ArgsEscaped",  "AttachStderr", "AttachStdin",
+      "AttachStdout", "Cmd",          "Domainname",
+      "Entrypoint",   "Env",          "ExposedPorts",
+      "Healthcheck",  "Hostname",     "Image",
+      "Labels",       "MacAddress",   "NetworkDisabled",
+      "OnBuild",      "OpenStdin",    "Shell",
+      "StdinOnce",    "StopSignal",   "StopTimeout",
+      "Tty",          "User",         "Volumes",
+      "WorkingDir"};
+  return members;
+}
+
 bool IsUnset(const Json& value) {
   if (value.is_array()) {
     return std::all_of(value.elements().begin(), value.elements().end(),
@@ -236,8 +236,9 @@ StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what) {
   return static_cast<int64_t>(*number << shift);
 }
 
-StatusOr<CreateRequest> ConvertCreate(const Json& body,
+StatusOr<CreateRequest> ConvertCreate(const Json& written,
                                       const state::v1::ImageConfig& image) {
+  const Json body = CreateShape().Spell(written);
   CreateRequest request;
   request.config = ConfigOf(body);
   const Json* const host = body.Find("HostConfig");

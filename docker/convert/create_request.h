@@ -43,11 +43,12 @@ struct CreateRequest {
   bool init = false;
 };
 
+// The names of members may be in any case, as Go's decoder takes them.
 // INVALID_ARGUMENT for what is wrong, UNIMPLEMENTED for a field that is set
 // and that we do not honour: both name it. The image's id and name, and all
 // that needs the host (names of containers, volumes, log path, free ports) are
 // left to the caller.
-StatusOr<CreateRequest> ConvertCreate(const Json& body,
+StatusOr<CreateRequest> ConvertCreate(const Json& written,
                                       const state::v1::ImageConfig& image);
 
 // Parts of ConvertCreate, each in a file of its own.

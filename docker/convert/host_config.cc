@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -348,18 +349,17 @@ const std::map<std::string, Apply>& OtherFields() {
   return table;
 }
 
+std::vector<const std::map<std::string, Apply>*> Tables() {
+  return {&NamespaceFields(), &ResourceFields(), &OtherFields()};
+}
+
 const Apply* Find(const std::string& name) {
-  for (const auto* table :
-       {&NamespaceFields(), &ResourceFields(), &OtherFields()}) {
+  for (const auto* table : Tables()) {
     const auto found = table->find(name);
     if (found != table->end()) return &found->second;
   }
   return nullptr;
 }
-
-}  // namespace
-
-namespace {
 
 Status ShareInit(CreateRequest& request) {
   for (NamespaceOptions* options :
@@ -374,6 +374,14 @@ Status ShareInit(CreateRequest& request) {
 }
 
 }  // namespace
+
+std::set<std::string> HostFieldNames() {
+  std::set<std::string> names;
+  for (const auto* table : Tables()) {
+    for (const auto& [name, apply] : *table) names.insert(name);
+  }
+  return names;
+}
 
 Status ConvertHostConfig(const Json& host, CreateRequest& request) {
   if (!host.is_object()) return InvalidArgument("HostConfig: not an object");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "docker/convert/create_request.h"
+#include "docker/convert/member_names.h"
 
 namespace berth::docker {
 
@@ -81,6 +83,13 @@ inline Apply Simple(void (*apply)(const Field&)) {
 
 // Memory, CPUs, pids and the like: by name.
 const std::map<std::string, Apply>& ResourceFields();
+
+// The members of HostConfig that are honoured.
+std::set<std::string> HostFieldNames();
+// Members of the body's top level that are the container's own.
+const std::set<std::string>& ConfigMembers();
+// Of the whole body.
+const Shape& CreateShape();
 
 }  // namespace berth::docker
 

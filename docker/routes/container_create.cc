@@ -321,7 +321,7 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
 
 Status CreateContainer(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Json body, call.Body());
-  JsonReader reader(body, "Config");
+  JsonReader reader(body, "Config", JsonNames::kAnyCase);
   std::string asked_image;
   reader.Get("Image", asked_image);
   RETURN_IF_ERROR(reader.status());

@@ -26,7 +26,7 @@ StatusOr<std::optional<sandbox::TerminalSize>> ConsoleSize(JsonReader& reader) {
 }
 
 Status ReadExec(const Json& body, Exec& exec) {
-  JsonReader reader(body, "exec");
+  JsonReader reader(body, "exec", JsonNames::kAnyCase);
   sandbox::ExecConfig& config = exec.config;
   reader.Get("Cmd", config.args);
   reader.Get("Env", config.env);
@@ -181,7 +181,7 @@ Status Start(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Exec> exec,
                    engine.execs.Find(call.name));
   ASSIGN_OR_RETURN(const Json body, call.Body());
-  JsonReader reader(body, "exec");
+  JsonReader reader(body, "exec", JsonNames::kAnyCase);
   bool detach = false;
   // How the client reads the output, whatever the program writes it to.
   bool raw = false;

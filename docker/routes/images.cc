@@ -64,7 +64,7 @@ StatusOr<image::RegistryAuth> AuthOf(const Call& call) {
                       "X-Registry-Auth");
   if (Trim(text).empty()) return auth;
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, "X-Registry-Auth"));
-  JsonReader reader(json, "X-Registry-Auth");
+  JsonReader reader(json, "X-Registry-Auth", JsonNames::kAnyCase);
   reader.Get("username", auth.username);
   reader.Get("password", auth.password);
   reader.Get("auth", auth.auth);

@@ -52,7 +52,7 @@ Status List(Engine& engine, Call& call) {
 
 Status Create(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Json body, call.Body());
-  JsonReader reader(body, "volume");
+  JsonReader reader(body, "volume", JsonNames::kAnyCase);
   std::string name;
   std::string driver;
   std::map<std::string, std::string> labels;
@@ -62,9 +62,10 @@ Status Create(Engine& engine, Call& call) {
   reader.Get("Labels", labels);
   reader.Get("DriverOpts", options);
   RETURN_IF_ERROR(reader.status());
+  static const auto& known =
+      *new std::set<std::string>{"driver", "driveropts", "labels", "name"};
   for (const auto& [key, value] : body.members()) {
-    if (key != "Name" && key != "Driver" && key != "Labels" &&
-        key != "DriverOpts" && !value.is_null()) {
+    if (known.count(Lower(key)) == 0 && !value.is_null()) {
       return Unimplemented("volume " + key + " is not supported");
     }
   }

@@ -44,23 +44,46 @@ def rows(name):
                 if not line.startswith("#")]
 
 
-def every_field_of_create_is_done_or_refused(docker):
-    if docker.engine != "berthd":
-        return "the verdicts are berthd's"
+def create_fields(docker, spell):
+    """What is wrong with the answers to fields.tsv, each member's name written
+    as `spell` has it."""
     docker("pull", "busybox")
     wrong = []
     for name, body, verdict in rows("fields.tsv"):
         body = {"Image": "busybox", "Cmd": ["true"], **json.loads(body)}
-        status, text = request(docker, "POST", "/containers/create", body)
+        status, text = request(docker, "POST", "/containers/create",
+                               renamed(body, spell))
         verdict, _, word = verdict.partition(" ")
         word = word or name.split(" ")[0].split(".")[1]
         if status == 201:
             docker("rm", "-v", json.loads(text)["Id"])
         good = (status == 201 if verdict == "done" else
-                status in (400, 404, 501) and word in text)
+                status in (400, 404, 501) and spell(word) in spell(text))
         if not good:
             wrong.append(f"{name} wants {verdict} ({word}): {status} {text}")
-    equal(wrong, [])
+    return wrong
+
+
+def renamed(value, spell):
+    if isinstance(value, list):
+        return [renamed(one, spell) for one in value]
+    if isinstance(value, dict):
+        return {spell(name): renamed(one, spell)
+                for name, one in value.items()}
+    return value
+
+
+def every_field_of_create_is_done_or_refused(docker):
+    if docker.engine != "berthd":
+        return "the verdicts are berthd's"
+    equal(create_fields(docker, str), [])
+    return None
+
+
+def every_field_of_create_may_be_written_in_any_case(docker):
+    if docker.engine != "berthd":
+        return "the verdicts are berthd's"
+    equal(create_fields(docker, str.lower), [])
     return None
 
 
@@ -98,4 +121,5 @@ def an_images_healthcheck_is_warned_of(docker):
 
 
 CASES = [every_field_of_create_is_done_or_refused,
+         every_field_of_create_may_be_written_in_any_case,
          every_route_is_done_or_refused, an_images_healthcheck_is_warned_of]

@@ -147,6 +147,44 @@ def every_route_with_a_body_survives_any(docker):
     equal(docker.inspect("bodies", "{{.State.Running}}"), "true")
 
 
+def names_of_members_may_be_in_any_case(docker):
+    docker("pull", "busybox")
+    status, text = send(docker, "POST", "/containers/create", json.dumps(
+        {"image": "busybox", "CMD": ["true"], "env": ["A=1"],
+         "labels": {"image": "x", "IMAGE": "y"},
+         "hostconfig": {
+             "memory": 67108864,
+             "logconfig": {"type": "json-file", "config": {"max-size": "5k"}},
+             "portbindings": {"80/tcp": [{"hostport": "8097"}]}}}))
+    equal(status, 201, text)
+    name = json.loads(text)["Id"]
+    status, text = send(docker, "GET", f"/containers/{name}/json", None)
+    made = json.loads(text)
+    equal(made["Config"]["Labels"], {"image": "x", "IMAGE": "y"})
+    check("A=1" in made["Config"]["Env"], made["Config"])
+    host = made["HostConfig"]
+    equal((host["Memory"], host["LogConfig"]["Config"],
+           host["PortBindings"]["80/tcp"][0]["HostPort"]),
+          (67108864, {"max-size": "5k"}, "8097"))
+    docker("start", name)
+    equal(docker("wait", name).out, "0\n")
+
+    name = docker.start("busybox", "sleep", "100")
+    status, text = send(docker, "POST", f"/containers/{name}/exec",
+                        '{"cmd": ["echo", "hello"], "ATTACHSTDOUT": true}')
+    equal(status, 201, text)
+    status, text = send(docker, "POST",
+                        "/exec/%s/start" % json.loads(text)["Id"],
+                        '{"tty": true, "DETACH": false}')
+    equal((status, text.strip()), (200, "hello"))
+    status, text = send(docker, "POST", "/volumes/create", json.dumps(
+        {"name": "any-case", "DRIVER": "local", "labels": {"Name": "l"},
+         "driveropts": {}}))
+    equal(status, 201, text)
+    equal(json.loads(text)["Labels"], {"Name": "l"})
+    check("any-case" in docker("volume", "ls", "-q").out.split(), text)
+
+
 def hostile_patterns_are_answered_at_once(docker):
     docker("create", "--name", "x" * 60, "busybox")
     for pattern in ("(x+x+)+y", "(" * 20000 + ")" * 20000,
@@ -340,6 +378,7 @@ def a_reference_pattern_is_of_names(docker):
 CASES = [
     history_shows_the_steps, a_null_leaves_a_member_of_create_unset,
     a_wrong_type_in_create_is_refused, every_route_with_a_body_survives_any,
+    names_of_members_may_be_in_any_case,
     hostile_patterns_are_answered_at_once,
     the_output_of_an_exec_is_framed_as_its_start_says,
     a_missing_bind_source_is_no_missing_image,
