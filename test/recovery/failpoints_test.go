@@ -30,7 +30,6 @@ type story interface {
 // elsewhere are failpoints that no story passes, and why.
 var elsewhere = map[string]string{
 	"sandbox.start.holder": "only with a user namespace: sandbox/resource/resource_test.cc",
-	"image.import.spooled": "only berthd's own command to import passes here",
 }
 
 // arm is the setting for one action ("kill", "error") at a failpoint, with what
@@ -55,6 +54,9 @@ func storyFor(t *testing.T, name, armed string) (story, *node) {
 		if strings.HasPrefix(name, prefix) {
 			return newEngineLife(t, n), n
 		}
+	}
+	if strings.HasPrefix(name, "image.import.") {
+		return newImportLife(t, n), n
 	}
 	l := newLife(t, n)
 	if strings.HasPrefix(name, "shim.") { // a killed shim may take the code along

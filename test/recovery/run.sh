@@ -21,7 +21,7 @@ inside() {
   mkdir "$work/s"
   "$work/../recovery.test" -test.v -kind="${KIND:-berthd}" -test.timeout=20m \
     -registry="$registry" -support="$support" -scratch="$work/s" \
-    -failpoints="$work/../failpoints" -shards="$parts" -shard="$part" \
+    -layouts="$work/images" -failpoints="$work/../failpoints" -shards="$parts" -shard="$part" \
     "$@" || status=$?
   "$support/registry.sh" stop "$work/reg"
   return "$status"
