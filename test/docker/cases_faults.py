@@ -1,6 +1,5 @@
 """Clients that hang, flood and leave, and logs that do not stop."""
 import ctypes
-import functools
 import os
 import socket
 import subprocess
@@ -44,16 +43,18 @@ def ask(docker, request):
 # ---- heads and bodies
 
 def long_heads_are_refused(docker):
-    for head in (b"GET /_ping HTTP/1.1\r\nHost: x\r\nX: " + b"x" * (66 << 10)
-                 + b"\r\n\r\n",
-                 b"GET /_ping?" + b"x" * (2 << 20) + b" HTTP/1.1\r\n\r\n",
-                 b"GET /_ping HTTP/1.1\r\nHost: x\r\n"
-                 + b"a: b\r\n" * 400000 + b"\r\n"):
-        answer = ask(docker, head)
-        # dockerd takes a megabyte before it refuses.
-        wanted = (b" 431 ", b" 200 ") if docker.engine == "dockerd" else (
-            b" 431 ",)
-        check(any(one in answer[:20] for one in wanted), answer[:60])
+    # dockerd takes a megabyte before it refuses.
+    long = b" 200 " if docker.engine == "dockerd" else b" 431 "
+    close = b"Host: x\r\nConnection: close\r\n"
+    for head, wanted in (
+            (b"GET /_ping HTTP/1.1\r\n" + close + b"X: " + b"x" * (66 << 10),
+             long),
+            (b"GET /_ping?" + b"x" * (2 << 20) + b" HTTP/1.1\r\n" + close,
+             b" 431 "),
+            (b"GET /_ping HTTP/1.1\r\n" + close + b"a: b\r\n" * 400000,
+             b" 431 ")):
+        answer = ask(docker, head + b"\r\n\r\n")
+        check(wanted in answer[:20], (head[:60], answer[:60]))
     check(docker.control.alive(), "the engine has ended")
 
 
@@ -65,25 +66,22 @@ def what_is_not_http_is_refused(docker):
 
 
 def a_body_that_is_too_long_is_refused(docker):
-    if docker.engine == "dockerd":
-        return "it reads bodies of any length"
+    # dockerd reads bodies of any length: this one has no JSON in it.
+    wanted = ((b" 400 ", b" 500 ") if docker.engine == "dockerd" else
+              (b" 413 ",))
     size = 20 << 20
     request = (b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\n"
                b"Content-Type: application/json\r\nContent-Length: "
                + str(size).encode() + b"\r\n\r\n" + b" " * size)
     answer = ask(docker, request)
-    check(b" 413 " in answer[:20], answer[:200])
-    return None
+    check(any(one in answer[:20] for one in wanted), answer[:200])
 
 
 def a_request_line_cannot_write_lines_of_the_log(docker):
-    if docker.engine == "dockerd":
-        return "its log is its own matter"
     ask(docker, b"GET /x%0AW1128%20forged%20line HTTP/1.1\r\nHost: x\r\n\r\n")
     with open(docker.control.folder + "/engine.log", "rb") as log:
         for line in log:
             check(not line.startswith(b"W1128 forged"), line)
-    return None
 
 
 # ---- connections
@@ -167,7 +165,11 @@ def an_output_comes_after_the_head(docker):
                            "Host: x\r\nContent-Type: application/json\r\n"
                            "Connection: Upgrade\r\nUpgrade: tcp\r\n"
                            "Content-Length: 2\r\n\r\n{}".encode())
-            head = client.recv(65536)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = client.recv(65536)
+                check(piece, head)
+                head += piece
             if docker.engine == "berthd":
                 check(head.endswith(b"\r\n\r\n"), head)
             rest = head.split(b"\r\n\r\n", 1)[1]
@@ -206,7 +208,7 @@ def followed(docker, count, *options):
 
 def a_follower_loses_nothing_when_the_log_is_rotated(docker):
     if docker.engine == "dockerd":
-        return "it loses lines of files that are gone before it looks"
+        return "20.10 and 28.5 lose lines, or fail: no such file or directory"
     for count in (400, 3000):
         followed(docker, count, "--log-opt", "max-size=4k")
         followed(docker, count, "--log-opt", "max-size=4k", "--log-opt",
@@ -255,16 +257,6 @@ def a_file_system_that_does_not_answer(docker):
     return None
 
 
-def of_berthd(case):
-    """The case, but on no other engine."""
-    @functools.wraps(case)
-    def run(docker):
-        if docker.engine != "berthd":
-            return "what Debian's dockerd does with it is not settled yet"
-        return case(docker)
-    return run
-
-
-CASES = [of_berthd(value) for name, value in list(globals().items())
+CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("connect", "ask", "followed", "of_berthd")]
+         and name not in ("connect", "ask", "followed")]
