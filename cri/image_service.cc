@@ -25,7 +25,7 @@ v1::FilesystemUsage ToUsage(const std::string& mountpoint,
 }
 
 // The OCI image configuration, where `crictl inspecti` looks for it.
-StatusOr<std::string> ImageInfo(const image::ImageService& images,
+StatusOr<std::string> ImageInfo(const image::Images& images,
                                 const image::Image& image) {
   ASSIGN_OR_RETURN(const std::string text, images.ConfigJson(image.id()));
   ASSIGN_OR_RETURN(Json spec,
@@ -37,7 +37,10 @@ StatusOr<std::string> ImageInfo(const image::ImageService& images,
 }  // namespace
 
 ImageService::ImageService(ImageFacts facts, image::ImageService& images)
-    : facts_(std::move(facts)), images_(images) {}
+    : facts_(std::move(facts)),
+      images_(images.images()),
+      transfer_(images.transfer()),
+      rootfs_(images.rootfs()) {}
 
 StatusOr<std::vector<v1::Image>> ImageService::Find(
     const v1::ImageFilter& filter) const {
@@ -105,7 +108,7 @@ StatusOr<v1::PullImageResponse> ImageService::PullImage(
                       "image.image");
   ASSIGN_OR_RETURN(
       const image::Image image,
-      images_.Pull(ctx, reference, FromAuth(request.auth()), nullptr));
+      transfer_.Pull(ctx, reference, FromAuth(request.auth()), nullptr));
   v1::PullImageResponse response;
   response.set_image_ref(image.id());
   return response;
@@ -143,7 +146,7 @@ StatusOr<admin::v1::ImportImagesResponse> ImageService::ImportImages(
   ASSIGN_OR_RETURN(UniqueFd archive, OpenFile(request.path(), O_RDONLY));
   ASSIGN_OR_RETURN_AS(
       const std::vector<image::Image> imported,
-      images_.ImportArchive(ctx, std::move(archive), /*base=*/""),
+      transfer_.ImportArchive(ctx, std::move(archive), /*base=*/""),
       "import images from " + Quoted(request.path()));
   admin::v1::ImportImagesResponse response;
   for (const image::Image& image : imported) {
@@ -163,7 +166,7 @@ StatusOr<ImageNames> ImageService::Names(const std::string& name) const {
 
 StatusOr<v1::FilesystemUsage> ImageService::WritableLayer(
     const std::string& key) const {
-  ASSIGN_OR_RETURN(const image::DiskUsage usage, images_.Usage(key));
+  ASSIGN_OR_RETURN(const image::DiskUsage usage, rootfs_.Usage(key));
   return ToUsage(facts_.mountpoint, usage, Now());
 }
 

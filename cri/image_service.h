@@ -62,7 +62,9 @@ class ImageService {
   StatusOr<std::vector<v1::Image>> Find(const v1::ImageFilter& filter) const;
 
   const ImageFacts facts_;
-  image::ImageService& images_;
+  image::Images& images_;
+  image::Transfer& transfer_;
+  image::RootfsProvider& rootfs_;
 };
 
 }  // namespace berth::cri

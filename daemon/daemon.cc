@@ -50,16 +50,16 @@ HostPaths PathsOf(const Config& config) {
 image::ImageServiceOptions ImageOptions(const Config& config) {
   image::ImageServiceOptions options;
   options.root = config.root();
-  options.registry_config = config.registry().config_dir();
+  options.transfer.registry_config = config.registry().config_dir();
   const auto& hosts = config.registry().plain_http_hosts();
-  options.plain_http = {hosts.begin(), hosts.end()};
+  options.transfer.plain_http = {hosts.begin(), hosts.end()};
   const auto& pinned = config.images().pinned();
   options.pinned = {pinned.begin(), pinned.end()};
-  options.user_agent = std::string("berth/") + kVersion;
-  options.transfer.window =
+  options.transfer.user_agent = std::string("berth/") + kVersion;
+  options.transfer.limits.window =
       std::chrono::seconds(config.registry().stall_seconds());
-  options.transfer.min_rate = config.registry().min_bytes_per_second();
-  options.pulls_per_registry = config.limits().pulls();
+  options.transfer.limits.min_rate = config.registry().min_bytes_per_second();
+  options.transfer.pulls_per_registry = config.limits().pulls();
   return options;
 }
 
@@ -199,7 +199,7 @@ class Daemon::Parts {
         world_(SandboxSettings(config), {.store = *store_,
                                          .shims = *shims_,
                                          .network = network_,
-                                         .images = *images_}),
+                                         .images = images_->rootfs()}),
         sandboxes_(world_),
         containers_(world_),
         stats_(std::move(stats)),

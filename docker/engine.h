@@ -41,7 +41,8 @@ struct Engine {
         world(w),
         sandboxes(sm),
         containers(cm),
-        images(is),
+        images(is.images()),
+        transfer(is.transfer()),
         volumes(settings.root + "/volumes"),
         events(w.events(), w.inventory()) {}
 
@@ -51,7 +52,8 @@ struct Engine {
   sandbox::World& world;
   sandbox::SandboxManager& sandboxes;
   sandbox::ContainerManager& containers;
-  image::ImageService& images;
+  image::Images& images;
+  image::Transfer& transfer;
   VolumeStore volumes;
   EventLog events;
   ExecTable execs;

@@ -77,7 +77,7 @@ StatusOr<image::RegistryAuth> AuthOf(const Call& call) {
 
 // The lines of a pull. The stream begins with the first of them, so that what
 // fails before is a plain error. Writing them may block: that delays nobody but
-// this client (ImageService::Pull). Single-threaded.
+// this client (Transfer::Pull). Single-threaded.
 class PullReport {
  public:
   PullReport(Call& call, const Reference& reference)
@@ -186,7 +186,7 @@ Status Pull(Engine& engine, Call& call) {
   const StatusOr<Image> before = engine.images.Resolve(reference->str());
 
   PullReport report(call, *reference);
-  const StatusOr<Image> pulled = engine.images.Pull(
+  const StatusOr<Image> pulled = engine.transfer.Pull(
       call.ctx, *reference, auth,
       [&](const Progress& progress) { report.Layer(progress); });
   if (!pulled.ok()) return report.Fail(PullError(pulled.status(), *reference));

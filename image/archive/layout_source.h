@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "image/archive/image_files.h"
-#include "image/image_source.h"
+#include "image/transfer/image_source.h"
 
 namespace berth::image {
 

@@ -11,12 +11,12 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "image/content/content_store.h"
-#include "image/image_source.h"
 #include "image/manifest.h"
 #include "image/reference.h"
 #include "image/registry/authorizer.h"
 #include "image/registry/host_rounds.h"
 #include "image/registry/mirrors.h"
+#include "image/transfer/image_source.h"
 
 namespace berth::image {
 

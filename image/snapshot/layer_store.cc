@@ -82,6 +82,11 @@ StatusOr<std::string> BootId() {
 
 }  // namespace
 
+StatusOr<Digest> ParseChain(const std::string& chain_id) {
+  if (chain_id.empty()) return Digest();
+  return Digest::Parse(chain_id);
+}
+
 LayerStore::Staging::Staging(LayerStore& store, uint64_t number)
     : store_(store), number_(number) {}
 

@@ -100,6 +100,9 @@ class LayerStore {
 extern const Table<state::v1::LayerRecord> kLayers;
 extern const Table<state::v1::RootfsRecord> kRootfs;
 
+// What a record's chain_id names; the empty digest for no layers.
+StatusOr<Digest> ParseChain(const std::string& chain_id);
+
 }  // namespace berth::image
 
 #endif  // IMAGE_SNAPSHOT_LAYER_STORE_H_

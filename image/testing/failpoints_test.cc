@@ -48,40 +48,44 @@ class Life {
     ASSIGN_OR_RETURN(metadata_, MetadataStore::Open(folder_ + "/meta.db"));
     ImageServiceOptions options;
     options.root = folder_;
-    options.plain_http = {registry_};
-    options.retry.tries = 1;
-    options.install.keep_layer_blobs = true;
+    options.transfer.plain_http = {registry_};
+    options.transfer.retry.tries = 1;
+    options.transfer.install.keep_layer_blobs = true;
     ASSIGN_OR_RETURN(service_, ImageService::Open(options, *metadata_));
     Status all = Import();
-    all.Update(service_->RemoveName(*Reference::Parse("x.test/i:1")));
+    all.Update(service_->images().RemoveName(*Reference::Parse("x.test/i:1")));
     all.Update(PullAndRun());
-    all.Update(service_->Release("root"));
-    all.Update(service_->Remove(PulledImage().id()));
-    all.Update(service_->CollectGarbage(ctx_).status());
+    all.Update(service_->rootfs().Release("root"));
+    all.Update(service_->images().Remove(PulledImage().id()));
+    all.Update(service_->images().CollectGarbage(ctx_).status());
     return all;
   }
   // The kernel's view is the test's; this is the records'.
   void ExpectNoRecords() {
-    EXPECT_THAT(*service_->List({}), IsEmpty());
-    EXPECT_EQ(service_->StoreUsageNow()->usage.inodes, 0u);
-    EXPECT_THAT(service_->Usage("root"), StatusIs(StatusCode::kNotFound));
+    EXPECT_THAT(*service_->images().List({}), IsEmpty());
+    EXPECT_EQ(service_->images().StoreUsageNow()->usage.inodes, 0u);
+    EXPECT_THAT(service_->rootfs().Usage("root"),
+                StatusIs(StatusCode::kNotFound));
   }
 
  private:
   Status Import() {
     ASSIGN_OR_RETURN(UniqueFd archive,
                      OpenFile(folder_ + "/../archive.tar", O_RDONLY));
-    return service_->ImportArchive(ctx_, std::move(archive), "").status();
+    return service_->transfer()
+        .ImportArchive(ctx_, std::move(archive), "")
+        .status();
   }
   Status PullAndRun() {
     ASSIGN_OR_RETURN(const Reference name,
                      Reference::Parse(registry_ + "/img:1"));
     ASSIGN_OR_RETURN(const Image image,
-                     service_->Pull(ctx_, name, {}, nullptr));
-    RETURN_IF_ERROR(
-        service_->Acquire(image.id(), "root", Persistence::kDurable).status());
+                     service_->transfer().Pull(ctx_, name, {}, nullptr));
+    RETURN_IF_ERROR(service_->rootfs()
+                        .Acquire(image.id(), "root", Persistence::kDurable)
+                        .status());
     ASSIGN_OR_RETURN(const std::string text,
-                     service_->ReadFile("root", "/d/a", 10));
+                     service_->rootfs().ReadFile("root", "/d/a", 10));
     return text == "one" ? OkStatus() : Internal("read " + text);
   }
 

@@ -59,8 +59,8 @@ class FullDiskTest : public ::testing::Test {
     service_.reset();
     ImageServiceOptions options;
     options.root = dir_.Path("disk");
-    options.plain_http = {server_.address(), other_registry};
-    options.retry.tries = 1;
+    options.transfer.plain_http = {server_.address(), other_registry};
+    options.transfer.retry.tries = 1;
     ASSERT_OK_AND_ASSIGN(service_, ImageService::Open(options, *metadata_));
   }
   uint64_t Free() {
@@ -71,14 +71,15 @@ class FullDiskTest : public ::testing::Test {
   StatusOr<Image> Pull() {
     ASSIGN_OR_RETURN(const Reference reference,
                      Reference::Parse(server_.address() + "/img:1"));
-    return service_->Pull(Context::Background(), reference, {}, nullptr);
+    return service_->transfer().Pull(Context::Background(), reference, {},
+                                     nullptr);
   }
   void ExpectNothingLeft() {
     EXPECT_THAT(dir_.Names("disk/content/ingest"), IsEmpty());
     EXPECT_THAT(dir_.Names("disk/content/blobs/sha256"), IsEmpty());
     EXPECT_THAT(dir_.Names("disk/snapshots"), IsEmpty());
     EXPECT_THAT(dir_.Names("disk/import"), IsEmpty());
-    EXPECT_EQ(service_->StoreUsageNow()->usage.bytes, 0u);
+    EXPECT_EQ(service_->images().StoreUsageNow()->usage.bytes, 0u);
     // But for records.
     EXPECT_GT(Free() + kMiB, free_);
   }
@@ -117,9 +118,9 @@ TEST_F(FullDiskTest, AnArchiveThatDoesNotFitIsGoneAtOnce) {
     dir_.Write("archive.tar", MakeTestArchive(image_, "x.test/a:1"));
     ASSERT_OK_AND_ASSIGN(UniqueFd archive,
                          OpenFile(dir_.Path("archive.tar"), O_RDONLY));
-    EXPECT_THAT(
-        service_->ImportArchive(Context::Background(), std::move(archive), ""),
-        StatusIs(StatusCode::kResourceExhausted));
+    EXPECT_THAT(service_->transfer().ImportArchive(Context::Background(),
+                                                   std::move(archive), ""),
+                StatusIs(StatusCode::kResourceExhausted));
     ExpectNothingLeft();
   }
 }
@@ -139,12 +140,13 @@ TEST_F(FullDiskTest, WhatIsKeptForANextTryIsCountedAndBounded) {
     Open(breaks.address());
     ASSERT_OK_AND_ASSIGN(const Reference reference,
                          Reference::Parse(breaks.address() + "/img:1"));
-    EXPECT_THAT(service_->Pull(Context::Background(), reference, {}, nullptr),
+    EXPECT_THAT(service_->transfer().Pull(Context::Background(), reference, {},
+                                          nullptr),
                 StatusIs(StatusCode::kUnavailable));
     const uint64_t part = size <= kDisk / 10 ? size : 0;
     EXPECT_THAT(dir_.Names("disk/content/ingest"), SizeIs(part > 0 ? 1 : 0));
-    EXPECT_GE(service_->StoreUsageNow()->usage.bytes, part);
-    EXPECT_LT(service_->StoreUsageNow()->usage.bytes, part + kMiB / 2);
+    EXPECT_GE(service_->images().StoreUsageNow()->usage.bytes, part);
+    EXPECT_LT(service_->images().StoreUsageNow()->usage.bytes, part + kMiB / 2);
     for (const std::string& name : dir_.Names("disk/content/ingest")) {
       unlink(dir_.Path("disk/content/ingest/" + name).c_str());
     }
@@ -158,8 +160,8 @@ TEST_F(FullDiskTest, GoesOnWhenThereIsRoomAgain) {
   ASSERT_EQ(unlink(dir_.Path("disk/filler").c_str()), 0);
   ExpectNothingLeft();
   ASSERT_OK(Pull());
-  ASSERT_OK(service_->Remove(image_.id()));
-  ASSERT_OK(service_->CollectGarbage(Context::Background()));
+  ASSERT_OK(service_->images().Remove(image_.id()));
+  ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
   ExpectNothingLeft();
 }
 

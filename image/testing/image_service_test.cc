@@ -55,9 +55,9 @@ class ImageServiceTest : public ::testing::Test {
     service_.reset();
     ImageServiceOptions options;
     options.root = dir_.path();
-    options.plain_http = {server_.address(), silent_.address()};
-    options.retry.tries = 1;
-    options.install.keep_layer_blobs = true;
+    options.transfer.plain_http = {server_.address(), silent_.address()};
+    options.transfer.retry.tries = 1;
+    options.transfer.install.keep_layer_blobs = true;
     ASSERT_OK_AND_ASSIGN(service_, ImageService::Open(options, *metadata_));
   }
 
@@ -90,15 +90,15 @@ class ImageServiceTest : public ::testing::Test {
                        const Context& ctx = Context::Background()) {
     ASSIGN_OR_RETURN(const Reference reference,
                      Reference::Parse(server_.address() + "/img:" + tag));
-    return service_->Pull(ctx, reference, {}, nullptr);
+    return service_->transfer().Pull(ctx, reference, {}, nullptr);
   }
   // When the collector is through.
   void ExpectNothingLeft() {
-    EXPECT_OK(service_->CollectGarbage(Context::Background()));
+    EXPECT_OK(service_->images().CollectGarbage(Context::Background()));
     EXPECT_THAT(dir_.Names("content/blobs/sha256"), IsEmpty());
     EXPECT_THAT(dir_.Names("snapshots"), IsEmpty());
     EXPECT_THAT(dir_.Names("import"), IsEmpty());
-    EXPECT_THAT(*service_->List({}), IsEmpty());
+    EXPECT_THAT(*service_->images().List({}), IsEmpty());
   }
 
   TempDir dir_;
@@ -130,15 +130,15 @@ TEST_F(ImageServiceTest, PullsAtOnceShareTheWork) {
   for (const std::string& blob : image_.layers) {
     EXPECT_EQ(Asked("/blobs/" + Digest::Of(blob).str()), 1u);
   }
-  EXPECT_THAT(service_->Resolve(image_.id())->repo_tags, SizeIs(2));
-  ASSERT_OK(service_->Remove(image_.id()));
+  EXPECT_THAT(service_->images().Resolve(image_.id())->repo_tags, SizeIs(2));
+  ASSERT_OK(service_->images().Remove(image_.id()));
   ExpectNothingLeft();
 }
 
 TEST_F(ImageServiceTest, RemovingWhileItIsPulledLosesNothingThatIsUsed) {
   std::atomic<bool> end{false};
   std::thread remover([&] {
-    while (!end) EXPECT_OK(service_->Remove(image_.id()));
+    while (!end) EXPECT_OK(service_->images().Remove(image_.id()));
   });
   for (int i = 0; i < 30; ++i) {
     const StatusOr<Image> image = Pull();
@@ -148,17 +148,18 @@ TEST_F(ImageServiceTest, RemovingWhileItIsPulledLosesNothingThatIsUsed) {
         << Message(image.status());
     const std::string key = "root" + std::to_string(i);
     const StatusOr<Rootfs> rootfs =
-        service_->Acquire(image_.id(), key, Persistence::kDurable);
+        service_->rootfs().Acquire(image_.id(), key, Persistence::kDurable);
     if (!rootfs.ok()) {
       EXPECT_THAT(rootfs, StatusIs(StatusCode::kNotFound));
       continue;
     }
-    EXPECT_THAT(service_->ReadFile(key, "/d/a", 10), IsOkAndHolds("one"));
-    EXPECT_OK(service_->Release(key));
+    EXPECT_THAT(service_->rootfs().ReadFile(key, "/d/a", 10),
+                IsOkAndHolds("one"));
+    EXPECT_OK(service_->rootfs().Release(key));
   }
   end = true;
   remover.join();
-  EXPECT_OK(service_->Remove(image_.id()));
+  EXPECT_OK(service_->images().Remove(image_.id()));
   ExpectNothingLeft();
 }
 
@@ -167,20 +168,25 @@ TEST_F(ImageServiceTest, CollectingWhileItIsPulledSparesIt) {
   before_ = [&](const std::string& path) {
     if (path.find(top) == std::string::npos) return "";
     // The first layer is there, and no record names it.
-    Await([this] { return service_->StoreUsageNow()->usage.inodes > 2; });
-    EXPECT_OK(service_->CollectGarbage(Context::Background()));
+    Await([this] {
+      return service_->images().StoreUsageNow()->usage.inodes > 2;
+    });
+    EXPECT_OK(service_->images().CollectGarbage(Context::Background()));
     return "";
   };
   ASSERT_OK(Pull());
-  ASSERT_OK(service_->CollectGarbage(Context::Background()));
-  ASSERT_OK(service_->Acquire(image_.id(), "root", Persistence::kDurable));
+  ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
+  ASSERT_OK(
+      service_->rootfs().Acquire(image_.id(), "root", Persistence::kDurable));
   // The root file system outlives the image.
-  ASSERT_OK(service_->Remove(image_.id()));
-  ASSERT_OK(service_->CollectGarbage(Context::Background()));
-  EXPECT_THAT(service_->ReadFile("root", "/d/a", 10), IsOkAndHolds("one"));
-  EXPECT_THAT(service_->Acquire(image_.id(), "other", Persistence::kDurable),
-              StatusIs(StatusCode::kNotFound));
-  ASSERT_OK(service_->Release("root"));
+  ASSERT_OK(service_->images().Remove(image_.id()));
+  ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
+  EXPECT_THAT(service_->rootfs().ReadFile("root", "/d/a", 10),
+              IsOkAndHolds("one"));
+  EXPECT_THAT(
+      service_->rootfs().Acquire(image_.id(), "other", Persistence::kDurable),
+      StatusIs(StatusCode::kNotFound));
+  ASSERT_OK(service_->rootfs().Release("root"));
   ExpectNothingLeft();
 }
 
@@ -227,10 +233,10 @@ TEST_F(ImageServiceTest, ACancelledPullLeavesNothingButWhatItHas) {
   EXPECT_EQ(held.load(), 1);
   end = true;
   ASSERT_OK(Pull());  // a next one is not in its way
-  ASSERT_OK(service_->Remove(image_.id()));
+  ASSERT_OK(service_->images().Remove(image_.id()));
   // The first one holds what it has until it has noticed.
   Await([this] {
-    EXPECT_OK(service_->CollectGarbage(Context::Background()));
+    EXPECT_OK(service_->images().CollectGarbage(Context::Background()));
     return dir_.Names("snapshots").empty() &&
            dir_.Names("content/blobs/sha256").empty();
   });
@@ -245,8 +251,9 @@ TEST_F(ImageServiceTest, ASilentRegistryHoldsUpOnlyItsOwnPulls) {
   for (int i = 0; i < 12; ++i) {
     threads.emplace_back([&, i] {
       const std::string name = silent_.address() + "/img:" + std::to_string(i);
-      EXPECT_THAT(service_->Pull(ctx, *Reference::Parse(name), {}, nullptr),
-                  StatusIs(StatusCode::kCancelled));
+      EXPECT_THAT(
+          service_->transfer().Pull(ctx, *Reference::Parse(name), {}, nullptr),
+          StatusIs(StatusCode::kCancelled));
       ++ended;
     });
   }
@@ -262,13 +269,13 @@ TEST_F(ImageServiceTest, AListenerThatIsStuckHoldsUpNoPull) {
   const Context free = Context::Background().WithCancel();
   std::atomic<bool> stuck{false};
   std::thread reader([&] {
-    EXPECT_OK(service_->Pull(Context::Background(),
-                             *Reference::Parse(server_.address() + "/img:1"),
-                             {}, [&](const Progress&) {
-                               stuck = true;
-                               pollfd fd = {free.cancel_fd(), POLLIN, 0};
-                               poll(&fd, 1, 30'000);
-                             }));
+    EXPECT_OK(service_->transfer().Pull(
+        Context::Background(), *Reference::Parse(server_.address() + "/img:1"),
+        {}, [&](const Progress&) {
+          stuck = true;
+          pollfd fd = {free.cancel_fd(), POLLIN, 0};
+          poll(&fd, 1, 30'000);
+        }));
   });
   Await([&] { return stuck.load(); });
   // The same image, and another name of it: its layers are the same.
@@ -281,24 +288,28 @@ TEST_F(ImageServiceTest, AListenerThatIsStuckHoldsUpNoPull) {
 
 TEST_F(ImageServiceTest, ARecordThatCannotBeReadStopsNothing) {
   ASSERT_OK(Pull());
-  ASSERT_OK(service_->Acquire(image_.id(), "good", Persistence::kDurable));
-  ASSERT_OK(service_->Acquire(image_.id(), "bad", Persistence::kDurable));
+  ASSERT_OK(
+      service_->rootfs().Acquire(image_.id(), "good", Persistence::kDurable));
+  ASSERT_OK(
+      service_->rootfs().Acquire(image_.id(), "bad", Persistence::kDurable));
   ASSERT_OK(metadata_->Update(
       [](Transaction& tx) { return tx.Put("rootfs", "bad", "\xff\xff\xff"); }));
   const size_t before = dir_.Names("snapshots").size();
   Open();
   // Whose directories are whose is not known: nothing is thrown away.
   EXPECT_EQ(dir_.Names("snapshots").size(), before);
-  EXPECT_THAT(service_->ReadFile("good", "/d/a", 10), IsOkAndHolds("one"));
-  EXPECT_FALSE(service_->Usage("bad").ok());
-  ASSERT_OK(service_->Remove(image_.id()));
-  EXPECT_THAT(service_->CollectGarbage(Context::Background()),
+  EXPECT_THAT(service_->rootfs().ReadFile("good", "/d/a", 10),
+              IsOkAndHolds("one"));
+  EXPECT_FALSE(service_->rootfs().Usage("bad").ok());
+  ASSERT_OK(service_->images().Remove(image_.id()));
+  EXPECT_THAT(service_->images().CollectGarbage(Context::Background()),
               StatusIs(StatusCode::kDataLoss));
-  EXPECT_THAT(service_->ReadFile("good", "/d/a", 10), IsOkAndHolds("one"));
+  EXPECT_THAT(service_->rootfs().ReadFile("good", "/d/a", 10),
+              IsOkAndHolds("one"));
   // Its container can be removed, and then all is as it was.
-  ASSERT_OK(service_->Release("bad"));
-  ASSERT_OK(service_->Release("bad"));
-  ASSERT_OK(service_->Release("good"));
+  ASSERT_OK(service_->rootfs().Release("bad"));
+  ASSERT_OK(service_->rootfs().Release("bad"));
+  ASSERT_OK(service_->rootfs().Release("good"));
   Open();
   ExpectNothingLeft();
 }
@@ -309,15 +320,18 @@ TEST_F(ImageServiceTest, ALayerWhoseRecordCannotBeReadComesAnew) {
     return tx.Put("layers", Digest::Of(image_.layers[0]).str(), "\xff");
   }));
   Open();
-  EXPECT_FALSE(
-      service_->Acquire(image_.id(), "root", Persistence::kDurable).ok());
-  ASSERT_OK(service_->Release("root"));
+  EXPECT_FALSE(service_->rootfs()
+                   .Acquire(image_.id(), "root", Persistence::kDurable)
+                   .ok());
+  ASSERT_OK(service_->rootfs().Release("root"));
   ASSERT_OK(Pull());
-  ASSERT_OK(service_->Acquire(image_.id(), "root", Persistence::kDurable));
-  EXPECT_THAT(service_->ReadFile("root", "/d/a", 10), IsOkAndHolds("one"));
-  ASSERT_OK(service_->Release("root"));
-  ASSERT_OK(service_->Remove(image_.id()));
-  ASSERT_OK(service_->CollectGarbage(Context::Background()));
+  ASSERT_OK(
+      service_->rootfs().Acquire(image_.id(), "root", Persistence::kDurable));
+  EXPECT_THAT(service_->rootfs().ReadFile("root", "/d/a", 10),
+              IsOkAndHolds("one"));
+  ASSERT_OK(service_->rootfs().Release("root"));
+  ASSERT_OK(service_->images().Remove(image_.id()));
+  ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
   Open();
   ExpectNothingLeft();
 }
@@ -329,11 +343,12 @@ TEST_F(ImageServiceTest, ADamagedBlobIsFetchedAnew) {
   ASSERT_EQ(unlink(config.c_str()), 0);
   dir_.Write("content/blobs/sha256/" + Digest::Of(image_.config).hex(), "oops");
   Open();
-  EXPECT_THAT(service_->List({})->size(), 1u);
-  EXPECT_THAT(service_->ConfigJson(image_.id()),
+  EXPECT_THAT(service_->images().List({})->size(), 1u);
+  EXPECT_THAT(service_->images().ConfigJson(image_.id()),
               StatusIs(StatusCode::kDataLoss));
   ASSERT_OK(Pull());
-  EXPECT_THAT(service_->ConfigJson(image_.id()), IsOkAndHolds(image_.config));
+  EXPECT_THAT(service_->images().ConfigJson(image_.id()),
+              IsOkAndHolds(image_.config));
 }
 
 TEST_F(ImageServiceTest, AStartCollectsWhatAKilledPullLeft) {

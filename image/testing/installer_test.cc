@@ -1,5 +1,5 @@
 // Images from a source that fails on demand into the real stores.
-#include "image/installer.h"
+#include "image/transfer/installer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

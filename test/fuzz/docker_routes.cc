@@ -84,7 +84,7 @@ class Daemon {
     options.root = settings.root;
     images_ = Must(image::ImageService::Open(options, *store_));
     world_ = std::make_unique<sandbox::World>(
-        settings, sandbox::Parts{*store_, shims_, network_, *images_});
+        settings, sandbox::Parts{*store_, shims_, network_, images_->rootfs()});
     sandboxes_ = std::make_unique<sandbox::SandboxManager>(*world_);
     containers_ = std::make_unique<sandbox::ContainerManager>(*world_);
     FUZZ_CHECK(world_->Recover(ctx_).ok());

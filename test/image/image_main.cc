@@ -61,36 +61,39 @@ void Print(const Image& image) {
   }
 }
 
-Status Pull(const Context& ctx, ImageService& images, const Arguments& args) {
+Status Pull(const Context& ctx, ImageService& service, const Arguments& args) {
   ASSIGN_OR_RETURN(const Reference reference, Reference::Parse(args.at(0)));
   RegistryAuth auth;
   auth.username = FLAGS_user;
   auth.password = FLAGS_password;
   auth.identity_token = FLAGS_identity_token;
   ASSIGN_OR_RETURN(const Image image,
-                   images.Pull(ctx, reference, auth, nullptr));
+                   service.transfer().Pull(ctx, reference, auth, nullptr));
   std::cout << image.id() << "\n";
   return OkStatus();
 }
 
-Status Import(const Context& ctx, ImageService& images, const Arguments& args) {
+Status Import(const Context& ctx, ImageService& service,
+              const Arguments& args) {
   const std::string base = args.size() > 1 ? args[1] : "";
   ASSIGN_OR_RETURN(UniqueFd file, OpenFile(args.at(0), O_RDONLY));
   ASSIGN_OR_RETURN(const struct stat info, StatFd(file.get()));
   StatusOr<std::vector<Image>> imported =
-      S_ISDIR(info.st_mode) ? images.ImportDirectory(ctx, args.at(0), base)
-                            : images.ImportArchive(ctx, std::move(file), base);
+      S_ISDIR(info.st_mode)
+          ? service.transfer().ImportDirectory(ctx, args.at(0), base)
+          : service.transfer().ImportArchive(ctx, std::move(file), base);
   RETURN_IF_ERROR(imported.status());
   for (const Image& image : *imported) std::cout << image.id() << "\n";
   return OkStatus();
 }
 
-Status MountImage(ImageService& images, const Arguments& args) {
-  ASSIGN_OR_RETURN(const Image image, images.Resolve(args.at(0)));
-  ASSIGN_OR_RETURN(Rootfs rootfs,
-                   images.Acquire(image.id(), args.at(1),
-                                  FLAGS_volatile_root ? Persistence::kVolatile
-                                                      : Persistence::kDurable));
+Status MountImage(ImageService& service, const Arguments& args) {
+  ASSIGN_OR_RETURN(const Image image, service.images().Resolve(args.at(0)));
+  ASSIGN_OR_RETURN(
+      Rootfs rootfs,
+      service.rootfs().Acquire(image.id(), args.at(1),
+                               FLAGS_volatile_root ? Persistence::kVolatile
+                                                   : Persistence::kDurable));
   RETURN_IF_ERROR(MakeDirectories(args.at(1), 0755));
   for (Mount& mount : rootfs.mounts) {
     mount.target = args.at(1) + mount.target;
@@ -99,38 +102,41 @@ Status MountImage(ImageService& images, const Arguments& args) {
   return OkStatus();
 }
 
-Status UnmountImage(ImageService& images, const Arguments& args) {
+Status UnmountImage(ImageService& service, const Arguments& args) {
   RETURN_IF_ERROR(Unmount(args.at(0), MNT_DETACH));
-  return images.Release(args.at(0));
+  return service.rootfs().Release(args.at(0));
 }
 
-Status Cat(ImageService& images, const Arguments& args) {
+Status Cat(ImageService& service, const Arguments& args) {
   const std::string key = "cat";
-  ASSIGN_OR_RETURN(const Image image, images.Resolve(args.at(0)));
-  RETURN_IF_ERROR(
-      images.Acquire(image.id(), key, Persistence::kDurable).status());
-  const StatusOr<std::string> text = images.ReadFile(key, args.at(1), kMaxFile);
-  RETURN_IF_ERROR(images.Release(key));
+  ASSIGN_OR_RETURN(const Image image, service.images().Resolve(args.at(0)));
+  RETURN_IF_ERROR(service.rootfs()
+                      .Acquire(image.id(), key, Persistence::kDurable)
+                      .status());
+  const StatusOr<std::string> text =
+      service.rootfs().ReadFile(key, args.at(1), kMaxFile);
+  RETURN_IF_ERROR(service.rootfs().Release(key));
   RETURN_IF_ERROR(text.status());
   std::cout << *text;
   return OkStatus();
 }
 
-Status Run(const Context& ctx, ImageService& images, const std::string& verb,
+Status Run(const Context& ctx, ImageService& service, const std::string& verb,
            const Arguments& args) {
-  if (verb == "pull") return Pull(ctx, images, args);
-  if (verb == "import") return Import(ctx, images, args);
-  if (verb == "remove") return images.Remove(args.at(0));
-  if (verb == "mount") return MountImage(images, args);
-  if (verb == "umount") return UnmountImage(images, args);
-  if (verb == "cat") return Cat(images, args);
+  if (verb == "pull") return Pull(ctx, service, args);
+  if (verb == "import") return Import(ctx, service, args);
+  if (verb == "remove") return service.images().Remove(args.at(0));
+  if (verb == "mount") return MountImage(service, args);
+  if (verb == "umount") return UnmountImage(service, args);
+  if (verb == "cat") return Cat(service, args);
   if (verb == "list") {
-    ASSIGN_OR_RETURN(const std::vector<Image> all, images.List({}));
+    ASSIGN_OR_RETURN(const std::vector<Image> all, service.images().List({}));
     for (const Image& image : all) Print(image);
     return OkStatus();
   }
   if (verb == "gc") {
-    ASSIGN_OR_RETURN(const DiskUsage freed, images.CollectGarbage(ctx));
+    ASSIGN_OR_RETURN(const DiskUsage freed,
+                     service.images().CollectGarbage(ctx));
     std::cout << freed.bytes << "\n";
     return OkStatus();
   }
@@ -151,9 +157,9 @@ void PrintUsage() {
 Status Main(const Arguments& words) {
   ImageServiceOptions options;
   options.root = FLAGS_root;
-  options.registry_config = FLAGS_registry_config;
-  options.credential_file = FLAGS_credential_file;
-  options.retry.tries = FLAGS_tries;
+  options.transfer.registry_config = FLAGS_registry_config;
+  options.transfer.credential_file = FLAGS_credential_file;
+  options.transfer.retry.tries = FLAGS_tries;
   RETURN_IF_ERROR(MakeDirectories(FLAGS_root, 0700));
   ASSIGN_OR_RETURN(const std::unique_ptr<MetadataStore> metadata,
                    MetadataStore::Open(FLAGS_root + "/meta.db"));

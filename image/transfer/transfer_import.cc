@@ -1,11 +1,11 @@
-// The half of ImageService that takes images from files.
+// The half of Transfer that takes images from files.
 #include <utility>
 
 #include "base/failpoint.h"
 #include "base/strings.h"
 #include "image/archive/docker_archive.h"
 #include "image/archive/layout_source.h"
-#include "image/image_service.h"
+#include "image/transfer/transfer.h"
 
 namespace berth::image {
 namespace {
@@ -28,25 +28,26 @@ StatusOr<Reference> NameOf(const Layout::Entry& entry,
 
 }  // namespace
 
-StatusOr<std::vector<Image>> ImageService::ImportDirectory(
+StatusOr<std::vector<Image>> Transfer::ImportDirectory(
     const Context& ctx, const std::string& directory, const std::string& base) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ImageFiles> files,
                    DirectoryFiles::Load(directory));
   return Import(ctx, *files, base);
 }
 
-StatusOr<std::vector<Image>> ImageService::ImportArchive(
-    const Context& ctx, UniqueFd archive, const std::string& base) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<ImageFiles> files,
-                   ArchiveFiles::Load(ctx, std::move(archive),
-                                      options_.root + "/import", {}));
+StatusOr<std::vector<Image>> Transfer::ImportArchive(const Context& ctx,
+                                                     UniqueFd archive,
+                                                     const std::string& base) {
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<ImageFiles> files,
+      ArchiveFiles::Load(ctx, std::move(archive), options_.spool, {}));
   RETURN_IF_ERROR(Failpoint("image.import.spooled"));
   return Import(ctx, *files, base);
 }
 
-StatusOr<std::vector<Image>> ImageService::Import(const Context& ctx,
-                                                  const ImageFiles& files,
-                                                  const std::string& base) {
+StatusOr<std::vector<Image>> Transfer::Import(const Context& ctx,
+                                              const ImageFiles& files,
+                                              const std::string& base) {
   std::vector<std::string> ids;
   if (files.Has("index.json")) {
     ASSIGN_OR_RETURN(const std::unique_ptr<Layout> layout, Layout::Open(files));
@@ -82,7 +83,7 @@ StatusOr<std::vector<Image>> ImageService::Import(const Context& ctx,
   std::set<std::string> seen;
   for (const std::string& id : ids) {
     if (!seen.insert(id).second) continue;
-    ASSIGN_OR_RETURN(Image image, images_.Resolve(id));
+    ASSIGN_OR_RETURN(Image image, stores_.images.Resolve(id));
     all.push_back(std::move(image));
   }
   return all;

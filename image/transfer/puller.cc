@@ -1,4 +1,4 @@
-#include "image/puller.h"
+#include "image/transfer/puller.h"
 
 #include <map>
 #include <optional>

@@ -1,5 +1,5 @@
-#ifndef IMAGE_INSTALLER_H_
-#define IMAGE_INSTALLER_H_
+#ifndef IMAGE_TRANSFER_INSTALLER_H_
+#define IMAGE_TRANSFER_INSTALLER_H_
 
 #include <functional>
 #include <string>
@@ -12,9 +12,9 @@
 #include "image/content/content_store.h"
 #include "image/content/incoming_blob.h"
 #include "image/content/lease.h"
-#include "image/image_source.h"
 #include "image/manifest.h"
 #include "image/snapshot/layer_store.h"
+#include "image/transfer/image_source.h"
 
 namespace berth::image {
 
@@ -87,4 +87,4 @@ class Installer {
 
 }  // namespace berth::image
 
-#endif  // IMAGE_INSTALLER_H_
+#endif  // IMAGE_TRANSFER_INSTALLER_H_

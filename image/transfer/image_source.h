@@ -1,5 +1,5 @@
-#ifndef IMAGE_IMAGE_SOURCE_H_
-#define IMAGE_IMAGE_SOURCE_H_
+#ifndef IMAGE_TRANSFER_IMAGE_SOURCE_H_
+#define IMAGE_TRANSFER_IMAGE_SOURCE_H_
 
 #include <cstdint>
 #include <functional>
@@ -38,4 +38,4 @@ class ImageSource {
 
 }  // namespace berth::image
 
-#endif  // IMAGE_IMAGE_SOURCE_H_
+#endif  // IMAGE_TRANSFER_IMAGE_SOURCE_H_

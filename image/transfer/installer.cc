@@ -1,4 +1,4 @@
-#include "image/installer.h"
+#include "image/transfer/installer.h"
 
 #include <fcntl.h>
 #include <glog/logging.h>

@@ -1,4 +1,4 @@
-#include "image/puller.h"
+#include "image/transfer/puller.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

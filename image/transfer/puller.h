@@ -1,5 +1,5 @@
-#ifndef IMAGE_PULLER_H_
-#define IMAGE_PULLER_H_
+#ifndef IMAGE_TRANSFER_PULLER_H_
+#define IMAGE_TRANSFER_PULLER_H_
 
 #include <functional>
 #include <list>
@@ -10,7 +10,7 @@
 #include "base/context.h"
 #include "base/mutex.h"
 #include "base/status.h"
-#include "image/installer.h"
+#include "image/transfer/installer.h"
 
 namespace berth::image {
 
@@ -53,4 +53,4 @@ class Puller {
 
 }  // namespace berth::image
 
-#endif  // IMAGE_PULLER_H_
+#endif  // IMAGE_TRANSFER_PULLER_H_

@@ -1,0 +1,66 @@
+#include "image/images.h"
+
+#include <utility>
+
+#include "base/failpoint.h"
+
+namespace berth::image {
+
+StatusOr<Image> Images::Resolve(std::string_view text) const {
+  return store_.Resolve(text);
+}
+
+StatusOr<std::vector<Image>> Images::List(const ImageFilter& filter) const {
+  if (filter.reference.empty()) return store_.List();
+  StatusOr<Image> image = store_.Resolve(filter.reference);
+  if (IsNotFound(image.status())) return std::vector<Image>();
+  if (!image.ok()) return image.status();
+  return std::vector<Image>{*std::move(image)};
+}
+
+Status Images::Tag(std::string_view reference_or_id, const Reference& name) {
+  ASSIGN_OR_RETURN(const Image image, store_.Resolve(reference_or_id));
+  return store_.Tag(image.id(), name);
+}
+
+Status Images::Remove(std::string_view reference_or_id) {
+  const StatusOr<Image> image = store_.Resolve(reference_or_id);
+  if (!image.ok()) return IgnoreNotFound(image.status());
+  RETURN_IF_ERROR(store_.Remove(image->id()));
+  const Status removed = Failpoint("image.remove.records");
+  garbage_.Wake();
+  return removed;
+}
+
+Status Images::RemoveName(const Reference& name) {
+  RETURN_IF_ERROR(store_.RemoveName(name));
+  const Status removed = Failpoint("image.remove.name");
+  garbage_.Wake();
+  return removed;
+}
+
+StatusOr<std::string> Images::ConfigJson(const std::string& image_id) const {
+  ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(image_id));
+  return content_.Read(digest, kMaxConfigBytes);
+}
+
+StatusOr<DiskUsage> Images::CollectGarbage(const Context& ctx) {
+  return garbage_.Collect(ctx);
+}
+
+StatusOr<StoreUsage> Images::StoreUsageNow() const {
+  StoreUsage store;
+  store.mountpoint = layers_.directory();
+  store.timestamp = Now();
+  ASSIGN_OR_RETURN(store.usage, layers_.TotalUsage());
+  ASSIGN_OR_RETURN(std::vector<BlobInfo> blobs, content_.List());
+  ASSIGN_OR_RETURN(const std::vector<BlobInfo> partial, content_.ListPartial());
+  blobs.insert(blobs.end(), partial.begin(), partial.end());
+  for (const BlobInfo& blob : blobs) {
+    store.usage.bytes += blob.size;
+    ++store.usage.inodes;
+  }
+  return store;
+}
+
+}  // namespace berth::image

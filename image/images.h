@@ -1,0 +1,64 @@
+#ifndef IMAGE_IMAGES_H_
+#define IMAGE_IMAGES_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/status.h"
+#include "image/content/content_store.h"
+#include "image/garbage_collector.h"
+#include "image/image_store.h"
+#include "image/reference.h"
+#include "image/rootfs_provider.h"
+#include "image/snapshot/layer_store.h"
+
+namespace berth::image {
+
+// What the image side takes on the disk.
+struct StoreUsage {
+  std::string mountpoint;  // the directory of the store
+  DiskUsage usage;
+  UnixNanos timestamp = 0;
+};
+
+struct ImageFilter {
+  std::string reference;  // empty: all
+};
+
+// The images that are here: their names, records and documents, and the disk
+// space that they take. Bringing and sending them is Transfer's. Thread-safe.
+class Images {
+ public:
+  // All must outlive it.
+  Images(ImageStore& store, const ContentStore& content,
+         const LayerStore& layers, GarbageCollector& garbage)
+      : store_(store), content_(content), layers_(layers), garbage_(garbage) {}
+
+  StatusOr<Image> Resolve(std::string_view reference_or_id) const;
+  StatusOr<std::vector<Image>> List(const ImageFilter& filter) const;
+  Status Tag(std::string_view reference_or_id, const Reference& name);
+  // With all names; OK if there is no such image. Containers that use it keep
+  // their root file systems; the disk space is freed in the background.
+  Status Remove(std::string_view reference_or_id);
+  // One name, a tag or a digest; the image with its last (ImageStore).
+  Status RemoveName(const Reference& name);
+  // The image's configuration document as it is.
+  StatusOr<std::string> ConfigJson(const std::string& image_id) const;
+
+  StatusOr<DiskUsage> CollectGarbage(const Context& ctx);
+  // Layers, and blobs whole or half-written.
+  StatusOr<StoreUsage> StoreUsageNow() const;
+
+ private:
+  ImageStore& store_;
+  const ContentStore& content_;
+  const LayerStore& layers_;
+  GarbageCollector& garbage_;
+};
+
+}  // namespace berth::image
+
+#endif  // IMAGE_IMAGES_H_

@@ -1,0 +1,115 @@
+#include "image/rootfs_store.h"
+
+#include <vector>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/unique_fd.h"
+#include "image/layer/layer_stack.h"
+#include "image/reference.h"
+
+namespace berth::image {
+
+using state::v1::ImageRecord;
+using state::v1::RootfsRecord;
+
+StatusOr<Rootfs> RootfsStore::Acquire(std::string_view image_id,
+                                      const std::string& key,
+                                      Persistence persistence) {
+  return AcquireTree(image_id, key, /*read_only=*/false, persistence);
+}
+
+StatusOr<Rootfs> RootfsStore::AcquireReadOnly(std::string_view image_id,
+                                              const std::string& key) {
+  return AcquireTree(image_id, key, /*read_only=*/true, Persistence::kDurable);
+}
+
+StatusOr<RootfsRecord> RootfsStore::Get(const std::string& key) const {
+  RootfsRecord record;
+  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(record, kRootfs.Get(tx, key));
+    return OkStatus();
+  }));
+  return record;
+}
+
+StatusOr<Rootfs> RootfsStore::AcquireTree(std::string_view image_id,
+                                          const std::string& key,
+                                          bool read_only,
+                                          Persistence persistence) {
+  const Digest id = ParseImageId(image_id);
+  if (id.empty()) {
+    return InvalidArgument("invalid image id " + Quoted(image_id));
+  }
+  if (key.empty()) return InvalidArgument("root file system without a key");
+  const KeyedMutex::Lock lock(keys_, key);
+  StatusOr<RootfsRecord> record = Get(key);
+  if (IsNotFound(record.status())) {
+    record = RootfsRecord();
+    record->set_number(layers_.NextNumber());
+    record->set_image_id(id.str());
+    record->set_read_only(read_only);
+    record->set_created(Now());
+    RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(const ImageRecord image, images_.Get(tx, id.str()));
+      record->set_chain_id(image.chain_id());
+      *record->mutable_config() = image.config();
+      return kRootfs.Put(tx, key, *record);
+    }));
+  }
+  if (!record.ok()) return record.status();
+  if (record->image_id() != id.str() || record->read_only() != read_only) {
+    return AlreadyExists("root file system " + Quoted(key) + " of image " +
+                         record->image_id());
+  }
+  RETURN_IF_ERROR(Failpoint("image.acquire.recorded"));
+  ASSIGN_OR_RETURN(const Digest chain, ParseChain(record->chain_id()));
+  Rootfs rootfs;
+  rootfs.image_id = record->image_id();
+  rootfs.config = record->config();
+  RETURN_IF_ERROR_AS(snapshotter_.Prepare(record->number(), chain),
+                     "prepare root file system " + Quoted(key));
+  RETURN_IF_ERROR(Failpoint("image.acquire.prepared"));
+  ASSIGN_OR_RETURN(
+      rootfs.mounts,
+      read_only ? snapshotter_.ReadOnlyMounts(record->number(), chain)
+                : snapshotter_.Mounts(record->number(), chain, persistence));
+  return rootfs;
+}
+
+StatusOr<std::string> RootfsStore::ReadFile(const std::string& key,
+                                            std::string_view path,
+                                            uint64_t limit) {
+  ASSIGN_OR_RETURN(const RootfsRecord record, Get(key));
+  ASSIGN_OR_RETURN(const Digest chain, ParseChain(record.chain_id()));
+  ASSIGN_OR_RETURN(const std::vector<std::string> directories,
+                   snapshotter_.Directories(record.number(), chain));
+  ASSIGN_OR_RETURN(const LayerStack stack, LayerStack::Open(directories));
+  ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
+  return ReadAll(file.get(), limit, std::string(path));
+}
+
+StatusOr<DiskUsage> RootfsStore::Usage(const std::string& key) {
+  ASSIGN_OR_RETURN(const RootfsRecord record, Get(key));
+  return snapshotter_.Usage(record.number());
+}
+
+Status RootfsStore::Release(const std::string& key) {
+  const KeyedMutex::Lock lock(keys_, key);
+  const StatusOr<RootfsRecord> record = Get(key);
+  if (!record.ok()) return layers_.ForgetUnreadable(record.status(), key);
+  RETURN_IF_ERROR_AS(snapshotter_.Remove(record->number()),
+                     "remove root file system " + Quoted(key));
+  RETURN_IF_ERROR(Failpoint("image.release.removed"));
+  bool image_is_gone = false;
+  RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
+    image_is_gone = !images_.Get(tx, record->image_id()).ok();
+    return kRootfs.Erase(tx, key);
+  }));
+  if (image_is_gone) garbage_.Wake();
+  return OkStatus();
+}
+
+}  // namespace berth::image

@@ -1,0 +1,58 @@
+#ifndef IMAGE_ROOTFS_STORE_H_
+#define IMAGE_ROOTFS_STORE_H_
+
+#include <string>
+#include <string_view>
+
+#include "base/keyed_mutex.h"
+#include "base/status.h"
+#include "base/store/metadata_store.h"
+#include "image/garbage_collector.h"
+#include "image/image_store.h"
+#include "image/rootfs_provider.h"
+#include "image/snapshot/layer_store.h"
+#include "image/snapshot/snapshotter.h"
+
+namespace berth::image {
+
+// The root file systems of containers: a record in the table "rootfs" for each,
+// saved before its directories are made and erased after they are gone.
+// Thread-safe.
+class RootfsStore : public RootfsProvider {
+ public:
+  // All must outlive it.
+  RootfsStore(MetadataStore& metadata, const ImageStore& images,
+              LayerStore& layers, Snapshotter& snapshotter,
+              GarbageCollector& garbage)
+      : metadata_(metadata),
+        images_(images),
+        layers_(layers),
+        snapshotter_(snapshotter),
+        garbage_(garbage) {}
+
+  StatusOr<Rootfs> Acquire(std::string_view image_id, const std::string& key,
+                           Persistence persistence) override;
+  StatusOr<Rootfs> AcquireReadOnly(std::string_view image_id,
+                                   const std::string& key) override;
+  StatusOr<std::string> ReadFile(const std::string& key, std::string_view path,
+                                 uint64_t limit) override;
+  StatusOr<DiskUsage> Usage(const std::string& key) override;
+  Status Release(const std::string& key) override;
+
+ private:
+  StatusOr<Rootfs> AcquireTree(std::string_view image_id,
+                               const std::string& key, bool read_only,
+                               Persistence persistence);
+  StatusOr<state::v1::RootfsRecord> Get(const std::string& key) const;
+
+  MetadataStore& metadata_;
+  const ImageStore& images_;
+  LayerStore& layers_;
+  Snapshotter& snapshotter_;
+  GarbageCollector& garbage_;
+  KeyedMutex keys_;
+};
+
+}  // namespace berth::image
+
+#endif  // IMAGE_ROOTFS_STORE_H_

@@ -1,0 +1,149 @@
+#include "image/transfer/transfer.h"
+
+#include <errno.h>
+#include <glog/logging.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/strings.h"
+
+namespace berth::image {
+namespace {
+
+// Pulls with other credentials are other pulls: one must not get what only the
+// other may have.
+std::string PullKey(const Reference& reference,
+                    const std::vector<RegistryHost>& hosts) {
+  std::string secrets;
+  for (const RegistryHost& host : hosts) {
+    const Credential& credential = host.credential;
+    secrets += host.api + "\n" + credential.username + "\n" +
+               credential.password + "\n" + credential.identity_token + "\n" +
+               credential.registry_token + "\n";
+  }
+  return reference.str() + " " + Digest::Of(secrets).str();
+}
+
+// Then what is there already is of use; else nobody asks for it again.
+bool IsWorthAnotherTry(const Status& status) {
+  return status.ok() || status.code() == StatusCode::kUnavailable ||
+         status.code() == StatusCode::kCancelled ||
+         status.code() == StatusCode::kDeadlineExceeded;
+}
+
+// The kubelet looks for this word (CRI, errors of PullImage).
+Status WithReason(const Status& status) {
+  if (status.code() != StatusCode::kUnavailable) return status;
+  return Annotate(status, "RegistryUnavailable");
+}
+
+}  // namespace
+
+Transfer::Transfer(const TransferOptions& options, const Stores& stores)
+    : options_(options),
+      stores_(stores),
+      http_(options.user_agent, options.limits),
+      mirrors_(options.registry_config, options.plain_http),
+      installer_(stores.content, stores.layers, options.install),
+      shares_(std::max<size_t>(options.pulls_per_registry, 1)) {}
+
+StatusOr<std::vector<RegistryHost>> Transfer::HostsFor(
+    const Reference& reference, const RegistryAuth& auth) const {
+  ASSIGN_OR_RETURN(std::vector<RegistryHost> hosts,
+                   mirrors_.HostsFor(reference.domain()));
+  CredentialFile file;
+  if (!options_.credential_file.empty()) {
+    StatusOr<CredentialFile> loaded =
+        CredentialFile::Load(options_.credential_file);
+    if (!loaded.ok() && ErrnoOf(loaded.status()) != ENOENT) {
+      return loaded.status();
+    }
+    if (loaded.ok()) file = *std::move(loaded);
+  }
+  for (RegistryHost& host : hosts) {
+    ASSIGN_OR_RETURN(host.credential,
+                     CredentialFor(host, reference, auth, file));
+  }
+  return hosts;
+}
+
+StatusOr<Image> Transfer::Pull(const Context& ctx, const Reference& reference,
+                               const RegistryAuth& auth,
+                               const ProgressFunction& progress) {
+  ASSIGN_OR_RETURN(const std::vector<RegistryHost> hosts,
+                   HostsFor(reference, auth));
+  const StatusOr<std::string> id = puller_.Pull(
+      ctx, PullKey(reference, hosts),
+      [this, reference, hosts](const Context& work_ctx,
+                               const ProgressFunction& report) {
+        return PullWork(work_ctx, reference, hosts, report);
+      },
+      progress);
+  if (!id.ok()) {
+    return WithReason(Annotate(id.status(), "pull " + Quoted(reference.str())));
+  }
+  return stores_.images.Resolve(*id);
+}
+
+StatusOr<std::string> Transfer::PullWork(const Context& ctx,
+                                         const Reference& reference,
+                                         const std::vector<RegistryHost>& hosts,
+                                         const ProgressFunction& report) {
+  ASSIGN_OR_RETURN(const RegistryShares::Place place,
+                   shares_.Acquire(ctx, reference.domain()));
+  RegistryClient client(http_, reference, hosts, options_.retry);
+  return InstallAndName(ctx, client, reference, report);
+}
+
+StatusOr<std::string> Transfer::InstallAndName(const Context& ctx,
+                                               ImageSource& source,
+                                               const Reference& name,
+                                               const ProgressFunction& report) {
+  StatusOr<std::string> id = TryToInstall(ctx, source, name, report);
+  if (!id.ok()) CleanUpAfter(id.status());
+  return id;
+}
+
+// What did not fit is gone before the caller hears of it.
+void Transfer::CleanUpAfter(const Status& failure) {
+  const bool full = failure.code() == StatusCode::kResourceExhausted;
+  Status cleaned =
+      full ? stores_.garbage.TrimPartial(0) : stores_.garbage.TrimPartial();
+  if (full) {
+    cleaned.Update(stores_.garbage.Collect(Context::Background()).status());
+  } else if (!IsWorthAnotherTry(failure)) {
+    stores_.garbage.Wake();
+  }
+  if (!cleaned.ok()) {
+    LOG(WARNING) << "clean up after a failed pull: " << Message(cleaned);
+  }
+}
+
+StatusOr<std::string> Transfer::TryToInstall(const Context& ctx,
+                                             ImageSource& source,
+                                             const Reference& name,
+                                             const ProgressFunction& report) {
+  Leases::Lease lease(stores_.leases);
+  ASSIGN_OR_RETURN(const Installed installed,
+                   installer_.Install(ctx, source, lease, report));
+  // A name that outlasts a power cut must not lead to files that did not.
+  if (installed.changed) RETURN_IF_ERROR(stores_.content.Sync());
+  RETURN_IF_ERROR(Failpoint("image.pull.sync"));
+  ASSIGN_OR_RETURN(const Digest chain, ParseChain(installed.record.chain_id()));
+  RETURN_IF_ERROR(stores_.metadata.Update(
+      [&](Transaction& tx) -> Status {
+        RETURN_IF_ERROR(stores_.layers.MarkFlushed(tx, chain));
+        return stores_.images.Put(tx, installed.record, name,
+                                  installed.resolved);
+      },
+      Durability::kPowerCut));
+  RETURN_IF_ERROR(Failpoint("image.pull.name"));
+  // Its buffers are as much as all else that an idle daemon has.
+  if (installed.changed) malloc_trim(0);
+  return installed.record.id();
+}
+
+}  // namespace berth::image

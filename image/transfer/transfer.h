@@ -1,0 +1,108 @@
+#ifndef IMAGE_TRANSFER_TRANSFER_H_
+#define IMAGE_TRANSFER_TRANSFER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/context.h"
+#include "base/http/http_client.h"
+#include "base/status.h"
+#include "base/store/metadata_store.h"
+#include "base/unique_fd.h"
+#include "image/archive/image_files.h"
+#include "image/content/content_store.h"
+#include "image/content/lease.h"
+#include "image/garbage_collector.h"
+#include "image/image_store.h"
+#include "image/reference.h"
+#include "image/registry/credentials.h"
+#include "image/registry/mirrors.h"
+#include "image/registry/registry_client.h"
+#include "image/registry/registry_shares.h"
+#include "image/snapshot/layer_store.h"
+#include "image/transfer/image_source.h"
+#include "image/transfer/installer.h"
+#include "image/transfer/puller.h"
+
+namespace berth::image {
+
+struct TransferOptions {
+  std::string spool;                    // directory for what archives hold
+  std::string registry_config;          // certs.d; empty: none
+  std::vector<std::string> plain_http;  // registries; see Mirrors
+  std::string credential_file;          // Docker's form; empty: none
+  std::string user_agent = "berth/0.1";
+  Installer::Options install;
+  TransferLimits limits;
+  RetryPolicy retry;
+  // Pulls at work at the same time from one registry.
+  size_t pulls_per_registry = 4;
+};
+
+// Images on their way: from a source (a registry, an archive, a layout) into
+// the stores. Thread-safe.
+class Transfer {
+ public:
+  // What it moves images into; all must outlive it.
+  struct Stores {
+    MetadataStore& metadata;
+    ContentStore& content;
+    LayerStore& layers;
+    ImageStore& images;
+    Leases& leases;
+    GarbageCollector& garbage;
+  };
+  Transfer(const TransferOptions& options, const Stores& stores);
+
+  // Always asks the registry what a tag means. Returns when the image can be
+  // used. Concurrent pulls of one image are one; pulls above a registry's share
+  // wait. `progress` is called in the calling thread (Puller).
+  //
+  // INVALID_ARGUMENT for the image itself, NOT_FOUND, UNAUTHENTICATED,
+  // PERMISSION_DENIED, DATA_LOSS when bytes do not match their digest,
+  // UNAVAILABLE with the text "RegistryUnavailable: ..." when no registry can
+  // be reached.
+  StatusOr<Image> Pull(const Context& ctx, const Reference& reference,
+                       const RegistryAuth& auth,
+                       const ProgressFunction& progress);
+  // All images of an OCI layout, a directory, or of an archive: of a layout or
+  // of what `docker save` wrote. They get the names that they give themselves;
+  // one that has a tag only, or nothing, is called after `base`, which may be
+  // empty if there is none such.
+  StatusOr<std::vector<Image>> ImportDirectory(const Context& ctx,
+                                               const std::string& directory,
+                                               const std::string& base);
+  StatusOr<std::vector<Image>> ImportArchive(const Context& ctx,
+                                             UniqueFd archive,
+                                             const std::string& base);
+
+ private:
+  StatusOr<std::string> PullWork(const Context& ctx, const Reference& reference,
+                                 const std::vector<RegistryHost>& hosts,
+                                 const ProgressFunction& report);
+  StatusOr<std::vector<Image>> Import(const Context& ctx,
+                                      const ImageFiles& files,
+                                      const std::string& base);
+  StatusOr<std::string> InstallAndName(const Context& ctx, ImageSource& source,
+                                       const Reference& name,
+                                       const ProgressFunction& report);
+  StatusOr<std::string> TryToInstall(const Context& ctx, ImageSource& source,
+                                     const Reference& name,
+                                     const ProgressFunction& report);
+  void CleanUpAfter(const Status& failure);
+  StatusOr<std::vector<RegistryHost>> HostsFor(const Reference& reference,
+                                               const RegistryAuth& auth) const;
+
+  const TransferOptions options_;
+  const Stores stores_;
+  const HttpClient http_;
+  const Mirrors mirrors_;
+  Installer installer_;
+  RegistryShares shares_;
+  Puller puller_;  // last: its threads use the others
+};
+
+}  // namespace berth::image
+
+#endif  // IMAGE_TRANSFER_TRANSFER_H_
