@@ -31,6 +31,7 @@ Context ContextOf(const grpc::CallbackServerContext& call);
 //
 // An exception that leaves the body is this request's error. A request whose
 // client has gone while it waited for a worker is answered at once.
+// Thread-safe: gRPC cancels it while a worker runs it.
 template <typename Request, typename Response>
 class UnaryCall final : public grpc::ServerUnaryReactor,
                         private WorkerPool::Job {
@@ -90,7 +91,8 @@ inline constexpr Duration kStreamPatience = std::chrono::seconds(10);
 
 // A request that is answered by a stream. The body writes message by message
 // from a worker thread and ends the stream by returning. The stream of a client
-// that does not read ends too.
+// that does not read ends too. Thread-safe: gRPC reports to it while a worker
+// runs it.
 template <typename Request, typename Response>
 class StreamCall final : public grpc::ServerWriteReactor<Response>,
                          private WorkerPool::Job {

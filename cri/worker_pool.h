@@ -20,7 +20,7 @@ namespace berth::cri {
 class WorkerPool {
  public:
   // One request. The pool never touches it after Work has begun: it may delete
-  // itself.
+  // itself. Thread-compatible: one thread of the pool calls Work, once.
   class Job {
    public:
     virtual void Work() = 0;

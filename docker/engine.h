@@ -33,7 +33,7 @@ struct EngineSettings {
 };
 
 // All that the routes act through. It owns no state beside the volumes and
-// what may be lost with this process.
+// what may be lost with this process. Thread-safe: so is each of its members.
 struct Engine {
   Engine(EngineSettings s, sandbox::World& w, sandbox::SandboxManager& sm,
          sandbox::ContainerManager& cm, image::ImageService& is)

@@ -16,7 +16,8 @@
 namespace berth::docker {
 
 // A process that exec create announced, until its container is removed. Its
-// members are guarded by its own mutex.
+// members are guarded by its own mutex. Thread-compatible: who reads or writes
+// a guarded one holds the mutex.
 struct Exec {
   std::string id;
   std::string container_id;

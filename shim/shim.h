@@ -112,6 +112,7 @@ struct TaskStats {
 
 // One process that a shim holds: a container's init, or an exec in it. A
 // handle: dropping it does nothing to the process. Must not outlive its Shim.
+// Thread-safe.
 class Task {
  public:
   virtual ~Task() = default;
@@ -147,6 +148,7 @@ class Task {
   virtual StatusOr<ExitStatus> Delete(const Context& ctx) = 0;
 };
 
+// The connection to one shim. Thread-safe.
 class Shim {
  public:
   virtual ~Shim() = default;
@@ -209,6 +211,7 @@ struct SandboxShim {
   std::string netns_path;  // informs; empty: the host's
 };
 
+// Starts shims, and finds those that run. Thread-safe.
 class ShimLauncher {
  public:
   virtual ~ShimLauncher() = default;

@@ -13,6 +13,7 @@ namespace berth::docker {
 
 // The `filters` of a query: values by key. The values of a key are
 // alternatives, except labels, which must all hold; keys must all hold.
+// Thread-compatible.
 class Filters {
  public:
   // {"key":{"value":true}} as the CLI sends it, or {"key":["value"]} as others

@@ -27,6 +27,7 @@ class ImageFiles {
   bool Has(const std::string& name) const { return Open(name).ok(); }
 };
 
+// The files below a directory. Thread-safe.
 class DirectoryFiles : public ImageFiles {
  public:
   static StatusOr<std::unique_ptr<ImageFiles>> Load(
@@ -40,7 +41,7 @@ class DirectoryFiles : public ImageFiles {
 
 // A tar archive, compressed or not: unpacked into numbered files, so that no
 // name of a member is ever a path of ours. Members may come in any order, and
-// the archive from a pipe.
+// the archive from a pipe. Thread-safe.
 class ArchiveFiles : public ImageFiles {
  public:
   struct Limits {

@@ -13,7 +13,7 @@ namespace berth::image {
 
 // An OCI image layout (OCI image specification, image-layout.md): oci-layout,
 // index.json and blobs/. Nothing in it is trusted: sizes are bounded, bytes
-// verified. Immutable.
+// verified. Immutable, thread-safe.
 class Layout {
  public:
   // `files` must outlive it.

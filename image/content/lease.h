@@ -17,6 +17,7 @@ namespace berth::image {
 class Leases {
  public:
   // Holds digests until destroyed. Must not outlive the Leases.
+  // Thread-compatible.
   class [[nodiscard]] Lease {
    public:
     explicit Lease(Leases& owner) : owner_(owner) {}

@@ -13,6 +13,8 @@
 
 namespace berth::image {
 
+// Writes tar archives, wrong ones too, for tests and fuzzing.
+// Thread-compatible.
 class TarBuilder {
  public:
   // A header with its checksum; `size` need not be the data's.

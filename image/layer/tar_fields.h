@@ -32,6 +32,7 @@ Status CheckTarChecksum(std::string_view block);
 StatusOr<std::string> CleanTarPath(std::string_view name);
 
 // The records of an extended header: "length key=value\n".
+// Thread-compatible.
 class PaxRecords {
  public:
   Status Parse(std::string_view content);

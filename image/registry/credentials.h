@@ -44,7 +44,7 @@ StatusOr<Credential> CredentialFrom(const RegistryAuth& auth,
                                     const std::string& domain);
 
 // A credential file in Docker's form ("auths"). Credential helpers, which are
-// programs, are not run. Immutable.
+// programs, are not run. Immutable, thread-safe.
 class CredentialFile {
  public:
   // Without entries.

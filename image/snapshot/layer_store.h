@@ -31,7 +31,7 @@ class LayerStore {
       const std::string& directory, MetadataStore& metadata);
 
   // A new empty directory (0755, root's), removed by its destructor unless it
-  // was kept.
+  // was kept. Thread-compatible.
   class Staging {
    public:
     Staging(LayerStore& store, uint64_t number);

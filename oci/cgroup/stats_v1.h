@@ -25,6 +25,7 @@ std::map<std::string, HugepageStats> ReadHugepages(
     const std::string& max_suffix, const std::string& failures_suffix);
 
 // The "oom_kill" line of memory.oom_control or memory.events, as news.
+// Thread-compatible.
 class OomKills {
  public:
   // Since the last call. NOT_FOUND once the cgroup is gone.

@@ -30,7 +30,7 @@ Status EnterDirectory(const std::string& directory, const RootedPath& root);
 
 // An execve(2) with all that it needs, so that between a filter and the call
 // nothing is allocated, which might be a system call. What it is made of must
-// outlive it.
+// outlive it. Single-threaded.
 class Execution {
  public:
   Execution(const std::string& path, const std::vector<std::string>& args,

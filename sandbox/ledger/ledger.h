@@ -39,7 +39,7 @@ class HeldContainer {
   ContainerRecord record_;
 };
 
-// The same for a sandbox.
+// The same for a sandbox. Thread-compatible.
 class HeldSandbox {
  public:
   SandboxRecord& record() { return record_; }

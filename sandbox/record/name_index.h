@@ -19,6 +19,7 @@ class NameIndex {
  public:
   // The right to a name while an object is being made. Gives it back when
   // destroyed, unless Keep said that the object now exists.
+  // Thread-compatible.
   class [[nodiscard]] Claim {
    public:
     Claim(Claim&& other) noexcept;

@@ -197,6 +197,120 @@ class Sizes(unittest.TestCase):
         self.assertEqual(run("sizes.py", {"x/README": ""})[0], 1)
 
 
+class Interfaces(unittest.TestCase):
+    exceptions = "tools/lint/interface_exceptions.txt"
+
+    def header(self, public, comment="// Thread-safe.", kind="class", rest=""):
+        lines = [f"  {one}" for one in public]
+        return "\n".join(
+            ["namespace berth::x {", "", comment, kind + " C : public B {"]
+            + [" public:"] * (kind == "class")
+            + lines
+            + [" private:", rest, "};", "", "}  // namespace berth::x", ""]
+        )
+
+    def verbs(self, count):
+        return [f"void Verb{n}(int a);" for n in range(count)]
+
+    def check(self, text):
+        return run("interfaces.py", {"x/a.h": text})
+
+    def test_accepts_the_limit_beside_what_is_no_verb(self):
+        text = self.header(
+            self.verbs(12)
+            + [
+                "C();",
+                "explicit C(int a);",
+                "virtual ~C() = default;",
+                "C& operator=(const C&) = delete;",
+                "bool operator()(int a) const;",
+                "static StatusOr<std::unique_ptr<C>> Open(int a);",
+                "int size() const;",
+                "int Size() const { return size_; }",
+                "Status Run(const Context& ctx) override;",
+                "void Verb1(const std::string& an, overload o);",
+                "using Body = std::function<void(int)>;",
+                "struct Options {",
+                "  void Verb20();",
+                "};",
+                "friend void Swap(C& a, C& b);",
+                "int size_ GUARDED_BY(mutex_) = 0;",
+            ],
+            rest="  void Hidden();",
+        )
+        self.assertEqual(self.check(text), (0, self.said(0)))
+
+    def said(self, exceptions, problems=0):
+        return (
+            f"interfaces: 1 headers, {exceptions} exceptions, "
+            f"{problems} problems\n"
+        )
+
+    def test_finds_the_thirteenth_verb(self):
+        for verb in (
+            "Status Thirteenth(",
+            "[[nodiscard]] StatusOr<std::map<int, int>> Thirteenth(",
+            "static void Thirteenth(",
+            "void Thirteenth() const { return all_.Go(1); }  //",
+            "void Thirteenth() REQUIRES(mutex_);",
+        ):
+            if verb.endswith("("):
+                verb += "int a,\n      int b);"
+            for kind in ("class", "struct"):
+                text = self.header(self.verbs(12) + [verb], kind=kind)
+                code, text = self.check(text)
+                self.assertEqual(code, 1, verb)
+                self.assertIn("x/a.h:4: x::C has 13 verbs, limit 12", text)
+
+    def test_prints_exceptions_which_only_shrink(self):
+        tree = {
+            "x/a.h": self.header(self.verbs(14)),
+            self.exceptions: "# a comment\nx::C 14 to be cut\n",
+        }
+        code, text = run("interfaces.py", tree)
+        self.assertEqual(code, 0)
+        self.assertIn("x/a.h:4: x::C has 14 verbs: to be cut", text)
+        for verbs, said in [
+            (15, "x::C has 15 verbs, limit 14"),
+            (13, "x::C has 13 verbs only"),
+            (12, "x::C is not needed"),
+        ]:
+            tree["x/a.h"] = self.header(self.verbs(verbs))
+            code, text = run("interfaces.py", tree)
+            self.assertEqual(code, 1, verbs)
+            self.assertIn(said, text)
+        # Another class of the same name has no share in it.
+        tree["x/a.h"] = self.header(self.verbs(14)).replace("::x {", "::y {")
+        self.assertIn("y::C has 14", run("interfaces.py", tree)[1])
+
+    def test_finds_a_class_without_its_thread_word(self):
+        said = "x/a.h:4: x::C does not say its thread word"
+        code, text = self.check(self.header(self.verbs(1), "// A thing."))
+        self.assertEqual(code, 1)
+        self.assertIn(said, text)
+        # That of another class, or inside of this one, is not its own.
+        text = "// Thread-safe.\n" + self.header(
+            ["// Thread-safe."] + self.verbs(1), "// A thing."
+        )
+        self.assertIn(said.replace(":4", ":5"), self.check(text)[1])
+        for word in ("thread-safe", "Thread-compatible", "Single-threaded"):
+            text = self.header(self.verbs(1), f"// A thing. {word}.\n// More.")
+            self.assertEqual(self.check(text)[0], 0, word)
+
+    def test_data_needs_no_thread_word_unless_it_holds_a_lock(self):
+        for kind, public in [("struct", ["int a = 0;"]), ("class", [])]:
+            text = self.header(public, "// Data.", kind)
+            self.assertEqual(self.check(text)[0], 0, kind)
+            for member in ("Mutex mutex_;", "mutable Mutex m;", "Thread t;"):
+                text = self.header(public, "// Data.", kind, "  " + member)
+                self.assertEqual(self.check(text)[0], 1, (kind, member))
+
+    def test_an_empty_tree_is_no_success(self):
+        self.assertEqual(run("interfaces.py", {"x/README": ""})[0], 1)
+        tree = {"test/a.h": "", "x/testing/a.h": ""}
+        self.assertEqual(run("interfaces.py", tree)[0], 1)
+
+
 @unittest.skipUnless(shutil.which("clang-format-14"), "no clang-format-14")
 class Format(unittest.TestCase):
     def test_accepts_formatted_code(self):
