@@ -20,16 +20,16 @@
 
 namespace berth {
 
-// One JSON value. Reading never fails: what is missing or of another type is
-// an empty optional, a null pointer, or a list without elements. Writing makes
-// of a value what the write needs. Numbers are exact where they are integers
-// of 64 bits. Thread-compatible.
+// One JSON value. Reading never fails: a member that is missing or of another
+// type reads as an empty optional, a null pointer, or a list without elements.
+// Writing turns the value into the type that the write needs. Integers of 64
+// bits are exact. Thread-compatible.
 //
 //   Json reply = {{"Id", id}, {"Warnings", Json::array()}};
 //   reply["State"]["Running"] = true;
 //
-// As with other C++ libraries for JSON a list in braces is an object if all of
-// its elements are pairs that begin with a text, else an array.
+// A list in braces is an object if each of its elements is a pair that begins
+// with a text; otherwise it is an array.
 class Json {
  public:
   class Item;
@@ -65,7 +65,7 @@ class Json {
 
   Json(const Json& other);
   Json& operator=(const Json& other);
-  // What is moved from is null.
+  // The value that was moved from is null.
   Json(Json&& other) noexcept : value_(std::exchange(other.value_, {})) {}
   Json& operator=(Json&& other) noexcept;
   ~Json() = default;
@@ -75,27 +75,27 @@ class Json {
   bool is_array() const;
   bool is_object() const;
   std::optional<bool> AsBool() const;
-  // Nothing for a number with a fraction or out of range.
+  // Empty if the number has a fraction or is out of range.
   std::optional<int64_t> AsInt() const;
   std::optional<uint64_t> AsUint() const;
   const std::string* AsText() const;
 
-  // Of an array or object; empty if it is none.
+  // Empty if the value is not an array, or not an object.
   const Array& elements() const;
   const Object& members() const;
   size_t size() const { return elements().size() + members().size(); }
   bool empty() const { return size() == 0; }
 
-  // The member of that name, or null if there is none, it is null, or this is
-  // no object.
+  // The member of that name; null if it is missing or null, or if this value
+  // is not an object.
   const Json* Find(std::string_view name) const;
-  // The same as a text; "" if it is none.
+  // The member as a text; "" if it is missing or not a text.
   std::string Text(std::string_view name) const;
 
-  // For writing. A value that is no object (or array) becomes an empty one.
+  // For writing. A value of another type becomes an empty object (or array).
   Json& operator[](std::string_view name);
   Json& operator[](std::integral auto index) = delete;
-  Json& push_back(Json element);  // gives the element
+  Json& push_back(Json element);  // returns the new element
   void erase(std::string_view name);
 
   friend bool operator==(const Json& a, const Json& b);
@@ -111,7 +111,7 @@ class Json {
   Value value_;
 };
 
-// An element of a list in braces; made by the compiler alone.
+// An element of a list in braces. Only the compiler makes one.
 class Json::Item {
  public:
   template <typename T>
@@ -126,10 +126,10 @@ class Json::Item {
 };
 
 struct JsonRules {
-  // Objects and arrays inside each other. Whoever keeps foreign JSON inside
-  // its own reads that with kDeepJson.
+  // How deep objects and arrays may nest. A document of ours that holds
+  // foreign JSON is read with kDeepJson.
   int max_depth = 128;
-  // Otherwise the last of two members with one name counts.
+  // If false, the last of two members with the same name counts.
   bool refuse_duplicates = false;
 };
 constexpr JsonRules kDeepJson = {.max_depth = 160};
@@ -139,16 +139,16 @@ constexpr JsonRules kDeepJson = {.max_depth = 160};
 StatusOr<Json> ParseJson(std::string_view text, const std::string& what,
                          JsonRules rules = {});
 
-// Compact, or in lines when each level is indented. Members are sorted; bytes
-// that are not UTF-8 are replaced by U+FFFD.
+// On one line, or on many if `indent` is not 0. Members are sorted. Bytes that
+// are not UTF-8 become U+FFFD.
 std::string DumpJson(const Json& json, int indent = 0);
 
-// Whether names of members are told apart by case. Go's decoder, which clients
-// of Docker's API count on, does not; an exact match goes first.
+// Whether the case of a member's name matters. For Go's decoder, which clients
+// of Docker's API rely on, it does not: an exact match is preferred.
 enum class JsonNames { kExact, kAnyCase };
 
-// Reads the members of one object, remembering the first thing that was wrong,
-// so that a parser can be a list of fields followed by one check:
+// Reads the members of one object and remembers the first error, so that a
+// parser can be a list of fields followed by one check:
 //
 //   JsonReader reader(json, "process");
 //   reader.Get("cwd", process.cwd);
@@ -168,10 +168,10 @@ class JsonReader {
   void Fail(const std::string& member, const std::string& why);
 
   bool Has(const char* member) const;
-  // The member, or null: of any type, for nested objects and arrays.
+  // The member, of any type; null if it is missing.
   const Json* Find(const char* member) const;
-  // The elements of an array member, the members of an object member; none if
-  // it is missing.
+  // The elements of an array, or the members of an object; empty if the member
+  // is missing.
   const Json::Array& Array(const char* member);
   const Json::Object& Object(const char* member);
   std::string PathOf(const std::string& member) const;

@@ -60,6 +60,7 @@ class BERTH_THREAD_ANNOTATION(scoped_lockable) MutexLock {
 };
 
 // Waits may wake for no reason: call them in a loop on the condition.
+// Thread-safe.
 class CondVar {
  public:
   void Wait(Mutex& mutex) REQUIRES(mutex) {
