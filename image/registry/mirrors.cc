@@ -41,7 +41,7 @@ class HostReader {
 
   Status Read(const toml::table& table) {
     for (const auto& [key, node] : table) {
-      RETURN_IF_ERROR(ReadKey(std::string(key.str()), node));
+      RETURN_IF_ERROR(ReadKey(FromAsciiToml(key.str()), node));
     }
     return OkStatus();
   }
@@ -87,7 +87,7 @@ class HostReader {
   static Status Strings(const toml::node& node, const std::string& key,
                         const Take& take) {
     if (const auto text = node.value<std::string>()) {
-      take(*text);
+      take(FromAsciiToml(*text));
       return OkStatus();
     }
     const toml::array* const list = node.as_array();
@@ -95,7 +95,7 @@ class HostReader {
     for (const toml::node& item : *list) {
       const auto text = item.value<std::string>();
       if (!text) return Bad(item, key + " holds something that is no text");
-      take(*text);
+      take(FromAsciiToml(*text));
     }
     return OkStatus();
   }
@@ -144,7 +144,7 @@ class HostReader {
     const toml::table* const table = node.as_table();
     if (table == nullptr) return Bad(node, "header is no table");
     for (const auto& [name, value] : *table) {
-      const std::string header(name.str());
+      const std::string header = FromAsciiToml(name.str());
       RETURN_IF_ERROR(Strings(value, header, [&](const std::string& text) {
         host_.headers.emplace_back(header, text);
       }));
@@ -254,14 +254,15 @@ StatusOr<std::vector<RegistryHost>> ReadTables(const toml::table& root,
     host.can_push = false;
     const toml::table* const table = (*hosts)[name].as_table();
     if (table == nullptr) return InvalidArgument(where + ": host is no table");
-    ASSIGN_OR_RETURN_AS(host.api, ApiOf(name, *table), where);
+    ASSIGN_OR_RETURN_AS(host.api, ApiOf(FromAsciiToml(name), *table), where);
     RETURN_IF_ERROR(HostReader(folder, host).Read(*table));
     all.push_back(std::move(host));
   }
   RegistryHost upstream = Upstream(domain);
   const auto server = root["server"].value<std::string>();
   if (server) {
-    ASSIGN_OR_RETURN_AS(upstream.api, ApiOf(*server, root), "server");
+    ASSIGN_OR_RETURN_AS(upstream.api, ApiOf(FromAsciiToml(*server), root),
+                        "server");
     upstream.try_plain_http = false;
   }
   RETURN_IF_ERROR(HostReader(folder, upstream).Read(root));
@@ -302,10 +303,10 @@ StatusOr<std::vector<RegistryHost>> ReadCertificates(
 StatusOr<std::vector<RegistryHost>> Mirrors::Parse(const std::string& text,
                                                    const std::string& folder,
                                                    const std::string& domain) {
-  RETURN_IF_ERROR(CheckTomlText(text));
+  ASSIGN_OR_RETURN(const std::string ascii, AsciiToml(text));
   // Exceptions of the library end here.
   try {
-    return ReadTables(toml::parse(text), folder, domain);
+    return ReadTables(toml::parse(ascii), folder, domain);
   } catch (const toml::parse_error& error) {
     return InvalidArgument("line " + std::to_string(error.source().begin.line) +
                            ": " + std::string(error.description()));
