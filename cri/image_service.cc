@@ -1,9 +1,12 @@
 #include "cri/image_service.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/fs/foreign_path.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -143,7 +146,13 @@ StatusOr<admin::v1::ImportImagesResponse> ImageService::ImportImages(
   if (!StartsWith(request.path(), "/")) {
     return InvalidArgument("path: must be absolute");
   }
-  ASSIGN_OR_RETURN(UniqueFd archive, OpenFile(request.path(), O_RDONLY));
+  ASSIGN_OR_RETURN_AS(const PathFacts found, InspectPath(ctx, request.path()),
+                      "find image archive");
+  if (!S_ISREG(found.info.st_mode)) {
+    return InvalidArgument("image archive " + Quoted(request.path()) +
+                           ": not a regular file");
+  }
+  ASSIGN_OR_RETURN(UniqueFd archive, OpenFile(found.path, O_RDONLY));
   ASSIGN_OR_RETURN_AS(
       const std::vector<image::Image> imported,
       transfer_.ImportArchive(ctx, std::move(archive), /*base=*/""),

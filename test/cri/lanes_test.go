@@ -12,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"berth/test/support/criclient"
@@ -188,7 +191,39 @@ func TestAHostPathThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// pidsOf is the folder with the pids controller's files of a new cgroup that
+// importImages asks berthd for what its command --import asks. StringValue is
+// as ImportImagesRequest is on the wire: one string, number 1.
+func importImages(t *testing.T, path string) error {
+	t.Helper()
+	conn, err := grpc.NewClient("unix://"+strings.TrimPrefix(*endpoint, "unix://"),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.Invoke(within(t, time.Minute), "/berth.admin.v1.Admin/ImportImages",
+		wrapperspb.String(path), &wrapperspb.StringValue{})
+}
+
+// An image archive and a device on a file system whose server is dead.
+func TestOtherPathsThatDoNotAnswer(t *testing.T) {
+	if peer() {
+		t.Skip("it waits for the file system, for ever")
+	}
+	place := filepath.Join(*scratch, "dead")
+	mountDead(t, place)
+	wantCode(t, importImages(t, place+"/image.tar"), codes.DeadlineExceeded, codes.Unavailable)
+	wantCode(t, importImages(t, "/dev/null"), codes.InvalidArgument)
+	wantCode(t, importImages(t, *scratch+"/nothing.tar"), codes.NotFound)
+	pod := client.RunPod(t, logs)
+	_, err := pod.TryCreate(t, "dead", busybox, []string{"true"}, func(config *cri.ContainerConfig) {
+		config.Devices = []*cri.Device{{HostPath: place + "/device", ContainerPath: "/dev/x", Permissions: "rw"}}
+	})
+	wantCode(t, err, codes.DeadlineExceeded, codes.Unavailable)
+	answers(t)
+}
+
+// pidsOfDaemon is the folder with the pids controller's files of a new cgroup that
 // has the daemon in it; it is undone at the end.
 func pidsOfDaemon(t *testing.T) string {
 	t.Helper()
