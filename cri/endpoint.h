@@ -9,25 +9,25 @@
 #include <memory>
 
 #include "cri/image_service.h"
-#include "cri/request_log.h"
 #include "cri/runtime_service.h"
-#include "cri/stream_places.h"
-#include "cri/worker_pool.h"
+#include "door/request_log.h"
+#include "door/stream_places.h"
+#include "door/worker_pool.h"
 
 namespace berth::cri {
 
 // Where requests run; all must outlive the endpoints. What only asks has
 // threads of its own, which no verb can take, however long it hangs.
 struct Lanes {
-  RequestLog& log;
-  WorkerPool& queries;
+  door::RequestLog& log;
+  door::WorkerPool& queries;
   // Queries that read a lot, and may wait for a shim.
-  WorkerPool& statistics;
-  WorkerPool& requests;
-  WorkerPool& exec_sync;  // with a share per pod
-  WorkerPool& event_streams;
-  StreamPlaces& event_readers;
-  WorkerPool& pulls;
+  door::WorkerPool& statistics;
+  door::WorkerPool& requests;
+  door::WorkerPool& exec_sync;  // with a share per pod
+  door::WorkerPool& event_streams;
+  door::StreamPlaces& event_readers;
+  door::WorkerPool& pulls;
 };
 
 std::unique_ptr<grpc::Service> NewRuntimeEndpoint(RuntimeService& service,

@@ -1,7 +1,8 @@
 #include "api/admin/v1/admin.grpc.pb.h"
 #include "api/cri/v1/image_api.grpc.pb.h"
-#include "cri/call.h"
 #include "cri/endpoint.h"
+#include "door/grpc/stream_call.h"
+#include "door/grpc/unary_call.h"
 
 namespace berth::cri {
 namespace {
@@ -15,8 +16,8 @@ ServerUnaryReactor* Serve(
     const Lanes& lanes, ImageService& service, CallbackServerContext* call,
     const char* name, const Request* request, Response* response,
     StatusOr<Response> (ImageService::*method)(const Context&, const Request&),
-    WorkerPool& pool) {
-  auto* unary = new UnaryCall<Request, Response>(
+    door::WorkerPool& pool) {
+  auto* unary = new door::UnaryCall<Request, Response>(
       *call, name, *request, *response, lanes.log,
       [&service, method](const Context& ctx, const Request& asked) {
         return (service.*method)(ctx, asked);
@@ -49,7 +50,7 @@ class ImageEndpoint final : public v1::ImageService::CallbackService {
       CallbackServerContext* call,
       const v1::StreamImagesRequest* request) override {
     auto* stream =
-        new StreamCall<v1::StreamImagesRequest, v1::StreamImagesResponse>(
+        new door::StreamCall<v1::StreamImagesRequest, v1::StreamImagesResponse>(
             *call, "StreamImages", *request, lanes_.log,
             [this](const Context& ctx, const auto& asked, const auto& sink) {
               return service_.StreamImages(ctx, asked, sink);

@@ -1,6 +1,7 @@
 #include "api/cri/v1/api.grpc.pb.h"
-#include "cri/call.h"
 #include "cri/endpoint.h"
+#include "door/grpc/stream_call.h"
+#include "door/grpc/unary_call.h"
 
 namespace berth::cri {
 namespace {
@@ -77,7 +78,7 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
       CallbackServerContext* call,
       const v1::GetEventsRequest* request) override {
     auto* stream =
-        new StreamCall<v1::GetEventsRequest, v1::ContainerEventResponse>(
+        new door::StreamCall<v1::GetEventsRequest, v1::ContainerEventResponse>(
             *call, "GetContainerEvents", *request, lanes_.log,
             [this](const Context& ctx, const auto& asked, const auto& sink) {
               return SendEvents(ctx, asked, sink);
@@ -107,8 +108,8 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   StreamPodSandboxMetrics(
       CallbackServerContext* call,
       const v1::StreamPodSandboxMetricsRequest* request) override {
-    auto* stream = new StreamCall<v1::StreamPodSandboxMetricsRequest,
-                                  v1::StreamPodSandboxMetricsResponse>(
+    auto* stream = new door::StreamCall<v1::StreamPodSandboxMetricsRequest,
+                                        v1::StreamPodSandboxMetricsResponse>(
         *call, "StreamPodSandboxMetrics", *request, lanes_.log, nullptr);
     stream->Answer(Unimplemented("metrics are not supported"));
     return stream;
@@ -119,8 +120,9 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   ServerUnaryReactor* Serve(CallbackServerContext* call, const char* name,
                             const Request* request, Response* response,
                             UnaryMethod<Request, Response> method,
-                            WorkerPool& pool, const std::string& key = "") {
-    auto* unary = new UnaryCall<Request, Response>(
+                            door::WorkerPool& pool,
+                            const std::string& key = "") {
+    auto* unary = new door::UnaryCall<Request, Response>(
         *call, name, *request, *response, lanes_.log,
         [this, method](const Context& ctx, const Request& asked) {
           return (service_.*method)(ctx, asked);
@@ -133,7 +135,7 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   ServerUnaryReactor* Refuse(CallbackServerContext* call, const char* name,
                              const Request* request, Response* response,
                              const char* reason) {
-    auto* unary = new UnaryCall<Request, Response>(
+    auto* unary = new door::UnaryCall<Request, Response>(
         *call, name, *request, *response, lanes_.log, nullptr);
     unary->Answer(Unimplemented(std::string(name) + ": " + reason));
     return unary;
@@ -143,8 +145,8 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   ServerWriteReactor<Response>* Serve(CallbackServerContext* call,
                                       const char* name, const Request* request,
                                       StreamMethod<Request, Response> method,
-                                      WorkerPool& pool) {
-    auto* stream = new StreamCall<Request, Response>(
+                                      door::WorkerPool& pool) {
+    auto* stream = new door::StreamCall<Request, Response>(
         *call, name, *request, lanes_.log,
         [this, method](const Context& ctx, const Request& asked,
                        const RuntimeService::Sink<Response>& sink) {
@@ -157,7 +159,7 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   ::berth::Status SendEvents(
       const Context& ctx, const v1::GetEventsRequest& request,
       const RuntimeService::Sink<v1::ContainerEventResponse>& sink) {
-    const StreamPlaces::Place place(lanes_.event_readers, ctx);
+    const door::StreamPlaces::Place place(lanes_.event_readers, ctx);
     const ::berth::Status sent =
         service_.GetContainerEvents(ctx, request, sink);
     if (!place.lost()) return sent;

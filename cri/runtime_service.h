@@ -54,8 +54,8 @@ struct RuntimeParts {
 // RuntimeService of the CRI without its transport: each verb converts, calls
 // the managers or asks the inventory, and converts back. It decides nothing
 // and keeps nothing. Errors have the code that clients act on
-// (grpc_status.h); an unknown id is OK for Stop and Remove and NOT_FOUND for
-// all others. Every id may be a unique prefix.
+// (door/grpc/grpc_status.h); an unknown id is OK for Stop and Remove and
+// NOT_FOUND for all others. Every id may be a unique prefix.
 //
 // Thread-safe.
 class RuntimeService {

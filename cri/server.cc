@@ -80,14 +80,14 @@ class GrpcServer final : public Server {
 
  private:
   const std::string socket_;
-  RequestLog log_;
-  WorkerPool queries_;
-  WorkerPool statistics_;
-  WorkerPool requests_;
-  WorkerPool exec_sync_;
-  WorkerPool event_streams_;
-  StreamPlaces event_readers_;
-  WorkerPool pulls_;
+  door::RequestLog log_;
+  door::WorkerPool queries_;
+  door::WorkerPool statistics_;
+  door::WorkerPool requests_;
+  door::WorkerPool exec_sync_;
+  door::WorkerPool event_streams_;
+  door::StreamPlaces event_readers_;
+  door::WorkerPool pulls_;
   const Lanes lanes_;
   const std::unique_ptr<grpc::Service> runtime_;
   const std::unique_ptr<grpc::Service> images_;

@@ -78,7 +78,7 @@ std::unique_ptr<RestartMonitor> StartMonitor(Engine& engine) {
   return std::make_unique<RestartMonitor>(engine);
 }
 
-void RespondError(HttpExchange& http, const Status& status) {
+void RespondError(door::HttpExchange& http, const Status& status) {
   const int code = http.body_too_long() ? 413 : HttpStatus(status);
   // The client may be gone: nothing to be done then.
   (void)http.Respond(code, "application/json",
@@ -94,7 +94,7 @@ ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
     : engine_(std::move(settings), world, sandboxes, containers, images),
       monitor_(StartMonitor(engine_)),
       routes_(AllRoutes()),
-      server_([this](const Context& ctx, HttpExchange& http) {
+      server_([this](const Context& ctx, door::HttpExchange& http) {
         Serve(ctx, http);
       }) {}
 
@@ -107,7 +107,7 @@ Status ApiServer::Listen(const std::string& socket) {
 
 void ApiServer::Shutdown() { server_.Shutdown(); }
 
-void ApiServer::Serve(const Context& ctx, HttpExchange& http) {
+void ApiServer::Serve(const Context& ctx, door::HttpExchange& http) {
   const auto begin = std::chrono::steady_clock::now();
   http.AddHeader("Api-Version", "1." + std::to_string(kNewestVersion));
   http.AddHeader("Docker-Experimental", "false");
@@ -123,7 +123,7 @@ void ApiServer::Serve(const Context& ctx, HttpExchange& http) {
             << (status.ok() ? "ok" : Quoted(status.ToString()));
 }
 
-Status ApiServer::Dispatch(const Context& ctx, HttpExchange& http) {
+Status ApiServer::Dispatch(const Context& ctx, door::HttpExchange& http) {
   std::string path = http.request().path;
   Call call{ctx, http, "", kNewestVersion};
   RETURN_IF_ERROR(TakeVersion(path, call.version));

@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "base/context.h"
-#include "base/http/http_server.h"
 #include "base/status.h"
 #include "docker/call.h"
 #include "docker/engine.h"
 #include "docker/restart_monitor.h"
+#include "door/http/http_server.h"
 
 namespace berth::docker {
 
@@ -34,13 +34,13 @@ class ApiServer {
   void Shutdown();
 
  private:
-  void Serve(const Context& ctx, HttpExchange& http);
-  Status Dispatch(const Context& ctx, HttpExchange& http);
+  void Serve(const Context& ctx, door::HttpExchange& http);
+  Status Dispatch(const Context& ctx, door::HttpExchange& http);
 
   Engine engine_;
   std::unique_ptr<RestartMonitor> monitor_;
   const std::vector<Route> routes_;
-  HttpServer server_;
+  door::HttpServer server_;
 };
 
 }  // namespace berth::docker

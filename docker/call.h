@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 #include "base/context.h"
-#include "base/http/http_server.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "door/http/http_server.h"
 
 namespace berth::docker {
 
@@ -20,7 +20,7 @@ struct Engine;
 // One request on its route.
 struct Call {
   const Context& ctx;
-  HttpExchange& http;
+  door::HttpExchange& http;
   std::string name;  // what stands for {id} or {name} in the path
   int version = 50;  // N of API version 1.N
 

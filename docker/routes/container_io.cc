@@ -4,16 +4,24 @@
 
 #include "base/strings.h"
 #include "docker/call.h"
-#include "docker/convert/frames.h"
 #include "docker/engine.h"
 #include "docker/stream/log_reader.h"
-#include "docker/stream/stream_pump.h"
+#include "door/http/upgrade.h"
+#include "door/stream/frames.h"
+#include "door/stream/pump.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {
 namespace {
 
+using door::DetachKeys;
+using door::Frame;
+using door::Pump;
+using door::PumpEnd;
+using door::PumpOptions;
+using door::Stream;
+using door::UpgradedConnection;
 using sandbox::ContainerId;
 using sandbox::Event;
 

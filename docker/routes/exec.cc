@@ -8,12 +8,21 @@
 #include "docker/convert/start_error.h"
 #include "docker/engine.h"
 #include "docker/exec_table.h"
-#include "docker/stream/stream_pump.h"
+#include "door/http/upgrade.h"
+#include "door/stream/frames.h"
+#include "door/stream/pump.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {
 namespace {
 
+using door::DetachKeys;
+using door::Frame;
+using door::Pump;
+using door::PumpEnd;
+using door::PumpOptions;
+using door::Stream;
+using door::UpgradedConnection;
 using sandbox::ContainerId;
 
 StatusOr<std::optional<sandbox::TerminalSize>> ConsoleSize(JsonReader& reader) {

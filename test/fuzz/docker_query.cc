@@ -5,8 +5,8 @@
 #include "docker/convert/base64.h"
 #include "docker/convert/create_request.h"
 #include "docker/convert/filters.h"
-#include "docker/convert/frames.h"
 #include "docker/convert/names.h"
+#include "door/stream/frames.h"
 #include "test/fuzz/driver/fuzz_target.h"
 
 FUZZ_TARGET(bytes) {
@@ -15,7 +15,7 @@ FUZZ_TARGET(bytes) {
   (void)DecodeBase64(text);
   (void)ParseBytes(text, "size");
   (void)CheckName(text, "container");
-  auto keys = DetachKeys::Parse(text);
+  auto keys = berth::door::DetachKeys::Parse(text);
   if (keys.ok()) {
     for (const char& c : text) (void)keys->Pass({&c, 1});
   }

@@ -9,11 +9,11 @@
 
 #include "api/state/v1/state.pb.h"
 #include "base/context.h"
-#include "base/http/http_server.h"
 #include "base/store/metadata_store.h"
 #include "base/testing/temp_dir.h"
 #include "docker/call.h"
 #include "docker/engine.h"
+#include "door/http/http_server.h"
 #include "image/image_service.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
@@ -25,6 +25,9 @@
 namespace {
 
 using namespace berth;
+using door::HttpExchange;
+using door::ServerRequest;
+using door::UpgradedConnection;
 
 // A request and what became of it.
 class Exchange : public HttpExchange {

@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/http/http_server.h"
-#include "base/http/request_parser.h"
+#include "door/http/http_server.h"
+#include "door/http/request_parser.h"
 #include "test/fuzz/driver/fuzz_target.h"
 
 namespace {
@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kMaxHead = 4096;
 
 // The body; false if it breaks the protocol or has not come to its end.
-bool TakeBody(berth::RequestParser& parser, std::string& received,
+bool TakeBody(berth::door::RequestParser& parser, std::string& received,
               std::string_view& coming) {
   size_t taken = 0;
   while (!parser.done()) {
@@ -30,7 +30,7 @@ bool TakeBody(berth::RequestParser& parser, std::string& received,
 
 // True if a whole request was there.
 bool TakeRequest(std::string& received, std::string_view& coming) {
-  berth::RequestParser parser(kMaxHead);
+  berth::door::RequestParser parser(kMaxHead);
   for (;;) {
     const auto complete = parser.TakeHead(received);
     if (!complete.ok()) return false;
@@ -53,7 +53,7 @@ bool TakeRequest(std::string& received, std::string_view& coming) {
 }  // namespace
 
 FUZZ_TARGET(bytes) {
-  (void)berth::UrlDecode(bytes, true);
+  (void)berth::door::UrlDecode(bytes, true);
   std::string received;
   std::string_view coming = bytes;
   bool good = !bytes.empty();

@@ -32,13 +32,13 @@ RULES = {
 
 # header prefix -> folders (or single files) that may include it.
 LIBRARIES = {
-    "grpcpp/": ("cri/", "daemon/", "test/"),
-    "grpc/": ("cri/", "daemon/", "test/"),
+    "grpcpp/": ("cri/", "daemon/", "door/grpc/", "test/"),
+    "grpc/": ("cri/", "daemon/", "door/grpc/", "test/"),
     "nlohmann/": ("base/json_parse.cc",),
     "re2/": ("docker/convert/patterns.cc",),
     "sqlite3.h": ("base/store/",),
     "curl/": ("base/http/",),
-    "boost/": ("base/http/", "third_party/"),
+    "boost/": ("door/http/", "third_party/"),
     "openssl/": ("base/digest",),
     "archive": ("image/layer/",),
     "zstd.h": ("image/layer/",),

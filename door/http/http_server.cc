@@ -1,0 +1,468 @@
+#include "door/http/http_server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/contain.h"
+#include "base/strings.h"
+#include "door/http/connection.h"
+#include "door/http/exchange.h"
+
+namespace berth::door {
+namespace {
+
+// What epoll's events are about; connections are numbered from kFirstId on.
+constexpr uint64_t kStop = 0;
+constexpr uint64_t kListener = 1;
+constexpr uint64_t kTimer = 2;
+constexpr uint64_t kFirstId = 16;
+// Connections accepted before others get their turn.
+constexpr int kAcceptedAtOnce = 64;
+// Out of descriptors and nothing to close: when to look again.
+constexpr Duration kFullPause = std::chrono::milliseconds(50);
+
+// Requests that wait for the spare thread.
+constexpr size_t kSpareLine = 64;
+
+constexpr char kBusyAnswer[] =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    "Content-Length: 47\r\nConnection: close\r\n\r\n"
+    "{\"message\":\"too many requests, or no threads\"}\n";
+
+StatusOr<sockaddr_un> AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return InvalidArgument("socket path " + Quoted(path) + " is too long");
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+bool SomebodyListens(const sockaddr_un& address) {
+  UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address),
+                 sizeof(address)) == 0;
+}
+
+// Each connection has two descriptors, and a request some more.
+HttpServerOptions WithinDescriptorLimit(HttpServerOptions options) {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return options;
+  options.max_waiting =
+      std::clamp<size_t>(limit.rlim_cur / 8, 1, options.max_waiting);
+  options.max_requests =
+      std::clamp<size_t>(limit.rlim_cur / 4, 1, options.max_requests);
+  options.max_streams =
+      std::clamp<size_t>(limit.rlim_cur / 6, 1, options.max_streams);
+  return options;
+}
+
+}  // namespace
+
+std::string UrlDecode(std::string_view text, bool plus_is_blank) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    const char lower = static_cast<char>(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 &&
+        digit(text[i + 2]) >= 0) {
+      decoded +=
+          static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      decoded += text[i] == '+' && plus_is_blank ? ' ' : text[i];
+    }
+  }
+  return decoded;
+}
+
+std::string ServerRequest::Header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return value;
+  }
+  return "";
+}
+
+std::string ServerRequest::Query(std::string_view name) const {
+  const auto found = query.find(name);
+  return found == query.end() ? "" : found->second.front();
+}
+
+bool ServerRequest::HasQuery(std::string_view name) const {
+  return query.find(name) != query.end();
+}
+
+HttpServer::HttpServer(Handler handler, HttpServerOptions options)
+    : handler_(std::move(handler)),
+      options_(options),
+      root_(Context::Background("http").WithCancel()),
+      next_id_(kFirstId) {}
+
+HttpServer::~HttpServer() { Shutdown(); }
+
+Status HttpServer::Listen(const std::string& path, mode_t mode) {
+  options_ = WithinDescriptorLimit(options_);
+  RETURN_IF_ERROR(Bind(path, mode));
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.valid()) return Errno(errno, "make an epoll instance");
+  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer_.valid()) return Errno(errno, "make a timer");
+  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, root_.cancel_fd(), EPOLLIN, kStop));
+  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, kListener));
+  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer));
+  ASSIGN_OR_RETURN(spare_, StartThread("http-spare", [this] { ServeLine(); }));
+  ASSIGN_OR_RETURN(loop_, StartThread("http-loop", [this] { Loop(); }));
+  return OkStatus();
+}
+
+Status HttpServer::Bind(const std::string& path, mode_t mode) {
+  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  if (SomebodyListens(address)) {
+    return AlreadyExists("socket " + Quoted(path) + " is in use");
+  }
+  unlink(path.c_str());
+  listener_.reset(
+      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listener_.valid()) return Errno(errno, "make a socket");
+  // Nobody but us until it has its own mode: fchmod(2) on a socket does not
+  // reach the file.
+  const mode_t mask = umask(0177);
+  const int bound =
+      bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address),
+           sizeof(address));
+  const int error = errno;
+  umask(mask);
+  if (bound != 0) return Errno(error, "bind " + Quoted(path));
+  path_ = path;
+  if (chmod(path.c_str(), mode) != 0) {
+    return Errno(errno, "change the mode of " + Quoted(path));
+  }
+  if (listen(listener_.get(), SOMAXCONN) != 0) {
+    return Errno(errno, "listen on " + Quoted(path));
+  }
+  return OkStatus();
+}
+
+Status HttpServer::Watch(int operation, int fd, uint32_t events, uint64_t id) {
+  epoll_event event = {events, {.u64 = id}};
+  if (epoll_ctl(epoll_.get(), operation, fd, &event) == 0) return OkStatus();
+  return Errno(errno, "watch a connection");
+}
+
+void HttpServer::Loop() {
+  epoll_event events[64];
+  while (!root_.cancelled()) {
+    const int n = epoll_wait(epoll_.get(), events, 64, -1);
+    for (int i = 0; i < n && !root_.cancelled(); ++i) {
+      const uint64_t id = events[i].data.u64;
+      if (id == kListener) {
+        Accept();
+      } else if (id == kTimer) {
+        CloseExpired();
+      } else if (const Shared connection = Find(id)) {
+        Receive(connection);
+      }
+    }
+  }
+}
+
+void HttpServer::Accept() {
+  for (int i = 0; i < kAcceptedAtOnce; ++i) {
+    MakeRoom(options_.max_waiting);
+    UniqueFd socket(accept4(listener_.get(), nullptr, nullptr,
+                            SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket.valid()) {
+      if (errno != EMFILE && errno != ENFILE) return;
+      // accept4 says so even if nobody is there.
+      pollfd pending = {listener_.get(), POLLIN, 0};
+      if (poll(&pending, 1, 0) <= 0) return;
+      if (MakeRoom(1)) continue;
+      // Those in use will be given back.
+      (void)Watch(EPOLL_CTL_MOD, listener_.get(), 0, kListener);
+      MutexLock lock(mutex_);
+      SetTimer(std::chrono::steady_clock::now() + kFullPause);
+      return;
+    }
+    Context context = root_.WithCancel();
+    while (context.cancel_fd() < 0 && MakeRoom(1)) {
+      context = root_.WithCancel();
+    }
+    if (context.cancel_fd() < 0) continue;
+    MutexLock lock(mutex_);
+    const uint64_t id = next_id_++;
+    const auto connection = std::make_shared<Connection>(
+        id, std::move(socket), std::move(context), options_.max_header_bytes);
+    if (!Watch(EPOLL_CTL_ADD, connection->socket(), EPOLLIN, id).ok()) continue;
+    connections_.emplace(id, connection);
+    ++counts_[connection->state];
+    connection->since = std::chrono::steady_clock::now();
+    SetTimer(ExpiryOf(*connection));
+  }
+}
+
+// True if there are fewer than `most` that wait, or one less than before.
+bool HttpServer::MakeRoom(size_t most) {
+  MutexLock lock(mutex_);
+  if (counts_[kIdle] + counts_[kHead] < most) return most > 1;
+  Shared longest;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->state > kHead) continue;
+    if (longest == nullptr || connection->since < longest->since) {
+      longest = connection;
+    }
+  }
+  if (longest == nullptr) return false;
+  Erase(*longest);
+  return true;
+}
+
+void HttpServer::Receive(const Shared& connection) {
+  {
+    MutexLock lock(mutex_);
+    // Watched for its end alone.
+    if (connection->state > kHead) return connection->context().Cancel();
+  }
+  const StatusOr<bool> more = connection->Receive();
+  if (!more.ok() && ErrnoOf(more.status()) == 0) return;
+  if (!more.ok() || !*more) return Close(connection);
+  const StatusOr<bool> complete = Contain(
+      [&] { return connection->parser().TakeHead(connection->buffer()); });
+  if (complete.ok() && !*complete) return Wait(connection);
+  Dispatch(connection, complete.status());
+}
+
+void HttpServer::Dispatch(const Shared& connection, const Status& head) {
+  bool full = false;
+  {
+    MutexLock lock(mutex_);
+    full = counts_[kBusy] + counts_[kStreams] >= options_.max_requests;
+    SetState(*connection, kBusy);
+  }
+  (void)Watch(EPOLL_CTL_MOD, connection->socket(), EPOLLRDHUP | EPOLLONESHOT,
+              connection->id());
+  if (!full && StartServing(connection, head).ok()) return;
+  // It fits into the socket's buffer, or the client does not listen.
+  (void)send(connection->socket(), kBusyAnswer, sizeof(kBusyAnswer) - 1,
+             MSG_NOSIGNAL | MSG_DONTWAIT);
+  Close(connection);
+}
+
+Status HttpServer::StartServing(const Shared& connection, const Status& head) {
+  connection->on_spare = false;
+  StatusOr<Thread> thread = StartThread(
+      "http", [this, connection, head] { Serve(connection, head); });
+  if (thread.ok()) {
+    thread->Detach();
+    return OkStatus();
+  }
+  MutexLock lock(mutex_);
+  if (line_.size() >= kSpareLine) return thread.status();
+  connection->on_spare = true;
+  line_.emplace_back(connection, head);
+  lined_up_.Signal();
+  return OkStatus();
+}
+
+void HttpServer::ServeLine() {
+  while (true) {
+    std::pair<Shared, Status> next;
+    {
+      MutexLock lock(mutex_);
+      while (line_.empty() && !stopping_) lined_up_.Wait(mutex_);
+      if (line_.empty()) return;
+      next = std::move(line_.front());
+      line_.pop_front();
+    }
+    Serve(next.first, next.second);
+  }
+}
+
+void HttpServer::CloseExpired() {
+  uint64_t times;
+  (void)!read(timer_.get(), &times, sizeof(times));
+  (void)Watch(EPOLL_CTL_MOD, listener_.get(), EPOLLIN, kListener);
+  const SteadyTime now = std::chrono::steady_clock::now();
+  MutexLock lock(mutex_);
+  timer_at_ = SteadyTime::max();
+  std::vector<Shared> expired;
+  SteadyTime next = SteadyTime::max();
+  for (const auto& [id, connection] : connections_) {
+    const SteadyTime expiry = ExpiryOf(*connection);
+    if (expiry <= now) {
+      expired.push_back(connection);
+    } else {
+      next = std::min(next, expiry);
+    }
+  }
+  for (const Shared& connection : expired) Erase(*connection);
+  SetTimer(next);
+}
+
+void HttpServer::Serve(const Shared& connection, const Status& head) {
+  const StatusOr<bool> again =
+      Contain([&]() -> StatusOr<bool> { return ServeAll(*connection, head); });
+  if (again.ok() && *again) return Wait(connection);
+  Close(connection);
+}
+
+// The request, and those that the client has sent right behind it. True if the
+// connection can wait for more.
+bool HttpServer::ServeAll(Connection& connection, Status head) {
+  while (head.ok()) {
+    if (!ServeOne(connection)) return false;
+    connection.BeginRequest();
+    if (connection.buffer().empty()) return true;
+    const StatusOr<bool> complete =
+        connection.parser().TakeHead(connection.buffer());
+    if (complete.ok() && !*complete) return true;
+    head = complete.status();
+  }
+  Exchange(connection, options_, nullptr).RefuseHead(head);
+  return false;
+}
+
+bool HttpServer::ServeOne(Connection& connection) {
+  Exchange exchange(connection, options_, [&](bool upgrade) {
+    return TakePlace(connection, upgrade);
+  });
+  const Status done = Contain([&] {
+    handler_(connection.context(), exchange);
+    return OkStatus();
+  });
+  if (!done.ok()) {
+    dprintf(STDERR_FILENO, "http: a request ended by %s\n",
+            Message(done).c_str());
+    exchange.Fail(done);
+  }
+  return exchange.Finish() && !connection.context().cancelled();
+}
+
+Status HttpServer::TakePlace(Connection& connection, bool upgrade) {
+  if (connection.on_spare) {
+    return Unavailable("there is no thread for a stream");
+  }
+  if (upgrade) {
+    (void)Watch(EPOLL_CTL_DEL, connection.socket(), 0, 0);
+  }
+  MutexLock lock(mutex_);
+  if (counts_[kStreams] >= options_.max_streams) {
+    Shared oldest;
+    for (const auto& [id, other] : connections_) {
+      if (other->state != kStreams || other->context().cancelled() ||
+          PeerHasRead(other->socket())) {
+        continue;
+      }
+      if (oldest == nullptr || other->since < oldest->since) oldest = other;
+    }
+    if (oldest == nullptr) {
+      return Unavailable("too many streams are open: " +
+                         std::to_string(options_.max_streams));
+    }
+    oldest->context().Cancel();
+  }
+  SetState(connection, kStreams);
+  return OkStatus();
+}
+
+HttpServer::Shared HttpServer::Find(uint64_t id) {
+  MutexLock lock(mutex_);
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second;
+}
+
+void HttpServer::SetState(Connection& connection, ConnectionState state) {
+  if (connection.state == state) return;
+  --counts_[connection.state];
+  ++counts_[state];
+  connection.state = state;
+  connection.since = std::chrono::steady_clock::now();
+}
+
+void HttpServer::Wait(const Shared& connection) {
+  MutexLock lock(mutex_);
+  if (stopping_ || connection->context().cancelled() ||
+      !Watch(EPOLL_CTL_MOD, connection->socket(), EPOLLIN, connection->id())
+           .ok()) {
+    return Erase(*connection);
+  }
+  SetState(*connection, connection->buffer().empty() ? kIdle : kHead);
+  SetTimer(ExpiryOf(*connection));
+}
+
+void HttpServer::Close(const Shared& connection) {
+  MutexLock lock(mutex_);
+  Erase(*connection);
+}
+
+// For a thread of a request its last act: the server may be gone after it.
+void HttpServer::Erase(Connection& connection) {
+  --counts_[connection.state];
+  connections_.erase(connection.id());
+  closed_.SignalAll();
+}
+
+void HttpServer::SetTimer(SteadyTime at) {
+  if (at >= timer_at_) return;
+  timer_at_ = at;
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                      at.time_since_epoch())
+                      .count();
+  itimerspec spec = {};
+  spec.it_value.tv_sec = ns / 1000000000;
+  spec.it_value.tv_nsec = ns % 1000000000;
+  timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
+}
+
+SteadyTime HttpServer::ExpiryOf(const Connection& connection) const {
+  switch (connection.state) {
+    case kIdle:
+      return connection.since + options_.idle_limit;
+    case kHead:
+      return connection.since + options_.header_time_limit;
+    default:
+      return SteadyTime::max();
+  }
+}
+
+void HttpServer::Shutdown() {
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+  }
+  root_.Cancel();
+  loop_.Join();
+  lined_up_.SignalAll();
+  spare_.Join();
+  {
+    MutexLock lock(mutex_);
+    std::vector<Shared> waiting;
+    for (const auto& [id, connection] : connections_) {
+      if (connection->state <= kHead) waiting.push_back(connection);
+    }
+    for (const Shared& connection : waiting) Erase(*connection);
+    while (!connections_.empty()) closed_.Wait(mutex_);
+  }
+  listener_.reset();
+  if (!path_.empty()) unlink(path_.c_str());
+}
+
+}  // namespace berth::door
