@@ -26,14 +26,14 @@ busybox-static ca-certificates protobuf-compiler python3-grpcio python3-protobuf
 # Peers are installed so that the suites can run on them first; their services
 # are never started (see policy_rc_d below).
 TEST="
-attr containerd crun curl docker-registry docker.io e2fsprogs
+attr clang-19 clang-tidy-19 containerd crun curl docker-registry docker.io e2fsprogs
 golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
 strace umoci util-linux zstd
 "
 
-# libFuzzer; the version that both have.
+# libFuzzer, of the clang that both have.
 FULL="
-clang-19 libclang-rt-19-dev llvm-19
+libclang-rt-19-dev llvm-19
 "
 
 # The formatting check knows one version, which Debian 13 does not have.

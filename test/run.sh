@@ -5,8 +5,9 @@
 #   sudo ./test/run.sh SUITE...    runs those alone, of: lint unit oci cri
 #                                  recovery docker machine
 #   sudo ./test/run.sh full        runs the longer suites, for hours: recovery
-#                                  (which has the failpoints) sanitize fuzz
-#                                  chaos; or name some of these
+#                                  (which has the failpoints) analysis (lint
+#                                  by clang, of all files) sanitize fuzz; or
+#                                  name some of these
 #
 # Each suite prints a line "NAME: N passed, N failed, N skipped"; the last line
 # of all is their sum. A suite that does not come to its line has failed. Where
@@ -71,11 +72,15 @@ oci() { # NAME PROGRAM
     "$support/unittest_tally.py" "$1"
 }
 
-# What is checked without running anything of it.
+# What is checked without running anything of it. With arguments: these checks.
 lint() {
-  local one good=0 bad=0 skip=0 said code
-  for one in includes.py banned.py sizes.py lint_test.py format.sh; do
-    said=$("$here/../tools/lint/$one" 2>&1)
+  local one good=0 bad=0 skip=0 said code checks=("$@")
+  [ $# -gt 0 ] || checks=(includes.py banned.py sizes.py interfaces.py
+    lint_test.py format.sh 'clang.py threads --seconds 60'
+    'clang.py tidy --seconds 30')
+  for one in "${checks[@]}"; do
+    # shellcheck disable=SC2086 # its arguments
+    said=$("$here/../tools/lint/"$one 2>&1)
     code=$?
     echo "$said" | tail -20 | sed 's/^/    /'
     if [ "$code" != 0 ]; then
@@ -117,8 +122,8 @@ machine() {
 group=test only=()
 for one; do
   case $one in
-    full) group=full only+=(recovery sanitize fuzz chaos machine) ;;
-    sanitize | fuzz | chaos) group=full only+=("$one") ;;
+    full) group=full only+=(recovery analysis sanitize fuzz machine) ;;
+    sanitize | fuzz) group=full only+=("$one") ;;
     *) only+=("$one") ;;
   esac
 done
@@ -134,7 +139,11 @@ build || die 'the build failed'
 
 call=("$here/run.sh" --function)
 if wanted lint; then
-  suite lint 120 "${call[@]}" lint
+  suite lint 400 "${call[@]}" lint
+fi
+if asked analysis; then
+  suite 'lint, all files' 10800 "${call[@]}" lint 'clang.py threads' \
+    'clang.py tidy'
 fi
 if wanted unit; then
   # test/oci runs below, where its cases are counted.
@@ -164,9 +173,6 @@ if asked sanitize; then
 fi
 if asked fuzz; then
   suite 'test/fuzz' 21600 "${call[@]}" fuzz
-fi
-if asked chaos && [ -x "$here/chaos/run.sh" ]; then
-  suite 'test/chaos' 3600 "$here/chaos/run.sh"
 fi
 bazel shutdown
 if wanted machine; then

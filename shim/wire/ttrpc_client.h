@@ -87,7 +87,7 @@ class TtrpcClient {
   // Whether it had no answer yet.
   bool Forget(uint32_t stream) EXCLUDES(mutex_);
   Status Send(const Context& ctx, const std::string& frame)
-      EXCLUDES(write_mutex_);
+      REQUIRES(write_mutex_);
   void Read();
   // All that has come; an error at the end of the connection.
   Status ReadSome(FrameParser& parser);

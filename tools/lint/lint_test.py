@@ -15,7 +15,7 @@ cc_library(name = "a", hdrs = ["a.h"], deps = ["//y:b"])
 """
 
 
-def run(check, tree):
+def run(check, tree, *arguments):
     """(exit status, what it says) of a check on a tree: {path: text}."""
     with tempfile.TemporaryDirectory() as root:
         for path, text in tree.items():
@@ -23,7 +23,7 @@ def run(check, tree):
             os.makedirs(os.path.dirname(full), exist_ok=True)
             with open(full, "w") as f:
                 f.write(text)
-        program = [os.path.join(HERE, check), root]
+        program = [os.path.join(HERE, check), *arguments, root]
         if check.endswith(".py"):
             program = [sys.executable] + program
         done = subprocess.run(
@@ -325,6 +325,98 @@ class Format(unittest.TestCase):
 
     def test_an_empty_tree_is_no_success(self):
         self.assertEqual(run("format.sh", {"x/README": ""})[0], 1)
+
+
+class Clang(unittest.TestCase):
+    """On the real base/mutex.h and .clang-tidy."""
+
+    header = """
+#include "base/mutex.h"
+namespace berth {
+class C {
+ public:
+  int Get();
+  std::string Moved(std::string text);
+
+ private:
+  void Locked() REQUIRES(mutex_);
+  Mutex mutex_;
+  int held_ GUARDED_BY(mutex_) = 0;
+};
+}
+"""
+    lock = "MutexLock lock(mutex_);"
+    source = """
+#include "oci/a.h"
+
+#include <string>
+int berth::C::Get() { BODY return held_; }
+std::string berth::C::Moved(std::string text) {
+  std::string last = std::move(text);
+  return RESULT;
+}
+"""
+
+    def setUp(self):
+        if not shutil.which("clang++-19") or not shutil.which("clang-tidy-19"):
+            self.skipTest("no clang-19")
+        cache = tempfile.TemporaryDirectory()
+        self.addCleanup(cache.cleanup)
+        os.environ["BERTH_LINT_CACHE"] = cache.name
+        self.addCleanup(os.environ.pop, "BERTH_LINT_CACHE")
+
+    def tree(self, body=lock, result="last"):
+        source = self.source.replace("BODY", body).replace("RESULT", result)
+        tree = {"oci/a.h": self.header, "oci/a.cc": source}
+        for path in ("base/mutex.h", ".clang-tidy"):
+            with open(os.path.join(HERE, "../..", path)) as f:
+                tree[path] = f.read()
+        return tree
+
+    def test_remembers_what_is_right_until_it_changes(self):
+        right = "1 found right, 0 left"
+        self.assertIn(right, run("clang.py", self.tree(), "threads")[1])
+        code, text = run("clang.py", self.tree(), "threads")
+        self.assertEqual(code, 0)
+        self.assertIn("1 known, 0 found right", text)
+        tree = self.tree()
+        tree["oci/a.h"] = "// A word.\n" + tree["oci/a.h"]
+        self.assertIn("1 known", run("clang.py", tree, "threads")[1])
+        tree["oci/a.h"] += "class D;\n"
+        self.assertIn(right, run("clang.py", tree, "threads")[1])
+
+    def test_finds_a_member_without_its_lock(self):
+        for body, said in [
+            ("", "reading variable 'held_' requires holding"),
+            ("Locked();", "calling function 'Locked' requires holding"),
+            (self.lock + "MutexLock again(mutex_);", "already held"),
+            ("mutex_.Lock();", "still held at the end of function"),
+        ]:
+            for _ in range(2):  # a fault is not remembered as right
+                code, text = run("clang.py", self.tree(body), "threads")
+                self.assertEqual(code, 1, body)
+                self.assertIn("oci/a.cc", text)
+                self.assertIn(said, text)
+
+    def test_finds_what_clang_tidy_finds(self):
+        self.assertEqual(run("clang.py", self.tree(), "tidy")[0], 0)
+        code, text = run("clang.py", self.tree(result="text"), "tidy")
+        self.assertEqual(code, 1)
+        self.assertIn("'text' used after it was moved", text)
+        tree = self.tree()
+        tree["oci/a.h"] += "inline int Exit() { return system(nullptr); }\n"
+        tree["oci/a.h"] = "#include <cstdlib>\n" + tree["oci/a.h"]
+        code, text = run("clang.py", tree, "tidy")
+        self.assertEqual(code, 1)
+        self.assertIn("concurrency-mt-unsafe", text)
+
+    def test_says_what_it_has_not_come_to(self):
+        code, text = run("clang.py", self.tree(""), "threads", "--seconds=1e-9")
+        self.assertEqual(code, 0)
+        self.assertIn("0 found right, 1 left for a full run", text)
+
+    def test_an_empty_tree_is_no_success(self):
+        self.assertEqual(run("clang.py", {"x/README": ""}, "threads")[0], 1)
 
 
 if __name__ == "__main__":
