@@ -109,9 +109,9 @@ StatusOr<v1::PullImageResponse> ImageService::PullImage(
   ASSIGN_OR_RETURN_AS(const image::Reference reference,
                       image::Reference::Parse(request.image().image()),
                       "image.image");
-  ASSIGN_OR_RETURN(
-      const image::Image image,
-      transfer_.Pull(ctx, reference, FromAuth(request.auth()), nullptr));
+  ASSIGN_OR_RETURN(const image::Image image,
+                   transfer_.Pull(ctx, reference, FromAuth(request.auth()),
+                                  facts_.pulled_blobs, nullptr));
   v1::PullImageResponse response;
   response.set_image_ref(image.id());
   return response;
@@ -155,7 +155,8 @@ StatusOr<admin::v1::ImportImagesResponse> ImageService::ImportImages(
   ASSIGN_OR_RETURN(UniqueFd archive, OpenFile(found.path, O_RDONLY));
   ASSIGN_OR_RETURN_AS(
       const std::vector<image::Image> imported,
-      transfer_.ImportArchive(ctx, std::move(archive), /*base=*/""),
+      transfer_.ImportArchive(ctx, std::move(archive), /*base=*/"",
+                              facts_.imported_blobs),
       "import images from " + Quoted(request.path()));
   admin::v1::ImportImagesResponse response;
   for (const image::Image& image : imported) {

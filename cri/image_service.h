@@ -19,6 +19,9 @@ struct ImageFacts {
   std::vector<std::string> handlers;
   // A folder of the file system that images and writable layers are on.
   std::string mountpoint;
+  // What becomes of compressed layers.
+  image::BlobPolicy pulled_blobs = image::BlobPolicy::kDrop;
+  image::BlobPolicy imported_blobs = image::BlobPolicy::kKeep;
 };
 
 // ImageService of the CRI without its transport; see RuntimeService. An image

@@ -63,6 +63,11 @@ image::ImageServiceOptions ImageOptions(const Config& config) {
   return options;
 }
 
+image::BlobPolicy PolicyOf(config::v1::Images::Blobs blobs) {
+  return blobs == config::v1::Images::KEEP ? image::BlobPolicy::kKeep
+                                           : image::BlobPolicy::kDrop;
+}
+
 cni::CniOptions NetworkOptions(const Config& config) {
   cni::CniOptions options;
   options.config_directory = config.network().conf_dir();
@@ -140,6 +145,7 @@ docker::EngineSettings DockerSettings(const Config& config) {
   settings.id = Digest::Of("berth " + config.root()).hex();
   settings.bridge = config.network().bridge();
   settings.subnet = config.network().subnet();
+  settings.blobs = PolicyOf(config.images().docker_blobs());
   return settings;
 }
 
@@ -233,7 +239,10 @@ class Daemon::Parts {
 
  private:
   static cri::ImageFacts ImageFactsOf(const Config& config) {
-    return {.handlers = HandlerNames(config), .mountpoint = config.root()};
+    return {.handlers = HandlerNames(config),
+            .mountpoint = config.root(),
+            .pulled_blobs = PolicyOf(config.images().kubelet_blobs()),
+            .imported_blobs = PolicyOf(config.images().import_blobs())};
   }
 
   static cri::RuntimeFacts RuntimeFactsOf(const Config& config) {

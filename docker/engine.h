@@ -28,6 +28,8 @@ struct EngineSettings {
   // Of the default network, for inspection.
   std::string bridge;
   std::string subnet;
+  // What becomes of the compressed layers of a pull.
+  image::BlobPolicy blobs = image::BlobPolicy::kKeep;
   // The kernel has mount_setattr(2).
   bool recursive_readonly = true;
 };

@@ -25,6 +25,19 @@ Status NoImage(std::string_view text) {
   return NotFound("no image " + Quoted(text.substr(0, 300)));
 }
 
+constexpr int kMaxSources = 4;
+
+// What a further pull of an image leaves of what was known of it.
+ImageRecord Merge(ImageRecord fresh, const ImageRecord& known) {
+  fresh.set_keep_blobs(fresh.keep_blobs() || known.keep_blobs());
+  std::set<std::string> seen(fresh.sources().begin(), fresh.sources().end());
+  for (const std::string& source : known.sources()) {
+    if (fresh.sources_size() >= kMaxSources) break;
+    if (seen.insert(source).second) fresh.add_sources(source);
+  }
+  return fresh;
+}
+
 NameRecord NameOf(const std::string& id, const std::string& digest) {
   NameRecord record;
   record.set_image_id(id);
@@ -38,7 +51,9 @@ NameRecord NameOf(const std::string& id, const std::string& digest) {
 Status ImageStore::Put(Transaction& tx, const ImageRecord& record,
                        const Reference& reference, const Digest& digest) const {
   const NameRecord name = NameOf(record.id(), digest.str());
-  RETURN_IF_ERROR(kImages.Put(tx, record.id(), record));
+  const StatusOr<ImageRecord> known = kImages.Get(tx, record.id());
+  RETURN_IF_ERROR(kImages.Put(tx, record.id(),
+                              known.ok() ? Merge(record, *known) : record));
   RETURN_IF_ERROR(kNames.Put(tx, reference.WithDigest(digest), name));
   if (reference.has_digest()) return OkStatus();
   return kNames.Put(tx, reference.str(), name);
@@ -198,7 +213,7 @@ StatusOr<ImageStore::Needed> ImageStore::NeededByImages() const {
       add(record.manifest_digest(), needed.blobs);
       add(record.index_digest(), needed.blobs);
       for (const std::string& layer : record.layer_digests()) {
-        add(layer, needed.blobs);
+        if (record.keep_blobs()) add(layer, needed.blobs);
       }
       add(record.chain_id(), needed.chains);
     }

@@ -37,7 +37,9 @@ class ImageStore {
       : metadata_(metadata), pinned_(std::move(pinned)) {}
 
   // Adds an image, or its new names. A tag moves away from what had it.
-  // `digest` is what the reference was resolved to.
+  // `digest` is what the reference was resolved to. Of an image that is here
+  // already, kept blobs stay kept, and its sources are remembered, the latest
+  // first.
   Status Put(Transaction& tx, const state::v1::ImageRecord& record,
              const Reference& reference, const Digest& digest) const;
   // A further name for an image.
@@ -56,7 +58,7 @@ class ImageStore {
   // last tag of a repository go the digests of that repository.
   Status RemoveName(const Reference& name);
 
-  // The blobs and chains that images need.
+  // The blobs and chains that images need: documents, kept layers.
   struct Needed {
     std::set<Digest> blobs;
     std::set<Digest> chains;

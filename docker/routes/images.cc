@@ -187,7 +187,7 @@ Status Pull(Engine& engine, Call& call) {
 
   PullReport report(call, *reference);
   const StatusOr<Image> pulled = engine.transfer.Pull(
-      call.ctx, *reference, auth,
+      call.ctx, *reference, auth, engine.settings.blobs,
       [&](const Progress& progress) { report.Layer(progress); });
   if (!pulled.ok()) return report.Fail(PullError(pulled.status(), *reference));
   const bool same = before.ok() && before->id() == pulled->id();

@@ -32,6 +32,7 @@ class DockerArchiveSource : public ImageSource {
       const DockerArchiveImage& image);
 
   StatusOr<Fetched> Resolve(const Context& ctx) override;
+  bool IsLasting() const override { return false; }
   StatusOr<Fetched> FetchManifest(const Context& ctx,
                                   const Descriptor& descriptor) override;
   Status FetchBlob(const Context& ctx, const Descriptor& descriptor,

@@ -47,6 +47,7 @@ class LayoutSource : public ImageSource {
       : layout_(layout), entry_(entry) {}
 
   StatusOr<Fetched> Resolve(const Context& ctx) override;
+  bool IsLasting() const override { return false; }
   StatusOr<Fetched> FetchManifest(const Context& ctx,
                                   const Descriptor& descriptor) override;
   Status FetchBlob(const Context& ctx, const Descriptor& descriptor,

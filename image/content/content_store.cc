@@ -121,6 +121,20 @@ Status ContentStore::Remove(const Digest& digest) {
   return OkStatus();
 }
 
+Status ContentStore::RemoveIfDamaged(const Digest& digest) {
+  const StatusOr<UniqueFd> file = Open(digest);
+  if (!file.ok()) return IgnoreNotFound(file.status());
+  Sha256 hash;
+  std::vector<char> buffer(256 * 1024);
+  while (true) {
+    ASSIGN_OR_RETURN(const size_t n,
+                     ReadUpTo(file->get(), buffer.data(), buffer.size()));
+    if (n == 0) break;
+    hash.Update({buffer.data(), n});
+  }
+  return hash.Value() == digest ? OkStatus() : Remove(digest);
+}
+
 StatusOr<std::vector<BlobInfo>> ContentStore::List() const {
   return ListIn(blobs_.get());
 }

@@ -57,6 +57,8 @@ class ContentStore {
 
   // OK if it is not there. Open descriptors stay readable.
   Status Remove(const Digest& digest);
+  // Reads the whole blob, and removes it if it does not match its digest.
+  Status RemoveIfDamaged(const Digest& digest);
   StatusOr<std::vector<BlobInfo>> List() const;
   // Half-written blobs, the newest first.
   StatusOr<std::vector<BlobInfo>> ListPartial() const;

@@ -12,8 +12,14 @@ Leases::Lease::~Lease() {
 
 void Leases::Lease::Add(const Digest& digest) {
   MutexLock lock(owner_.mutex_);
-  ++owner_.counts_[digest];
-  held_.push_back(digest);
+  if (held_.insert(digest).second) ++owner_.counts_[digest];
+}
+
+bool Leases::Lease::IsAlone(const Digest& digest) const {
+  MutexLock lock(owner_.mutex_);
+  const auto it = owner_.counts_.find(digest);
+  return it == owner_.counts_.end() ||
+         it->second == static_cast<int>(held_.count(digest));
 }
 
 Status Leases::Freeze(

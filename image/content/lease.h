@@ -4,7 +4,6 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <vector>
 
 #include "base/digest.h"
 #include "base/mutex.h"
@@ -26,10 +25,12 @@ class Leases {
     Lease& operator=(const Lease&) = delete;
     // Before it is asked whether the blob or layer is there.
     void Add(const Digest& digest);
+    // Whether no other lease holds it. Thread-safe.
+    bool IsAlone(const Digest& digest) const;
 
    private:
     Leases& owner_;
-    std::vector<Digest> held_;
+    std::set<Digest> held_;
   };
 
   // Runs `collect` with all that is held; nothing more is while it runs.

@@ -36,6 +36,7 @@ class RegistryClient : public ImageSource {
                  std::vector<RegistryHost> hosts, RetryPolicy policy = {});
 
   StatusOr<Fetched> Resolve(const Context& ctx) override;
+  bool IsLasting() const override { return true; }
   StatusOr<Fetched> FetchManifest(const Context& ctx,
                                   const Descriptor& descriptor) override;
   Status FetchBlob(const Context& ctx, const Descriptor& descriptor,

@@ -50,7 +50,6 @@ class Life {
     options.root = folder_;
     options.transfer.plain_http = {registry_};
     options.transfer.retry.tries = 1;
-    options.transfer.install.keep_layer_blobs = true;
     ASSIGN_OR_RETURN(service_, ImageService::Open(options, *metadata_));
     Status all = Import();
     all.Update(service_->images().RemoveName(*Reference::Parse("x.test/i:1")));
@@ -73,14 +72,15 @@ class Life {
     ASSIGN_OR_RETURN(UniqueFd archive,
                      OpenFile(folder_ + "/../archive.tar", O_RDONLY));
     return service_->transfer()
-        .ImportArchive(ctx_, std::move(archive), "")
+        .ImportArchive(ctx_, std::move(archive), "", BlobPolicy::kKeep)
         .status();
   }
   Status PullAndRun() {
     ASSIGN_OR_RETURN(const Reference name,
                      Reference::Parse(registry_ + "/img:1"));
-    ASSIGN_OR_RETURN(const Image image,
-                     service_->transfer().Pull(ctx_, name, {}, nullptr));
+    ASSIGN_OR_RETURN(
+        const Image image,
+        service_->transfer().Pull(ctx_, name, {}, BlobPolicy::kKeep, nullptr));
     RETURN_IF_ERROR(service_->rootfs()
                         .Acquire(image.id(), "root", Persistence::kDurable)
                         .status());

@@ -72,7 +72,7 @@ class FullDiskTest : public ::testing::Test {
     ASSIGN_OR_RETURN(const Reference reference,
                      Reference::Parse(server_.address() + "/img:1"));
     return service_->transfer().Pull(Context::Background(), reference, {},
-                                     nullptr);
+                                     BlobPolicy::kDrop, nullptr);
   }
   void ExpectNothingLeft() {
     EXPECT_THAT(dir_.Names("disk/content/ingest"), IsEmpty());
@@ -118,9 +118,10 @@ TEST_F(FullDiskTest, AnArchiveThatDoesNotFitIsGoneAtOnce) {
     dir_.Write("archive.tar", MakeTestArchive(image_, "x.test/a:1"));
     ASSERT_OK_AND_ASSIGN(UniqueFd archive,
                          OpenFile(dir_.Path("archive.tar"), O_RDONLY));
-    EXPECT_THAT(service_->transfer().ImportArchive(Context::Background(),
-                                                   std::move(archive), ""),
-                StatusIs(StatusCode::kResourceExhausted));
+    EXPECT_THAT(
+        service_->transfer().ImportArchive(
+            Context::Background(), std::move(archive), "", BlobPolicy::kDrop),
+        StatusIs(StatusCode::kResourceExhausted));
     ExpectNothingLeft();
   }
 }
@@ -141,7 +142,7 @@ TEST_F(FullDiskTest, WhatIsKeptForANextTryIsCountedAndBounded) {
     ASSERT_OK_AND_ASSIGN(const Reference reference,
                          Reference::Parse(breaks.address() + "/img:1"));
     EXPECT_THAT(service_->transfer().Pull(Context::Background(), reference, {},
-                                          nullptr),
+                                          BlobPolicy::kDrop, nullptr),
                 StatusIs(StatusCode::kUnavailable));
     const uint64_t part = size <= kDisk / 10 ? size : 0;
     EXPECT_THAT(dir_.Names("disk/content/ingest"), SizeIs(part > 0 ? 1 : 0));

@@ -14,9 +14,11 @@
 #include <thread>
 #include <vector>
 
+#include "base/sys/file.h"
 #include "base/testing/scripted_server.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
 #include "image/layer/tar_builder.h"
 #include "image/testing/test_image.h"
 
@@ -24,6 +26,7 @@ namespace berth::image {
 namespace {
 
 using ::testing::AnyOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -57,7 +60,6 @@ class ImageServiceTest : public ::testing::Test {
     options.root = dir_.path();
     options.transfer.plain_http = {server_.address(), silent_.address()};
     options.transfer.retry.tries = 1;
-    options.transfer.install.keep_layer_blobs = true;
     ASSERT_OK_AND_ASSIGN(service_, ImageService::Open(options, *metadata_));
   }
 
@@ -87,10 +89,17 @@ class ImageServiceTest : public ::testing::Test {
         }));
   }
   StatusOr<Image> Pull(const std::string& tag = "1",
-                       const Context& ctx = Context::Background()) {
+                       const Context& ctx = Context::Background(),
+                       BlobPolicy policy = BlobPolicy::kKeep) {
     ASSIGN_OR_RETURN(const Reference reference,
                      Reference::Parse(server_.address() + "/img:" + tag));
-    return service_->transfer().Pull(ctx, reference, {}, nullptr);
+    return service_->transfer().Pull(ctx, reference, {}, policy, nullptr);
+  }
+  StatusOr<Image> PullAndDrop() {
+    return Pull("1", Context::Background(), BlobPolicy::kDrop);
+  }
+  bool HasBlob(const std::string& bytes) {
+    return dir_.Exists("content/blobs/sha256/" + Digest::Of(bytes).hex());
   }
   // When the collector is through.
   void ExpectNothingLeft() {
@@ -251,9 +260,9 @@ TEST_F(ImageServiceTest, ASilentRegistryHoldsUpOnlyItsOwnPulls) {
   for (int i = 0; i < 12; ++i) {
     threads.emplace_back([&, i] {
       const std::string name = silent_.address() + "/img:" + std::to_string(i);
-      EXPECT_THAT(
-          service_->transfer().Pull(ctx, *Reference::Parse(name), {}, nullptr),
-          StatusIs(StatusCode::kCancelled));
+      EXPECT_THAT(service_->transfer().Pull(ctx, *Reference::Parse(name), {},
+                                            BlobPolicy::kKeep, nullptr),
+                  StatusIs(StatusCode::kCancelled));
       ++ended;
     });
   }
@@ -271,7 +280,7 @@ TEST_F(ImageServiceTest, AListenerThatIsStuckHoldsUpNoPull) {
   std::thread reader([&] {
     EXPECT_OK(service_->transfer().Pull(
         Context::Background(), *Reference::Parse(server_.address() + "/img:1"),
-        {}, [&](const Progress&) {
+        {}, BlobPolicy::kKeep, [&](const Progress&) {
           stuck = true;
           pollfd fd = {free.cancel_fd(), POLLIN, 0};
           poll(&fd, 1, 30'000);
@@ -349,6 +358,53 @@ TEST_F(ImageServiceTest, ADamagedBlobIsFetchedAnew) {
   ASSERT_OK(Pull());
   EXPECT_THAT(service_->images().ConfigJson(image_.id()),
               IsOkAndHolds(image_.config));
+}
+
+TEST_F(ImageServiceTest, KeptBlobsLiveAsLongAsTheirImageAndCount) {
+  ASSERT_OK(PullAndDrop());
+  EXPECT_FALSE(HasBlob(image_.layers[0]));
+  const uint64_t without = service_->images().StoreUsageNow()->usage.bytes;
+  ASSERT_OK(service_->images().Remove(image_.id()));
+  ExpectNothingLeft();
+
+  ASSERT_OK(Pull());
+  EXPECT_TRUE(HasBlob(image_.layers[0]));
+  EXPECT_EQ(service_->images().StoreUsageNow()->usage.bytes,
+            without + image_.layers[0].size() + image_.layers[1].size());
+  // Kubelet pulls it too, and the collector comes.
+  ASSERT_OK(PullAndDrop());
+  ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
+  Open();
+  ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
+  EXPECT_TRUE(HasBlob(image_.layers[0]));
+  ASSERT_OK(service_->images().Remove(image_.id()));
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, ASharedBlobGoesWithTheLastImageThatKeepsIt) {
+  ASSERT_OK(Pull());
+  // Another image has one of the layers, and does not keep it.
+  const TestImage other = MakeTestImage({image_.layers[1]});
+  dir_.Write("other.tar", MakeTestArchive(other, "x.test/other:1"));
+  for (const BlobPolicy policy : {BlobPolicy::kDrop, BlobPolicy::kKeep}) {
+    ASSERT_OK_AND_ASSIGN(UniqueFd archive,
+                         OpenFile(dir_.Path("other.tar"), O_RDONLY));
+    ASSERT_OK(service_->transfer().ImportArchive(
+        Context::Background(), std::move(archive), "", policy));
+    ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
+    EXPECT_TRUE(HasBlob(image_.layers[1]));
+  }
+  ASSERT_OK(service_->images().Remove(image_.id()));
+  ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
+  EXPECT_FALSE(HasBlob(image_.layers[0]));
+  EXPECT_TRUE(HasBlob(image_.layers[1]));
+  ASSERT_OK(service_->images().Remove(other.id()));
+  ExpectNothingLeft();
+}
+
+TEST_F(ImageServiceTest, APullRemembersTheRepository) {
+  ASSERT_OK_AND_ASSIGN(const Image image, Pull());
+  EXPECT_THAT(image.record.sources(), ElementsAre(server_.address() + "/img"));
 }
 
 TEST_F(ImageServiceTest, AStartCollectsWhatAKilledPullLeft) {

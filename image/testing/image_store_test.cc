@@ -110,6 +110,31 @@ TEST_F(ImageStoreTest, RemovingAnImageTakesAllItsNamesAndNoOther) {
   EXPECT_THAT(Get('b').repo_tags, ElementsAre("r.test/n:2"));
 }
 
+TEST_F(ImageStoreTest, AFurtherPullForgetsNeitherSourcesNorKeptBlobs) {
+  const auto put = [&](bool keep, const std::string& source) {
+    state::v1::ImageRecord record;
+    record.set_id(Sha('a'));
+    record.add_layer_digests(Sha('1'));
+    record.set_keep_blobs(keep);
+    record.add_sources(source);
+    ASSERT_OK(metadata_->Update([&](Transaction& tx) {
+      return images_->Put(tx, record, Name("r.test/n:1"),
+                          *Digest::Parse(Sha('a')));
+    }));
+  };
+  const Digest layer = *Digest::Parse(Sha('1'));
+  put(false, "a.test/n");
+  EXPECT_EQ(images_->NeededByImages()->blobs.count(layer), 0u);
+  put(true, "b.test/n");
+  EXPECT_EQ(images_->NeededByImages()->blobs.count(layer), 1u);
+  for (const char* source : {"a.test/n", "c.test/n", "d.test/n", "e.test/n"}) {
+    put(false, source);
+  }
+  EXPECT_EQ(images_->NeededByImages()->blobs.count(layer), 1u);
+  EXPECT_THAT(Get('a').record.sources(),
+              ElementsAre("e.test/n", "d.test/n", "c.test/n", "a.test/n"));
+}
+
 TEST_F(ImageStoreTest, ListsAnImageThatHasADigestOnly) {
   Add('a', "r.test/n@" + Sha('a'));
   ASSERT_OK_AND_ASSIGN(const std::vector<Image> all, images_->List());

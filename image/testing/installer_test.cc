@@ -38,6 +38,8 @@ class FakeSource : public ImageSource {
   explicit FakeSource(TestImage image, Before before = nullptr)
       : image_(std::move(image)), before_(std::move(before)) {}
 
+  void set_lasting(bool lasting) { lasting_ = lasting; }
+  bool IsLasting() const override { return lasting_; }
   StatusOr<Fetched> Resolve(const Context& ctx) override {
     RETURN_IF_ERROR(Step(ctx, "resolve"));
     return Fetched{DescriptorOfBlob(image_.manifest, kTestManifestType),
@@ -69,6 +71,7 @@ class FakeSource : public ImageSource {
   }
   const TestImage image_;
   const Before before_;
+  bool lasting_ = true;
   std::atomic<int> steps_{0};
 };
 
@@ -103,15 +106,16 @@ class InstallerTest : public ::testing::Test {
                          LayerStore::Open(dir_.Path("layers"), *metadata_));
     images_ =
         std::make_unique<ImageStore>(*metadata_, std::vector<std::string>());
-    Installer::Options options;
-    options.keep_layer_blobs = true;
-    installer_ = std::make_unique<Installer>(*content_, *layers_, options);
+    installer_ = std::make_unique<Installer>(*content_, *layers_,
+                                             Installer::Options());
     garbage_ = std::make_unique<GarbageCollector>(
         *metadata_, *content_, *layers_, *images_, leases_, 1 << 20);
   }
-  StatusOr<Installed> Install(FakeSource& source) {
+  StatusOr<Installed> Install(FakeSource& source,
+                              BlobPolicy policy = BlobPolicy::kKeep) {
     Leases::Lease lease(leases_);
-    return installer_->Install(Context::Background(), source, lease, nullptr);
+    return installer_->Install(Context::Background(), source, lease, policy,
+                               nullptr);
   }
   std::vector<std::string> Directories() { return dir_.Names("layers"); }
   // No record, no directory, no blob, no lease.
@@ -213,8 +217,9 @@ TEST_F(InstallerTest, CancellingEndsAllLayers) {
                     });
   {
     Leases::Lease lease(leases_);
-    EXPECT_THAT(installer_->Install(ctx, source, lease, nullptr),
-                StatusIs(StatusCode::kCancelled));
+    EXPECT_THAT(
+        installer_->Install(ctx, source, lease, BlobPolicy::kKeep, nullptr),
+        StatusIs(StatusCode::kCancelled));
   }
   ExpectNothingLeft();
 }
@@ -253,6 +258,62 @@ TEST_F(InstallerTest, InstallsAtOnceShareTheWork) {
   ExpectNothingLeft();
 }
 
+TEST_F(InstallerTest, DropsTheBlobsThatItBrought) {
+  const TestImage image = MakeTestImage(ThreeLayers());
+  FakeSource source(image);
+  ASSERT_OK_AND_ASSIGN(const Installed installed,
+                       Install(source, BlobPolicy::kDrop));
+  EXPECT_FALSE(installed.record.keep_blobs());
+  EXPECT_THAT(*content_->List(), SizeIs(2));  // the documents
+  ExpectNothingLeft();
+}
+
+TEST_F(InstallerTest, SparesABlobThatWasThereOrIsHeld) {
+  const std::vector<std::string> layers = ThreeLayers();
+  ASSERT_OK(content_->Write(Digest::Of(layers[0]), layers[0]));
+  Leases::Lease other(leases_);
+  other.Add(Digest::Of(layers[1]));
+  FakeSource source(MakeTestImage(layers));
+  ASSERT_OK(Install(source, BlobPolicy::kDrop));
+  EXPECT_OK(content_->Stat(Digest::Of(layers[0])));
+  EXPECT_OK(content_->Stat(Digest::Of(layers[1])));
+  EXPECT_FALSE(content_->Stat(Digest::Of(layers[2])).ok());
+}
+
+TEST_F(InstallerTest, AnImageThatLiesTakesNoBlobOfAnother) {
+  const std::vector<std::string> layers = ThreeLayers();
+  FakeSource good(MakeTestImage(layers));
+  ASSERT_OK(Install(good));
+  // The same layer on top of nothing, under another name.
+  const std::string wrong = "sha256:" + std::string(64, '0');
+  FakeSource liar(MakeTestImage({layers[1]}, {wrong}));
+  EXPECT_THAT(Install(liar), StatusIs(StatusCode::kDataLoss));
+  EXPECT_OK(content_->Stat(Digest::Of(layers[1])));
+}
+
+TEST_F(InstallerTest, ABlobThatIsDamagedOnTheDiskComesAnew) {
+  const std::vector<std::string> layers = ThreeLayers();
+  dir_.Write("content/blobs/sha256/" + Digest::Of(layers[0]).hex(), "oops");
+  FakeSource source(MakeTestImage(layers));
+  EXPECT_FALSE(Install(source).ok());
+  EXPECT_OK(Install(source));
+  EXPECT_OK(content_->Read(Digest::Of(layers[0]), 1 << 20));
+}
+
+TEST_F(InstallerTest, KeepsOfALayerThatIsThereWhatCannotBeFetchedLater) {
+  const TestImage image = MakeTestImage(ThreeLayers());
+  FakeSource registry(image);
+  ASSERT_OK(Install(registry, BlobPolicy::kDrop));
+  ASSERT_OK(Install(registry, BlobPolicy::kKeep));
+  EXPECT_THAT(*content_->List(), SizeIs(2));
+  FakeSource file(image);
+  file.set_lasting(false);
+  ASSERT_OK_AND_ASSIGN(const Installed installed, Install(file));
+  EXPECT_TRUE(installed.changed);
+  EXPECT_THAT(*content_->List(), SizeIs(5));
+  ExpectNothingLeft();
+}
+
 TEST_F(InstallerTest, TheCollectorSparesWhatIsOnItsWay) {
   FakeSource source(MakeTestImage(ThreeLayers()),
                     [&](const Context&, const std::string& step) {
@@ -262,9 +323,9 @@ TEST_F(InstallerTest, TheCollectorSparesWhatIsOnItsWay) {
                       return OkStatus();
                     });
   Leases::Lease lease(leases_);
-  ASSERT_OK_AND_ASSIGN(
-      const Installed installed,
-      installer_->Install(Context::Background(), source, lease, nullptr));
+  ASSERT_OK_AND_ASSIGN(const Installed installed,
+                       installer_->Install(Context::Background(), source, lease,
+                                           BlobPolicy::kKeep, nullptr));
   ASSERT_OK_AND_ASSIGN(const DiskUsage freed,
                        garbage_->Collect(Context::Background()));
   EXPECT_EQ(freed.inodes, 0u);

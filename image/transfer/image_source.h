@@ -28,6 +28,9 @@ class ImageSource {
   // A child of an index.
   virtual StatusOr<Fetched> FetchManifest(const Context& ctx,
                                           const Descriptor& descriptor) = 0;
+  // Whether its blobs can be fetched again later, when a container or a peer
+  // wants them: a registry, but no file that a client sent.
+  virtual bool IsLasting() const = 0;
   // Into the store, whole and verified; goes on where an earlier try ended.
   // `progress` is told how many bytes are there; fewer than before when they
   // have to come anew.

@@ -42,8 +42,11 @@ struct Installer::Documents {
 class Installer::LayerJob {
  public:
   LayerJob(ImageSource& source, const Documents& documents,
+           const Leases::Lease& lease, BlobPolicy policy,
            const ProgressFunction& report)
       : source_(source),
+        lease_(lease),
+        policy_(policy),
         layers_(documents.manifest.layers),
         diff_ids_(documents.spec.diff_ids),
         report_(report),
@@ -56,6 +59,7 @@ class Installer::LayerJob {
   }
 
   ImageSource& source() { return source_; }
+  BlobPolicy policy() const { return policy_; }
   size_t count() const { return layers_.size(); }
   const Descriptor& layer(size_t i) const { return layers_[i]; }
   const Digest& diff_id(size_t i) const { return diff_ids_[i]; }
@@ -69,6 +73,17 @@ class Installer::LayerJob {
     MutexLock lock(mutex_);
     if (!failure_.ok() || next_ >= layers_.size()) return std::nullopt;
     return next_++;
+  }
+
+  // The blob was not here before: this job fetched it.
+  void MarkFetched(const Digest& blob) {
+    MutexLock lock(mutex_);
+    fetched_.insert(blob);
+  }
+  // Whether nobody else may rely on the blob.
+  bool Owns(const Digest& blob) const {
+    MutexLock lock(mutex_);
+    return fetched_.count(blob) > 0 && lease_.IsAlone(blob);
   }
 
   void MarkCommitted(size_t i) {
@@ -122,6 +137,8 @@ class Installer::LayerJob {
   };
 
   ImageSource& source_;
+  const Leases::Lease& lease_;
+  const BlobPolicy policy_;
   const std::vector<Descriptor> layers_;
   const std::vector<Digest> diff_ids_;
   const ProgressFunction& report_;
@@ -131,6 +148,7 @@ class Installer::LayerJob {
   mutable Mutex mutex_;
   CondVar changed_cond_;
   size_t next_ GUARDED_BY(mutex_) = 0;
+  std::set<Digest> fetched_ GUARDED_BY(mutex_);
   std::set<size_t> committed_ GUARDED_BY(mutex_);
   Status failure_ GUARDED_BY(mutex_);
   std::vector<Reported> reported_ GUARDED_BY(mutex_);
@@ -225,6 +243,7 @@ StatusOr<UniqueFd> Installer::FetchLayer(const Context& ctx, LayerJob& job,
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                    working_.Acquire(ctx, layer.digest.str()));
   if (!content_.Stat(layer.digest).ok()) {
+    job.MarkFetched(layer.digest);
     RETURN_IF_ERROR(
         job.source().FetchBlob(ctx, layer, content_, [&](uint64_t bytes) {
           if (!blob.following()) {
@@ -293,26 +312,49 @@ Status Installer::FetchAndUnpackLayer(const Context& ctx, LayerJob& job,
   return UnpackLayer(ctx, job, index, whole);
 }
 
+// A blob that does not unpack must not be met again by a next try; one that
+// unpacks to something else than its image says may be a good one of another
+// image.
+Status Installer::DropBlob(const Context& ctx, const LayerJob& job,
+                           size_t index, const Status& unpacked) {
+  const bool bad = unpacked.code() == StatusCode::kDataLoss ||
+                   unpacked.code() == StatusCode::kInvalidArgument;
+  const bool drop = unpacked.ok() && job.policy() == BlobPolicy::kDrop;
+  if (!bad && !drop) return OkStatus();
+  const Digest& digest = job.layer(index).digest;
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   working_.Acquire(ctx, digest.str()));
+  if (job.Owns(digest)) return content_.Remove(digest);
+  return bad ? content_.RemoveIfDamaged(digest) : OkStatus();
+}
+
+// Of a layer that is unpacked already.
+Status Installer::KeepBlob(const Context& ctx, LayerJob& job, size_t index) {
+  const bool is_wanted = job.policy() == BlobPolicy::kKeep &&
+                         !job.source().IsLasting() &&
+                         !content_.Stat(job.layer(index).digest).ok();
+  if (!is_wanted) return OkStatus();
+  job.MarkChanged();
+  IncomingBlob unread;
+  return FetchLayer(ctx, job, index, unread).status();
+}
+
 Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
                                size_t index) {
-  const Descriptor& layer = job.layer(index);
   // Held until the layer is committed, for which it needs nothing that those
   // who wait here have: they want this layer or a higher one.
   ASSIGN_OR_RETURN(const KeyedMutex::Lock chain_lock,
                    working_.Acquire(ctx, "chain " + job.chain(index).str()));
   if (layers_.Has(job.chain(index))) {
+    RETURN_IF_ERROR(KeepBlob(ctx, job, index));
     job.Report(index, Progress::State::kExists);
     job.MarkCommitted(index);
     return OkStatus();
   }
   job.MarkChanged();
   const Status done = FetchAndUnpackLayer(ctx, job, index);
-  const bool bad = done.code() == StatusCode::kDataLoss ||
-                   done.code() == StatusCode::kInvalidArgument;
-  if (bad || (done.ok() && !options_.keep_layer_blobs)) {
-    const Status removed = content_.Remove(layer.digest);
-    if (!removed.ok()) LOG(WARNING) << Message(removed);
-  }
+  const Status dropped = DropBlob(ctx, job, index, done);
+  if (!dropped.ok() && ctx.Check().ok()) LOG(WARNING) << Message(dropped);
   RETURN_IF_ERROR(done);
   job.MarkCommitted(index);
   job.Report(index, Progress::State::kDone);
@@ -320,11 +362,11 @@ Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
 }
 
 StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,
-                                       Leases::Lease& lease,
+                                       Leases::Lease& lease, BlobPolicy policy,
                                        const ProgressFunction& report) {
   ASSIGN_OR_RETURN(const Documents documents,
                    FetchDocuments(ctx, source, lease));
-  LayerJob job(source, documents, report);
+  LayerJob job(source, documents, lease, policy, report);
   for (size_t i = 0; i < job.count(); ++i) {
     lease.Add(job.chain(i));
     lease.Add(job.layer(i).digest);
@@ -374,6 +416,7 @@ StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,
                                           : job.chain(job.count() - 1)));
   record.set_size(usage.bytes + documents.size);
   record.set_pulled(Now());
+  record.set_keep_blobs(policy == BlobPolicy::kKeep);
   return installed;
 }
 

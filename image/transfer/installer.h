@@ -30,6 +30,10 @@ struct Progress {
 // one state.
 using ProgressFunction = std::function<void(const Progress&)>;
 
+// What becomes of compressed layers after they were unpacked. Dropped ones can
+// be fetched again, by their digests, from where the image was pulled.
+enum class BlobPolicy { kDrop, kKeep };
+
 // What an image became in the stores; no name refers to it yet.
 struct Installed {
   state::v1::ImageRecord record;
@@ -47,7 +51,6 @@ class Installer {
  public:
   struct Options {
     int parallel_layers = 3;
-    bool keep_layer_blobs = false;
     // Unpacked bytes of a layer: the larger of the two. Others have no such
     // bound, and fill the disk with what a layer of some MiB expands to.
     uint64_t min_unpacked_limit = uint64_t{1} << 30;
@@ -59,9 +62,10 @@ class Installer {
       : content_(content), layers_(layers), options_(options) {}
 
   // `lease` keeps what is installed from the garbage collector until a record
-  // names it.
+  // names it. A blob that is to be dropped goes at once if this call brought it
+  // and no other lease holds it: else the garbage collector decides.
   StatusOr<Installed> Install(const Context& ctx, ImageSource& source,
-                              Leases::Lease& lease,
+                              Leases::Lease& lease, BlobPolicy policy,
                               const ProgressFunction& report);
 
  private:
@@ -78,6 +82,9 @@ class Installer {
   Status UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
                      ByteSource& blob);
   Status FetchAndUnpackLayer(const Context& ctx, LayerJob& job, size_t index);
+  Status KeepBlob(const Context& ctx, LayerJob& job, size_t index);
+  Status DropBlob(const Context& ctx, const LayerJob& job, size_t index,
+                  const Status& unpacked);
 
   ContentStore& content_;
   LayerStore& layers_;

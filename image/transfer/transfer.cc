@@ -15,7 +15,7 @@ namespace {
 
 // Pulls with other credentials are other pulls: one must not get what only the
 // other may have.
-std::string PullKey(const Reference& reference,
+std::string PullKey(const Reference& reference, BlobPolicy policy,
                     const std::vector<RegistryHost>& hosts) {
   std::string secrets;
   for (const RegistryHost& host : hosts) {
@@ -24,7 +24,8 @@ std::string PullKey(const Reference& reference,
                credential.password + "\n" + credential.identity_token + "\n" +
                credential.registry_token + "\n";
   }
-  return reference.str() + " " + Digest::Of(secrets).str();
+  return reference.str() + (policy == BlobPolicy::kKeep ? " keep " : " drop ") +
+         Digest::Of(secrets).str();
 }
 
 // Then what is there already is of use; else nobody asks for it again.
@@ -71,15 +72,16 @@ StatusOr<std::vector<RegistryHost>> Transfer::HostsFor(
 }
 
 StatusOr<Image> Transfer::Pull(const Context& ctx, const Reference& reference,
-                               const RegistryAuth& auth,
+                               const RegistryAuth& auth, BlobPolicy policy,
                                const ProgressFunction& progress) {
   ASSIGN_OR_RETURN(const std::vector<RegistryHost> hosts,
                    HostsFor(reference, auth));
+  const Arrival arrival = {reference, policy, reference.name()};
   const StatusOr<std::string> id = puller_.Pull(
-      ctx, PullKey(reference, hosts),
-      [this, reference, hosts](const Context& work_ctx,
-                               const ProgressFunction& report) {
-        return PullWork(work_ctx, reference, hosts, report);
+      ctx, PullKey(reference, policy, hosts),
+      [this, arrival, hosts](const Context& work_ctx,
+                             const ProgressFunction& report) {
+        return PullWork(work_ctx, arrival, hosts, report);
       },
       progress);
   if (!id.ok()) {
@@ -89,22 +91,38 @@ StatusOr<Image> Transfer::Pull(const Context& ctx, const Reference& reference,
 }
 
 StatusOr<std::string> Transfer::PullWork(const Context& ctx,
-                                         const Reference& reference,
+                                         const Arrival& arrival,
                                          const std::vector<RegistryHost>& hosts,
                                          const ProgressFunction& report) {
   ASSIGN_OR_RETURN(const RegistryShares::Place place,
-                   shares_.Acquire(ctx, reference.domain()));
-  RegistryClient client(http_, reference, hosts, options_.retry);
-  return InstallAndName(ctx, client, reference, report);
+                   shares_.Acquire(ctx, arrival.name.domain()));
+  RegistryClient client(http_, arrival.name, hosts, options_.retry);
+  return InstallAndName(ctx, client, arrival, report);
 }
 
 StatusOr<std::string> Transfer::InstallAndName(const Context& ctx,
                                                ImageSource& source,
-                                               const Reference& name,
+                                               const Arrival& arrival,
                                                const ProgressFunction& report) {
-  StatusOr<std::string> id = TryToInstall(ctx, source, name, report);
-  if (!id.ok()) CleanUpAfter(id.status());
-  return id;
+  const StatusOr<Installed> installed =
+      TryToInstall(ctx, source, arrival, report);
+  if (!installed.ok()) {
+    CleanUpAfter(installed.status());
+    return installed.status();
+  }
+  // Blobs that were shared with other pulls, or had been here before.
+  const bool may_go = arrival.policy == BlobPolicy::kDrop && installed->changed;
+  if (may_go && HasBlobs(*installed)) stores_.garbage.Wake();
+  return installed->record.id();
+}
+
+bool Transfer::HasBlobs(const Installed& installed) const {
+  const auto& layers = installed.record.layer_digests();
+  return std::any_of(layers.begin(), layers.end(),
+                     [this](const std::string& text) {
+                       const StatusOr<Digest> digest = Digest::Parse(text);
+                       return digest.ok() && stores_.content.Stat(*digest).ok();
+                     });
 }
 
 // What did not fit is gone before the caller hears of it.
@@ -122,13 +140,15 @@ void Transfer::CleanUpAfter(const Status& failure) {
   }
 }
 
-StatusOr<std::string> Transfer::TryToInstall(const Context& ctx,
-                                             ImageSource& source,
-                                             const Reference& name,
-                                             const ProgressFunction& report) {
+StatusOr<Installed> Transfer::TryToInstall(const Context& ctx,
+                                           ImageSource& source,
+                                           const Arrival& arrival,
+                                           const ProgressFunction& report) {
   Leases::Lease lease(stores_.leases);
-  ASSIGN_OR_RETURN(const Installed installed,
-                   installer_.Install(ctx, source, lease, report));
+  ASSIGN_OR_RETURN(
+      Installed installed,
+      installer_.Install(ctx, source, lease, arrival.policy, report));
+  if (!arrival.source.empty()) installed.record.add_sources(arrival.source);
   // A name that outlasts a power cut must not lead to files that did not.
   if (installed.changed) RETURN_IF_ERROR(stores_.content.Sync());
   RETURN_IF_ERROR(Failpoint("image.pull.sync"));
@@ -136,14 +156,14 @@ StatusOr<std::string> Transfer::TryToInstall(const Context& ctx,
   RETURN_IF_ERROR(stores_.metadata.Update(
       [&](Transaction& tx) -> Status {
         RETURN_IF_ERROR(stores_.layers.MarkFlushed(tx, chain));
-        return stores_.images.Put(tx, installed.record, name,
+        return stores_.images.Put(tx, installed.record, arrival.name,
                                   installed.resolved);
       },
       Durability::kPowerCut));
   RETURN_IF_ERROR(Failpoint("image.pull.name"));
   // Its buffers are as much as all else that an idle daemon has.
   if (installed.changed) malloc_trim(0);
-  return installed.record.id();
+  return installed;
 }
 
 }  // namespace berth::image

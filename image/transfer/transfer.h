@@ -55,7 +55,8 @@ class Transfer {
   };
   Transfer(const TransferOptions& options, const Stores& stores);
 
-  // Always asks the registry what a tag means. Returns when the image can be
+  // Always asks the registry what a tag means. An image whose blobs are kept
+  // stays so, however it is pulled again. Returns when the image can be
   // used. Concurrent pulls of one image are one; pulls above a registry's share
   // wait. `progress` is called in the calling thread (Puller).
   //
@@ -64,7 +65,7 @@ class Transfer {
   // UNAVAILABLE with the text "RegistryUnavailable: ..." when no registry can
   // be reached.
   StatusOr<Image> Pull(const Context& ctx, const Reference& reference,
-                       const RegistryAuth& auth,
+                       const RegistryAuth& auth, BlobPolicy policy,
                        const ProgressFunction& progress);
   // All images of an OCI layout, a directory, or of an archive: of a layout or
   // of what `docker save` wrote. They get the names that they give themselves;
@@ -72,25 +73,35 @@ class Transfer {
   // empty if there is none such.
   StatusOr<std::vector<Image>> ImportDirectory(const Context& ctx,
                                                const std::string& directory,
-                                               const std::string& base);
+                                               const std::string& base,
+                                               BlobPolicy policy);
   StatusOr<std::vector<Image>> ImportArchive(const Context& ctx,
                                              UniqueFd archive,
-                                             const std::string& base);
+                                             const std::string& base,
+                                             BlobPolicy policy);
 
  private:
-  StatusOr<std::string> PullWork(const Context& ctx, const Reference& reference,
+  // How an image comes in.
+  struct Arrival {
+    Reference name;
+    BlobPolicy policy;
+    std::string source;  // a repository; empty: files
+  };
+  StatusOr<std::string> PullWork(const Context& ctx, const Arrival& arrival,
                                  const std::vector<RegistryHost>& hosts,
                                  const ProgressFunction& report);
   StatusOr<std::vector<Image>> Import(const Context& ctx,
                                       const ImageFiles& files,
-                                      const std::string& base);
+                                      const std::string& base,
+                                      BlobPolicy policy);
   StatusOr<std::string> InstallAndName(const Context& ctx, ImageSource& source,
-                                       const Reference& name,
+                                       const Arrival& arrival,
                                        const ProgressFunction& report);
-  StatusOr<std::string> TryToInstall(const Context& ctx, ImageSource& source,
-                                     const Reference& name,
-                                     const ProgressFunction& report);
+  StatusOr<Installed> TryToInstall(const Context& ctx, ImageSource& source,
+                                   const Arrival& arrival,
+                                   const ProgressFunction& report);
   void CleanUpAfter(const Status& failure);
+  bool HasBlobs(const Installed& installed) const;
   StatusOr<std::vector<RegistryHost>> HostsFor(const Reference& reference,
                                                const RegistryAuth& auth) const;
 

@@ -29,34 +29,38 @@ StatusOr<Reference> NameOf(const Layout::Entry& entry,
 }  // namespace
 
 StatusOr<std::vector<Image>> Transfer::ImportDirectory(
-    const Context& ctx, const std::string& directory, const std::string& base) {
+    const Context& ctx, const std::string& directory, const std::string& base,
+    BlobPolicy policy) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ImageFiles> files,
                    DirectoryFiles::Load(directory));
-  return Import(ctx, *files, base);
+  return Import(ctx, *files, base, policy);
 }
 
 StatusOr<std::vector<Image>> Transfer::ImportArchive(const Context& ctx,
                                                      UniqueFd archive,
-                                                     const std::string& base) {
+                                                     const std::string& base,
+                                                     BlobPolicy policy) {
   ASSIGN_OR_RETURN(
       const std::unique_ptr<ImageFiles> files,
       ArchiveFiles::Load(ctx, std::move(archive), options_.spool, {}));
   RETURN_IF_ERROR(Failpoint("image.import.spooled"));
-  return Import(ctx, *files, base);
+  return Import(ctx, *files, base, policy);
 }
 
 StatusOr<std::vector<Image>> Transfer::Import(const Context& ctx,
                                               const ImageFiles& files,
-                                              const std::string& base) {
+                                              const std::string& base,
+                                              BlobPolicy policy) {
   std::vector<std::string> ids;
   if (files.Has("index.json")) {
     ASSIGN_OR_RETURN(const std::unique_ptr<Layout> layout, Layout::Open(files));
     for (const Layout::Entry& entry : layout->entries()) {
       ASSIGN_OR_RETURN(const Reference name, NameOf(entry, base));
       LayoutSource source(*layout, entry.descriptor);
-      ASSIGN_OR_RETURN_AS(std::string id,
-                          InstallAndName(ctx, source, name, nullptr),
-                          "import " + Quoted(name.str()));
+      ASSIGN_OR_RETURN_AS(
+          std::string id,
+          InstallAndName(ctx, source, {name, policy, ""}, nullptr),
+          "import " + Quoted(name.str()));
       ids.push_back(std::move(id));
     }
   } else {
@@ -72,9 +76,10 @@ StatusOr<std::vector<Image>> Transfer::Import(const Context& ctx,
       }
       for (const std::string& text : names) {
         ASSIGN_OR_RETURN(const Reference name, Reference::Parse(text));
-        ASSIGN_OR_RETURN_AS(std::string id,
-                            InstallAndName(ctx, *source, name, nullptr),
-                            "import " + Quoted(name.str()));
+        ASSIGN_OR_RETURN_AS(
+            std::string id,
+            InstallAndName(ctx, *source, {name, policy, ""}, nullptr),
+            "import " + Quoted(name.str()));
         ids.push_back(std::move(id));
       }
     }

@@ -41,6 +41,7 @@ DEFINE_string(identity_token, "", "refresh token for the registry");
 DEFINE_int32(tries, 2, "requests to one host");
 DEFINE_int32(timeout, 0, "seconds; 0: none");
 DEFINE_bool(volatile_root, false, "mount one that needs no flush");
+DEFINE_bool(keep, false, "keep compressed layers");
 DEFINE_bool(usage, false, "print CPU seconds and peak memory at the end");
 
 namespace berth::image {
@@ -49,6 +50,10 @@ namespace {
 constexpr uint64_t kMaxFile = 16 << 20;
 
 using Arguments = std::vector<std::string>;
+
+BlobPolicy Policy() {
+  return FLAGS_keep ? BlobPolicy::kKeep : BlobPolicy::kDrop;
+}
 
 void Print(const Image& image) {
   std::cout << image.id() << "\n";
@@ -67,8 +72,9 @@ Status Pull(const Context& ctx, ImageService& service, const Arguments& args) {
   auth.username = FLAGS_user;
   auth.password = FLAGS_password;
   auth.identity_token = FLAGS_identity_token;
-  ASSIGN_OR_RETURN(const Image image,
-                   service.transfer().Pull(ctx, reference, auth, nullptr));
+  ASSIGN_OR_RETURN(
+      const Image image,
+      service.transfer().Pull(ctx, reference, auth, Policy(), nullptr));
   std::cout << image.id() << "\n";
   return OkStatus();
 }
@@ -80,8 +86,9 @@ Status Import(const Context& ctx, ImageService& service,
   ASSIGN_OR_RETURN(const struct stat info, StatFd(file.get()));
   StatusOr<std::vector<Image>> imported =
       S_ISDIR(info.st_mode)
-          ? service.transfer().ImportDirectory(ctx, args.at(0), base)
-          : service.transfer().ImportArchive(ctx, std::move(file), base);
+          ? service.transfer().ImportDirectory(ctx, args.at(0), base, Policy())
+          : service.transfer().ImportArchive(ctx, std::move(file), base,
+                                             Policy());
   RETURN_IF_ERROR(imported.status());
   for (const Image& image : *imported) std::cout << image.id() << "\n";
   return OkStatus();
