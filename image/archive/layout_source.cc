@@ -6,12 +6,6 @@
 #include "image/layer/byte_source.h"
 
 namespace berth::image {
-namespace {
-
-constexpr char kRefName[] = "org.opencontainers.image.ref.name";
-constexpr char kFullName[] = "io.containerd.image.name";
-
-}  // namespace
 
 StatusOr<std::unique_ptr<Layout>> Layout::Open(const ImageFiles& files) {
   std::unique_ptr<Layout> layout(new Layout(files));

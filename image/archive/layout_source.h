@@ -19,6 +19,10 @@ class Layout {
   // `files` must outlive it.
   static StatusOr<std::unique_ptr<Layout>> Open(const ImageFiles& files);
 
+  // Annotations of its entries.
+  static constexpr char kRefName[] = "org.opencontainers.image.ref.name";
+  static constexpr char kFullName[] = "io.containerd.image.name";
+
   // What index.json lists, and how each calls itself: a full reference, a bare
   // tag, or nothing.
   struct Entry {

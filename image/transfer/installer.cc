@@ -361,6 +361,14 @@ Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
   return OkStatus();
 }
 
+Status Installer::FetchBlob(const Context& ctx, ImageSource& source,
+                            const Descriptor& blob) {
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   working_.Acquire(ctx, blob.digest.str()));
+  if (content_.Stat(blob.digest).ok()) return OkStatus();
+  return source.FetchBlob(ctx, blob, content_, [](uint64_t) {});
+}
+
 StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,
                                        Leases::Lease& lease, BlobPolicy policy,
                                        const ProgressFunction& report) {

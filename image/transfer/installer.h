@@ -68,6 +68,10 @@ class Installer {
                               Leases::Lease& lease, BlobPolicy policy,
                               const ProgressFunction& report);
 
+  // Into the content store a blob of an image; OK if it is there.
+  Status FetchBlob(const Context& ctx, ImageSource& source,
+                   const Descriptor& blob);
+
  private:
   class LayerJob;
   struct Documents;

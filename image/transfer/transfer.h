@@ -21,6 +21,7 @@
 #include "image/registry/registry_client.h"
 #include "image/registry/registry_shares.h"
 #include "image/snapshot/layer_store.h"
+#include "image/transfer/image_sink.h"
 #include "image/transfer/image_source.h"
 #include "image/transfer/installer.h"
 #include "image/transfer/puller.h"
@@ -41,7 +42,7 @@ struct TransferOptions {
 };
 
 // Images on their way: from a source (a registry, an archive, a layout) into
-// the stores. Thread-safe.
+// the stores, and from the stores into a sink. Thread-safe.
 class Transfer {
  public:
   // What it moves images into; all must outlive it.
@@ -80,6 +81,18 @@ class Transfer {
                                              const std::string& base,
                                              BlobPolicy policy);
 
+  // An image that is here, and the names that it is sent under.
+  struct Departure {
+    std::string id;
+    std::vector<Reference> names;
+  };
+  // Sends images, in the form of this machine's platform. Blobs that were
+  // dropped are fetched from where the images were pulled, before the sink gets
+  // a byte, with the credentials of the file alone. FAILED_PRECONDITION if such
+  // an image came from files.
+  Status Export(const Context& ctx, const std::vector<Departure>& images,
+                ImageSink& sink);
+
  private:
   // How an image comes in.
   struct Arrival {
@@ -100,6 +113,8 @@ class Transfer {
   StatusOr<Installed> TryToInstall(const Context& ctx, ImageSource& source,
                                    const Arrival& arrival,
                                    const ProgressFunction& report);
+  Status FetchFrom(const Context& ctx, const std::string& repository,
+                   const Descriptor& blob);
   void CleanUpAfter(const Status& failure);
   bool HasBlobs(const Installed& installed) const;
   StatusOr<std::vector<RegistryHost>> HostsFor(const Reference& reference,
