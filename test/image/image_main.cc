@@ -4,6 +4,7 @@
 //
 //   pull REFERENCE       prints the image's id
 //   import PATH [NAME]   an OCI layout, an archive of one, or a docker archive
+//   export PATH REFERENCE...  an archive; a directory, if PATH ends with "/"
 //   list                 id, size, names
 //   remove REFERENCE     with all its names
 //   mount REFERENCE DIR  makes a root file system and mounts it there
@@ -29,6 +30,8 @@
 #include "base/sys/file.h"
 #include "base/sys/mount.h"
 #include "base/unique_fd.h"
+#include "image/archive/file_sink.h"
+#include "image/archive/layout_sink.h"
 #include "image/image_service.h"
 #include "image/reference.h"
 
@@ -94,6 +97,26 @@ Status Import(const Context& ctx, ImageService& service,
   return OkStatus();
 }
 
+Status Export(const Context& ctx, ImageService& service,
+              const Arguments& args) {
+  std::vector<Transfer::Departure> departures;
+  for (size_t i = 1; i < args.size(); ++i) {
+    ASSIGN_OR_RETURN(const Image image, service.images().Resolve(args[i]));
+    Transfer::Departure departure = {image.id(), {}};
+    for (const std::string& tag : image.repo_tags) {
+      ASSIGN_OR_RETURN(const Reference name, Reference::Parse(tag));
+      // All of an id.
+      const bool by_id = !ParseImageId(args[i]).empty();
+      if (by_id || tag == args[i]) departure.names.push_back(name);
+    }
+    departures.push_back(std::move(departure));
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<FileSink> files,
+                   OpenFileSink(args.at(0)));
+  LayoutSink sink(*files);
+  return service.transfer().Export(ctx, departures, sink);
+}
+
 Status MountImage(ImageService& service, const Arguments& args) {
   ASSIGN_OR_RETURN(const Image image, service.images().Resolve(args.at(0)));
   ASSIGN_OR_RETURN(
@@ -132,6 +155,7 @@ Status Run(const Context& ctx, ImageService& service, const std::string& verb,
            const Arguments& args) {
   if (verb == "pull") return Pull(ctx, service, args);
   if (verb == "import") return Import(ctx, service, args);
+  if (verb == "export") return Export(ctx, service, args);
   if (verb == "remove") return service.images().Remove(args.at(0));
   if (verb == "mount") return MountImage(service, args);
   if (verb == "umount") return UnmountImage(service, args);
