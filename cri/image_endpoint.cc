@@ -76,6 +76,13 @@ class AdminEndpoint final : public admin::v1::Admin::CallbackService {
     return Serve(lanes_, service_, call, "ImportImages", request, response,
                  &ImageService::ImportImages, lanes_.requests);
   }
+  ServerUnaryReactor* ExportImages(
+      CallbackServerContext* call,
+      const admin::v1::ExportImagesRequest* request,
+      admin::v1::ExportImagesResponse* response) override {
+    return Serve(lanes_, service_, call, "ExportImages", request, response,
+                 &ImageService::ExportImages, lanes_.requests);
+  }
 
  private:
   ImageService& service_;

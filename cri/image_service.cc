@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/fs/foreign_path.h"
@@ -13,6 +15,8 @@
 #include "base/unique_fd.h"
 #include "cri/chunk.h"
 #include "cri/convert_image.h"
+#include "image/archive/file_sink.h"
+#include "image/archive/layout_sink.h"
 
 namespace berth::cri {
 namespace {
@@ -35,6 +39,27 @@ StatusOr<std::string> ImageInfo(const image::Images& images,
                    ParseJson(text, "configuration of image " + image.id()));
   return DumpJson(Json{{"chainID", image.record.chain_id()},
                        {"imageSpec", std::move(spec)}});
+}
+
+// The name that was asked for; all tags if that was an id.
+image::Transfer::Departure DepartureOf(const image::Image& image,
+                                       const std::string& asked) {
+  image::Transfer::Departure departure;
+  departure.id = image.id();
+  std::vector<std::string> names = image.repo_tags;
+  const StatusOr<image::Reference> name = image::Reference::Parse(asked);
+  if (name.ok()) {
+    for (const auto* all : {&image.repo_tags, &image.repo_digests}) {
+      const bool has =
+          std::find(all->begin(), all->end(), name->str()) != all->end();
+      if (has) names = {name->str()};
+    }
+  }
+  for (const std::string& text : names) {
+    StatusOr<image::Reference> parsed = image::Reference::Parse(text);
+    if (parsed.ok()) departure.names.push_back(*std::move(parsed));
+  }
+  return departure;
 }
 
 }  // namespace
@@ -164,6 +189,25 @@ StatusOr<admin::v1::ImportImagesResponse> ImageService::ImportImages(
     if (image.repo_tags.empty()) response.add_names(image.id());
   }
   return response;
+}
+
+StatusOr<admin::v1::ExportImagesResponse> ImageService::ExportImages(
+    const Context& ctx, const admin::v1::ExportImagesRequest& request) {
+  if (!StartsWith(request.path(), "/")) {
+    return InvalidArgument("path: must be absolute");
+  }
+  if (request.images().empty()) return InvalidArgument("images: is missing");
+  std::vector<image::Transfer::Departure> departures;
+  for (const std::string& name : request.images()) {
+    ASSIGN_OR_RETURN(const image::Image image, images_.Resolve(name));
+    departures.push_back(DepartureOf(image, name));
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<image::FileSink> files,
+                   image::OpenFileSink(request.path()));
+  image::LayoutSink sink(*files);
+  RETURN_IF_ERROR_AS(transfer_.Export(ctx, departures, sink),
+                     "export images to " + Quoted(request.path()));
+  return admin::v1::ExportImagesResponse();
 }
 
 StatusOr<ImageNames> ImageService::Names(const std::string& name) const {

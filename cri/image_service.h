@@ -55,6 +55,8 @@ class ImageService {
   // api/admin/v1.
   StatusOr<admin::v1::ImportImagesResponse> ImportImages(
       const Context& ctx, const admin::v1::ImportImagesRequest& request);
+  StatusOr<admin::v1::ExportImagesResponse> ExportImages(
+      const Context& ctx, const admin::v1::ExportImagesRequest& request);
 
   // What a name in a container's configuration stands for.
   StatusOr<ImageNames> Names(const std::string& name) const;

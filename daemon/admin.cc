@@ -3,31 +3,55 @@
 #include <grpcpp/grpcpp.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "api/admin/v1/admin.grpc.pb.h"
 
 namespace berth::daemon {
+namespace {
+
+// The daemon has another working directory. A slash at the end stays.
+StatusOr<std::string> AbsolutePath(const std::string& path) {
+  std::error_code error;
+  const std::string absolute = std::filesystem::absolute(path, error).string();
+  if (error) return Errno(error.value(), "find " + path);
+  return absolute;
+}
+
+std::unique_ptr<admin::v1::Admin::Stub> Connect(const std::string& socket) {
+  return admin::v1::Admin::NewStub(grpc::CreateChannel(
+      "unix:" + socket, grpc::InsecureChannelCredentials()));
+}
+
+Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return OkStatus();
+  return Error(static_cast<StatusCode>(status.error_code()),
+               status.error_message());
+}
+
+}  // namespace
 
 StatusOr<std::vector<std::string>> ImportImages(const std::string& socket,
                                                 const std::string& archive) {
-  std::error_code error;
   admin::v1::ImportImagesRequest request;
-  // The daemon has another working directory.
-  request.set_path(std::filesystem::absolute(archive, error).string());
-  if (error) return Errno(error.value(), "find " + archive);
-
-  const auto channel =
-      grpc::CreateChannel("unix:" + socket, grpc::InsecureChannelCredentials());
-  const auto stub = admin::v1::Admin::NewStub(channel);
+  ASSIGN_OR_RETURN(*request.mutable_path(), AbsolutePath(archive));
   grpc::ClientContext context;
   admin::v1::ImportImagesResponse response;
-  const grpc::Status status = stub->ImportImages(&context, request, &response);
-  if (!status.ok()) {
-    return Error(static_cast<StatusCode>(status.error_code()),
-                 status.error_message());
-  }
+  RETURN_IF_ERROR(
+      FromGrpc(Connect(socket)->ImportImages(&context, request, &response)));
   return std::vector<std::string>(response.names().begin(),
                                   response.names().end());
+}
+
+Status ExportImages(const std::string& socket,
+                    const std::vector<std::string>& images,
+                    const std::string& path) {
+  admin::v1::ExportImagesRequest request;
+  for (const std::string& image : images) request.add_images(image);
+  ASSIGN_OR_RETURN(*request.mutable_path(), AbsolutePath(path));
+  grpc::ClientContext context;
+  admin::v1::ExportImagesResponse response;
+  return FromGrpc(Connect(socket)->ExportImages(&context, request, &response));
 }
 
 }  // namespace berth::daemon

@@ -13,6 +13,11 @@ namespace berth::daemon {
 StatusOr<std::vector<std::string>> ImportImages(const std::string& socket,
                                                 const std::string& archive);
 
+// Asks it to write images into an archive or a directory on this machine.
+Status ExportImages(const std::string& socket,
+                    const std::vector<std::string>& images,
+                    const std::string& path);
+
 }  // namespace berth::daemon
 
 #endif  // DAEMON_ADMIN_H_

@@ -42,6 +42,11 @@ usage:
   berthd image import [--config FILE] [--state DIR] ARCHIVE
       Have the running daemon load images from an archive (an OCI layout as a
       tar file, or what `docker save` writes).
+  berthd image export [--config FILE] [--state DIR] IMAGE... FILE
+      Have the running daemon write images to an archive that `image import`,
+      `docker load` and `ctr images import` read (an OCI layout as a tar file),
+      or to a directory, if FILE is one or ends with a slash. An id stands for
+      all tags of its image.
   berthd --version
 
 flags:
@@ -104,6 +109,15 @@ int ImportCommand(const std::string& archive) {
   if (!names.ok()) return Fail(Message(names.status()));
   for (const std::string& name : *names) std::cout << name << "\n";
   return 0;
+}
+
+int ExportCommand(std::vector<std::string> images) {
+  const std::string file = images.back();
+  images.pop_back();
+  const StatusOr<Config> config = ReadConfiguration();
+  if (!config.ok()) return Fail(Message(config.status()));
+  const Status exported = ExportImages(CriSocket(*config), images, file);
+  return exported.ok() ? 0 : Fail(Message(exported));
 }
 
 // A daemon that is mostly idle: what a burst needed goes back to the kernel
@@ -201,6 +215,10 @@ int Run(const std::vector<std::string>& words) {
   if (verb == "image import") {
     return words.size() == 3 ? ImportCommand(words[2])
                              : Usage("image import: name one archive");
+  }
+  if (verb == "image export") {
+    return words.size() >= 4 ? ExportCommand({words.begin() + 2, words.end()})
+                             : Usage("image export: name images and one file");
   }
   return Usage("there is no command " + Quoted(Join(words, " ")));
 }
