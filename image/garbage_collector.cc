@@ -19,13 +19,11 @@ constexpr Duration kLongestPause = std::chrono::minutes(10);
 
 }  // namespace
 
-GarbageCollector::GarbageCollector(MetadataStore& metadata,
-                                   ContentStore& content, LayerStore& layers,
-                                   ImageStore& images, Leases& leases,
-                                   uint64_t max_partial_bytes)
-    : metadata_(metadata),
-      content_(content),
-      layers_(layers),
+GarbageCollector::GarbageCollector(ContentStore& content,
+                                   Snapshotter& snapshots, ImageStore& images,
+                                   Leases& leases, uint64_t max_partial_bytes)
+    : content_(content),
+      snapshots_(snapshots),
       images_(images),
       leases_(leases),
       max_partial_bytes_(max_partial_bytes),
@@ -101,17 +99,9 @@ StatusOr<uint64_t> GarbageCollector::RemoveBlobs(
 }
 
 StatusOr<DiskUsage> GarbageCollector::ForgetUnusedLayers(
-    std::set<Digest> needed) {
-  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(const auto records, kRootfs.All(tx));
-    for (const auto& [key, record] : records) {
-      const StatusOr<Digest> chain = Digest::Parse(record.chain_id());
-      if (chain.ok()) needed.insert(*chain);
-    }
-    return OkStatus();
-  }));
-  ASSIGN_OR_RETURN(const LayerStore::Unused unused,
-                   layers_.ForgetUnused(needed));
+    const std::set<Digest>& needed) {
+  ASSIGN_OR_RETURN(const Snapshotter::Unused unused,
+                   snapshots_.ForgetUnused(needed));
   doomed_.insert(unused.numbers.begin(), unused.numbers.end());
   RETURN_IF_ERROR(Failpoint("image.collect.layers"));
   return unused.usage;
@@ -120,7 +110,7 @@ StatusOr<DiskUsage> GarbageCollector::ForgetUnusedLayers(
 Status GarbageCollector::RemoveDoomed(const Context& ctx) {
   while (!doomed_.empty()) {
     RETURN_IF_ERROR(ctx.Check());
-    RETURN_IF_ERROR(layers_.RemoveDirectory(*doomed_.begin()));
+    RETURN_IF_ERROR(snapshots_.Remove(*doomed_.begin()));
     doomed_.erase(doomed_.begin());
   }
   return Failpoint("image.collect.directories");
@@ -137,7 +127,7 @@ StatusOr<DiskUsage> GarbageCollector::Collect(const Context& ctx) {
         needed.blobs.insert(held.begin(), held.end());
         needed.chains.insert(held.begin(), held.end());
         ASSIGN_OR_RETURN(const uint64_t bytes, RemoveBlobs(needed.blobs));
-        ASSIGN_OR_RETURN(freed, ForgetUnusedLayers(std::move(needed.chains)));
+        ASSIGN_OR_RETURN(freed, ForgetUnusedLayers(needed.chains));
         freed.bytes += bytes;
         return OkStatus();
       });

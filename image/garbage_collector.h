@@ -15,7 +15,7 @@
 #include "image/content/lease.h"
 #include "image/image_store.h"
 #include "image/rootfs_provider.h"
-#include "image/snapshot/layer_store.h"
+#include "image/snapshot/snapshotter.h"
 
 namespace berth::image {
 
@@ -25,14 +25,14 @@ namespace berth::image {
 //
 // Blobs go first: that needs no room for a record, so that it works on a full
 // disk. Of a layer the record goes before its directory: a crash in between
-// leaves directories that LayerStore::Open sweeps. Runs on a thread of its own
+// leaves directories that the next start sweeps. Runs on a thread of its own
 // when woken, again after a while if it failed. Thread-safe.
 class GarbageCollector {
  public:
   // All must outlive it. Half-written blobs that nobody works on are kept for
   // a later try up to `max_partial_bytes` in sum, and for a day.
-  GarbageCollector(MetadataStore& metadata, ContentStore& content,
-                   LayerStore& layers, ImageStore& images, Leases& leases,
+  GarbageCollector(ContentStore& content, Snapshotter& snapshots,
+                   ImageStore& images, Leases& leases,
                    uint64_t max_partial_bytes);
   ~GarbageCollector();
 
@@ -51,15 +51,14 @@ class GarbageCollector {
 
  private:
   void Run();
-  StatusOr<DiskUsage> ForgetUnusedLayers(std::set<Digest> needed);
+  StatusOr<DiskUsage> ForgetUnusedLayers(const std::set<Digest>& needed);
   Status RemoveDoomed(const Context& ctx);
   // Until it is woken or `again` comes; false when it has to end.
   bool AwaitWork(std::optional<SteadyTime> again);
   StatusOr<uint64_t> RemoveBlobs(const std::set<Digest>& needed);
 
-  MetadataStore& metadata_;
   ContentStore& content_;
-  LayerStore& layers_;
+  Snapshotter& snapshots_;
   ImageStore& images_;
   Leases& leases_;
   const uint64_t max_partial_bytes_;

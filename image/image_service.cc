@@ -36,21 +36,14 @@ StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
   // What an import left that was killed.
   RETURN_IF_ERROR(RemoveTree(AT_FDCWD, options.root + kImportFolder));
   RETURN_IF_ERROR(MakeDirectories(options.root + kImportFolder, 0700));
-  ASSIGN_OR_RETURN(std::unique_ptr<LayerStore> layers,
-                   LayerStore::Open(options.root + "/snapshots", metadata));
-  StatusOr<std::unique_ptr<OverlaySnapshotter>> snapshotter =
-      OverlaySnapshotter::Open(*layers);
-  if (!snapshotter.ok()) {
-    return Error(StatusCode::kFailedPrecondition,
-                 Quoted(options.root) +
-                     " cannot hold layers: " + Message(snapshotter.status()));
-  }
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<Snapshotter> snapshots,
+      OverlaySnapshotter::Open(options.root + "/snapshots", metadata));
   ImageServiceOptions bounded = options;
   ASSIGN_OR_RETURN(bounded.max_partial_bytes, MaxPartialBytes(options));
   bounded.transfer.spool = options.root + kImportFolder;
-  std::unique_ptr<ImageService> service(
-      new ImageService(bounded, metadata, std::move(content), std::move(layers),
-                       *std::move(snapshotter)));
+  std::unique_ptr<ImageService> service(new ImageService(
+      bounded, metadata, std::move(content), std::move(snapshots)));
   RETURN_IF_ERROR(service->garbage_.Start());
   service->garbage_.Wake();  // what a pull left that was killed
   return service;
@@ -59,17 +52,16 @@ StatusOr<std::unique_ptr<ImageService>> ImageService::Open(
 ImageService::ImageService(const ImageServiceOptions& options,
                            MetadataStore& metadata,
                            std::unique_ptr<ContentStore> content,
-                           std::unique_ptr<LayerStore> layers,
-                           std::unique_ptr<Snapshotter> snapshotter)
+                           std::unique_ptr<Snapshotter> snapshots)
     : content_(std::move(content)),
-      layers_(std::move(layers)),
-      snapshotter_(std::move(snapshotter)),
+      snapshots_(std::move(snapshots)),
       store_(metadata, options.pinned),
-      garbage_(metadata, *content_, *layers_, store_, leases_,
+      garbage_(*content_, *snapshots_, store_, leases_,
                options.max_partial_bytes),
-      images_(store_, *content_, *layers_, garbage_),
-      rootfs_(metadata, store_, *layers_, *snapshotter_, garbage_),
+      images_(store_, *content_, *snapshots_, garbage_),
+      rootfs_(metadata, store_, *snapshots_, garbage_),
       transfer_(options.transfer,
-                {metadata, *content_, *layers_, store_, leases_, garbage_}) {}
+                {metadata, *content_, *snapshots_, store_, leases_, garbage_}) {
+}
 
 }  // namespace berth::image

@@ -68,12 +68,10 @@ class ImageService {
  private:
   ImageService(const ImageServiceOptions& options, MetadataStore& metadata,
                std::unique_ptr<ContentStore> content,
-               std::unique_ptr<LayerStore> layers,
-               std::unique_ptr<Snapshotter> snapshotter);
+               std::unique_ptr<Snapshotter> snapshots);
 
   const std::unique_ptr<ContentStore> content_;
-  const std::unique_ptr<LayerStore> layers_;
-  const std::unique_ptr<Snapshotter> snapshotter_;
+  const std::unique_ptr<Snapshotter> snapshots_;
   ImageStore store_;
   Leases leases_;
   GarbageCollector garbage_;

@@ -50,9 +50,8 @@ StatusOr<DiskUsage> Images::CollectGarbage(const Context& ctx) {
 
 StatusOr<StoreUsage> Images::StoreUsageNow() const {
   StoreUsage store;
-  store.mountpoint = layers_.directory();
   store.timestamp = Now();
-  ASSIGN_OR_RETURN(store.usage, layers_.TotalUsage());
+  ASSIGN_OR_RETURN(store.usage, snapshots_.TotalUsage());
   ASSIGN_OR_RETURN(std::vector<BlobInfo> blobs, content_.List());
   ASSIGN_OR_RETURN(const std::vector<BlobInfo> partial, content_.ListPartial());
   blobs.insert(blobs.end(), partial.begin(), partial.end());

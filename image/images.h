@@ -13,13 +13,12 @@
 #include "image/image_store.h"
 #include "image/reference.h"
 #include "image/rootfs_provider.h"
-#include "image/snapshot/layer_store.h"
+#include "image/snapshot/snapshotter.h"
 
 namespace berth::image {
 
 // What the image side takes on the disk.
 struct StoreUsage {
-  std::string mountpoint;  // the directory of the store
   DiskUsage usage;
   UnixNanos timestamp = 0;
 };
@@ -34,8 +33,11 @@ class Images {
  public:
   // All must outlive it.
   Images(ImageStore& store, const ContentStore& content,
-         const LayerStore& layers, GarbageCollector& garbage)
-      : store_(store), content_(content), layers_(layers), garbage_(garbage) {}
+         const Snapshotter& snapshots, GarbageCollector& garbage)
+      : store_(store),
+        content_(content),
+        snapshots_(snapshots),
+        garbage_(garbage) {}
 
   StatusOr<Image> Resolve(std::string_view reference_or_id) const;
   StatusOr<std::vector<Image>> List(const ImageFilter& filter) const;
@@ -55,7 +57,7 @@ class Images {
  private:
   ImageStore& store_;
   const ContentStore& content_;
-  const LayerStore& layers_;
+  const Snapshotter& snapshots_;
   GarbageCollector& garbage_;
 };
 

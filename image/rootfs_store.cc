@@ -1,14 +1,10 @@
 #include "image/rootfs_store.h"
 
-#include <vector>
-
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/strings.h"
-#include "base/sys/file.h"
-#include "base/unique_fd.h"
-#include "image/layer/layer_stack.h"
 #include "image/reference.h"
+#include "image/snapshot/rootfs_records.h"
 
 namespace berth::image {
 
@@ -48,7 +44,7 @@ StatusOr<Rootfs> RootfsStore::AcquireTree(std::string_view image_id,
   StatusOr<RootfsRecord> record = Get(key);
   if (IsNotFound(record.status())) {
     record = RootfsRecord();
-    record->set_number(layers_.NextNumber());
+    record->set_number(snapshots_.NextNumber());
     record->set_image_id(id.str());
     record->set_read_only(read_only);
     record->set_created(Now());
@@ -69,13 +65,15 @@ StatusOr<Rootfs> RootfsStore::AcquireTree(std::string_view image_id,
   Rootfs rootfs;
   rootfs.image_id = record->image_id();
   rootfs.config = record->config();
-  RETURN_IF_ERROR_AS(snapshotter_.Prepare(record->number(), chain),
+  RETURN_IF_ERROR_AS(snapshots_.Prepare(record->number(), chain),
                      "prepare root file system " + Quoted(key));
   RETURN_IF_ERROR(Failpoint("image.acquire.prepared"));
-  ASSIGN_OR_RETURN(
-      rootfs.mounts,
-      read_only ? snapshotter_.ReadOnlyMounts(record->number(), chain)
-                : snapshotter_.Mounts(record->number(), chain, persistence));
+  const Access access = read_only ? Access::kReadOnly
+                        : persistence == Persistence::kVolatile
+                            ? Access::kVolatile
+                            : Access::kDurable;
+  ASSIGN_OR_RETURN(rootfs.mounts,
+                   snapshots_.Mounts(record->number(), chain, access));
   return rootfs;
 }
 
@@ -84,23 +82,19 @@ StatusOr<std::string> RootfsStore::ReadFile(const std::string& key,
                                             uint64_t limit) {
   ASSIGN_OR_RETURN(const RootfsRecord record, Get(key));
   ASSIGN_OR_RETURN(const Digest chain, ParseChain(record.chain_id()));
-  ASSIGN_OR_RETURN(const std::vector<std::string> directories,
-                   snapshotter_.Directories(record.number(), chain));
-  ASSIGN_OR_RETURN(const LayerStack stack, LayerStack::Open(directories));
-  ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
-  return ReadAll(file.get(), limit, std::string(path));
+  return snapshots_.ReadFile(record.number(), chain, path, limit);
 }
 
 StatusOr<DiskUsage> RootfsStore::Usage(const std::string& key) {
   ASSIGN_OR_RETURN(const RootfsRecord record, Get(key));
-  return snapshotter_.Usage(record.number());
+  return snapshots_.Usage(record.number());
 }
 
 Status RootfsStore::Release(const std::string& key) {
   const KeyedMutex::Lock lock(keys_, key);
   const StatusOr<RootfsRecord> record = Get(key);
-  if (!record.ok()) return layers_.ForgetUnreadable(record.status(), key);
-  RETURN_IF_ERROR_AS(snapshotter_.Remove(record->number()),
+  if (!record.ok()) return ForgetUnreadable(metadata_, record.status(), key);
+  RETURN_IF_ERROR_AS(snapshots_.Remove(record->number()),
                      "remove root file system " + Quoted(key));
   RETURN_IF_ERROR(Failpoint("image.release.removed"));
   bool image_is_gone = false;

@@ -10,7 +10,6 @@
 #include "image/garbage_collector.h"
 #include "image/image_store.h"
 #include "image/rootfs_provider.h"
-#include "image/snapshot/layer_store.h"
 #include "image/snapshot/snapshotter.h"
 
 namespace berth::image {
@@ -22,12 +21,10 @@ class RootfsStore : public RootfsProvider {
  public:
   // All must outlive it.
   RootfsStore(MetadataStore& metadata, const ImageStore& images,
-              LayerStore& layers, Snapshotter& snapshotter,
-              GarbageCollector& garbage)
+              Snapshotter& snapshots, GarbageCollector& garbage)
       : metadata_(metadata),
         images_(images),
-        layers_(layers),
-        snapshotter_(snapshotter),
+        snapshots_(snapshots),
         garbage_(garbage) {}
 
   StatusOr<Rootfs> Acquire(std::string_view image_id, const std::string& key,
@@ -47,8 +44,7 @@ class RootfsStore : public RootfsProvider {
 
   MetadataStore& metadata_;
   const ImageStore& images_;
-  LayerStore& layers_;
-  Snapshotter& snapshotter_;
+  Snapshotter& snapshots_;
   GarbageCollector& garbage_;
   KeyedMutex keys_;
 };

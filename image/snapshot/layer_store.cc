@@ -20,16 +20,11 @@ using state::v1::LayerRecord;
 using state::v1::RootfsRecord;
 
 const Table<LayerRecord> kLayers("layers");
-const Table<RootfsRecord> kRootfs("rootfs");
 
 namespace {
 
 using LayerMap = std::map<std::string, LayerRecord>;
 
-// Where the metadata store keeps records that could not be read, by
-// "table/key".
-constexpr char kSetAside[] = "quarantine";
-constexpr char kSetAsideRootfs[] = "rootfs/";
 constexpr char kSetAsideLayer[] = "layers/";
 
 template <typename Record>
@@ -81,11 +76,6 @@ StatusOr<std::string> BootId() {
 }
 
 }  // namespace
-
-StatusOr<Digest> ParseChain(const std::string& chain_id) {
-  if (chain_id.empty()) return Digest();
-  return Digest::Parse(chain_id);
-}
 
 LayerStore::Staging::Staging(LayerStore& store, uint64_t number)
     : store_(store), number_(number) {}
@@ -171,12 +161,14 @@ StatusOr<std::unique_ptr<LayerStore::Staging>> LayerStore::Stage() {
   return staging;
 }
 
-bool LayerStore::Has(const Digest& chain) const {
-  return metadata_
-      .View([&](const Transaction& tx) {
-        return kLayers.Get(tx, chain.str()).status();
-      })
-      .ok();
+StatusOr<DiskUsage> LayerStore::LayerUsage(const Digest& chain) const {
+  DiskUsage usage;
+  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const LayerRecord record, kLayers.Get(tx, chain.str()));
+    usage = {record.bytes(), record.inodes()};
+    return OkStatus();
+  }));
+  return usage;
 }
 
 Status LayerStore::Commit(Staging& staging, const Digest& chain,
@@ -226,20 +218,6 @@ StatusOr<std::vector<std::string>> LayerStore::Directories(
   return directories;
 }
 
-StatusOr<DiskUsage> LayerStore::ChainUsage(const Digest& chain) const {
-  DiskUsage usage;
-  RETURN_IF_ERROR(metadata_.View([&](const Transaction& tx) -> Status {
-    for (std::string at = chain.str(); !at.empty();) {
-      ASSIGN_OR_RETURN(const LayerRecord record, kLayers.Get(tx, at));
-      usage.bytes += record.bytes();
-      usage.inodes += record.inodes();
-      at = record.parent();
-    }
-    return OkStatus();
-  }));
-  return usage;
-}
-
 Status LayerStore::MarkFlushed(Transaction& tx, const Digest& chain) const {
   for (std::string at = chain.str(); !at.empty();) {
     ASSIGN_OR_RETURN(LayerRecord record, kLayers.Get(tx, at));
@@ -252,14 +230,18 @@ Status LayerStore::MarkFlushed(Transaction& tx, const Digest& chain) const {
   return OkStatus();
 }
 
-StatusOr<LayerStore::Unused> LayerStore::ForgetUnused(
+StatusOr<Snapshotter::Unused> LayerStore::ForgetUnused(
     const std::set<Digest>& wanted) {
   LayerMap doomed;
   RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
     RETURN_IF_ERROR_AS(CheckOwners(tx), "layers are kept");
     ASSIGN_OR_RETURN(doomed, kLayers.All(tx));
-    for (const Digest& chain : wanted) {
-      for (std::string at = chain.str(); !at.empty();) {
+    std::set<std::string> roots;
+    for (const Digest& chain : wanted) roots.insert(chain.str());
+    ASSIGN_OR_RETURN(const auto trees, kRootfs.All(tx));
+    for (const auto& [key, record] : trees) roots.insert(record.chain_id());
+    for (const std::string& root : roots) {
+      for (std::string at = root; !at.empty();) {
         const auto it = doomed.find(at);
         if (it == doomed.end()) break;  // spared already, with all below
         at = it->second.parent();
@@ -271,31 +253,13 @@ StatusOr<LayerStore::Unused> LayerStore::ForgetUnused(
     }
     return OkStatus();
   }));
-  Unused unused;
+  Snapshotter::Unused unused;
   for (const auto& [chain, record] : doomed) {
     unused.numbers.push_back(record.number());
     unused.usage.bytes += record.bytes();
     unused.usage.inodes += record.inodes();
   }
   return unused;
-}
-
-Status LayerStore::ForgetUnreadable(const Status& why, const std::string& key) {
-  const std::string aside = kSetAsideRootfs + key;
-  if (IsNotFound(why)) {
-    const Status is_aside = metadata_.View([&](const Transaction& tx) {
-      return tx.Get(kSetAside, aside).status();
-    });
-    if (!is_aside.ok()) return IgnoreNotFound(is_aside);
-  } else if (why.code() != StatusCode::kDataLoss) {
-    return why;
-  }
-  LOG(ERROR) << "the record of root file system " << Quoted(key)
-             << " could not be read: its directory is left to the next start";
-  return metadata_.Update([&](Transaction& tx) -> Status {
-    RETURN_IF_ERROR(tx.Erase(kSetAside, aside));
-    return kRootfs.Erase(tx, key);
-  });
 }
 
 Status LayerStore::RemoveDirectory(uint64_t number) {

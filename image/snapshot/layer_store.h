@@ -13,6 +13,8 @@
 #include "base/store/metadata_store.h"
 #include "base/unique_fd.h"
 #include "image/rootfs_provider.h"
+#include "image/snapshot/rootfs_records.h"
+#include "image/snapshot/snapshotter.h"
 
 namespace berth::image {
 
@@ -22,7 +24,8 @@ namespace berth::image {
 //
 // A directory without a record is garbage of a crash and swept by Open. While a
 // record that may own a directory or need a layer cannot be read, none is swept
-// or forgotten: nobody knows which are in use. Thread-safe.
+// or forgotten: nobody knows which are in use. Part of OverlaySnapshotter.
+// Thread-safe.
 class LayerStore {
  public:
   // `metadata` must outlive this. Drops layers that a power cut may have
@@ -51,28 +54,17 @@ class LayerStore {
   // A name that no other directory has or had.
   uint64_t NextNumber() { return next_number_.fetch_add(1); }
 
-  bool Has(const Digest& chain) const;
+  // Of one layer alone. NOT_FOUND.
+  StatusOr<DiskUsage> LayerUsage(const Digest& chain) const;
   // Makes what was unpacked a layer. `parent` is empty for a base layer.
   Status Commit(Staging& staging, const Digest& chain, const Digest& parent,
                 const Digest& diff_id, DiskUsage usage);
 
   // The directories of a stack, topmost first; none for the empty chain.
   StatusOr<std::vector<std::string>> Directories(const Digest& chain) const;
-  StatusOr<DiskUsage> ChainUsage(const Digest& chain) const;
-  // After the file system was flushed, in the transaction that names an image.
+  // See Snapshotter.
   Status MarkFlushed(Transaction& tx, const Digest& chain) const;
-
-  // Forgets the layers that are neither in `wanted` nor below one of those, and
-  // returns their directories, for RemoveDirectory. DATA_LOSS while a record
-  // cannot be read.
-  struct Unused {
-    std::vector<uint64_t> numbers;
-    DiskUsage usage;
-  };
-  StatusOr<Unused> ForgetUnused(const std::set<Digest>& wanted);
-  // After a root file system's record was not found or not read: forgets what
-  // was set aside of it. `why`, unless that is one of the two.
-  Status ForgetUnreadable(const Status& why, const std::string& key);
+  StatusOr<Snapshotter::Unused> ForgetUnused(const std::set<Digest>& wanted);
   // Deletes one directory, now. OK if it is not there.
   Status RemoveDirectory(uint64_t number);
   // All of the layers.
@@ -80,7 +72,6 @@ class LayerStore {
 
   std::string PathOf(uint64_t number) const;
   const std::string& directory() const { return directory_; }
-  int fd() const { return fd_.get(); }
 
  private:
   LayerStore(std::string directory, UniqueFd fd, MetadataStore& metadata)
@@ -96,12 +87,8 @@ class LayerStore {
   std::atomic<uint64_t> next_number_{1};
 };
 
-// "layers" and "rootfs": the tables whose records own directories.
+// "layers". Beside kRootfs the table whose records own directories.
 extern const Table<state::v1::LayerRecord> kLayers;
-extern const Table<state::v1::RootfsRecord> kRootfs;
-
-// What a record's chain_id names; the empty digest for no layers.
-StatusOr<Digest> ParseChain(const std::string& chain_id);
 
 }  // namespace berth::image
 

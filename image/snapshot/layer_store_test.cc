@@ -73,8 +73,8 @@ TEST_F(LayerStoreTest, WhatIsNotCommittedGoesWithItsStaging) {
   orphan.reset();
   twin.reset();
   EXPECT_EQ(Names().size(), 1u);
-  EXPECT_TRUE(store_->Has(Chain("a")));
-  EXPECT_FALSE(store_->Has(Chain("b")));
+  EXPECT_OK(store_->LayerUsage(Chain("a")));
+  EXPECT_FALSE(store_->LayerUsage(Chain("b")).ok());
 }
 
 TEST_F(LayerStoreTest, AStackIsListedFromItsTopDownToAnOpaqueLayer) {
@@ -85,7 +85,7 @@ TEST_F(LayerStoreTest, AStackIsListedFromItsTopDownToAnOpaqueLayer) {
               ElementsAre(store_->PathOf(b), store_->PathOf(a)));
   EXPECT_THAT(*store_->Directories(Chain("c")), ElementsAre(store_->PathOf(c)));
   EXPECT_THAT(*store_->Directories(Digest()), IsEmpty());
-  EXPECT_EQ(store_->ChainUsage(Chain("c"))->bytes, 300u);
+  EXPECT_EQ(store_->LayerUsage(Chain("c"))->bytes, 100u);
   EXPECT_THAT(store_->Directories(Chain("none")),
               StatusIs(StatusCode::kNotFound));
 }
@@ -94,12 +94,12 @@ TEST_F(LayerStoreTest, ForgetsWhatNobodyWantsAndKeepsWhatIsBelow) {
   Add("a");
   Add("b", "a");
   const uint64_t c = Add("c", "b");
-  ASSERT_OK_AND_ASSIGN(const LayerStore::Unused unused,
+  ASSERT_OK_AND_ASSIGN(const Snapshotter::Unused unused,
                        store_->ForgetUnused({Chain("b"), Chain("unknown")}));
   EXPECT_THAT(unused.numbers, ElementsAre(c));
   EXPECT_EQ(unused.usage.bytes, 100u);
-  EXPECT_FALSE(store_->Has(Chain("c")));
-  EXPECT_TRUE(store_->Has(Chain("a")));
+  EXPECT_FALSE(store_->LayerUsage(Chain("c")).ok());
+  EXPECT_OK(store_->LayerUsage(Chain("a")));
   EXPECT_EQ(store_->TotalUsage()->bytes, 200u);
 }
 
@@ -125,8 +125,8 @@ TEST_F(LayerStoreTest, DropsWhatAPowerCutMayHaveDamaged) {
     return kLayers.Put(tx, Chain("not").str(), record);
   }));
   Reopen();
-  EXPECT_TRUE(store_->Has(Chain("flushed")));
-  EXPECT_FALSE(store_->Has(Chain("not")));
+  EXPECT_OK(store_->LayerUsage(Chain("flushed")));
+  EXPECT_FALSE(store_->LayerUsage(Chain("not")).ok());
   EXPECT_EQ(Names().size(), 1u);
 }
 

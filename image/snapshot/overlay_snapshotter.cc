@@ -8,10 +8,15 @@
 #include <memory>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/fs/tree.h"
 #include "base/fs/tree_size.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/unique_fd.h"
+#include "image/layer/layer_applier.h"
+#include "image/layer/layer_reader.h"
+#include "image/layer/layer_stack.h"
 
 namespace berth::image {
 namespace {
@@ -98,19 +103,83 @@ Status RemoveVolatileMark(const std::string& work) {
 
 }  // namespace
 
+// A directory on its way to be a layer.
+class OverlaySnapshotter::Layer : public Snapshotter::Unpacked {
+ public:
+  Layer(std::unique_ptr<LayerStore::Staging> staging, UniqueFd directory)
+      : staging_(std::move(staging)), applier_(std::move(directory)) {}
+
+  LayerStore::Staging& staging() { return *staging_; }
+  LayerApplier& applier() { return applier_; }
+
+ private:
+  const std::unique_ptr<LayerStore::Staging> staging_;
+  LayerApplier applier_;
+};
+
 StatusOr<std::unique_ptr<OverlaySnapshotter>> OverlaySnapshotter::Open(
-    LayerStore& layers) {
+    const std::string& directory, MetadataStore& metadata) {
+  ASSIGN_OR_RETURN(std::unique_ptr<LayerStore> layers,
+                   LayerStore::Open(directory, metadata));
   // Volatile first: unmounting the other flushes the whole file system.
-  const bool can_be_volatile = Probe(layers.directory(), "volatile").ok();
-  if (!can_be_volatile) {
-    RETURN_IF_ERROR(Probe(layers.directory(), ""));
+  const bool can_be_volatile = Probe(directory, "volatile").ok();
+  const Status works = can_be_volatile ? OkStatus() : Probe(directory, "");
+  if (!works.ok()) {
+    return Error(StatusCode::kFailedPrecondition,
+                 Quoted(directory) + " cannot hold layers: " + Message(works));
   }
   return std::unique_ptr<OverlaySnapshotter>(
-      new OverlaySnapshotter(layers, can_be_volatile));
+      new OverlaySnapshotter(std::move(layers), can_be_volatile));
+}
+
+StatusOr<std::unique_ptr<Snapshotter::Unpacked>> OverlaySnapshotter::Unpack(
+    const Context& ctx, ByteSource& tar) {
+  ASSIGN_OR_RETURN(std::unique_ptr<LayerStore::Staging> staging,
+                   layers_->Stage());
+  RETURN_IF_ERROR(Failpoint("image.layer.staged"));
+  ASSIGN_OR_RETURN(UniqueFd directory,
+                   OpenFile(staging->path(), O_RDONLY | O_DIRECTORY));
+  auto layer =
+      std::make_unique<Layer>(std::move(staging), std::move(directory));
+  LayerReader reader(tar);
+  RETURN_IF_ERROR(layer->applier().Apply(ctx, reader));
+  RETURN_IF_ERROR(reader.Drain());
+  RETURN_IF_ERROR(Failpoint("image.layer.unpacked"));
+  return std::unique_ptr<Unpacked>(std::move(layer));
+}
+
+Status OverlaySnapshotter::Commit(Unpacked& unpacked, const LayerName& name) {
+  Layer& layer = static_cast<Layer&>(unpacked);
+  ASSIGN_OR_RETURN(const std::vector<std::string> below,
+                   layers_->Directories(name.parent));
+  ASSIGN_OR_RETURN(const LayerStack lower, LayerStack::Open(below));
+  RETURN_IF_ERROR(layer.applier().Complete(lower));
+  RETURN_IF_ERROR(Failpoint("image.layer.completed"));
+  RETURN_IF_ERROR(layers_->Commit(layer.staging(), name.chain, name.parent,
+                                  name.diff_id, layer.applier().usage()));
+  return Failpoint("image.layer.committed");
+}
+
+StatusOr<DiskUsage> OverlaySnapshotter::LayerUsage(const Digest& chain) const {
+  return layers_->LayerUsage(chain);
+}
+
+Status OverlaySnapshotter::MarkFlushed(Transaction& tx,
+                                       const Digest& chain) const {
+  return layers_->MarkFlushed(tx, chain);
+}
+
+StatusOr<Snapshotter::Unused> OverlaySnapshotter::ForgetUnused(
+    const std::set<Digest>& wanted) {
+  return layers_->ForgetUnused(wanted);
+}
+
+StatusOr<DiskUsage> OverlaySnapshotter::TotalUsage() const {
+  return layers_->TotalUsage();
 }
 
 Status OverlaySnapshotter::Prepare(uint64_t number, const Digest& chain) {
-  const std::string upper = layers_.PathOf(number);
+  const std::string upper = layers_->PathOf(number);
   RETURN_IF_ERROR(MakeDirectory(upper + ".work", 0700));
   if (access(upper.c_str(), F_OK) == 0) {
     return RemoveVolatileMark(upper + ".work");
@@ -120,7 +189,7 @@ Status OverlaySnapshotter::Prepare(uint64_t number, const Digest& chain) {
   const std::string fresh = upper + ".new";
   RETURN_IF_ERROR(MakeDirectory(fresh, 0755));
   ASSIGN_OR_RETURN(const std::vector<std::string> lower,
-                   layers_.Directories(chain));
+                   layers_->Directories(chain));
   if (!lower.empty()) RETURN_IF_ERROR(CopyOwnerAndMode(lower[0], fresh));
   if (rename(fresh.c_str(), upper.c_str()) != 0) {
     return Errno(errno, "rename " + Quoted(fresh));
@@ -128,40 +197,44 @@ Status OverlaySnapshotter::Prepare(uint64_t number, const Digest& chain) {
   return OkStatus();
 }
 
-StatusOr<std::vector<Mount>> OverlaySnapshotter::Mounts(
-    uint64_t number, const Digest& chain, Persistence persistence) const {
-  const std::string upper = layers_.PathOf(number);
+StatusOr<std::vector<Mount>> OverlaySnapshotter::Mounts(uint64_t number,
+                                                        const Digest& chain,
+                                                        Access access) const {
   ASSIGN_OR_RETURN(const std::vector<std::string> lower,
-                   layers_.Directories(chain));
+                   layers_->Directories(chain));
+  if (access == Access::kReadOnly) return ReadOnlyMounts(number, lower);
+  const std::string upper = layers_->PathOf(number);
   if (lower.empty()) return std::vector<Mount>{Bind(upper, "rw")};
   std::vector<std::string> options = {"upperdir=" + upper,
                                       "workdir=" + upper + ".work"};
-  if (persistence == Persistence::kVolatile && can_be_volatile_) {
+  if (access == Access::kVolatile && can_be_volatile_) {
     options.emplace_back("volatile");
   }
   return Overlay(lower, std::move(options));
 }
 
 StatusOr<std::vector<Mount>> OverlaySnapshotter::ReadOnlyMounts(
-    uint64_t number, const Digest& chain) const {
-  ASSIGN_OR_RETURN(const std::vector<std::string> lower,
-                   layers_.Directories(chain));
+    uint64_t number, const std::vector<std::string>& lower) const {
   if (lower.empty()) {
-    return std::vector<Mount>{Bind(layers_.PathOf(number), "ro")};
+    return std::vector<Mount>{Bind(layers_->PathOf(number), "ro")};
   }
   if (lower.size() == 1) return std::vector<Mount>{Bind(lower[0], "ro")};
   return Overlay(lower, {"ro"});
 }
 
-StatusOr<std::vector<std::string>> OverlaySnapshotter::Directories(
-    uint64_t number, const Digest& chain) const {
-  ASSIGN_OR_RETURN(std::vector<std::string> all, layers_.Directories(chain));
-  all.insert(all.begin(), layers_.PathOf(number));
-  return all;
+StatusOr<std::string> OverlaySnapshotter::ReadFile(uint64_t number,
+                                                   const Digest& chain,
+                                                   std::string_view path,
+                                                   uint64_t limit) const {
+  ASSIGN_OR_RETURN(std::vector<std::string> all, layers_->Directories(chain));
+  all.insert(all.begin(), layers_->PathOf(number));
+  ASSIGN_OR_RETURN(const LayerStack stack, LayerStack::Open(all));
+  ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
+  return ReadAll(file.get(), limit, std::string(path));
 }
 
 StatusOr<DiskUsage> OverlaySnapshotter::Usage(uint64_t number) const {
-  const std::string path = layers_.PathOf(number);
+  const std::string path = layers_->PathOf(number);
   const auto upper = OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (IsNotFound(upper.status())) return DiskUsage();
   RETURN_IF_ERROR(upper.status());
@@ -171,7 +244,7 @@ StatusOr<DiskUsage> OverlaySnapshotter::Usage(uint64_t number) const {
 }
 
 Status OverlaySnapshotter::Remove(uint64_t number) {
-  return layers_.RemoveDirectory(number);
+  return layers_->RemoveDirectory(number);
 }
 
 }  // namespace berth::image

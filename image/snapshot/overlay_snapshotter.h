@@ -2,7 +2,10 @@
 #define IMAGE_SNAPSHOT_OVERLAY_SNAPSHOTTER_H_
 
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "image/snapshot/layer_store.h"
@@ -17,25 +20,38 @@ namespace berth::image {
 // layer without a writable one on top is a bind mount, as overlayfs wants two.
 class OverlaySnapshotter : public Snapshotter {
  public:
-  // `layers` must outlive it. An error if overlayfs with trusted xattrs does
-  // not work in its directory.
-  static StatusOr<std::unique_ptr<OverlaySnapshotter>> Open(LayerStore& layers);
+  // Makes the directory. `metadata` must outlive it. FAILED_PRECONDITION if
+  // overlayfs with trusted xattrs does not work there.
+  static StatusOr<std::unique_ptr<OverlaySnapshotter>> Open(
+      const std::string& directory, MetadataStore& metadata);
 
+  StatusOr<std::unique_ptr<Unpacked>> Unpack(const Context& ctx,
+                                             ByteSource& tar) override;
+  Status Commit(Unpacked& layer, const LayerName& name) override;
+  StatusOr<DiskUsage> LayerUsage(const Digest& chain) const override;
+  Status MarkFlushed(Transaction& tx, const Digest& chain) const override;
+  StatusOr<Unused> ForgetUnused(const std::set<Digest>& wanted) override;
+  StatusOr<DiskUsage> TotalUsage() const override;
+
+  uint64_t NextNumber() override { return layers_->NextNumber(); }
   Status Prepare(uint64_t number, const Digest& chain) override;
   StatusOr<std::vector<Mount>> Mounts(uint64_t number, const Digest& chain,
-                                      Persistence persistence) const override;
-  StatusOr<std::vector<Mount>> ReadOnlyMounts(
-      uint64_t number, const Digest& chain) const override;
-  StatusOr<std::vector<std::string>> Directories(
-      uint64_t number, const Digest& chain) const override;
+                                      Access access) const override;
+  StatusOr<std::string> ReadFile(uint64_t number, const Digest& chain,
+                                 std::string_view path,
+                                 uint64_t limit) const override;
   StatusOr<DiskUsage> Usage(uint64_t number) const override;
   Status Remove(uint64_t number) override;
 
  private:
-  OverlaySnapshotter(LayerStore& layers, bool can_be_volatile)
-      : layers_(layers), can_be_volatile_(can_be_volatile) {}
+  class Layer;
 
-  LayerStore& layers_;
+  OverlaySnapshotter(std::unique_ptr<LayerStore> layers, bool can_be_volatile)
+      : layers_(std::move(layers)), can_be_volatile_(can_be_volatile) {}
+  StatusOr<std::vector<Mount>> ReadOnlyMounts(
+      uint64_t number, const std::vector<std::string>& lower) const;
+
+  const std::unique_ptr<LayerStore> layers_;
   const bool can_be_volatile_;  // Linux 5.10
 };
 

@@ -20,6 +20,7 @@
 #include "image/garbage_collector.h"
 #include "image/image_store.h"
 #include "image/layer/tar_builder.h"
+#include "image/snapshot/overlay_snapshotter.h"
 #include "image/testing/test_image.h"
 
 namespace berth::image {
@@ -102,14 +103,14 @@ class InstallerTest : public ::testing::Test {
     if (geteuid() != 0) GTEST_SKIP() << "needs root: owners, trusted xattrs";
     ASSERT_OK_AND_ASSIGN(metadata_, MetadataStore::Open(dir_.Path("meta.db")));
     ASSERT_OK_AND_ASSIGN(content_, ContentStore::Open(dir_.Path("content")));
-    ASSERT_OK_AND_ASSIGN(layers_,
-                         LayerStore::Open(dir_.Path("layers"), *metadata_));
+    ASSERT_OK_AND_ASSIGN(
+        snapshots_, OverlaySnapshotter::Open(dir_.Path("layers"), *metadata_));
     images_ =
         std::make_unique<ImageStore>(*metadata_, std::vector<std::string>());
-    installer_ = std::make_unique<Installer>(*content_, *layers_,
+    installer_ = std::make_unique<Installer>(*content_, *snapshots_,
                                              Installer::Options());
-    garbage_ = std::make_unique<GarbageCollector>(
-        *metadata_, *content_, *layers_, *images_, leases_, 1 << 20);
+    garbage_ = std::make_unique<GarbageCollector>(*content_, *snapshots_,
+                                                  *images_, leases_, 1 << 20);
   }
   StatusOr<Installed> Install(FakeSource& source,
                               BlobPolicy policy = BlobPolicy::kKeep) {
@@ -128,13 +129,13 @@ class InstallerTest : public ::testing::Test {
     EXPECT_THAT(Directories(), IsEmpty());
     EXPECT_THAT(*content_->List(), IsEmpty());
     EXPECT_THAT(dir_.Names("content/ingest"), IsEmpty());
-    EXPECT_EQ(layers_->TotalUsage()->inodes, 0u);
+    EXPECT_EQ(snapshots_->TotalUsage()->inodes, 0u);
   }
 
   TempDir dir_;
   std::unique_ptr<MetadataStore> metadata_;
   std::unique_ptr<ContentStore> content_;
-  std::unique_ptr<LayerStore> layers_;
+  std::unique_ptr<Snapshotter> snapshots_;
   std::unique_ptr<ImageStore> images_;
   Leases leases_;
   std::unique_ptr<Installer> installer_;
@@ -151,10 +152,13 @@ TEST_F(InstallerTest, UnpacksEachLayerOnceAndRemembersIt) {
   EXPECT_THAT(Directories(), SizeIs(3));
   ASSERT_OK_AND_ASSIGN(const Digest top,
                        Digest::Parse(installed.record.chain_id()));
-  ASSERT_OK_AND_ASSIGN(const auto stack, layers_->Directories(top));
-  EXPECT_THAT(stack, SizeIs(3));
-  EXPECT_EQ(access((stack[0] + "/c").c_str(), F_OK), 0);
-  EXPECT_EQ(access((stack[2] + "/d/a").c_str(), F_OK), 0);
+  const uint64_t tree = snapshots_->NextNumber();
+  ASSERT_OK(snapshots_->Prepare(tree, top));
+  EXPECT_THAT(snapshots_->ReadFile(tree, top, "/c", 10), IsOkAndHolds("three"));
+  // The topmost layer takes it away.
+  EXPECT_THAT(snapshots_->ReadFile(tree, top, "/d/a", 10),
+              StatusIs(StatusCode::kNotFound));
+  ASSERT_OK(snapshots_->Remove(tree));
 
   FakeSource again(image);
   ASSERT_OK_AND_ASSIGN(const Installed second, Install(again));
@@ -176,7 +180,7 @@ TEST_F(InstallerTest, AFailureAtAnyStepLeavesNothing) {
     EXPECT_THAT(Install(source),
                 StatusIs(StatusCode::kUnavailable, HasSubstr(bad)));
     // What is unpacked in part goes at once; whole layers wait for a next try.
-    EXPECT_EQ(layers_->TotalUsage()->inodes > 0, !Directories().empty());
+    EXPECT_EQ(snapshots_->TotalUsage()->inodes > 0, !Directories().empty());
     ExpectNothingLeft();
   }
 }
@@ -331,7 +335,7 @@ TEST_F(InstallerTest, TheCollectorSparesWhatIsOnItsWay) {
   EXPECT_EQ(freed.inodes, 0u);
   ASSERT_OK_AND_ASSIGN(const Digest top,
                        Digest::Parse(installed.record.chain_id()));
-  EXPECT_TRUE(layers_->Has(top));
+  EXPECT_OK(snapshots_->LayerUsage(top));
 }
 
 }  // namespace

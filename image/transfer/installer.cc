@@ -1,6 +1,5 @@
 #include "image/transfer/installer.h"
 
-#include <fcntl.h>
 #include <glog/logging.h>
 
 #include <algorithm>
@@ -13,13 +12,9 @@
 #include "base/failpoint.h"
 #include "base/mutex.h"
 #include "base/strings.h"
-#include "base/sys/file.h"
 #include "base/thread.h"
 #include "image/layer/byte_source.h"
 #include "image/layer/decompressor.h"
-#include "image/layer/layer_applier.h"
-#include "image/layer/layer_reader.h"
-#include "image/layer/layer_stack.h"
 
 namespace berth::image {
 namespace {
@@ -263,19 +258,12 @@ StatusOr<UniqueFd> Installer::FetchLayer(const Context& ctx, LayerJob& job,
 Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
                               ByteSource& blob) {
   const Descriptor& layer = job.layer(index);
-  ASSIGN_OR_RETURN(const std::unique_ptr<LayerStore::Staging> staging,
-                   layers_.Stage());
-  RETURN_IF_ERROR(Failpoint("image.layer.staged"));
-  ASSIGN_OR_RETURN(UniqueFd directory,
-                   OpenFile(staging->path(), O_RDONLY | O_DIRECTORY));
   ASSIGN_OR_RETURN(const std::unique_ptr<Decompressor> tar,
                    Decompressor::Open(blob));
   HashingSource hashed(*tar, std::max(options_.min_unpacked_limit,
                                       options_.max_ratio * layer.size));
-  LayerReader reader(hashed);
-  LayerApplier applier(std::move(directory));
-  RETURN_IF_ERROR(applier.Apply(ctx, reader));
-  RETURN_IF_ERROR(reader.Drain());
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshotter::Unpacked> unpacked,
+                   snapshots_.Unpack(ctx, hashed));
   // The word on the blob's own digest comes with its end.
   ASSIGN_OR_RETURN(const std::string_view more, blob.Next());
   if (!more.empty()) return InvalidArgument("it goes on behind its end");
@@ -283,16 +271,24 @@ Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
     return DataLoss("it unpacks to " + hashed.digest().str() +
                     ", the configuration says " + job.diff_id(index).str());
   }
-  RETURN_IF_ERROR(Failpoint("image.layer.unpacked"));
   RETURN_IF_ERROR(job.AwaitParent(ctx, index));
-  ASSIGN_OR_RETURN(const std::vector<std::string> below,
-                   layers_.Directories(job.parent(index)));
-  ASSIGN_OR_RETURN(const LayerStack lower, LayerStack::Open(below));
-  RETURN_IF_ERROR(applier.Complete(lower));
-  RETURN_IF_ERROR(Failpoint("image.layer.completed"));
-  RETURN_IF_ERROR(layers_.Commit(*staging, job.chain(index), job.parent(index),
-                                 job.diff_id(index), applier.usage()));
-  return Failpoint("image.layer.committed");
+  return snapshots_.Commit(
+      *unpacked, {job.chain(index), job.parent(index), job.diff_id(index)});
+}
+
+bool Installer::HasLayer(const Digest& chain) const {
+  return snapshots_.LayerUsage(chain).ok();
+}
+
+// Of the unpacked layers.
+StatusOr<uint64_t> Installer::SizeOf(const LayerJob& job) const {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < job.count(); ++i) {
+    ASSIGN_OR_RETURN(const DiskUsage usage,
+                     snapshots_.LayerUsage(job.chain(i)));
+    bytes += usage.bytes;
+  }
+  return bytes;
 }
 
 // One pass: the layer is unpacked while it arrives.
@@ -345,7 +341,7 @@ Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
   // who wait here have: they want this layer or a higher one.
   ASSIGN_OR_RETURN(const KeyedMutex::Lock chain_lock,
                    working_.Acquire(ctx, "chain " + job.chain(index).str()));
-  if (layers_.Has(job.chain(index))) {
+  if (HasLayer(job.chain(index))) {
     RETURN_IF_ERROR(KeepBlob(ctx, job, index));
     job.Report(index, Progress::State::kExists);
     job.MarkCommitted(index);
@@ -418,11 +414,8 @@ StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,
     record.add_layer_digests(job.layer(i).digest.str());
     record.set_chain_id(job.chain(i).str());
   }
-  ASSIGN_OR_RETURN(
-      const DiskUsage usage,
-      layers_.ChainUsage(job.count() == 0 ? Digest()
-                                          : job.chain(job.count() - 1)));
-  record.set_size(usage.bytes + documents.size);
+  ASSIGN_OR_RETURN(const uint64_t unpacked, SizeOf(job));
+  record.set_size(unpacked + documents.size);
   record.set_pulled(Now());
   record.set_keep_blobs(policy == BlobPolicy::kKeep);
   return installed;

@@ -13,7 +13,7 @@
 #include "image/content/incoming_blob.h"
 #include "image/content/lease.h"
 #include "image/manifest.h"
-#include "image/snapshot/layer_store.h"
+#include "image/snapshot/snapshotter.h"
 #include "image/transfer/image_source.h"
 
 namespace berth::image {
@@ -41,9 +41,9 @@ struct Installed {
   bool changed = false;  // something was written
 };
 
-// Brings an image from a source into the content and layer stores: documents
-// first, then three layers at a time, each unpacked into a directory of its own
-// while it is fetched, verified, and committed in the image's order.
+// Brings an image from a source into the content store and the snapshotter:
+// documents first, then three layers at a time, each unpacked into a directory
+// of its own while it is fetched, verified, and committed in the image's order.
 //
 // Of one blob and of one layer there is one worker at a time, whichever pulls
 // want it. Thread-safe.
@@ -58,8 +58,9 @@ class Installer {
   };
 
   // The stores must outlive it.
-  Installer(ContentStore& content, LayerStore& layers, const Options& options)
-      : content_(content), layers_(layers), options_(options) {}
+  Installer(ContentStore& content, Snapshotter& snapshots,
+            const Options& options)
+      : content_(content), snapshots_(snapshots), options_(options) {}
 
   // `lease` keeps what is installed from the garbage collector until a record
   // names it. A blob that is to be dropped goes at once if this call brought it
@@ -83,6 +84,8 @@ class Installer {
   Status InstallLayer(const Context& ctx, LayerJob& job, size_t index);
   StatusOr<UniqueFd> FetchLayer(const Context& ctx, LayerJob& job, size_t index,
                                 IncomingBlob& blob);
+  bool HasLayer(const Digest& chain) const;
+  StatusOr<uint64_t> SizeOf(const LayerJob& job) const;
   Status UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
                      ByteSource& blob);
   Status FetchAndUnpackLayer(const Context& ctx, LayerJob& job, size_t index);
@@ -91,7 +94,7 @@ class Installer {
                   const Status& unpacked);
 
   ContentStore& content_;
-  LayerStore& layers_;
+  Snapshotter& snapshots_;
   const Options options_;
   KeyedMutex working_;
 };

@@ -9,6 +9,7 @@
 
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "image/snapshot/rootfs_records.h"
 
 namespace berth::image {
 namespace {
@@ -48,7 +49,7 @@ Transfer::Transfer(const TransferOptions& options, const Stores& stores)
       stores_(stores),
       http_(options.user_agent, options.limits),
       mirrors_(options.registry_config, options.plain_http),
-      installer_(stores.content, stores.layers, options.install),
+      installer_(stores.content, stores.snapshots, options.install),
       shares_(std::max<size_t>(options.pulls_per_registry, 1)) {}
 
 StatusOr<std::vector<RegistryHost>> Transfer::HostsFor(
@@ -155,7 +156,7 @@ StatusOr<Installed> Transfer::TryToInstall(const Context& ctx,
   ASSIGN_OR_RETURN(const Digest chain, ParseChain(installed.record.chain_id()));
   RETURN_IF_ERROR(stores_.metadata.Update(
       [&](Transaction& tx) -> Status {
-        RETURN_IF_ERROR(stores_.layers.MarkFlushed(tx, chain));
+        RETURN_IF_ERROR(stores_.snapshots.MarkFlushed(tx, chain));
         return stores_.images.Put(tx, installed.record, arrival.name,
                                   installed.resolved);
       },

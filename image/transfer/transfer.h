@@ -20,7 +20,7 @@
 #include "image/registry/mirrors.h"
 #include "image/registry/registry_client.h"
 #include "image/registry/registry_shares.h"
-#include "image/snapshot/layer_store.h"
+#include "image/snapshot/snapshotter.h"
 #include "image/transfer/image_sink.h"
 #include "image/transfer/image_source.h"
 #include "image/transfer/installer.h"
@@ -49,7 +49,7 @@ class Transfer {
   struct Stores {
     MetadataStore& metadata;
     ContentStore& content;
-    LayerStore& layers;
+    Snapshotter& snapshots;
     ImageStore& images;
     Leases& leases;
     GarbageCollector& garbage;
