@@ -58,6 +58,7 @@ struct Route {
 std::vector<Route> SystemRoutes();
 std::vector<Route> EventRoutes();
 std::vector<Route> ImageRoutes();
+std::vector<Route> ImageExportRoutes();
 std::vector<Route> ContainerRoutes();
 std::vector<Route> ContainerIoRoutes();
 std::vector<Route> ExecRoutes();

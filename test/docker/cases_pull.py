@@ -5,12 +5,14 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import socket
 import tarfile
+import tempfile
 import threading
 
 from cases_pods import Kubelet
-from harness import check, equal
+from harness import check, equal, eventually
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -177,6 +179,62 @@ def an_id_with_names_in_two_repositories_needs_force(docker):
     check(not docker("images", "-q", "elsewhere").out, "a name is left")
 
 
+def saved(docker, *names):
+    """Of docker save: manifest.json, and the ids that its files have."""
+    with tempfile.TemporaryDirectory(dir=docker.control.folder) as folder:
+        docker("save", "-o", folder + "/images.tar", *names)
+        with tarfile.open(folder + "/images.tar") as archive:
+            manifest = json.load(archive.extractfile("manifest.json"))
+            ids = []
+            for image in manifest:
+                config = archive.extractfile(image["Config"]).read()
+                ids.append("sha256:" + hashlib.sha256(config).hexdigest())
+                for layer in image["Layers"]:
+                    archive.getmember(layer)
+    return manifest, ids
+
+
+def save_writes_what_was_named(docker):
+    config = docker.registry + "/test/config:latest"
+    for name in ("busybox", config):
+        docker("pull", "-q", name)
+    docker("tag", "busybox", "busybox:second")
+    image = docker("images", "-q", "--no-trunc", "busybox:latest").out.strip()
+    manifest, ids = saved(docker, "busybox:latest")
+    equal(ids, [image])
+    equal(manifest[0]["RepoTags"], ["busybox:latest"])
+    manifest, ids = saved(docker, "busybox")
+    equal(ids, [image])
+    equal(sorted(manifest[0]["RepoTags"]), ["busybox:latest", "busybox:second"])
+    manifest, ids = saved(docker, image)
+    equal((ids, manifest[0]["RepoTags"] or []), ([image], []))
+    manifest, ids = saved(docker, "busybox:second", config)
+    equal(len(ids), 2)
+    check([config] in [one["RepoTags"] for one in manifest], manifest)
+    docker("rmi", "busybox:second")
+    result = docker("save", "-o", "/dev/null", "nowhere:1", code=1)
+    check("reference does not exist" in result.err, result.err)
+
+
+def save_fetches_what_kubelets_pull_dropped(docker):
+    if docker.engine != "berthd":
+        return "kubelet speaks to berthd alone"
+    Registry.image("dropped", ["first", "second"])
+    with registry() as address:
+        Registry.gate.set()
+        name = address + "/many:dropped"
+        kubelet = Kubelet(docker.control.folder)
+        kubelet.call("PullImage", image=kubelet.cri.ImageSpec(image=name))
+        blobs = docker.control.folder + "/root/content/blobs/sha256"
+        before = os.listdir(blobs)
+        manifest, _ = saved(docker, name)
+        equal(len(manifest[0]["Layers"]), 2)
+        eventually("they are dropped again",
+                   lambda: sorted(os.listdir(blobs)) == sorted(before))
+    docker("rmi", name)
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("one_file", "Registry", "registry", "stalled_pull")]
+         and name not in ("one_file", "Registry", "registry", "stalled_pull",
+                          "saved")]
