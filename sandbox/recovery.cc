@@ -43,16 +43,14 @@ std::vector<ContainerStatus> AliveOf(const Core& core, const SandboxId& id) {
 }
 
 // What needs no answer of anybody to be known.
-Status MarkInterrupted(Core& core, const SandboxRecord& sandbox) {
+void MarkInterrupted(Core& core, const SandboxRecord& sandbox) {
   if (sandbox.phase() == SANDBOX_PHASE_STARTING) {
-    return MarkLost(core, sandbox, "StartError",
-                    "the daemon ended while the sandbox was being started");
+    MarkLost(core, sandbox, "StartError",
+             "the daemon ended while the sandbox was being started");
+  } else if (sandbox.phase() == SANDBOX_PHASE_READY &&
+             sandbox.boot_id() != core.boot_id) {
+    MarkLost(core, sandbox, "Rebooted", "the machine was booted again");
   }
-  if (sandbox.phase() == SANDBOX_PHASE_READY &&
-      sandbox.boot_id() != core.boot_id) {
-    return MarkLost(core, sandbox, "Rebooted", "the machine was booted again");
-  }
-  return OkStatus();
 }
 
 Status FinishContainer(const Context& ctx, Core& core, const ContainerId& id) {
@@ -113,8 +111,7 @@ Status Recovery::Begin(const Context& ctx) {
   for (const SandboxStatus& sandbox : core_.inventory.AllSandboxes()) {
     core_.names.Put(NameOf(sandbox->config()), sandbox->id());
     if (Unfinished(*sandbox)) unfinished_.insert(sandbox->id());
-    LogFailure("recover sandbox " + sandbox->id(),
-               MarkInterrupted(core_, *sandbox));
+    MarkInterrupted(core_, *sandbox);
   }
   std::set<std::string> to_adopt;
   for (const ContainerStatus& container : core_.inventory.AllContainers()) {

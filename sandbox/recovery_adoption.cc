@@ -26,8 +26,8 @@ Status EndLost(Core& core, ContainerRecord& container,
 }
 
 // A running task has its watcher again.
-Status Watch(Core& core, ContainerRecord& container, LiveTask& live,
-             const shim::TaskState& state) {
+void Watch(Core& core, ContainerRecord& container, LiveTask& live,
+           const shim::TaskState& state) {
   const ContainerId id(container.id());
   container.set_pid(state.pid);
   container.set_paused(state.phase == shim::TaskPhase::kPaused);
@@ -35,7 +35,7 @@ Status Watch(Core& core, ContainerRecord& container, LiveTask& live,
     container.set_phase(CONTAINER_PHASE_RUNNING);
     container.set_started_at(Now());
   }
-  RETURN_IF_ERROR(core.records.Save(container));
+  core.records.Keep(container);
   if (container.phase() == CONTAINER_PHASE_STOPPING) {
     // It may not have had its signal yet.
     const UnixNanos left = std::max<UnixNanos>(container.kill_at() - Now(), 0);
@@ -45,7 +45,6 @@ Status Watch(Core& core, ContainerRecord& container, LiveTask& live,
     core.kills.Arm(id, std::chrono::steady_clock::now() + Duration(left));
   }
   core.exits.Watch(id, live.task());
-  return OkStatus();
 }
 
 Status ByState(Core& core, ContainerRecord& container, LiveTask& live,
@@ -53,7 +52,8 @@ Status ByState(Core& core, ContainerRecord& container, LiveTask& live,
   switch (state.phase) {
     case shim::TaskPhase::kRunning:
     case shim::TaskPhase::kPaused:
-      return Watch(core, container, live, state);
+      Watch(core, container, live, state);
+      return OkStatus();
     case shim::TaskPhase::kStopped:
       return RecordExit(core, container, state.exit);
     default:
@@ -64,25 +64,31 @@ Status ByState(Core& core, ContainerRecord& container, LiveTask& live,
 
 }  // namespace
 
-Status MarkLost(Core& core, SandboxRecord sandbox, const std::string& reason,
-                const std::string& message) {
+void MarkLost(Core& core, SandboxRecord sandbox, const std::string& reason,
+              const std::string& message) {
   sandbox.set_phase(SANDBOX_PHASE_STOPPING);
   sandbox.set_reason(reason);
   sandbox.set_message(message);
   if (sandbox.stopped_at() == 0) sandbox.set_stopped_at(Now());
   core.shims.Erase(sandbox.id());
-  return core.records.Save(sandbox);
+  core.records.Keep(sandbox);
 }
 
 Adoption::Adoption(Core& core, const std::string& sandbox_id,
                    const std::vector<ContainerStatus>& alive,
                    SteadyTime patience)
     : core_(core), id_(sandbox_id), patience_(patience) {
-  locks_.emplace_back(core.sandbox_locks, sandbox_id);
+  Hold(core.sandbox_locks, sandbox_id);
   for (const ContainerStatus& container : alive) {
     containers_.emplace_back(container->id());
-    locks_.emplace_back(core.container_locks, container->id());
+    Hold(core.container_locks, container->id());
   }
+}
+
+void Adoption::Hold(KeyedMutex& locks, const std::string& id) {
+  // Before the doors open: nobody else has it.
+  auto lock = locks.Acquire(Context::Background("recover"), id);
+  if (lock.ok()) locks_.push_back(*std::move(lock));
 }
 
 bool Adoption::Undecided(const Context& ctx, const Status& status) const {
@@ -115,10 +121,12 @@ Status Adoption::TrySandbox(const Context& ctx) {
     if (!recovered.ok()) break;
   }
   if (Undecided(ctx, recovered)) return recovered;
-  const Status saved = recovered.ok() ? core_.records.Save(sandbox)
-                                      : MarkLost(core_, std::move(sandbox),
-                                                 "Lost", Message(recovered));
-  LogFailure("recover sandbox " + id_.str(), saved);
+  if (recovered.ok()) {
+    core_.records.Keep(sandbox);
+  } else {
+    LogFailure("recover sandbox " + id_.str(), recovered);
+    MarkLost(core_, std::move(sandbox), "Lost", Message(recovered));
+  }
   return OkStatus();
 }
 

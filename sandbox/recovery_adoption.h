@@ -24,13 +24,14 @@ class Adoption {
   Adoption(Core& core, const std::string& sandbox_id,
            const std::vector<ContainerStatus>& alive, SteadyTime patience);
 
-  // OK when all is known and saved: they are as they were, or they are lost.
+  // OK when all is known: they are as they were, or they are lost.
   // An error: the shim has not answered; try again.
   Status Try(const Context& ctx);
 
  private:
   Status TrySandbox(const Context& ctx);
   Status TryContainer(const Context& ctx, const ContainerId& id);
+  void Hold(KeyedMutex& locks, const std::string& id);
   // A shim that does not answer yet, or a daemon that ends.
   bool Undecided(const Context& ctx, const Status& status) const;
 
@@ -42,10 +43,10 @@ class Adoption {
   bool sandbox_known_ = false;
 };
 
-// Marks a sandbox as lost, and saves: its containers are to be ended next, and
-// what it owns to be given back.
-Status MarkLost(Core& core, SandboxRecord sandbox, const std::string& reason,
-                const std::string& message);
+// Marks a sandbox as lost: its containers are to be ended next, and what it
+// owns to be given back. Needs no room on the disk.
+void MarkLost(Core& core, SandboxRecord sandbox, const std::string& reason,
+              const std::string& message);
 
 }  // namespace berth::sandbox
 
