@@ -173,10 +173,13 @@ Status RecordExit(Core& core, ContainerRecord& container,
     core.records.Keep(container);
     Passed("container.exit.recorded");
   }
-  DeleteTask(core, id);
-  Passed("container.exit.deleted");
+  const bool known = core.records.IsSaved(id);
+  if (known) {
+    DeleteTask(core, id);
+    Passed("container.exit.deleted");
+  }
   container.set_phase(CONTAINER_PHASE_EXITED);
-  container.set_task(false);
+  container.set_task(!known);
   container.set_pid(0);
   container.set_paused(false);
   container.set_kill_at(0);
@@ -187,7 +190,36 @@ Status RecordExit(Core& core, ContainerRecord& container,
   if (container.oom_killed()) {
     core.Publish(Event::Type::kContainerOom, container);
   }
-  return CleanState(core, container);
+  return known ? CleanState(core, container) : OkStatus();
+}
+
+void FinishExit(Core& core, const ContainerId& id) {
+  const auto lock =
+      core.container_locks.Acquire(Context::Background(id.str()), id.str());
+  const ContainerStatus now = core.inventory.FindContainer(id);
+  if (!now || now->phase() != CONTAINER_PHASE_EXITED || !now->task() ||
+      !core.records.IsSaved(id)) {
+    return;
+  }
+  ContainerRecord container = *now;
+  DeleteLeftTask(core, container);
+  Passed("container.exit.deleted");
+  container.set_task(false);
+  core.records.Keep(container);
+  LogFailure("clean up container " + id.str(), CleanState(core, container));
+}
+
+void DeleteLeftTask(Core& core, const ContainerRecord& container) {
+  const ContainerId id(container.id());
+  const auto shim = core.shims.Find(container.sandbox_id());
+  if (container.task() && shim && !core.tasks.Find(id)) {
+    const Context ctx = Context::Background(id.str()).WithTimeout(kShimTime);
+    auto task = shim->Find(ctx, id.str(), "");
+    if (task.ok()) {
+      core.tasks.Put(id, std::make_shared<LiveTask>(shim, *std::move(task)));
+    }
+  }
+  DeleteTask(core, id);
 }
 
 Status CleanState(Core& core, const ContainerRecord& container) {
@@ -243,7 +275,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   core.records.Keep(container);
   RETURN_IF_ERROR(Failpoint("container.remove.recorded"));
   core.waiting.Abandon(id);
-  DeleteTask(core, id);
+  DeleteLeftTask(core, container);
   RETURN_IF_ERROR(CleanState(core, container));
   for (const std::string& key : container.image_mount_keys()) {
     RETURN_IF_ERROR_AS(core.parts.images.Release(key),

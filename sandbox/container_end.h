@@ -38,8 +38,8 @@ void OnExit(Core& core, const ContainerId& id,
 
 // Records that the process has ended: the exit, the end of its task, EXITED.
 // `why` is a reason and a message for an exit that no code tells. It is
-// recorded whatever else fails, on a full disk too (Ledger::Keep); an error
-// says what of its state could not be cleaned up.
+// recorded whatever else fails, on a full disk too (Ledger::Keep, FinishExit);
+// an error says what of its state could not be cleaned up.
 // With the container's lock held. `container` becomes what was saved.
 struct EndReason {
   std::string reason;  // empty: from the exit code
@@ -47,6 +47,14 @@ struct EndReason {
 };
 Status RecordExit(Core& core, ContainerRecord& container,
                   const shim::ExitStatus& exit, const EndReason& why = {});
+
+// While an exit is not saved, the task stays at the shim, which tells it again
+// to a daemon that comes after us. Deletes it, once the exit is saved, with
+// what the container still holds. Takes the container's lock.
+void FinishExit(Core& core, const ContainerId& id);
+// The same before the container or its sandbox ends, or it starts anew: saved
+// or not. With the container's lock held.
+void DeleteLeftTask(Core& core, const ContainerRecord& container);
 
 // Sends the stop signal; thaws a frozen container first, and says so in the
 // record, unsaved.

@@ -120,8 +120,10 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
   ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "start"));
   ContainerRecord& container = held.record();
   ASSIGN_OR_RETURN(const SandboxStatus sandbox, ReadySandbox(core, container));
+  const bool task_left = container.task();
   ForgetLastRun(container);
   RETURN_IF_ERROR(held.Advance(CONTAINER_PHASE_STARTING));
+  if (task_left) DeleteLeftTask(core, container);
   Status launched = Failpoint("container.start.recorded");
   if (launched.ok()) launched = Launch(ctx, core, *sandbox, container);
   if (!launched.ok()) {

@@ -73,15 +73,52 @@ TEST_F(ExitsTest, AnExitOnAFullDiskIsSeenAtOnceAndSavedWhenThereIsRoom) {
                        containers_->Wait(ctx_, id));
   EXPECT_EQ(ended->exit_code(), 7);
   EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
-  EXPECT_FALSE(shims_.HasProcess(id.str()));
   ASSERT_OK_AND_ASSIGN(const Event event, reader->Next(ctx_));
   EXPECT_EQ(event.exit_code, 7);
   EXPECT_GT(world_->core().records.unsaved(), 0u);
+  EXPECT_TRUE(shims_.HasProcess(id.str()));  // so it can be asked again
   Heal();
   AwaitSaved();
+  while (shims_.HasProcess(id.str())) std::this_thread::yield();
   Restart();
   EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
   EXPECT_EQ(Look(id)->exit_code(), 7);
+}
+
+TEST_F(ExitsTest, ADaemonThatIsKilledOnAFullDiskLosesNoExit) {
+  const SandboxId pod = StartPod();
+  const ContainerId failed = StartApp(pod, "failed");
+  const ContainerId well = StartApp(pod, "well");
+  FailWrites([](int) { return true; });
+  const UnixNanos at = Now();
+  shims_.Exit(failed.str(), 7, at);
+  shims_.Exit(well.str(), 0, at + 1);
+  ASSERT_OK(containers_->Wait(ctx_, failed));
+  ASSERT_OK(containers_->Wait(ctx_, well));
+  Restart();  // what was in memory is lost, and the disk has room again
+  EXPECT_EQ(Look(failed)->phase(), CONTAINER_PHASE_EXITED);
+  EXPECT_EQ(Look(failed)->exit_code(), 7);
+  EXPECT_EQ(Look(failed)->finished_at(), at);
+  EXPECT_EQ(Look(well)->exit_code(), 0);
+  EXPECT_EQ(Look(well)->reason(), "Completed");
+  EXPECT_FALSE(shims_.HasProcess(failed.str()));
+  EXPECT_FALSE(shims_.HasProcess(well.str()));
+}
+
+TEST_F(ExitsTest, ATaskThatWasLeftAtTheShimIsDeletedByTheNextDaemon) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  ContainerRecord record = *Look(id);
+  Close();
+  shims_.Exit(id.str(), 7);
+  record.set_phase(CONTAINER_PHASE_EXITED);
+  record.set_exit_code(7);
+  record.set_finished_at(Now());
+  Make();
+  ASSERT_OK(world_->core().records.Save(record));
+  Restart();
+  EXPECT_EQ(Look(id)->exit_code(), 7);
+  EXPECT_FALSE(shims_.HasProcess(id.str()));
 }
 
 TEST_F(ExitsTest, TheLastTryIsAtTheEndOfTheDaemon) {

@@ -64,8 +64,9 @@ Status FinishContainer(const Context& ctx, Core& core, const ContainerId& id) {
       now->phase() == CONTAINER_PHASE_REMOVING) {
     return EraseContainer(ctx, core, id, lock);
   }
-  if (now->phase() == CONTAINER_PHASE_EXITED) return CleanState(core, *now);
-  return OkStatus();
+  if (now->phase() != CONTAINER_PHASE_EXITED) return OkStatus();
+  DeleteLeftTask(core, *now);
+  return CleanState(core, *now);
 }
 
 Status FinishSandbox(const Context& ctx, Core& core, const SandboxId& id,

@@ -28,6 +28,9 @@ Status KillContainers(const Context& ctx, Core& core, const SandboxId& id) {
     ASSIGN_OR_RETURN(KeyedMutex::Lock lock,
                      core.container_locks.Acquire(ctx, container_id.str()));
     RETURN_IF_ERROR(EndContainer(ctx, core, container_id, lock, Duration(0)));
+    // A shim does not end while it holds a task.
+    const ContainerStatus ended = core.inventory.FindContainer(container_id);
+    if (ended && ended->task()) DeleteLeftTask(core, *ended);
   }
   return OkStatus();
 }

@@ -71,6 +71,9 @@ World::Core::Core(Settings all_settings, Parts all_parts)
           },
           [this](const SandboxId& id, const std::weak_ptr<shim::Shim>& which,
                  const Loss& loss) { LoseSandbox(*this, id, which, loss); }) {
+  records.WhenSavedLate([this](const ContainerId& id) {
+    exits.Run([this, id] { FinishExit(*this, id); });
+  });
   resources.push_back(std::make_unique<StateDirectory>(paths));
   resources.push_back(std::make_unique<CgroupParent>(
       cgroups, settings.cgroup_parent, settings.systemd_cgroup));
@@ -128,6 +131,7 @@ World::World(Settings settings, Parts parts)
 
 World::~World() {
   recovery_->Stop();
+  core_->records.WhenSavedLate(nullptr);
   core_->kills.Stop();
   core_->exits.Stop();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,10 @@ constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
 
 std::string Key(const SandboxId& id) { return "sandbox " + id.str(); }
-std::string Key(const ContainerId& id) { return "container " + id.str(); }
+constexpr std::string_view kContainerKey = "container ";
+std::string Key(const ContainerId& id) {
+  return std::string(kContainerKey) + id.str();
+}
 
 // "CONTAINER_PHASE_RUNNING" -> "running".
 std::string Word(const std::string& phase) {
@@ -264,7 +268,7 @@ Status Ledger::WriteNow(const std::string& key, const Write& write) {
   RETURN_IF_ERROR(Store(write));
   MutexLock lock(mutex_);
   if (unsaved_.empty()) return OkStatus();
-  unsaved_.erase(key);
+  Settle(key);
   room_ = true;
   StartRetrying();
   return OkStatus();
@@ -276,7 +280,7 @@ void Ledger::WriteSurely(const std::string& key, Write write,
   const Status written = Store(write);
   MutexLock lock(mutex_);
   if (written.ok()) {
-    unsaved_.erase(key);
+    Settle(key);
     room_ = true;
   } else {
     LOG(WARNING) << what << " " << key << ": " << Message(written)
@@ -340,11 +344,22 @@ bool Ledger::RetryAll() {
     }
     // One that fails says nothing of the others: they may be smaller.
     if (!Store(write).ok()) continue;
-    MutexLock lock(mutex_);
-    unsaved_.erase(key);
     LOG(INFO) << key << ": saved at last";
+    MutexLock lock(mutex_);
+    Settle(key);
   }
   return unsaved() == 0;
+}
+
+void Ledger::Settle(const std::string& key) {
+  if (unsaved_.erase(key) == 0 || !saved_late_) return;
+  if (!StartsWith(key, kContainerKey)) return;
+  saved_late_(ContainerId(key.substr(kContainerKey.size())));
+}
+
+bool Ledger::IsSaved(const ContainerId& id) const {
+  MutexLock lock(mutex_);
+  return unsaved_.count(Key(id)) == 0;
 }
 
 size_t Ledger::unsaved() const {

@@ -108,6 +108,13 @@ class Ledger {
 
   // Records that are shown and not saved yet.
   size_t unsaved() const;
+  bool IsSaved(const ContainerId& id) const;
+  // Hears of each container that could not be saved at first, once it is. Must
+  // not wait, nor call the ledger.
+  void WhenSavedLate(std::function<void(const ContainerId& id)> told) {
+    MutexLock lock(mutex_);
+    saved_late_ = std::move(told);
+  }
 
   // A disk that fails on demand, for tests: asked before each write.
   void set_fault(std::function<Status()> fault) { fault_ = std::move(fault); }
@@ -128,6 +135,8 @@ class Ledger {
   void WriteSurely(const std::string& key, Write write, const std::string& what)
       EXCLUDES(writing_, mutex_);
   Status Store(const Write& write) REQUIRES(writing_);
+  // It was written: an earlier write of it that could not be is of no use.
+  void Settle(const std::string& key) REQUIRES(mutex_);
   void Show(SandboxRecord sandbox);
   void Show(ContainerRecord container);
   void Changed() EXCLUDES(mutex_);
@@ -153,6 +162,7 @@ class Ledger {
   CondVar retry_;
   std::map<std::string, Write> unsaved_ GUARDED_BY(mutex_);
   bool room_ GUARDED_BY(mutex_) = false;  // a write has succeeded meanwhile
+  std::function<void(const ContainerId&)> saved_late_ GUARDED_BY(mutex_);
   Thread retrier_ GUARDED_BY(mutex_);
 };
 

@@ -43,6 +43,32 @@ func fill(t *testing.T, folder string) {
 	}
 }
 
+// How a container ended is known after the daemon was killed on a full disk.
+func TestAnExitOnAFullDiskOutlivesTheDaemon(t *testing.T) {
+	disk := smallDisk(t, "128m")
+	n := newNode(t, "")
+	c := runner(t, n, "trap 'exit 7' TERM; while :; do sleep 0.05; done")
+	away := runner(t, n, "sleep 3; exit 9")
+	fill(t, disk)
+	if err := n.client.Runtime.StopContainer(t.Context(), c.ID, 10); err != nil {
+		t.Errorf("StopContainer: %v", err)
+	}
+	n.kill()
+	n.start("")
+	c.Pod.Client, away.Pod.Client = n.client, n.client
+	away.WaitExit(t, 10*time.Second)
+	for container, want := range map[*criclient.Container]int32{c: 7, away: 9} {
+		if got := container.Status(t); got.State != cri.ContainerState_CONTAINER_EXITED || got.ExitCode != want {
+			t.Errorf("it is %v with exit code %d, not %d", got.State, got.ExitCode, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(disk, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	remove(t, n, c, away)
+	n.clean()
+}
+
 // What ends and frees works without room; what needs room says so.
 func TestAFullDisk(t *testing.T) {
 	for _, again := range []bool{false, true} {
