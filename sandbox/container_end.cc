@@ -20,6 +20,8 @@ namespace {
 using namespace ::berth::state::v1;
 
 constexpr std::chrono::seconds kShimTime{10};
+// A kill that the start of a container waits for.
+constexpr std::chrono::seconds kAskTime{2};
 // Drains output that a background process may hold open (shim-side limit 10).
 constexpr std::chrono::seconds kDeleteTime{30};
 // A killed process that is not gone by then hangs in the kernel.
@@ -98,16 +100,33 @@ void KillContainer(Core& core, const ContainerId& id) {
     const auto pids = (*cgroup)->Pids();
     const Status killed = (*cgroup)->Signal(SIGKILL);
     LogFailure("kill container " + id.str(), killed);
-    if (killed.ok() && pids.ok() && !pids->empty()) return;
+    const bool dead = killed.ok() && pids.ok() && !pids->empty();
+    if (dead && container->phase() != CONTAINER_PHASE_STARTING) return;
   }
-  // What runs in a machine of its own is in no cgroup of ours. The shim may be
-  // stuck, so nobody waits for it; and the container may run again by then.
-  core.exits.Run([&core, live = core.tasks.Find(id), id] {
-    if (!live || live != core.tasks.Find(id)) return;
-    const Context ctx = Context::Background(id.str()).WithTimeout(kShimTime);
-    LogFailure("kill container " + id.str(),
-               IgnoreNotFound(live->task().Kill(ctx, SIGKILL, true)));
+  // What runs in a machine of its own is in no cgroup of ours, and neither is
+  // what makes the first process. The shim may be stuck, so nobody waits for
+  // it; and the container may run again by then.
+  core.exits.Run([&core, live = core.tasks.Find(id), container, id] {
+    const bool same = live ? live == core.tasks.Find(id)
+                           : container == core.inventory.FindContainer(id);
+    if (same) KillTask(core, *container);
   });
+}
+
+void KillTask(Core& core, const ContainerRecord& container) {
+  const std::string& id = container.id();
+  const Context ctx = Context::Background(id).WithTimeout(kAskTime);
+  const auto kill = [&](shim::Task& task) {
+    LogFailure("kill container " + id,
+               IgnoreNotFound(task.Kill(ctx, SIGKILL, true)));
+  };
+  if (const auto live = core.tasks.Find(ContainerId(id))) {
+    return kill(live->task());
+  }
+  const auto shim = core.shims.Find(container.sandbox_id());
+  if (!shim) return;
+  const auto task = shim->Find(ctx, id, "");
+  if (task.ok()) kill(**task);
 }
 
 void OnSilence(Core& core, const ContainerId& id, int rounds) {

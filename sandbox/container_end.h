@@ -27,6 +27,10 @@ inline constexpr int kStartErrorCode = 128;
 // lock; logs what goes wrong.
 void KillContainer(Core& core, const ContainerId& id);
 
+// SIGKILL to all of it by its shim, also if its process is still being made.
+// OK if there is nothing to kill.
+void KillTask(Core& core, const ContainerRecord& container);
+
 // Killed a while ago, `rounds` times shim_silence, and nobody has said how it
 // ended. Asks the shim; one that does not answer, or does not end it, is killed
 // itself, so that its containers are lost rather than stuck.

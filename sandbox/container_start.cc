@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -21,6 +22,10 @@ namespace berth::sandbox {
 namespace {
 
 using namespace ::berth::state::v1;
+
+// How long a start may take, besides its client's deadline. One that hangs (a
+// volume's server has died) is killed then.
+constexpr std::chrono::minutes kStartLimit{2};
 
 // config.json, and the directory that the shim mounts the root on.
 StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
@@ -83,7 +88,10 @@ Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
 // The program never ran: EXITED, so that the reason can be asked for.
 void RecordFailure(Core& core, ContainerRecord& container,
                    const Status& failure) {
-  KillContainer(core, ContainerId(container.id()));
+  const ContainerId id(container.id());
+  KillContainer(core, id);
+  // The shim may still be at it.
+  if (!core.tasks.Find(id)) KillTask(core, container);
   LogFailure(
       "clean up failed start of container " + container.id(),
       RecordExit(core, container, shim::ExitStatus{kStartErrorCode, Now()},
@@ -125,7 +133,9 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
   RETURN_IF_ERROR(held.Advance(CONTAINER_PHASE_STARTING));
   if (task_left) DeleteLeftTask(core, container);
   Status launched = Failpoint("container.start.recorded");
-  if (launched.ok()) launched = Launch(ctx, core, *sandbox, container);
+  if (launched.ok()) {
+    launched = Launch(ctx.WithTimeout(kStartLimit), core, *sandbox, container);
+  }
   if (!launched.ok()) {
     core.waiting.Abandon(id);
     RecordFailure(core, container, launched);

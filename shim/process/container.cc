@@ -111,9 +111,17 @@ void Container::Create(Reply<pid_t> done) {
   if (!fds.ok()) return Created(fds.status(), done);
   init_.set_starting(true);
   stepping_ = true;  // until Created
+  const auto self = shared_from_this();
+  EventLoop::TimerId timer = 0;
+  if (options_.create_limit > Duration(0)) {
+    timer = parts_.loop.After(options_.create_limit, [self] {
+      self->options_.runtime->Abort(self->id());
+    });
+  }
   options_.runtime->Create(
       id(), bundle(), *std::move(fds),
-      [self = shared_from_this(), done](StatusOr<StartedProcess> started) {
+      [self, timer, done](StatusOr<StartedProcess> started) {
+        self->parts_.loop.CancelTimer(timer);
         self->Created(std::move(started), done);
         self->Next();
       });
@@ -407,6 +415,10 @@ void Container::Kill(const std::string& exec_id, int signal, bool all,
     return done(NotFound("process already finished"));
   }
   if (process.pid() <= 0) {
+    if (&process == &init_ && init_.starting() && signal == SIGKILL) {
+      options_.runtime->Abort(id());
+      return done(OkStatus());
+    }
     return done(FailedPrecondition("the process was not started"));
   }
   if (process.exec_id().empty()) {

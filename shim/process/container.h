@@ -37,6 +37,7 @@ struct ContainerOptions {
   bool native = false;
   uid_t io_uid = static_cast<uid_t>(-1);
   gid_t io_gid = static_cast<gid_t>(-1);
+  Duration create_limit{0};  // then a Create that hangs fails; 0: none
 };
 
 struct ExecSyncFiles {

@@ -53,6 +53,8 @@ class Runtime {
   // Of <bundle>/config.json. On failure nothing is left.
   virtual void Create(const std::string& id, const std::string& bundle,
                       ProcessFds fds, Started done) = 0;
+  // Has a Create that hangs fail soon. No effect if none is under way.
+  virtual void Abort(const std::string& id) = 0;
   virtual void Start(const std::string& id, Done done) = 0;
   // `process` is JSON.
   virtual void Exec(const std::string& id, const std::string& process,

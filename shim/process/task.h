@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "shim/process/container.h"
 #include "shim/process/runtime.h"
@@ -28,6 +29,7 @@ class TaskTable {
     RuntimeOptions runtime;
     uid_t io_uid = static_cast<uid_t>(-1);
     gid_t io_gid = static_cast<gid_t>(-1);
+    Duration create_limit{0};  // what Create may take; 0: no limit
   };
   // INVALID_ARGUMENT, ALREADY_EXISTS: what Create would say of the id.
   Status CheckNew(const std::string& id) const;

@@ -71,8 +71,8 @@ ForkedRuntime::ForkedRuntime(EventLoop& loop, Reaper& reaper,
                              RuntimeOptions options)
     : loop_(loop), reaper_(reaper), options_(std::move(options)) {}
 
-void ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
-                         Answered done) {
+pid_t ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
+                          Answered done) {
   StatusOr<std::pair<oci::Handshake, oci::Handshake>> pair =
       oci::Handshake::Pair();
   const pid_t pid = pair.ok() ? fork() : -1;
@@ -82,11 +82,13 @@ void ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
   }
   if (pid < 0) {
     const Status failed = pair.ok() ? Errno(errno, "fork") : pair.status();
-    return loop_.Defer(
-        [done = std::move(done), failed] { done(failed, false); });
+    loop_.Defer([done = std::move(done), failed] { done(failed, false); });
+    return 0;
   }
   reaper_.Expect();
-  reaper_.Watch(pid, [](const Reaper::Exit&) {});
+  children_.insert(pid);
+  reaper_.Watch(pid,
+                [this, pid](const Reaper::Exit&) { children_.erase(pid); });
   const auto channel = std::make_shared<oci::Handshake>(std::move(pair->first));
   const Status watched =
       loop_.Add(channel->fd(), EPOLLIN,
@@ -95,6 +97,7 @@ void ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
     reaper_.Settle();
     loop_.Defer([done, watched] { done(watched, false); });
   }
+  return pid;
 }
 
 void ForkedRuntime::OnMessage(const oci::Handshake& channel,
@@ -124,7 +127,7 @@ void ForkedRuntime::OnMessage(const oci::Handshake& channel,
 
 void ForkedRuntime::Create(const std::string& id, const std::string& bundle,
                            ProcessFds fds, Started done) {
-  Fork(
+  creating_[id] = Fork(
       [&](const oci::Handshake& channel) -> StatusOr<StartedProcess> {
         oci::CreateOptions options;
         options.id = id;
@@ -140,12 +143,19 @@ void ForkedRuntime::Create(const std::string& id, const std::string& bundle,
       StreamsOf(fds),
       [this, id, done = std::move(done)](StatusOr<StartedProcess> result,
                                          bool died) {
+        creating_.erase(id);
         if (!died) return done(std::move(result));
         // Nobody is left to undo what it had done.
         Delete(id, [done, failure = result.status()](const Status&) {
           done(failure);
         });
       });
+}
+
+void ForkedRuntime::Abort(const std::string& id) {
+  const auto maker = creating_.find(id);
+  if (maker == creating_.end() || children_.count(maker->second) == 0) return;
+  kill(maker->second, SIGKILL);
 }
 
 void ForkedRuntime::Exec(const std::string& id, const std::string& process,

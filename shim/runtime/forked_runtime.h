@@ -1,7 +1,11 @@
 #ifndef SHIM_RUNTIME_FORKED_RUNTIME_H_
 #define SHIM_RUNTIME_FORKED_RUNTIME_H_
 
+#include <sys/types.h>
+
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +36,7 @@ class ForkedRuntime : public Runtime {
 
   void Create(const std::string& id, const std::string& bundle, ProcessFds fds,
               Started done) override;
+  void Abort(const std::string& id) override;
   void Start(const std::string& id, Done done) override;
   void Exec(const std::string& id, const std::string& process, ProcessFds fds,
             Started done) override;
@@ -48,8 +53,9 @@ class ForkedRuntime : public Runtime {
   // `died`: the child ended without an answer.
   using Answered = std::function<void(StatusOr<StartedProcess>, bool died)>;
 
-  // `streams`: the descriptors that the child keeps, beside 0, 1, 2.
-  void Fork(const Work& work, std::vector<int> streams, Answered done);
+  // `streams`: the descriptors that the child keeps, beside 0, 1, 2. Returns
+  // the child's pid; 0 if there is none, as `done` will say.
+  pid_t Fork(const Work& work, std::vector<int> streams, Answered done);
   void OnMessage(const oci::Handshake& channel, const Answered& done);
   // A verb on a container that exists.
   void OnContainer(const std::string& id,
@@ -59,6 +65,8 @@ class ForkedRuntime : public Runtime {
   EventLoop& loop_;
   Reaper& reaper_;
   const RuntimeOptions options_;
+  std::set<pid_t> children_;               // not reaped yet
+  std::map<std::string, pid_t> creating_;  // container id -> its maker
 };
 
 }  // namespace berth::shim

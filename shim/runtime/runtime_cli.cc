@@ -149,9 +149,9 @@ void RuntimeCli::Clean(const Run& run) {
   }
 }
 
-void RuntimeCli::Launch(const Run& run, std::vector<std::string> args,
-                        const ProcessFds* fds, const std::string& directory,
-                        Done done) {
+pid_t RuntimeCli::Launch(const Run& run, std::vector<std::string> args,
+                         const ProcessFds* fds, const std::string& directory,
+                         Done done) {
   std::vector<std::string> all = {options_.program};
   if (!options_.root.empty()) {
     all.insert(all.end(), {"--root", options_.root});
@@ -165,7 +165,8 @@ void RuntimeCli::Launch(const Run& run, std::vector<std::string> args,
   if (pid == 0) Become(all, fds, directory);
   if (pid < 0) {
     const Status failed = Errno(errno, "fork for " + options_.program);
-    return loop_.Defer([done = std::move(done), failed] { done(failed); });
+    loop_.Defer([done = std::move(done), failed] { done(failed); });
+    return 0;
   }
   reaper_.Watch(pid, [program = options_.program, verb, log = run.log,
                       done = std::move(done)](const Reaper::Exit& exit) {
@@ -179,41 +180,42 @@ void RuntimeCli::Launch(const Run& run, std::vector<std::string> args,
     }
     done(Error(CodeOf(message), message));
   });
+  return pid;
 }
 
-void RuntimeCli::LaunchProcess(Run run, std::vector<std::string> args,
-                               ProcessFds fds, const std::string& directory,
-                               Started done) {
+pid_t RuntimeCli::LaunchProcess(Run run, std::vector<std::string> args,
+                                ProcessFds fds, const std::string& directory,
+                                Started done) {
   args.insert(args.begin() + 1, {"--pid-file", run.pid_file});
   if (fds.terminal) {
     args.insert(args.begin() + 1, {"--console-socket", run.console});
   }
   auto shared_run = std::make_shared<Run>(std::move(run));
   reaper_.Expect();
-  Launch(*shared_run, args, &fds, directory,
-         [this, run = shared_run, terminal = fds.terminal,
-          done = std::move(done)](const Status& ran) {
-           const auto read_result = [&]() -> StatusOr<StartedProcess> {
-             RETURN_IF_ERROR(ran);
-             StartedProcess started;
-             ASSIGN_OR_RETURN(const std::string text,
-                              ReadSmallFile(run->pid_file));
-             const std::optional<int64_t> pid = ParseInt(Trim(text));
-             if (!pid || *pid <= 0) {
-               return Internal("pid file of the runtime: " + Quoted(text));
-             }
-             started.pid = static_cast<pid_t>(*pid);
-             if (terminal) {
-               ASSIGN_OR_RETURN(started.console,
-                                TakeConsole(run->listener.get()));
-             }
-             return started;
-           };
-           StatusOr<StartedProcess> result = read_result();
-           Clean(*run);
-           done(std::move(result));
-           reaper_.Settle();
-         });
+  return Launch(
+      *shared_run, args, &fds, directory,
+      [this, run = shared_run, terminal = fds.terminal,
+       done = std::move(done)](const Status& ran) {
+        const auto read_result = [&]() -> StatusOr<StartedProcess> {
+          RETURN_IF_ERROR(ran);
+          StartedProcess started;
+          ASSIGN_OR_RETURN(const std::string text,
+                           ReadSmallFile(run->pid_file));
+          const std::optional<int64_t> pid = ParseInt(Trim(text));
+          if (!pid || *pid <= 0) {
+            return Internal("pid file of the runtime: " + Quoted(text));
+          }
+          started.pid = static_cast<pid_t>(*pid);
+          if (terminal) {
+            ASSIGN_OR_RETURN(started.console, TakeConsole(run->listener.get()));
+          }
+          return started;
+        };
+        StatusOr<StartedProcess> result = read_result();
+        Clean(*run);
+        done(std::move(result));
+        reaper_.Settle();
+      });
 }
 
 void RuntimeCli::Create(const std::string& id, const std::string& bundle,
@@ -225,8 +227,19 @@ void RuntimeCli::Create(const std::string& id, const std::string& bundle,
   if (options_.no_pivot_root) args.push_back("--no-pivot");
   if (options_.no_new_keyring) args.push_back("--no-new-keyring");
   args.push_back(id);
-  LaunchProcess(std::move(run), std::move(args), std::move(fds), bundle,
-                std::move(done));
+  creating_[id] = LaunchProcess(
+      std::move(run), std::move(args), std::move(fds), bundle,
+      [this, id, done = std::move(done)](StatusOr<StartedProcess> started) {
+        creating_.erase(id);
+        done(std::move(started));
+      });
+}
+
+void RuntimeCli::Abort(const std::string& id) {
+  // Its end is told as soon as it is reaped: the pid is its own.
+  const auto program = creating_.find(id);
+  if (program == creating_.end() || program->second <= 0) return;
+  kill(program->second, SIGKILL);
 }
 
 void RuntimeCli::Exec(const std::string& id, const std::string& process,

@@ -1,7 +1,10 @@
 #ifndef SHIM_RUNTIME_RUNTIME_CLI_H_
 #define SHIM_RUNTIME_RUNTIME_CLI_H_
 
+#include <sys/types.h>
+
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,6 +31,7 @@ class RuntimeCli : public Runtime {
 
   void Create(const std::string& id, const std::string& bundle, ProcessFds fds,
               Started done) override;
+  void Abort(const std::string& id) override;
   void Start(const std::string& id, Done done) override;
   void Exec(const std::string& id, const std::string& process, ProcessFds fds,
             Started done) override;
@@ -50,10 +54,11 @@ class RuntimeCli : public Runtime {
   Run NewRun();
   Status Prepare(Run& run, bool terminal, const std::string& input);
   static void Clean(const Run& run);
-  void Launch(const Run& run, std::vector<std::string> args,
-              const ProcessFds* fds, const std::string& directory, Done done);
-  void LaunchProcess(Run run, std::vector<std::string> args, ProcessFds fds,
-                     const std::string& directory, Started done);
+  // Both return the program's pid; 0 if there is none, as `done` will say.
+  pid_t Launch(const Run& run, std::vector<std::string> args,
+               const ProcessFds* fds, const std::string& directory, Done done);
+  pid_t LaunchProcess(Run run, std::vector<std::string> args, ProcessFds fds,
+                      const std::string& directory, Started done);
   void Simple(std::vector<std::string> args, Done done);
 
   EventLoop& loop_;
@@ -61,6 +66,7 @@ class RuntimeCli : public Runtime {
   const RuntimeOptions options_;
   const std::string scratch_;
   int last_run_ = 0;
+  std::map<std::string, pid_t> creating_;  // container id -> its program
 };
 
 }  // namespace berth::shim

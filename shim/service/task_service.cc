@@ -153,7 +153,8 @@ void TaskService::Create(const TtrpcCall& call, const Responder& reply) {
     if (!mount.ok()) return reply.Fail(mount.status());
     create.rootfs.push_back(*std::move(mount));
   }
-  const TaskTable::Options table_options = ToOptions(*options);
+  TaskTable::Options table_options = ToOptions(*options);
+  table_options.create_limit = call.timeout;
   const Status valid = tasks_.CheckNew(create.id);
   if (!valid.ok()) return reply.Fail(valid);
   Status recorded =

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -237,4 +238,62 @@ func TestExecSyncDrainsWithinItsTimeLimit(t *testing.T) {
 	if took := time.Since(start); took > 4*time.Second {
 		t.Errorf("after %v", took)
 	}
+}
+
+// The server of a volume dies between the check of its path and the mount: what
+// hangs then is a child of the shim, not a daemon. The start ends with its
+// deadline, or with the container's end, and the pod goes on.
+func TestAPathThatDiesWhileItIsMounted(t *testing.T) {
+	if peer() {
+		t.Skip("containerd waits for the runtime, for ever")
+	}
+	defer stillServing(t)
+	place := filepath.Join(*scratch, "picky")
+	volume := mountPicky(t, place, "shim")
+	pod := client.RunPod(t, logs)
+	mount := func(config *cri.ContainerConfig) {
+		config.Mounts = []*cri.Mount{{HostPath: place + "/volume", ContainerPath: "/v"}}
+	}
+	for _, way := range []string{"its deadline", "Stop", "Remove"} {
+		container := pod.Create(t, "c-"+strings.ReplaceAll(way, " ", "-"), busybox, []string{"true"}, mount)
+		limit := time.Minute
+		if way == "its deadline" {
+			limit = 3 * time.Second
+		}
+		before := volume.ignored.Load()
+		started := make(chan error, 1)
+		go func() {
+			_, err := client.RawRuntime.StartContainer(within(t, limit),
+				&cri.StartContainerRequest{ContainerId: container.ID})
+			started <- err
+		}()
+		if err := criclient.Eventually(20*time.Second, func() error {
+			if volume.ignored.Load() == before {
+				return fmt.Errorf("nobody waits for the volume")
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		switch way {
+		case "its deadline":
+			wantCode(t, <-started, codes.DeadlineExceeded)
+		case "Stop":
+			if err := client.Runtime.StopContainer(within(t, 20*time.Second), container.ID, 0); err != nil {
+				t.Errorf("StopContainer: %v", err)
+			}
+		}
+		if err := client.Runtime.RemoveContainer(within(t, 20*time.Second), container.ID); err != nil {
+			t.Errorf("%s: RemoveContainer: %v", way, err)
+		}
+		if way != "its deadline" {
+			if err := <-started; err == nil || status.Code(err) == codes.DeadlineExceeded {
+				t.Errorf("%s: StartContainer: %v", way, err)
+			}
+		}
+	}
+	if out := pod.Run(t, "after", busybox, []string{"sleep", "1000"}).Output(t, "echo", "well"); out != "well" {
+		t.Errorf("%q", out)
+	}
+	pod.Remove(t)
 }
