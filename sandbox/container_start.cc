@@ -76,12 +76,19 @@ Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
   RETURN_IF_ERROR(Failpoint("container.start.bundle"));
   const std::shared_ptr<shim::Shim> shim = core.shims.Find(sandbox.id());
   if (!shim) return Unavailable("sandbox " + sandbox.id() + ": no shim");
-  ASSIGN_OR_RETURN(std::unique_ptr<shim::Task> task, shim->Create(ctx, create));
-  core.tasks.Put(id, std::make_shared<LiveTask>(shim, std::move(task)));
-  RETURN_IF_ERROR(Failpoint("container.start.task"));
-  JoinWaiting(ctx, core, id);
-  ASSIGN_OR_RETURN(const pid_t pid, core.tasks.Find(id)->task().Start(ctx));
-  container.set_pid(pid);
+  if (core.waiting.Any(id)) {
+    ASSIGN_OR_RETURN(std::unique_ptr<shim::Task> task,
+                     shim->Create(ctx, create));
+    core.tasks.Put(id, std::make_shared<LiveTask>(shim, std::move(task)));
+    RETURN_IF_ERROR(Failpoint("container.start.task"));
+    JoinWaiting(ctx, core, id);
+    ASSIGN_OR_RETURN(const pid_t pid, core.tasks.Find(id)->task().Start(ctx));
+    container.set_pid(pid);
+  } else {
+    ASSIGN_OR_RETURN(shim::RunningTask run, shim->Run(ctx, create));
+    core.tasks.Put(id, std::make_shared<LiveTask>(shim, std::move(run.task)));
+    container.set_pid(run.pid);
+  }
   return Failpoint("container.start.executed");
 }
 

@@ -20,7 +20,8 @@
 //   container.create.saved      record CREATED saved, nobody told
 //   container.start.recorded    record STARTING saved
 //   container.start.bundle      bundle written
-//   container.start.task        process made, halted before the program
+//   container.start.task        process made, halted before the program: only
+//                               for somebody who attached before the start
 //   container.start.executed    program runs, not yet recorded
 //   container.start.saved       RUNNING saved, nobody told
 //   container.stop.recorded     STOPPING saved, no signal sent

@@ -148,6 +148,12 @@ class Task {
   virtual StatusOr<ExitStatus> Delete(const Context& ctx) = 0;
 };
 
+// What Shim::Run made.
+struct RunningTask {
+  std::unique_ptr<Task> task;
+  pid_t pid = 0;
+};
+
 // The connection to one shim. Thread-safe.
 class Shim {
  public:
@@ -161,6 +167,10 @@ class Shim {
   // ALREADY_EXISTS; on any other failure nothing is left.
   virtual StatusOr<std::unique_ptr<Task>> Create(const Context& ctx,
                                                  const CreateTask& task) = 0;
+  // Create, and Start of what it made: with berth-shim one call and one process
+  // less. On any failure nothing is left.
+  virtual StatusOr<RunningTask> Run(const Context& ctx,
+                                    const CreateTask& task) = 0;
   // Registers a process; Task::Start makes it.
   virtual StatusOr<std::unique_ptr<Task>> Exec(const Context& ctx,
                                                const ExecTask& task) = 0;

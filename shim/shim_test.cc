@@ -191,11 +191,9 @@ class ShimTest : public ::testing::TestWithParam<std::string> {
   }
 
   std::unique_ptr<Task> StartTask(const CreateTask& create) {
-    StatusOr<std::unique_ptr<Task>> task = shim_->Create(ctx_, create);
-    EXPECT_OK(task);
-    if (!task.ok()) return nullptr;
-    EXPECT_OK((*task)->Start(ctx_));
-    return *std::move(task);
+    StatusOr<RunningTask> run = shim_->Run(ctx_, create);
+    EXPECT_OK(run);
+    return run.ok() ? std::move(run->task) : nullptr;
   }
 
   UniqueFd NewFifo(const std::string& name) {
@@ -285,6 +283,7 @@ TEST_P(ShimTest, LeavesNothingOfAContainerThatCannotBeCreated) {
   CreateTask create = Bundle("c1", "true");
   dir_.Write("c1/config.json", "{ this is not JSON");
   EXPECT_FALSE(shim_->Create(ctx_, create).ok());
+  EXPECT_FALSE(shim_->Run(ctx_, create).ok());
   EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
   EXPECT_THAT(shim_->Find(ctx_, "c1", ""), StatusIs(StatusCode::kNotFound));
   create = Bundle("../c1", "true");

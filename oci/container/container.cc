@@ -119,6 +119,8 @@ StatusOr<Container> Container::Create(const std::string& root,
   container.cgroup_ = creation.TakeCgroup();
   container.pidfd_ = creation.TakePidfd();
   container.console_ = creation.TakeConsole();
+  container.start_ = creation.TakeStart();
+  container.result_ = creation.TakeResult();
   container.warnings_ = creation.TakeWarnings();
   return container;
 }
@@ -186,6 +188,11 @@ StatusOr<OciState> Container::State() const {
 }
 
 Status Container::Start() {
+  if (start_.valid()) {
+    RETURN_IF_ERROR(WriteAll(start_.get(), "s"));
+    start_.reset();
+    return HearOfStart(result_.get());
+  }
   const std::string fifo = state_.Path(kStartFifo);
   auto opened = OpenFile(fifo, O_WRONLY | O_NONBLOCK);
   if (!opened.ok()) {
@@ -211,11 +218,17 @@ Status Container::Start() {
   }
   RETURN_IF_ERROR(WriteAll(opened->get(), "s"));
   opened->reset();
-  ASSIGN_OR_RETURN(const std::string answer, ReadAnswer(result.get()));
+  const Status started = HearOfStart(result.get());
   unlink(state_.Path(kResultFifo).c_str());
+  return started;
+}
+
+Status Container::HearOfStart(int result) {
+  ASSIGN_OR_RETURN(const std::string answer, ReadAnswer(result));
   if (answer.empty()) return Internal("the init died before it was started");
   if (answer[0] != 'x') return DecodeStatus(answer);
   if (answer.size() > 1) return DecodeStatus(answer.substr(1));
+  ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
   return RunPoststartHooks(*spec);
 }
 

@@ -24,6 +24,9 @@ struct CreateOptions {
   ProcessIo io;
   bool no_pivot = false;
   bool systemd_cgroup = false;
+  // Only the object that Create returns will start it, at once: a pipe is
+  // enough, and nobody else can. If that process ends, so does the init.
+  bool start_by_maker = false;
 };
 
 struct ExecOptions {
@@ -114,6 +117,8 @@ class Container {
   StatusOr<Cgroup*> GetCgroup() const;
 
   StatusOr<ContainerStatus> CurrentStatus() const;
+  // What the init says to "go"; it has been told so.
+  Status HearOfStart(int result);
   Status RunPoststartHooks(const Spec& spec);
   Status StopInit(bool force);
   Status KillAll(const StatusOr<UniqueFd>& init);
@@ -123,6 +128,9 @@ class Container {
   mutable std::unique_ptr<Cgroup> cgroup_;
   UniqueFd pidfd_;
   UniqueFd console_;
+  // With start_by_maker, until Start.
+  UniqueFd start_;
+  UniqueFd result_;
   std::vector<std::string> warnings_;
 };
 

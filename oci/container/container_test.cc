@@ -56,13 +56,16 @@ class ContainerTest : public ::testing::Test {
     options_.io.sibling = true;
   }
 
-  // Create in a forked child, as the shim does it: its exit code.
+  // Create (and, by its maker, Start) in a forked child, as the shim does it:
+  // its exit code.
   int CreateInChild() {
     const pid_t child = fork();
     if (child == 0) {
-      const auto made = Container::Create(dir_.Path("root"), options_);
-      if (!made.ok()) dir_.Write("error", Message(made.status()));
-      _exit(made.ok() ? 0 : 1);
+      auto made = Container::Create(dir_.Path("root"), options_);
+      Status done = made.status();
+      if (done.ok() && start_) done = made->Start();
+      if (!done.ok()) dir_.Write("error", Message(done));
+      _exit(done.ok() ? 0 : 1);
     }
     int status = 0;
     waitpid(child, &status, 0);
@@ -71,7 +74,32 @@ class ContainerTest : public ::testing::Test {
 
   TempDir dir_;
   CreateOptions options_;
+  bool start_ = false;
 };
+
+TEST_F(ContainerTest, ItsMakerStartsItWithoutAFifo) {
+  options_.start_by_maker = start_ = true;
+  ASSERT_EQ(CreateInChild(), 0) << dir_.Read("error");
+  EXPECT_FALSE(dir_.Exists("root/" + options_.id + "/exec.fifo"));
+  ASSERT_OK_AND_ASSIGN(Container container,
+                       Container::Load(dir_.Path("root"), options_.id));
+  int status = 0;
+  ASSERT_EQ(waitpid(container.init_pid(), &status, 0), container.init_pid());
+  EXPECT_EQ(WEXITSTATUS(status), 23);
+  EXPECT_THAT(container.Start(), StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_OK(container.Delete(false));
+}
+
+TEST_F(ContainerTest, AnInitWhoseMakerDoesNotStartItEnds) {
+  options_.start_by_maker = true;
+  ASSERT_EQ(CreateInChild(), 0) << dir_.Read("error");
+  ASSERT_OK_AND_ASSIGN(Container container,
+                       Container::Load(dir_.Path("root"), options_.id));
+  int status = 0;
+  ASSERT_EQ(waitpid(container.init_pid(), &status, 0), container.init_pid());
+  EXPECT_NE(WEXITSTATUS(status), 23);
+  EXPECT_OK(container.Delete(false));
+}
 
 TEST_F(ContainerTest, InitOfAForkedCreateIsOurChild) {
   ASSERT_EQ(CreateInChild(), 0) << dir_.Read("error");

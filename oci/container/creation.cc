@@ -39,6 +39,14 @@ StatusOr<UniqueFd> MakeFifo(const std::string& path) {
   return OpenFile(path, O_RDWR);
 }
 
+Status MakePipe(UniqueFd& reader, UniqueFd& writer) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return Errno(errno, "pipe");
+  reader.reset(ends[0]);
+  writer.reset(ends[1]);
+  return OkStatus();
+}
+
 }  // namespace
 
 Status Creation::Run() {
@@ -57,7 +65,7 @@ Status Creation::Run() {
   RETURN_IF_ERROR(MakeDirectory());
   RETURN_IF_ERROR(MakeCgroup());
   RETURN_IF_ERROR(PlanRoot());
-  RETURN_IF_ERROR(MakeFifos());
+  RETURN_IF_ERROR(MakeChannels());
   RETURN_IF_ERROR(BearAndRecord());
   undo_.Commit();
   return OkStatus();
@@ -138,7 +146,11 @@ Status Creation::PlanRoot() {
   return OkStatus();
 }
 
-Status Creation::MakeFifos() {
+Status Creation::MakeChannels() {
+  if (options_.start_by_maker) {
+    RETURN_IF_ERROR(MakePipe(start_, say_start_));
+    return MakePipe(hear_result_, result_);
+  }
   ASSIGN_OR_RETURN(start_, MakeFifo(state_.Path(kStartFifo)));
   ASSIGN_OR_RETURN(result_, MakeFifo(state_.Path(kResultFifo)));
   return OkStatus();
@@ -191,6 +203,8 @@ Status Creation::BearAndRecord() {
   };
   born_once_ = true;
   ASSIGN_OR_RETURN(born_, BearInit(request));
+  // The end of what it says is then its own.
+  if (options_.start_by_maker) result_.reset();
   undo_.Add([this] {
     (void)SignalProcess(born_.pidfd.get(), SIGKILL).ok();
     if (!options_.io.sibling) waitpid(born_.pid, nullptr, 0);

@@ -35,6 +35,9 @@ class Creation {
   std::unique_ptr<Cgroup> TakeCgroup() { return std::move(cgroup_); }
   UniqueFd TakePidfd() { return std::move(born_.pidfd); }
   UniqueFd TakeConsole() { return std::move(born_.console); }
+  // The runtime's ends, with start_by_maker.
+  UniqueFd TakeStart() { return std::move(say_start_); }
+  UniqueFd TakeResult() { return std::move(hear_result_); }
   std::vector<std::string> TakeWarnings() { return std::move(born_.warnings); }
 
  private:
@@ -44,7 +47,7 @@ class Creation {
   Status MakeDirectory();
   Status MakeCgroup();
   Status PlanRoot();
-  Status MakeFifos();
+  Status MakeChannels();
   Status BearAndRecord();
   void RunPoststopHooks() const;
   std::string HookStateFor(const char* status, pid_t pid) const;
@@ -59,8 +62,10 @@ class Creation {
   MountPlan mounts_;
   std::vector<UniqueFd> prepared_mounts_;
   SeccompFilter filter_;
-  UniqueFd start_;
+  UniqueFd start_;  // the init's ends, or both in one
   UniqueFd result_;
+  UniqueFd say_start_;
+  UniqueFd hear_result_;
   Born born_;
   bool born_once_ = false;
   Undo undo_;  // last member: runs while the others are alive

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace berth::sandbox {
@@ -70,6 +71,14 @@ void WaitingAttachments::Add(const ContainerId& id,
   auto& all = waiting_[id];
   std::erase_if(all, [](const auto& one) { return one.expired(); });
   all.push_back(attachment);
+}
+
+bool WaitingAttachments::Any(const ContainerId& id) {
+  MutexLock lock(mutex_);
+  const auto found = waiting_.find(id);
+  return found != waiting_.end() &&
+         std::any_of(found->second.begin(), found->second.end(),
+                     [](const auto& one) { return !one.expired(); });
 }
 
 std::vector<std::shared_ptr<Attachment>> WaitingAttachments::Take(

@@ -65,6 +65,8 @@ class WaitingAttachments {
  public:
   void Add(const ContainerId& id,
            const std::shared_ptr<Attachment>& attachment);
+  // Whether anybody is there for Take.
+  bool Any(const ContainerId& id);
   std::vector<std::shared_ptr<Attachment>> Take(const ContainerId& id);
   // Nothing will start.
   void Abandon(const ContainerId& id);

@@ -175,6 +175,16 @@ class FakeShim : public shim::Shim {
     shim->processes[task.id] = process;
     return std::make_unique<FakeTask>(all_, *this, id_, task.id);
   }
+  StatusOr<shim::RunningTask> Run(const Context& ctx,
+                                  const shim::CreateTask& create) override {
+    ASSIGN_OR_RETURN(std::unique_ptr<shim::Task> task, Create(ctx, create));
+    const StatusOr<pid_t> pid = task->Start(ctx);
+    if (pid.ok()) return shim::RunningTask{std::move(task), *pid};
+    MutexLock lock(all_.mutex_);
+    FakeShims::State* shim = all_.FindLocked(id_);
+    if (shim != nullptr) shim->processes.erase(create.id);
+    return pid.status();
+  }
   StatusOr<std::unique_ptr<shim::Task>> Exec(const Context&,
                                              const shim::ExecTask&) override {
     return Unimplemented("exec");

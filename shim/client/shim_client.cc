@@ -32,6 +32,7 @@ constexpr char kSandboxService[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kBerthService[] = "berth.shim.v1.Shim";
 constexpr char kOciUrl[] = "types.containerd.io/opencontainers/runtime-spec/1/";
 constexpr Duration kExitTime = std::chrono::seconds(3);
+constexpr Duration kUndoTime = std::chrono::seconds(30);
 // What ExecSync may take beyond its timeout: to kill, and to drain the output.
 constexpr Duration kAfterTimeout = std::chrono::seconds(2);
 
@@ -327,8 +328,7 @@ Status ShimClient::StartSandbox(const Context& ctx) {
   return OkStatus();
 }
 
-StatusOr<std::unique_ptr<Task>> ShimClient::Create(const Context& ctx,
-                                                   const CreateTask& create) {
+task::CreateTaskRequest ShimClient::RequestOf(const CreateTask& create) const {
   task::CreateTaskRequest request;
   request.set_id(create.id);
   request.set_bundle(create.bundle);
@@ -338,14 +338,46 @@ StatusOr<std::unique_ptr<Task>> ShimClient::Create(const Context& ctx,
   SetStdio(create.stdio, request);
   request.mutable_options()->set_type_url("containerd.runc.v1.Options");
   request.mutable_options()->set_value(OptionsOf(sandbox_).SerializeAsString());
+  return request;
+}
+
+StatusOr<std::unique_ptr<Task>> ShimClient::Create(const Context& ctx,
+                                                   const CreateTask& create) {
   if (!ours_) {
     RETURN_IF_ERROR(NoteForeignBundle(sandbox_, create.id, create.bundle));
   }
   RETURN_IF_ERROR(
-      connection_->Task<task::CreateTaskResponse>(ctx, "Create", request)
+      connection_
+          ->Task<task::CreateTaskResponse>(ctx, "Create", RequestOf(create))
           .status());
   return std::unique_ptr<Task>(
       std::make_unique<ClientTask>(connection_, create.id, ""));
+}
+
+StatusOr<RunningTask> ShimClient::Run(const Context& ctx,
+                                      const CreateTask& create) {
+  if (ours_ && runs_) {
+    const auto ran = connection_->client->Call<task::CreateTaskResponse>(
+        ctx, kBerthService, "Run", RequestOf(create));
+    if (ran.ok()) {
+      return RunningTask{
+          std::make_unique<ClientTask>(connection_, create.id, ""),
+          static_cast<pid_t>(ran->pid())};
+    }
+    if (ran.status().code() != StatusCode::kUnimplemented) return ran.status();
+    // It may be that of an earlier daemon, and not know the call.
+    runs_ = false;
+  }
+  RunningTask running;
+  ASSIGN_OR_RETURN(running.task, Create(ctx, create));
+  const StatusOr<pid_t> pid = running.task->Start(ctx);
+  if (pid.ok()) {
+    running.pid = *pid;
+    return running;
+  }
+  const Context undo = Context::Background(create.id).WithTimeout(kUndoTime);
+  running.task->Delete(undo).status().IgnoreError();
+  return pid.status();
 }
 
 StatusOr<std::unique_ptr<Task>> ShimClient::Exec(const Context& ctx,

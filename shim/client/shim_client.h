@@ -3,10 +3,12 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "api/shim/runtime/task/v3/shim.pb.h"
 #include "api/shim/types/runc/options/oci.pb.h"
 #include "base/context.h"
 #include "base/status.h"
@@ -38,6 +40,8 @@ class ShimClient : public Shim {
   pid_t sandbox_pid() const override { return sandbox_pid_; }
   StatusOr<std::unique_ptr<Task>> Create(const Context& ctx,
                                          const CreateTask& task) override;
+  StatusOr<RunningTask> Run(const Context& ctx,
+                            const CreateTask& task) override;
   StatusOr<std::unique_ptr<Task>> Exec(const Context& ctx,
                                        const ExecTask& task) override;
   StatusOr<ExecSyncResult> ExecSync(const Context& ctx,
@@ -55,6 +59,8 @@ class ShimClient : public Shim {
 
   ShimClient(const SandboxShim& sandbox,
              std::shared_ptr<Connection> connection);
+  containerd::task::v3::CreateTaskRequest RequestOf(
+      const CreateTask& create) const;
   Status Identify(const Context& ctx);
   Status AskWhatItHolds(const Context& ctx);
 
@@ -64,8 +70,9 @@ class ShimClient : public Shim {
   const std::shared_ptr<Connection> connection_;
   pid_t shim_pid_ = 0;
   pid_t sandbox_pid_ = 0;
-  bool ours_ = false;         // knows berth.shim.v1
-  bool has_sandbox_ = false;  // began with the sandbox API
+  bool ours_ = false;             // knows berth.shim.v1
+  std::atomic<bool> runs_{true};  // and, as far as we know, Run
+  bool has_sandbox_ = false;      // began with the sandbox API
 };
 
 }  // namespace berth::shim

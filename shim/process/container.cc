@@ -104,25 +104,63 @@ void Container::ReleaseRootfs() {
   }
 }
 
-void Container::Create(Reply<pid_t> done) {
-  const Status mounted = PrepareRootfs();
-  StatusOr<ProcessFds> fds = mounted.ok() ? init_.stdio().Open(task_.stdio)
-                                          : StatusOr<ProcessFds>(mounted);
-  if (!fds.ok()) return Created(fds.status(), done);
+StatusOr<ProcessFds> Container::Prepare() {
+  RETURN_IF_ERROR(PrepareRootfs());
+  ASSIGN_OR_RETURN(ProcessFds fds, init_.stdio().Open(task_.stdio));
   init_.set_starting(true);
-  stepping_ = true;  // until Created
-  const auto self = shared_from_this();
-  EventLoop::TimerId timer = 0;
+  stepping_ = true;  // until it is made
   if (options_.create_limit > Duration(0)) {
-    timer = parts_.loop.After(options_.create_limit, [self] {
-      self->options_.runtime->Abort(self->id());
-    });
+    limit_ =
+        parts_.loop.After(options_.create_limit, [self = shared_from_this()] {
+          self->options_.runtime->Abort(self->id());
+        });
   }
+  return fds;
+}
+
+void Container::Create(Reply<pid_t> done) {
+  StatusOr<ProcessFds> fds = Prepare();
+  if (!fds.ok()) return Created(fds.status(), done);
   options_.runtime->Create(
       id(), bundle(), *std::move(fds),
-      [self, timer, done](StatusOr<StartedProcess> started) {
-        self->parts_.loop.CancelTimer(timer);
+      [self = shared_from_this(), done](StatusOr<StartedProcess> started) {
+        self->parts_.loop.CancelTimer(self->limit_);
         self->Created(std::move(started), done);
+        self->Next();
+      });
+}
+
+void Container::Run(Reply<pid_t> done) {
+  StatusOr<ProcessFds> fds = Prepare();
+  if (!fds.ok()) return Created(fds.status(), done);
+  const auto self = shared_from_this();
+  options_.runtime->Run(
+      id(), bundle(), *std::move(fds),
+      [self, done](StatusOr<StartedProcess> started) {
+        self->Created(std::move(started),
+                      [self, done](const StatusOr<pid_t>& pid) {
+                        if (pid.ok()) return self->init_.set_starting(true);
+                        self->parts_.loop.CancelTimer(self->limit_);
+                        done(pid.status());
+                        self->Next();
+                      });
+      },
+      [self, done](const Status& status) { self->Ran(status, done); });
+}
+
+void Container::Ran(const Status& status, const Reply<pid_t>& done) {
+  if (!init_.starting()) return;  // given up before, which was told
+  parts_.loop.CancelTimer(limit_);
+  init_.set_starting(false);
+  if (status.ok()) {
+    Started(done);
+    HandleExits();
+    return Next();
+  }
+  HandleExits();
+  DeleteCreated(
+      [self = shared_from_this(), status, done](const StatusOr<TaskState>&) {
+        done(status);
         self->Next();
       });
 }
@@ -203,19 +241,22 @@ void Container::StartInit(Reply<pid_t> done) {
   init_.set_starting(true);
   options_.runtime->Start(id(), [self = shared_from_this(),
                                  done = std::move(done)](const Status& status) {
-    Process& init = self->init_;
-    init.set_starting(false);
+    self->init_.set_starting(false);
     if (status.ok()) {
-      init.set_phase(TaskPhase::kRunning);
-      PublishStarted(self->parts_.events, self->id(), "", init.pid());
-      const Status told = Failpoint("shim.start.program");
-      done(told.ok() ? StatusOr<pid_t>(init.pid()) : told);
+      self->Started(done);
     } else {
       done(status);
     }
     self->HandleExits();
     self->Next();
   });
+}
+
+void Container::Started(const Reply<pid_t>& done) {
+  init_.set_phase(TaskPhase::kRunning);
+  PublishStarted(parts_.events, id(), "", init_.pid());
+  const Status told = Failpoint("shim.start.program");
+  done(told.ok() ? StatusOr<pid_t>(init_.pid()) : told);
 }
 
 Status Container::AddExec(const ExecTask& task) {

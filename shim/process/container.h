@@ -80,8 +80,10 @@ class Container : public std::enable_shared_from_this<Container> {
   // Init first.
   std::vector<Process*> Processes();
 
-  // When it fails, all is undone and the object of no more use.
+  // When one fails, all is undone and the object of no more use. Run is Create
+  // and Start.
   void Create(Reply<pid_t> done);
+  void Run(Reply<pid_t> done);
   void Start(const std::string& exec_id, Reply<pid_t> done);
   Status AddExec(const ExecTask& task);
   void ExecSync(const std::string& process, const ExecSyncFiles& how,
@@ -102,10 +104,14 @@ class Container : public std::enable_shared_from_this<Container> {
   void Enqueue(Step step);
   void Next();
 
+  // Before the runtime makes the process: root file system, streams, a limit.
+  StatusOr<ProcessFds> Prepare();
   Status PrepareRootfs();
   void ReleaseRootfs();
   void Created(StatusOr<StartedProcess> started, const Reply<pid_t>& done);
+  void Ran(const Status& status, const Reply<pid_t>& done);
   void StartInit(Reply<pid_t> done);
+  void Started(const Reply<pid_t>& done);
   void StartExec(Process& exec, Reply<pid_t> done);
   void ExecStarted(const std::shared_ptr<Process>& exec,
                    StatusOr<StartedProcess> started, const Reply<pid_t>& done);
@@ -133,6 +139,7 @@ class Container : public std::enable_shared_from_this<Container> {
   std::map<std::string, std::string> specs_;  // of execs not started yet
   std::deque<Step> steps_;
   bool stepping_ = false;
+  EventLoop::TimerId limit_ = 0;  // of Create or Run
   size_t mounted_ = 0;
   uint64_t last_sync_ = 0;
   bool own_pid_namespace_ = true;

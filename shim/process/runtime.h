@@ -53,7 +53,12 @@ class Runtime {
   // Of <bundle>/config.json. On failure nothing is left.
   virtual void Create(const std::string& id, const std::string& bundle,
                       ProcessFds fds, Started done) = 0;
-  // Has a Create that hangs fail soon. No effect if none is under way.
+  // Create and Start. `created` hears of the process before its program is
+  // run, or why there is none; only then `started` hears how that went. On a
+  // failure of the second the container is left, for Delete.
+  virtual void Run(const std::string& id, const std::string& bundle,
+                   ProcessFds fds, Started created, Done started) = 0;
+  // Has a Create or Run that hangs fail soon. No effect if none is under way.
   virtual void Abort(const std::string& id) = 0;
   virtual void Start(const std::string& id, Done done) = 0;
   // `process` is JSON.

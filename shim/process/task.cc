@@ -38,10 +38,11 @@ void TaskTable::Create(CreateTask task, const Options& options,
   const auto container = std::make_shared<Container>(
       parts_, std::move(container_options), std::move(task));
   containers_[id] = container;
-  container->Create([this, id, done = std::move(done)](StatusOr<pid_t> pid) {
+  const auto made = [this, id, done = std::move(done)](StatusOr<pid_t> pid) {
     if (!pid.ok()) containers_.erase(id);
     done(std::move(pid));
-  });
+  };
+  options.start ? container->Run(made) : container->Create(made);
 }
 
 StatusOr<std::shared_ptr<Container>> TaskTable::Find(

@@ -30,6 +30,7 @@ class TaskTable {
     uid_t io_uid = static_cast<uid_t>(-1);
     gid_t io_gid = static_cast<gid_t>(-1);
     Duration create_limit{0};  // what Create may take; 0: no limit
+    bool start = false;        // Container::Run
   };
   // INVALID_ARGUMENT, ALREADY_EXISTS: what Create would say of the id.
   Status CheckNew(const std::string& id) const;

@@ -1,6 +1,7 @@
 #include "shim/runtime/forked_runtime.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -18,6 +19,8 @@
 
 namespace berth::shim {
 namespace {
+
+constexpr int kChildHeap = 512 << 10;
 
 std::vector<int> StreamsOf(const ProcessFds& fds) {
   return {fds.in.get(), fds.out.get(), fds.err.get()};
@@ -56,6 +59,8 @@ void SendWarnings(const oci::Handshake& channel,
   sigprocmask(SIG_SETMASK, &none, nullptr);
   streams.push_back(channel.fd());
   const Status closed = CloseAllBut(3, std::move(streams));
+  // The shim's heap grows by little; a configuration would take tens of calls.
+  mallopt(M_TOP_PAD, kChildHeap);
   const StatusOr<StartedProcess> result =
       closed.ok() ? work(channel) : StatusOr<StartedProcess>(closed);
   const Status sent = result.ok() ? channel.Send(oci::MessageType::kReady,
@@ -72,7 +77,7 @@ ForkedRuntime::ForkedRuntime(EventLoop& loop, Reaper& reaper,
     : loop_(loop), reaper_(reaper), options_(std::move(options)) {}
 
 pid_t ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
-                          Answered done) {
+                          Answered done, Born born) {
   StatusOr<std::pair<oci::Handshake, oci::Handshake>> pair =
       oci::Handshake::Pair();
   const pid_t pid = pair.ok() ? fork() : -1;
@@ -92,7 +97,9 @@ pid_t ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
   const auto channel = std::make_shared<oci::Handshake>(std::move(pair->first));
   const Status watched =
       loop_.Add(channel->fd(), EPOLLIN,
-                [this, channel, done](uint32_t) { OnMessage(*channel, done); });
+                [this, channel, done, born = std::move(born)](uint32_t) {
+                  OnMessage(*channel, done, born);
+                });
   if (!watched.ok()) {
     reaper_.Settle();
     loop_.Defer([done, watched] { done(watched, false); });
@@ -101,11 +108,15 @@ pid_t ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
 }
 
 void ForkedRuntime::OnMessage(const oci::Handshake& channel,
-                              const Answered& done) {
+                              const Answered& done, const Born& born) {
   StatusOr<oci::HandshakeMessage> message = channel.Receive();
   if (message.ok() && message->type == oci::MessageType::kWarning) {
     fprintf(stderr, "warning: %s\n", message->text.c_str());
     return;
+  }
+  if (message.ok() && message->type == oci::MessageType::kBorn && born) {
+    const pid_t pid = static_cast<pid_t>(ParseInt(message->text).value_or(0));
+    return born({pid, std::move(message->fd)});
   }
   loop_.Remove(channel.fd());
   const auto result = [&]() -> StatusOr<StartedProcess> {
@@ -125,18 +136,25 @@ void ForkedRuntime::OnMessage(const oci::Handshake& channel,
   reaper_.Settle();
 }
 
+oci::CreateOptions ForkedRuntime::OptionsOf(const std::string& id,
+                                            const std::string& bundle,
+                                            const ProcessFds& fds) const {
+  oci::CreateOptions options;
+  options.id = id;
+  options.bundle = bundle;
+  options.io = IoOf(fds, options_);
+  options.no_pivot = options_.no_pivot_root;
+  options.systemd_cgroup = options_.systemd_cgroup;
+  return options;
+}
+
 void ForkedRuntime::Create(const std::string& id, const std::string& bundle,
                            ProcessFds fds, Started done) {
   creating_[id] = Fork(
       [&](const oci::Handshake& channel) -> StatusOr<StartedProcess> {
-        oci::CreateOptions options;
-        options.id = id;
-        options.bundle = bundle;
-        options.io = IoOf(fds, options_);
-        options.no_pivot = options_.no_pivot_root;
-        options.systemd_cgroup = options_.systemd_cgroup;
-        ASSIGN_OR_RETURN(oci::Container container,
-                         oci::Container::Create(options_.root, options));
+        ASSIGN_OR_RETURN(
+            oci::Container container,
+            oci::Container::Create(options_.root, OptionsOf(id, bundle, fds)));
         SendWarnings(channel, container.warnings());
         return StartedProcess{container.init_pid(), container.TakeConsole()};
       },
@@ -149,6 +167,40 @@ void ForkedRuntime::Create(const std::string& id, const std::string& bundle,
         Delete(id, [done, failure = result.status()](const Status&) {
           done(failure);
         });
+      });
+}
+
+void ForkedRuntime::Run(const std::string& id, const std::string& bundle,
+                        ProcessFds fds, Started created, Done started) {
+  const auto is_born = std::make_shared<bool>(false);
+  creating_[id] = Fork(
+      [&](const oci::Handshake& channel) -> StatusOr<StartedProcess> {
+        oci::CreateOptions options = OptionsOf(id, bundle, fds);
+        options.start_by_maker = true;
+        ASSIGN_OR_RETURN(oci::Container container,
+                         oci::Container::Create(options_.root, options));
+        SendWarnings(channel, container.warnings());
+        const UniqueFd console = container.TakeConsole();
+        RETURN_IF_ERROR(channel.Send(oci::MessageType::kBorn,
+                                     std::to_string(container.init_pid()),
+                                     console.get()));
+        RETURN_IF_ERROR(container.Start());
+        return StartedProcess();
+      },
+      StreamsOf(fds),
+      [this, id, is_born, created, started = std::move(started)](
+          const StatusOr<StartedProcess>& result, bool died) {
+        creating_.erase(id);
+        if (*is_born) return started(result.status());
+        if (!died) return created(result.status());
+        // Nobody is left to undo what it had done.
+        Delete(id, [created, failure = result.status()](const Status&) {
+          created(failure);
+        });
+      },
+      [is_born, created](StartedProcess process) {
+        *is_born = true;
+        created(std::move(process));
       });
 }
 

@@ -29,6 +29,8 @@ namespace berth::shim {
 //    |   or kError               exit                           |
 //    |<============== its parent, which reaps it ===============|
 //
+// Run answers twice: kBorn "PID" + pty, and how the start went.
+//
 // Single-threaded.
 class ForkedRuntime : public Runtime {
  public:
@@ -36,6 +38,8 @@ class ForkedRuntime : public Runtime {
 
   void Create(const std::string& id, const std::string& bundle, ProcessFds fds,
               Started done) override;
+  void Run(const std::string& id, const std::string& bundle, ProcessFds fds,
+           Started created, Done started) override;
   void Abort(const std::string& id) override;
   void Start(const std::string& id, Done done) override;
   void Exec(const std::string& id, const std::string& process, ProcessFds fds,
@@ -52,11 +56,17 @@ class ForkedRuntime : public Runtime {
 
   // `died`: the child ended without an answer.
   using Answered = std::function<void(StatusOr<StartedProcess>, bool died)>;
+  using Born = std::function<void(StartedProcess)>;
 
+  // `born` hears of a process that the child has made, and goes on.
   // `streams`: the descriptors that the child keeps, beside 0, 1, 2. Returns
   // the child's pid; 0 if there is none, as `done` will say.
-  pid_t Fork(const Work& work, std::vector<int> streams, Answered done);
-  void OnMessage(const oci::Handshake& channel, const Answered& done);
+  pid_t Fork(const Work& work, std::vector<int> streams, Answered done,
+             Born born = nullptr);
+  void OnMessage(const oci::Handshake& channel, const Answered& done,
+                 const Born& born);
+  oci::CreateOptions OptionsOf(const std::string& id, const std::string& bundle,
+                               const ProcessFds& fds) const;
   // A verb on a container that exists.
   void OnContainer(const std::string& id,
                    const std::function<Status(oci::Container&)>& verb,

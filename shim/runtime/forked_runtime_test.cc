@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -110,6 +111,27 @@ class ForkedRuntimeTest : public ::testing::Test {
     return pid;
   }
 
+  // Of a bundle without hooks: what both answers say.
+  void Run(const std::string& program) {
+    std::string config = kStart + cgroup_ + kMiddle + "}}";
+    config.replace(config.find("/bin/busybox"), 12, program);
+    dir_.Write("config.json", config);
+    created_ = Internal("no answer");
+    started_ = Internal("no answer");
+    runtime_->Run(
+        "c1", dir_.path(), NoStreams(),
+        [&](const StatusOr<StartedProcess>& process) {
+          created_ = process.status();
+          if (!process.ok()) return loop_->Stop();
+          pid_ = process->pid;
+        },
+        [&](const Status& status) {
+          started_ = status;
+          loop_->Stop();
+        });
+    EXPECT_OK(loop_->Run());
+  }
+
   // In how many hierarchies there is one.
   int Cgroups() const {
     return system(("exit $(ls -d /sys/fs/cgroup/" + cgroup_ +
@@ -122,7 +144,51 @@ class ForkedRuntimeTest : public ::testing::Test {
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Reaper> reaper_;
   std::unique_ptr<ForkedRuntime> runtime_;
+  Status created_;
+  Status started_;
+  pid_t pid_ = 0;
 };
+
+TEST_F(ForkedRuntimeTest, RunTellsOfTheProcessAndThenOfItsStart) {
+  Run("/bin/busybox");
+  EXPECT_OK(created_);
+  EXPECT_OK(started_);
+  EXPECT_THAT(Descriptors(pid_), Each(std::string("/dev/null")));
+  char program[256] = {};
+  const std::string exe = "/proc/" + std::to_string(pid_) + "/exe";
+  EXPECT_GT(readlink(exe.c_str(), program, sizeof(program) - 1), 0);
+  EXPECT_THAT(program, HasSubstr("busybox"));
+}
+
+TEST_F(ForkedRuntimeTest, RunOfWhatIsNoProgram) {
+  Run("/bin/none");
+  EXPECT_THAT(created_, StatusIs(StatusCode::kNotFound));
+  EXPECT_NE(access(dir_.Path("state/c1").c_str(), F_OK), 0);
+  EXPECT_EQ(Cgroups(), 0);
+  // Found, and of no format that the kernel knows: left for Delete.
+  dir_.Write("rootfs/bin/text", "neither a script nor a program");
+  chmod(dir_.Path("rootfs/bin/text").c_str(), 0755);
+  Run("/bin/text");
+  EXPECT_OK(created_);
+  EXPECT_FALSE(started_.ok());
+}
+
+TEST_F(ForkedRuntimeTest, AnAbortedCreationLeavesNothing) {
+  ASSERT_EQ(mkfifo(dir_.Path("config.json").c_str(), 0600), 0);
+  Status created;
+  runtime_->Run(
+      "c1", dir_.path(), NoStreams(),
+      [&](const StatusOr<StartedProcess>& process) {
+        created = process.status();
+        loop_->Stop();
+      },
+      [](const Status&) {});
+  runtime_->Abort("c1");
+  EXPECT_OK(loop_->Run());
+  EXPECT_THAT(created, StatusIs(StatusCode::kInternal, HasSubstr("died")));
+  EXPECT_NE(access(dir_.Path("state/c1").c_str(), F_OK), 0);
+  runtime_->Abort("c1");  // no effect
+}
 
 TEST_F(ForkedRuntimeTest, WaitingInitHoldsNothingOfTheShim) {
   int ends[2];

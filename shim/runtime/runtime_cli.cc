@@ -122,9 +122,9 @@ RuntimeCli::RuntimeCli(EventLoop& loop, Reaper& reaper, RuntimeOptions options,
       options_(std::move(options)),
       scratch_(std::move(scratch)) {}
 
-RuntimeCli::Run RuntimeCli::NewRun() {
+RuntimeCli::Files RuntimeCli::NewRun() {
   const std::string base = scratch_ + "/run" + std::to_string(++last_run_);
-  Run run;
+  Files run;
   run.log = base + ".log";
   run.pid_file = base + ".pid";
   run.console = base + ".tty";
@@ -132,7 +132,8 @@ RuntimeCli::Run RuntimeCli::NewRun() {
   return run;
 }
 
-Status RuntimeCli::Prepare(Run& run, bool terminal, const std::string& input) {
+Status RuntimeCli::Prepare(Files& run, bool terminal,
+                           const std::string& input) {
   Clean(run);
   if (!input.empty()) RETURN_IF_ERROR(WriteSmallFile(run.input, input));
   if (terminal) {
@@ -142,14 +143,14 @@ Status RuntimeCli::Prepare(Run& run, bool terminal, const std::string& input) {
   return OkStatus();
 }
 
-void RuntimeCli::Clean(const Run& run) {
+void RuntimeCli::Clean(const Files& run) {
   for (const std::string* path :
        {&run.log, &run.pid_file, &run.console, &run.input}) {
     unlink(path->c_str());
   }
 }
 
-pid_t RuntimeCli::Launch(const Run& run, std::vector<std::string> args,
+pid_t RuntimeCli::Launch(const Files& run, std::vector<std::string> args,
                          const ProcessFds* fds, const std::string& directory,
                          Done done) {
   std::vector<std::string> all = {options_.program};
@@ -183,14 +184,14 @@ pid_t RuntimeCli::Launch(const Run& run, std::vector<std::string> args,
   return pid;
 }
 
-pid_t RuntimeCli::LaunchProcess(Run run, std::vector<std::string> args,
+pid_t RuntimeCli::LaunchProcess(Files run, std::vector<std::string> args,
                                 ProcessFds fds, const std::string& directory,
                                 Started done) {
   args.insert(args.begin() + 1, {"--pid-file", run.pid_file});
   if (fds.terminal) {
     args.insert(args.begin() + 1, {"--console-socket", run.console});
   }
-  auto shared_run = std::make_shared<Run>(std::move(run));
+  auto shared_run = std::make_shared<Files>(std::move(run));
   reaper_.Expect();
   return Launch(
       *shared_run, args, &fds, directory,
@@ -220,7 +221,7 @@ pid_t RuntimeCli::LaunchProcess(Run run, std::vector<std::string> args,
 
 void RuntimeCli::Create(const std::string& id, const std::string& bundle,
                         ProcessFds fds, Started done) {
-  Run run = NewRun();
+  Files run = NewRun();
   const Status prepared = Prepare(run, fds.terminal, "");
   if (!prepared.ok()) return done(prepared);
   std::vector<std::string> args = {"create", "--bundle", bundle};
@@ -235,6 +236,17 @@ void RuntimeCli::Create(const std::string& id, const std::string& bundle,
       });
 }
 
+void RuntimeCli::Run(const std::string& id, const std::string& bundle,
+                     ProcessFds fds, Started created, Done started) {
+  Create(id, bundle, std::move(fds),
+         [this, id, created = std::move(created),
+          started = std::move(started)](StatusOr<StartedProcess> process) {
+           const bool made = process.ok();
+           created(std::move(process));
+           if (made) Start(id, started);
+         });
+}
+
 void RuntimeCli::Abort(const std::string& id) {
   // Its end is told as soon as it is reaped: the pid is its own.
   const auto program = creating_.find(id);
@@ -244,7 +256,7 @@ void RuntimeCli::Abort(const std::string& id) {
 
 void RuntimeCli::Exec(const std::string& id, const std::string& process,
                       ProcessFds fds, Started done) {
-  Run run = NewRun();
+  Files run = NewRun();
   const Status prepared = Prepare(run, fds.terminal, process);
   if (!prepared.ok()) return done(prepared);
   std::vector<std::string> args = {"exec", "--detach", "--process", run.input,
@@ -254,7 +266,7 @@ void RuntimeCli::Exec(const std::string& id, const std::string& process,
 }
 
 void RuntimeCli::Simple(std::vector<std::string> args, Done done) {
-  const Run run = NewRun();
+  const Files run = NewRun();
   Clean(run);
   Launch(run, std::move(args), nullptr, scratch_,
          [log = run.log, done = std::move(done)](const Status& status) {
@@ -280,7 +292,7 @@ void RuntimeCli::Freeze(const std::string& id, bool frozen, Done done) {
 
 void RuntimeCli::Update(const std::string& id, const std::string& resources,
                         Done done) {
-  Run run = NewRun();
+  Files run = NewRun();
   const Status prepared = Prepare(run, false, resources);
   if (!prepared.ok()) return done(prepared);
   Launch(run, {"update", "--resources", run.input, id}, nullptr, scratch_,

@@ -31,6 +31,8 @@ class RuntimeCli : public Runtime {
 
   void Create(const std::string& id, const std::string& bundle, ProcessFds fds,
               Started done) override;
+  void Run(const std::string& id, const std::string& bundle, ProcessFds fds,
+           Started created, Done started) override;
   void Abort(const std::string& id) override;
   void Start(const std::string& id, Done done) override;
   void Exec(const std::string& id, const std::string& process, ProcessFds fds,
@@ -43,7 +45,7 @@ class RuntimeCli : public Runtime {
 
  private:
   // The files of one run, all named after its number.
-  struct Run {
+  struct Files {
     std::string log;
     std::string pid_file;
     std::string console;  // unix socket
@@ -51,13 +53,13 @@ class RuntimeCli : public Runtime {
     UniqueFd listener;    // of `console`
   };
 
-  Run NewRun();
-  Status Prepare(Run& run, bool terminal, const std::string& input);
-  static void Clean(const Run& run);
+  Files NewRun();
+  Status Prepare(Files& run, bool terminal, const std::string& input);
+  static void Clean(const Files& run);
   // Both return the program's pid; 0 if there is none, as `done` will say.
-  pid_t Launch(const Run& run, std::vector<std::string> args,
+  pid_t Launch(const Files& run, std::vector<std::string> args,
                const ProcessFds* fds, const std::string& directory, Done done);
-  pid_t LaunchProcess(Run run, std::vector<std::string> args, ProcessFds fds,
+  pid_t LaunchProcess(Files run, std::vector<std::string> args, ProcessFds fds,
                       const std::string& directory, Started done);
   void Simple(std::vector<std::string> args, Done done);
 

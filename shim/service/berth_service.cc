@@ -35,6 +35,7 @@ void BerthService::Register(TtrpcServer& server) {
 }
 
 void BerthService::Handle(const TtrpcCall& call, const Responder& reply) {
+  if (call.method == "Run") return service_.Run(call, reply);
   if (call.method == "Attach") return Attach(call, reply);
   if (call.method == "ReopenLog") return ReopenLog(call, reply);
   if (call.method == "ExecSync") return ExecSync(call, reply);

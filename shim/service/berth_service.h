@@ -2,6 +2,7 @@
 #define SHIM_SERVICE_BERTH_SERVICE_H_
 
 #include "shim/process/task.h"
+#include "shim/service/task_service.h"
 #include "shim/wire/ttrpc_server.h"
 
 namespace berth::shim {
@@ -9,7 +10,8 @@ namespace berth::shim {
 // berth.shim.v1.Shim: what berthd asks beyond the task API. Single-threaded.
 class BerthService {
  public:
-  explicit BerthService(TaskTable& tasks) : tasks_(tasks) {}
+  BerthService(TaskTable& tasks, TaskService& service)
+      : tasks_(tasks), service_(service) {}
 
   void Register(TtrpcServer& server);
 
@@ -21,6 +23,7 @@ class BerthService {
   void List(const Responder& reply);
 
   TaskTable& tasks_;
+  TaskService& service_;
 };
 
 }  // namespace berth::shim

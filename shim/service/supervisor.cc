@@ -43,7 +43,7 @@ class Supervisor {
         sandbox_(parts_, tasks_, [this] { End(); }),
         task_service_(tasks_, config.records_in_bundles ? "" : config.state_dir,
                       config.options, [this] { EndUnlessSandbox(); }),
-        berth_service_(tasks_),
+        berth_service_(tasks_, task_service_),
         server_(*loop_, std::move(listener)) {}
 
   Status Run() {

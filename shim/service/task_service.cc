@@ -129,9 +129,18 @@ TaskRecords TaskService::RecordsFor(const std::string& bundle) const {
 }
 
 void TaskService::Create(const TtrpcCall& call, const Responder& reply) {
+  Make(call, reply, /*start=*/false);
+}
+
+void TaskService::Run(const TtrpcCall& call, const Responder& reply) {
+  Make(call, reply, /*start=*/true);
+}
+
+void TaskService::Make(const TtrpcCall& call, const Responder& reply,
+                       bool start) {
   task::CreateTaskRequest request;
   if (!request.ParseFromString(call.payload)) {
-    return reply.Fail(InvalidArgument("Create: cannot parse"));
+    return reply.Fail(InvalidArgument(call.method + ": cannot parse"));
   }
   if (!request.checkpoint().empty() || !request.parent_checkpoint().empty()) {
     return reply.Fail(Unimplemented("checkpoint"));
@@ -155,6 +164,7 @@ void TaskService::Create(const TtrpcCall& call, const Responder& reply) {
   }
   TaskTable::Options table_options = ToOptions(*options);
   table_options.create_limit = call.timeout;
+  table_options.start = start;
   const Status valid = tasks_.CheckNew(create.id);
   if (!valid.ok()) return reply.Fail(valid);
   Status recorded =

@@ -26,10 +26,14 @@ class TaskService {
               std::function<void()> shutdown);
 
   void Register(TtrpcServer& server);
+  // Create and Start in one, for BerthService: a CreateTaskRequest, and a
+  // CreateTaskResponse with the pid of the program that runs.
+  void Run(const TtrpcCall& call, const Responder& reply);
 
  private:
   void Handle(const TtrpcCall& call, const Responder& reply);
   TaskRecords RecordsFor(const std::string& bundle) const;
+  void Make(const TtrpcCall& call, const Responder& reply, bool start);
   void Create(const TtrpcCall& call, const Responder& reply);
   void Start(const TtrpcCall& call, const Responder& reply);
   void Exec(const TtrpcCall& call, const Responder& reply);

@@ -1,6 +1,7 @@
 package recovery_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -56,6 +57,7 @@ var engineSteps = []engineStep{
 		return l.post("/volumes/create", map[string]any{"Name": "v1"}, nil)
 	}},
 	{"create", (*engineLife).create},
+	{"attach", (*engineLife).attach},
 	{"start", func(l *engineLife) error { return l.post("/containers/c1/start", nil, nil) }},
 	{"the restart", func(l *engineLife) error { return l.eventuallyRuns() }},
 	{"exec", (*engineLife).exec},
@@ -132,6 +134,25 @@ func (l *engineLife) create() error {
 	}, nil)
 	if errors.Is(err, errConflict) { // an earlier try's, whose answer was lost
 		return nil
+	}
+	return err
+}
+
+// attach joins the container before its first start, as `docker run` does, and
+// stays.
+func (l *engineLife) attach() error {
+	to, err := net.Dial("unix", filepath.Join(l.n.dir, "docker.sock"))
+	if err != nil {
+		return err
+	}
+	l.t.Cleanup(func() { to.Close() })
+	if _, err := io.WriteString(to, "POST /containers/c1/attach?stream=1&stdout=1 HTTP/1.1\r\n"+
+		"Host: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(to).ReadString('\n')
+	if err == nil && !strings.Contains(answer, " 101 ") {
+		err = fmt.Errorf("attach: %s", answer)
 	}
 	return err
 }
