@@ -67,6 +67,18 @@ TEST(LoadConfigTest, MergesTheFolderInOrderOfNames) {
   EXPECT_THAT(config->images().pinned(), ElementsAre("a", "b"));
 }
 
+TEST(ParseConfigTest, SaysWhoseCompressedLayersAreKept) {
+  const StatusOr<Config> config =
+      ParseConfig("images { kubelet_blobs: KEEP docker_blobs: DROP }", "test");
+  ASSERT_OK(config);
+  EXPECT_EQ(config->images().kubelet_blobs(), config::v1::Images::KEEP);
+  EXPECT_EQ(config->images().docker_blobs(), config::v1::Images::DROP);
+  EXPECT_EQ(config->images().import_blobs(), config::v1::Images::KEEP);
+  EXPECT_EQ(Config().images().kubelet_blobs(), config::v1::Images::DROP);
+  EXPECT_EQ(Config().images().docker_blobs(), config::v1::Images::KEEP);
+  EXPECT_FALSE(ParseConfig("images { kubelet_blobs: SOME }", "test").ok());
+}
+
 TEST(LoadConfigTest, NamesTheFileThatIsWrong) {
   TempDir dir;
   EXPECT_THAT(LoadConfig(dir.Path("none.conf")).status(),
