@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -20,8 +21,8 @@ var layouts = flag.String("layouts", "", "a folder with an OCI layout of each te
 
 const imported = "localhost/test/imported:latest"
 
-// importLife is an image that comes from an archive, by berthd's own command,
-// and goes again.
+// importLife is an image that comes from an archive, leaves for another one, by
+// berthd's own commands, and goes.
 type importLife struct {
 	t       *testing.T
 	n       *node
@@ -29,7 +30,7 @@ type importLife struct {
 	done    int
 }
 
-var importSteps = []string{"import", "find", "remove"}
+var importSteps = []string{"import", "find", "export", "remove"}
 
 func newImportLife(t *testing.T, n *node) *importLife {
 	t.Helper()
@@ -70,13 +71,13 @@ func pack(layout, archive string) error {
 func (l *importLife) call(step string) error {
 	switch step {
 	case "import":
-		command := exec.Command(filepath.Join(os.Getenv("BERTH_BIN"), "berthd"), "image", "import",
-			"--config", filepath.Join(l.n.dir, "berth.conf"),
-			"--state", filepath.Join(l.n.dir, "state"), l.archive)
-		if out, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("%w: %s", err, out)
+		return l.command("import", l.archive)
+	case "export":
+		exported := l.archive + ".exported"
+		if err := l.command("export", imported, exported); err != nil {
+			return err
 		}
-		return nil
+		return l.readExported(exported)
 	case "find":
 		answer, err := l.n.client.Images.ImageStatus(context.Background(), &cri.ImageSpec{Image: imported}, false)
 		if err == nil && answer.Image == nil {
@@ -86,6 +87,41 @@ func (l *importLife) call(step string) error {
 	default:
 		return l.n.client.Images.RemoveImage(context.Background(), &cri.ImageSpec{Image: imported})
 	}
+}
+
+// command has berthd's command do something to images.
+func (l *importLife) command(verb string, words ...string) error {
+	command := exec.Command(filepath.Join(os.Getenv("BERTH_BIN"), "berthd"), append([]string{
+		"image", verb, "--config", filepath.Join(l.n.dir, "berth.conf"),
+		"--state", filepath.Join(l.n.dir, "state")}, words...)...)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// readExported reads an archive to its end and wants the index of a layout.
+func (l *importLife) readExported(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	found := false
+	for in := tar.NewReader(file); ; {
+		header, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		found = found || header.Name == "index.json"
+	}
+	if !found {
+		return errors.New("there is no index.json in " + path)
+	}
+	return os.Remove(path)
 }
 
 func (l *importLife) advance() (string, error) {
