@@ -151,10 +151,13 @@ void TtrpcClient::WhenLost(std::function<void(const Status& why)> told) {
   Status why;
   {
     MutexLock lock(mutex_);
+    if (lost_.ok()) {
+      when_lost_ = std::move(told);
+      return;
+    }
     why = lost_;
-    if (why.ok()) when_lost_ = std::move(told);
   }
-  if (!why.ok()) told(why);
+  told(why);
 }
 
 StatusOr<std::string> TtrpcClient::Call(const Context& ctx,

@@ -404,11 +404,11 @@ std::string berth::C::Moved(std::string text) {
         self.assertEqual(code, 1)
         self.assertIn("'text' used after it was moved", text)
         tree = self.tree()
-        tree["oci/a.h"] += "inline int Exit() { return system(nullptr); }\n"
+        tree["oci/a.h"] += "inline int Run() { return system(\"ls\"); }\n"
         tree["oci/a.h"] = "#include <cstdlib>\n" + tree["oci/a.h"]
         code, text = run("clang.py", tree, "tidy")
         self.assertEqual(code, 1)
-        self.assertIn("concurrency-mt-unsafe", text)
+        self.assertIn("cert-env33-c", text)
 
     def test_says_what_it_has_not_come_to(self):
         code, text = run("clang.py", self.tree(""), "threads", "--seconds=1e-9")
