@@ -212,7 +212,8 @@ def save_writes_what_was_named(docker):
     equal(len(ids), 2)
     check([config] in [one["RepoTags"] for one in manifest], manifest)
     docker("rmi", "busybox:second")
-    result = docker("save", "-o", "/dev/null", "nowhere:1", code=1)
+    with tempfile.TemporaryDirectory() as folder:
+        result = docker("save", "-o", folder + "/none.tar", "nowhere:1", code=1)
     check("reference does not exist" in result.err, result.err)
 
 
