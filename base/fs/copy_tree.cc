@@ -4,22 +4,57 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/strings.h"
+#include "base/sys/file.h"
 #include "base/unique_fd.h"
 
 namespace berth {
 namespace {
 
 constexpr int kMaxDepth = 256;
-constexpr size_t kMaxXattrBytes = 64 << 10;  // the kernel's own bound
+constexpr size_t kMaxXattrBytes = 64 << 10;   // the kernel's own bound
+constexpr size_t kMaxLinkedBytes = 16 << 20;  // of paths of LinkedFiles
+
+// Files that have more than one name, and where the copy has the first.
+class LinkedFiles {
+ public:
+  explicit LinkedFiles(int root) : root_(root) {}
+
+  // Makes `name` one more name of the copy of this file; false if there is
+  // none yet. A container may write in the target meanwhile: nothing leads out
+  // of it, and a copy that is gone is made anew.
+  bool Link(const struct stat& info, int directory, const std::string& name) {
+    if (info.st_nlink < 2) return false;
+    const auto known = paths_.find({info.st_dev, info.st_ino});
+    if (known == paths_.end()) return false;
+    const StatusOr<UniqueFd> file =
+        OpenBeneath(root_, known->second, O_PATH | O_NOFOLLOW,
+                    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    return file.ok() &&
+           linkat(file->get(), "", directory, name.c_str(), AT_EMPTY_PATH) == 0;
+  }
+  void Add(const struct stat& info, const std::string& path) {
+    if (info.st_nlink < 2 || bytes_ + path.size() > kMaxLinkedBytes) return;
+    bytes_ += path.size();
+    paths_[{info.st_dev, info.st_ino}] = path;
+  }
+
+ private:
+  const int root_;
+  std::map<std::pair<dev_t, ino_t>, std::string> paths_;
+  size_t bytes_ = 0;
+};
 
 // Names first: the kernel need not list what changes meanwhile.
 StatusOr<std::vector<std::string>> NamesIn(int directory) {
@@ -128,25 +163,49 @@ Status CopyNode(int to_dir, const std::string& name, const struct stat& info) {
   return OkStatus();
 }
 
-Status CopyDirectory(int from, int to, int depth);
+// One copy at work.
+class TreeCopy {
+ public:
+  explicit TreeCopy(int to) : linked_(to) {}
 
-Status CopyEntry(int from_dir, int to_dir, const std::string& name, int depth) {
+  // `path` is that of both directories below the two roots, with a slash at
+  // its end, or empty.
+  Status CopyDirectory(int from, int to, const std::string& path, int depth);
+
+ private:
+  Status CopyEntry(int from_dir, int to_dir, const std::string& path,
+                   const std::string& name, int depth);
+  Status CopySubdirectory(int from_dir, int to_dir, const std::string& path,
+                          const std::string& name, int depth);
+
+  LinkedFiles linked_;
+};
+
+Status TreeCopy::CopyEntry(int from_dir, int to_dir, const std::string& path,
+                           const std::string& name, int depth) {
   struct stat info;
   if (fstatat(from_dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     return Errno(errno, "stat");
   }
-  switch (info.st_mode & S_IFMT) {
-    case S_IFREG:
-      return CopyFile(from_dir, to_dir, name, info);
-    case S_IFLNK:
-      return CopyLink(from_dir, to_dir, name, info);
-    case S_IFSOCK:
-      return OkStatus();
-    case S_IFDIR:
-      break;
-    default:
-      return CopyNode(to_dir, name, info);
+  if (S_ISDIR(info.st_mode)) {
+    return CopySubdirectory(from_dir, to_dir, path, name, depth);
   }
+  if (S_ISSOCK(info.st_mode)) return OkStatus();
+  if (linked_.Link(info, to_dir, name)) return OkStatus();
+  if (S_ISREG(info.st_mode)) {
+    RETURN_IF_ERROR(CopyFile(from_dir, to_dir, name, info));
+  } else if (S_ISLNK(info.st_mode)) {
+    RETURN_IF_ERROR(CopyLink(from_dir, to_dir, name, info));
+  } else {
+    RETURN_IF_ERROR(CopyNode(to_dir, name, info));
+  }
+  linked_.Add(info, path + name);
+  return OkStatus();
+}
+
+Status TreeCopy::CopySubdirectory(int from_dir, int to_dir,
+                                  const std::string& path,
+                                  const std::string& name, int depth) {
   const UniqueFd from(openat(from_dir, name.c_str(),
                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!from.valid()) return Errno(errno, "open");
@@ -156,10 +215,11 @@ Status CopyEntry(int from_dir, int to_dir, const std::string& name, int depth) {
   const UniqueFd to(openat(to_dir, name.c_str(),
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!to.valid()) return Errno(errno, "open copy");
-  return CopyDirectory(from.get(), to.get(), depth + 1);
+  return CopyDirectory(from.get(), to.get(), path + name + "/", depth + 1);
 }
 
-Status CopyDirectory(int from, int to, int depth) {
+Status TreeCopy::CopyDirectory(int from, int to, const std::string& path,
+                               int depth) {
   if (depth > kMaxDepth) {
     return ResourceExhausted("more than " + std::to_string(kMaxDepth) +
                              " levels of directories");
@@ -168,7 +228,7 @@ Status CopyDirectory(int from, int to, int depth) {
   if (fstat(from, &info) != 0) return Errno(errno, "stat directory");
   ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(from));
   for (const std::string& name : names) {
-    RETURN_IF_ERROR_AS(CopyEntry(from, to, name, depth), Quoted(name));
+    RETURN_IF_ERROR_AS(CopyEntry(from, to, path, name, depth), Quoted(name));
   }
   RETURN_IF_ERROR(CopyXattrs(from, to));
   return CopyFacts(info, to);
@@ -177,7 +237,7 @@ Status CopyDirectory(int from, int to, int depth) {
 }  // namespace
 
 Status CopyTree(int from, int to) {
-  return Annotate(CopyDirectory(from, to, 0), "copy tree");
+  return Annotate(TreeCopy(to).CopyDirectory(from, to, "", 0), "copy tree");
 }
 
 }  // namespace berth

@@ -36,6 +36,36 @@ TEST(CopyTreeTest, CopiesFilesDirectoriesAndLinks) {
   EXPECT_EQ(info.st_mode & 07777, 0640u);
 }
 
+ino_t InodeOf(const std::string& path) {
+  struct stat info = {};
+  EXPECT_EQ(lstat(path.c_str(), &info), 0) << path;
+  return info.st_ino;
+}
+
+TEST(CopyTreeTest, KeepsHardLinks) {
+  TempDir dir;
+  dir.MakeDirectory("from/sub/deep");
+  dir.MakeDirectory("to");
+  dir.Write("from/a", "one");
+  dir.Write("from/sub/other", "two");
+  const std::string from = dir.Path("from");
+  ASSERT_EQ(link((from + "/a").c_str(), (from + "/b").c_str()), 0);
+  ASSERT_EQ(link((from + "/a").c_str(), (from + "/sub/deep/c").c_str()), 0);
+  ASSERT_EQ(symlink("/nowhere", (from + "/l").c_str()), 0);
+  ASSERT_EQ(link((from + "/l").c_str(), (from + "/sub/l").c_str()), 0);
+  // One that has its other name elsewhere is a file like any other.
+  ASSERT_EQ(link((from + "/sub/other").c_str(), dir.Path("outside").c_str()),
+            0);
+  ASSERT_OK(CopyTree(OpenDir(dir, "from").get(), OpenDir(dir, "to").get()));
+  EXPECT_EQ(dir.Read("to/sub/deep/c"), "one");
+  EXPECT_EQ(InodeOf(dir.Path("to/a")), InodeOf(dir.Path("to/b")));
+  EXPECT_EQ(InodeOf(dir.Path("to/a")), InodeOf(dir.Path("to/sub/deep/c")));
+  EXPECT_EQ(InodeOf(dir.Path("to/l")), InodeOf(dir.Path("to/sub/l")));
+  EXPECT_NE(InodeOf(dir.Path("to/a")), InodeOf(dir.Path("from/a")));
+  EXPECT_NE(InodeOf(dir.Path("to/sub/other")), InodeOf(dir.Path("outside")));
+  EXPECT_EQ(dir.Read("to/sub/other"), "two");
+}
+
 TEST(CopyTreeTest, DoesNotWaitForAFifo) {
   TempDir dir;
   dir.MakeDirectory("from");

@@ -62,7 +62,12 @@ def main():
     registry.push(folder + "/ubuntu", "latest", "library/ubuntu")
     checked = Layout(folder + "/health")
     config["Healthcheck"] = {"Test": ["CMD", "true"]}
-    layer = checked.layer(images.busybox_tree())
+    tree = images.busybox_tree()
+    tree.directory("linked")
+    tree.directory("linked/sub")
+    tree.file("linked/one", "one\n")
+    tree.hardlink("linked/sub/two", "linked/one")
+    layer = checked.layer(tree)
     checked.tag("latest", checked.manifest([layer], config))
     registry.push(folder + "/health", "latest", "test/health")
 
