@@ -9,6 +9,7 @@
 #include "base/contain.h"
 #include "base/strings.h"
 #include "docker/convert/http_status.h"
+#include "docker/convert/request_path.h"
 #include "docker/leftovers.h"
 
 namespace berth::docker {
@@ -125,9 +126,12 @@ void ApiServer::Serve(const Context& ctx, door::HttpExchange& http) {
 
 Status ApiServer::Dispatch(const Context& ctx, door::HttpExchange& http) {
   std::string path = http.request().path;
+  if (const std::string clean = CleanPath(path); clean != path) {
+    http.AddHeader("Location", TargetText(clean, http.request().query));
+    return http.Respond(301, "", "");
+  }
   Call call{ctx, http, "", kNewestVersion};
   RETURN_IF_ERROR(TakeVersion(path, call.version));
-  if (path.size() > 1 && path.back() == '/') path.pop_back();
   bool known = false;
   for (const Route& route : routes_) {
     const std::optional<std::string> name = Match(route.pattern, path);
