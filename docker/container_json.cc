@@ -62,18 +62,29 @@ Json NetworksJson(const View& view) {
   return {{mode, EndpointJson(view, mode)}};
 }
 
+// It is reached through the default network, by ports of its own.
+bool HasPorts(const View& view) {
+  return view.sandbox != nullptr && view.running() &&
+         view.sandbox->config().namespaces().network() ==
+             state::v1::NAMESPACE_MODE_POD;
+}
+
+// "80/tcp" also of a port without a protocol.
 std::set<std::string> ExposedPorts(const View& view) {
   std::set<std::string> ports;
   const Json* const exposed = view.notes.config.Find("ExposedPorts");
   if (exposed == nullptr) return ports;
-  for (const auto& [port, ignored] : exposed->members()) ports.insert(port);
+  for (const auto& [port, ignored] : exposed->members()) {
+    const bool bare = port.find('/') == std::string::npos;
+    ports.insert(bare ? port + "/tcp" : port);
+  }
   return ports;
 }
 
 // PortMap of inspect: published and merely exposed ones.
 Json PortMapJson(const View& view) {
   Json map = Json::object();
-  if (!view.sandbox || !view.running()) return map;
+  if (!HasPorts(view)) return map;
   for (const std::string& port : ExposedPorts(view)) map[port] = nullptr;
   for (const auto& mapping : view.sandbox->config().port_mappings()) {
     if (mapping.host_port() == 0) continue;
@@ -90,7 +101,7 @@ Json PortMapJson(const View& view) {
 // The same as the list has it.
 Json PortListJson(const View& view) {
   Json list = Json::array();
-  if (!view.sandbox || !view.running()) return list;
+  if (!HasPorts(view)) return list;
   std::set<std::string> exposed = ExposedPorts(view);
   for (const auto& mapping : view.sandbox->config().port_mappings()) {
     if (mapping.host_port() == 0) continue;
@@ -104,8 +115,8 @@ Json PortListJson(const View& view) {
   }
   for (const std::string& port : exposed) {
     const std::vector<std::string> parts = Split(port, '/');
-    list.push_back({{"PrivatePort", ParseInt(parts[0]).value_or(0)},
-                    {"Type", parts.size() > 1 ? parts[1] : "tcp"}});
+    list.push_back(
+        {{"PrivatePort", ParseInt(parts[0]).value_or(0)}, {"Type", parts[1]}});
   }
   return list;
 }

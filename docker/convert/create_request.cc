@@ -100,6 +100,7 @@ Status SetStop(JsonReader& reader, const state::v1::ImageConfig& image,
   std::string name;
   reader.Get("StopSignal", name);
   if (name.empty()) name = image.stop_signal();
+  if (!name.empty()) request.config["StopSignal"] = name;
   std::optional<int64_t> timeout;
   reader.Get("StopTimeout", timeout);
   RETURN_IF_ERROR(reader.status());
@@ -126,6 +127,16 @@ Status SetLabels(JsonReader& reader, const state::v1::ImageConfig& image,
   }
   request.config["Labels"] = labels;
   return OkStatus();
+}
+
+// Adds names to a member that is a set of them: {"8080/tcp": {}}.
+template <typename Names>
+void AddToSet(const Names& names, const char* member, Json& config) {
+  if (names.empty()) return;
+  Json& set = config[member];
+  for (const std::string& name : names) {
+    if (set.Find(name) == nullptr) set[name] = Json::object();
+  }
 }
 
 // Of what is only kept: inspect must be able to show it.
@@ -259,9 +270,11 @@ StatusOr<CreateRequest> ConvertCreate(const Json& written,
   text.clear();
   reader.Get("Domainname", text);
   sandbox.set_domainname(text);
-  text = image.user();
+  text.clear();
   reader.Get("User", text);
-  container.mutable_security()->set_user(text.empty() ? image.user() : text);
+  if (text.empty()) text = image.user();
+  container.mutable_security()->set_user(text);
+  request.config["User"] = text;
   text.clear();
   reader.Get("WorkingDir", text);
   if (text.empty()) text = image.working_dir();
@@ -291,6 +304,8 @@ StatusOr<CreateRequest> ConvertCreate(const Json& written,
       ConvertMounts(request.config, request.host_config, image, request));
   RETURN_IF_ERROR(
       ConvertPorts(request.config, request.host_config, image, request));
+  AddToSet(image.volumes(), "Volumes", request.config);
+  AddToSet(image.exposed_ports(), "ExposedPorts", request.config);
   return request;
 }
 

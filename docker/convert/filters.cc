@@ -19,14 +19,14 @@ bool HasLabel(const std::map<std::string, std::string>& labels,
 
 }  // namespace
 
-StatusOr<Filters> Filters::Parse(std::string_view json,
-                                 const std::set<std::string>& known) {
+StatusOr<Filters> Filters::Read(std::string_view json,
+                                const std::set<std::string>* known) {
   Filters filters;
   if (Trim(json).empty()) return filters;
   ASSIGN_OR_RETURN(const Json parsed, ParseJson(json, "filters"));
   if (!parsed.is_object()) return InvalidArgument("invalid filter");
   for (const auto& [key, values] : parsed.members()) {
-    if (known.count(key) == 0) {
+    if (known != nullptr && known->count(key) == 0) {
       return InvalidArgument("invalid filter " + Quoted(key));
     }
     std::set<std::string>& all = filters.values_[key];

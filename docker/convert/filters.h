@@ -19,7 +19,13 @@ class Filters {
   // {"key":{"value":true}} as the CLI sends it, or {"key":["value"]} as others
   // do. INVALID_ARGUMENT for a key that is not `known`. "" is no filter.
   static StatusOr<Filters> Parse(std::string_view json,
-                                 const std::set<std::string>& known);
+                                 const std::set<std::string>& known) {
+    return Read(json, &known);
+  }
+  // The same with any key.
+  static StatusOr<Filters> Parse(std::string_view json) {
+    return Read(json, nullptr);
+  }
 
   bool Has(const std::string& key) const { return values_.count(key) > 0; }
   const std::set<std::string>& Of(const std::string& key) const;
@@ -30,6 +36,10 @@ class Filters {
   bool MatchLabels(const std::map<std::string, std::string>& labels) const;
 
  private:
+  // Any key is known without `known`.
+  static StatusOr<Filters> Read(std::string_view json,
+                                const std::set<std::string>* known);
+
   std::map<std::string, std::set<std::string>> values_;
 };
 

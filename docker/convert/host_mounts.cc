@@ -1,5 +1,5 @@
 // Binds, Mounts, Tmpfs and volumes of a create request.
-#include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <string>
@@ -15,6 +15,13 @@ namespace {
 
 using state::v1::Mount;
 
+// "/a//b/../c/" -> "/a/c".
+std::string CleanPath(const std::string& path) {
+  std::string clean = std::filesystem::path(path).lexically_normal().string();
+  if (clean.size() > 1 && clean.back() == '/') clean.pop_back();
+  return clean;
+}
+
 class MountList {
  public:
   explicit MountList(CreateRequest& request) : request_(request) {}
@@ -24,13 +31,12 @@ class MountList {
       return InvalidArgument("invalid mount path: '" + target +
                              "' mount path must be absolute");
     }
-    if (target == "/") {
+    const std::string clean = CleanPath(target);
+    if (clean == "/") {
       return InvalidArgument(
           "invalid volume specification: destination can't "
           "be '/'");
     }
-    std::string clean = target;
-    while (clean.size() > 1 && clean.back() == '/') clean.pop_back();
     if (!targets_.insert(clean).second) {
       return InvalidArgument("Duplicate mount point: " + clean);
     }
@@ -40,7 +46,7 @@ class MountList {
   }
 
   bool Has(const std::string& target) const {
-    return targets_.count(target) > 0;
+    return targets_.count(CleanPath(target)) > 0;
   }
 
   CreateRequest& request() { return request_; }
@@ -99,9 +105,15 @@ void SetReadonly(bool readonly, Mount& mount) {
   mount.set_recursive_readonly(readonly);
 }
 
-// SRC:DST[:OPTIONS]; SRC is a path of the host or a volume's name.
+// SRC:DST[:OPTIONS]; SRC is a path of the host or a volume's name. DST alone
+// is a volume without a name.
 Status AddBind(const std::string& spec, MountList& mounts) {
   const std::vector<std::string> parts = Split(spec, ':');
+  if (parts.size() == 1) {
+    ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(spec));
+    mounts.UseVolume(VolumeUse(), *mount);
+    return OkStatus();
+  }
   if (parts.size() < 2 || parts.size() > 3 || parts[0].empty()) {
     return InvalidArgument("invalid volume specification: '" + spec + "'");
   }

@@ -226,18 +226,24 @@ std::map<std::string, std::string> LabelsOf(const Image& image) {
   return {labels.begin(), labels.end()};
 }
 
-Json SummaryOf(const Image& image) {
+// Images had two sizes before version 1.44 of the API: both the same.
+void AddVirtualSize(const Call& call, const Image& image, Json& json) {
+  if (call.version < 44) json["VirtualSize"] = image.record.size();
+}
+
+Json SummaryOf(const Call& call, const Image& image) {
   Json labels = LabelsOf(image);
-  return {{"Id", image.id()},
-          {"ParentId", ""},
-          {"RepoTags", Familiar(image.repo_tags)},
-          {"RepoDigests", Familiar(image.repo_digests)},
-          {"Created", image.record.created() / 1000000000},
-          {"Size", image.record.size()},
-          {"VirtualSize", image.record.size()},
-          {"SharedSize", -1},
-          {"Labels", labels.empty() ? Json() : labels},
-          {"Containers", -1}};
+  Json json = {{"Id", image.id()},
+               {"ParentId", ""},
+               {"RepoTags", Familiar(image.repo_tags)},
+               {"RepoDigests", Familiar(image.repo_digests)},
+               {"Created", image.record.created() / 1000000000},
+               {"Size", image.record.size()},
+               {"SharedSize", -1},
+               {"Labels", labels.empty() ? Json() : labels},
+               {"Containers", -1}};
+  AddVirtualSize(call, image, json);
+  return json;
 }
 
 Status List(Engine& engine, Call& call) {
@@ -273,7 +279,7 @@ Status List(Engine& engine, Call& call) {
       image.repo_digests = Matching(patterns, image.repo_digests);
       if (NamesOf(image).empty()) continue;
     }
-    list.push_back(SummaryOf(image));
+    list.push_back(SummaryOf(call, image));
   }
   return call.Reply(200, list);
 }
@@ -291,27 +297,28 @@ Status Inspect(Engine& engine, Call& call) {
   RETURN_IF_ERROR(call.Refuse({"manifests", "platform"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   const auto& record = image.record;
-  return call.Reply(
-      200, {{"Id", image.id()},
-            {"RepoTags", Familiar(image.repo_tags)},
-            {"RepoDigests", Familiar(image.repo_digests)},
-            {"Parent", ""},
-            {"Comment", ""},
-            {"Created", TimeText(record.created())},
-            {"DockerVersion", ""},
-            {"Author", record.author()},
-            {"Config", ConfigOf(engine, image)},
-            {"Architecture", record.platform().architecture()},
-            {"Variant", record.platform().variant()},
-            {"Os", record.platform().os()},
-            {"Size", record.size()},
-            {"VirtualSize", record.size()},
-            {"GraphDriver", {{"Name", "overlay2"}, {"Data", nullptr}}},
-            {"RootFS",
-             {{"Type", "layers"},
-              {"Layers", std::vector<std::string>(record.diff_ids().begin(),
-                                                  record.diff_ids().end())}}},
-            {"Metadata", {{"LastTagTime", TimeText(record.pulled())}}}});
+  Json json = {
+      {"Id", image.id()},
+      {"RepoTags", Familiar(image.repo_tags)},
+      {"RepoDigests", Familiar(image.repo_digests)},
+      {"Parent", ""},
+      {"Comment", ""},
+      {"Created", TimeText(record.created())},
+      {"DockerVersion", ""},
+      {"Author", record.author()},
+      {"Config", ConfigOf(engine, image)},
+      {"Architecture", record.platform().architecture()},
+      {"Variant", record.platform().variant()},
+      {"Os", record.platform().os()},
+      {"Size", record.size()},
+      {"GraphDriver", {{"Name", "overlay2"}, {"Data", nullptr}}},
+      {"RootFS",
+       {{"Type", "layers"},
+        {"Layers", std::vector<std::string>(record.diff_ids().begin(),
+                                            record.diff_ids().end())}}},
+      {"Metadata", {{"LastTagTime", TimeText(record.pulled())}}}};
+  AddVirtualSize(call, image, json);
+  return call.Reply(200, json);
 }
 
 Status Tag(Engine& engine, Call& call) {

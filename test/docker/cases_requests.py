@@ -185,6 +185,121 @@ def names_of_members_may_be_in_any_case(docker):
     check("any-case" in docker("volume", "ls", "-q").out.split(), text)
 
 
+def what_an_image_exposes_is_shown(docker):
+    image = docker.registry + "/test/config:latest"
+    docker("pull", image)
+
+    def seen(*options):
+        name = docker.start(*options, image, "wait")
+        made = json.loads(docker("inspect", name).out)[0]
+        status, text = send(docker, "GET", "/containers/json", None)
+        docker("rm", "-f", "-v", name)
+        equal(status, 200, text)
+        return made["Config"], made["NetworkSettings"]["Ports"], sorted(
+            (one["PrivatePort"], one["Type"])
+            for one in json.loads(text)[0]["Ports"])
+
+    config, ports, listed = seen("--expose", "53/udp")
+    equal(config["ExposedPorts"], {"8080/tcp": {}, "53/udp": {}})
+    equal(config["Volumes"], {"/data": {}})
+    equal((config["User"], config["StopSignal"]), ("app", "SIGUSR1"))
+    equal(ports, {"8080/tcp": None, "53/udp": None})
+    equal(listed, [(53, "udp"), (8080, "tcp")])
+    for mode in ("host", "none"):  # has no ports of its own
+        config, ports, listed = seen("--network", mode)
+        equal(config["ExposedPorts"], {"8080/tcp": {}})
+        equal((ports, listed), ({}, []))
+
+
+def a_volume_gives_way_to_a_mount_at_its_place(docker):
+    docker("pull", "busybox")
+    for body, mounts in (
+            ({"Volumes": {"/test/": {}},
+              "HostConfig": {"Binds": ["/tmp:/test/:ro"]}},
+             [("bind", "/test", False)]),
+            ({"Volumes": {"/y/": {}},
+              "HostConfig": {"Mounts": [
+                  {"Type": "bind", "Source": "/var", "Target": "/y"}]}},
+             [("bind", "/y", True)]),
+            ({"Volumes": {"/test": {}, "/a/../test//": {}}},
+             [("volume", "/test", True)]),
+            ({"HostConfig": {"Binds": ["/alone"]}},
+             [("volume", "/alone", True)])):
+        status, text = send(docker, "POST", "/containers/create", json.dumps(
+            {"Image": "busybox", "Cmd": ["true"], **body}))
+        equal(status, 201, f"{body}: {text}")
+        name = json.loads(text)["Id"]
+        docker("start", "-a", name)
+        made = json.loads(docker("inspect", name).out)[0]
+        equal([(one["Type"], one["Destination"], one["RW"])
+               for one in made["Mounts"]], mounts)
+        docker("rm", "-v", name)
+    for binds in (["/tmp:/y", "/var:/x/../y/"], ["rel:/x/..//"]):
+        status, text = create(docker, {"HostConfig": {"Binds": binds}})
+        # 500 of dockerd for the second
+        check(status in (400, 500), f"{binds}: {status} {text}")
+        check(docker.engine == "dockerd" or status == 400, text)
+
+
+def hard_links_of_an_image_are_kept_in_a_volume(docker):
+    image = docker.registry + "/test/health:latest"
+    docker("pull", image)
+    equal(docker.run("-v", "linked:/linked", image, "sh", "-c",
+                     "echo more >> /linked/one; cat /linked/sub/two; "
+                     "stat -c %h /linked/one").out, "one\nmore\n2\n")
+
+
+def images_have_one_size_since_1_44(docker):
+    docker("pull", "busybox")
+    newest = docker("version", "-f", "{{.Server.APIVersion}}").out.strip()
+    for version in ("1.41", "1.43", "1.44", newest):
+        if int(version[2:]) > int(newest[2:]):
+            continue
+        old = int(version[2:]) < 44
+        for path in ("/images/json", "/images/busybox/json"):
+            status, text = send(docker, "GET", path, None, version)
+            equal(status, 200, text)
+            answer = json.loads(text)
+            answer = answer[0] if isinstance(answer, list) else answer
+            equal("VirtualSize" in answer, old, f"{version} {path}")
+
+
+def events_take_filters_that_nobody_knows(docker):
+    query = urllib.parse.urlencode(
+        {"until": "1", "filters": json.dumps({"odd": {"x": True}})})
+    equal(send(docker, "GET", "/events?" + query, None), (200, ""))
+    for path in ("/containers/json", "/images/json", "/volumes", "/networks"):
+        status, text = send(docker, "GET", path + "?" + query, None)
+        equal(status, 400, text)
+
+
+def targets_of_requests(docker):
+    def status(line):
+        connection = Connection(docker.control.socket)
+        connection.putrequest(*line.split(), skip_host=True)
+        connection.putheader("Host", "x")
+        connection.endheaders()
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status, answer.getheader("Location")
+
+    for target, wanted in (
+            # The absolute form is for proxies, and served as well.
+            ("http://docker:2375/v1.41/_ping", (200, None)),
+            ("http://docker/v1.41/containers/json?all=1", (200, None)),
+            ("/v1.41/containers/json/", (404, None)),
+            ("/_ping/", (404, None)),
+            ("/v1.41//containers/json", (301, "/v1.41/containers/json")),
+            ("//v1.41/containers/json?all=1&limit=2",
+             (301, "/v1.41/containers/json?all=1&limit=2")),
+            ("/v1.41/containers/../version", (301, "/v1.41/version")),
+            ("/v1.41/./info/.", (301, "/v1.41/info")),
+            ("/v1.41/images/a//b/json", (301, "/v1.41/images/a/b/json"))):
+        equal(status("GET " + target), wanted, target)
+    equal(status("POST /containers//create"), (301, "/containers/create"))
+
+
 def hostile_patterns_are_answered_at_once(docker):
     docker("create", "--name", "x" * 60, "busybox")
     for pattern in ("(x+x+)+y", "(" * 20000 + ")" * 20000,
@@ -378,7 +493,11 @@ def a_reference_pattern_is_of_names(docker):
 CASES = [
     history_shows_the_steps, a_null_leaves_a_member_of_create_unset,
     a_wrong_type_in_create_is_refused, every_route_with_a_body_survives_any,
-    names_of_members_may_be_in_any_case,
+    names_of_members_may_be_in_any_case, what_an_image_exposes_is_shown,
+    a_volume_gives_way_to_a_mount_at_its_place,
+    hard_links_of_an_image_are_kept_in_a_volume,
+    images_have_one_size_since_1_44, events_take_filters_that_nobody_knows,
+    targets_of_requests,
     hostile_patterns_are_answered_at_once,
     the_output_of_an_exec_is_framed_as_its_start_says,
     a_missing_bind_source_is_no_missing_image,

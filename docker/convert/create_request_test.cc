@@ -1,88 +1,19 @@
-// What is pure: requests to configs, filters, names.
+// What a create request becomes, and an image adds to it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
-#include "api/state/v1/image.pb.h"
-#include "api/state/v1/state.pb.h"
-#include "base/json.h"
-#include "base/status.h"
 #include "base/testing/fuzz.h"
-#include "base/testing/json.h"
-#include "base/testing/status_matchers.h"
-#include "docker/convert/create_request.h"
-#include "docker/convert/filters.h"
-#include "docker/convert/names.h"
-#include "docker/convert/patterns.h"
+#include "docker/convert/create_fixture.h"
 
 namespace berth::docker {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-// What the CLI sends for `docker run img echo hi`.
-constexpr char kBaseline[] =
-    R"({"Hostname":"","Domainname":"","User":"","AttachStdin":false,)"
-    R"("AttachStdout":true,"AttachStderr":true,"Tty":false,"OpenStdin":false,)"
-    R"("StdinOnce":false,"Env":null,"Cmd":["echo","hi"],"Image":"img",)"
-    R"("Volumes":{},"WorkingDir":"","Entrypoint":null,"OnBuild":null,)"
-    R"("Labels":{},"HostConfig":{"Binds":null,"ContainerIDFile":"",)"
-    R"("LogConfig":{"Type":"","Config":{}},"NetworkMode":"default",)"
-    R"("PortBindings":{},"RestartPolicy":{"Name":"no","MaximumRetryCount":0},)"
-    R"("AutoRemove":false,"VolumeDriver":"","VolumesFrom":null,)"
-    R"("ConsoleSize":[0,0],"CapAdd":null,"CapDrop":null,"CgroupnsMode":"",)"
-    R"("Dns":[],"DnsOptions":[],"DnsSearch":[],"ExtraHosts":null,)"
-    R"("GroupAdd":null,"IpcMode":"","Cgroup":"","Links":null,)"
-    R"("OomScoreAdj":0,"PidMode":"","Privileged":false,)"
-    R"("PublishAllPorts":false,"ReadonlyRootfs":false,"SecurityOpt":null,)"
-    R"("UTSMode":"","UsernsMode":"","ShmSize":0,"Isolation":"",)"
-    R"("CpuShares":0,"Memory":0,"NanoCpus":0,"CgroupParent":"",)"
-    R"("BlkioWeight":0,"BlkioWeightDevice":[],"BlkioDeviceReadBps":[],)"
-    R"("BlkioDeviceWriteBps":[],"BlkioDeviceReadIOps":[],)"
-    R"("BlkioDeviceWriteIOps":[],"CpuPeriod":0,"CpuQuota":0,)"
-    R"("CpuRealtimePeriod":0,"CpuRealtimeRuntime":0,"CpusetCpus":"",)"
-    R"("CpusetMems":"","Devices":[],"DeviceCgroupRules":null,)"
-    R"("DeviceRequests":null,"MemoryReservation":0,"MemorySwap":0,)"
-    R"("MemorySwappiness":-1,"OomKillDisable":false,"PidsLimit":0,)"
-    R"("Ulimits":[],"CpuCount":0,"CpuPercent":0,"IOMaximumIOps":0,)"
-    R"("IOMaximumBandwidth":0,"MaskedPaths":null,"ReadonlyPaths":null},)"
-    R"("NetworkingConfig":{"EndpointsConfig":{"default":{"IPAMConfig":null,)"
-    R"("Links":null,"Aliases":null,"MacAddress":"","DriverOpts":null,)"
-    R"("GwPriority":0,"NetworkID":"","EndpointID":"","Gateway":"",)"
-    R"("IPAddress":"","IPPrefixLen":0,"IPv6Gateway":"",)"
-    R"("GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"DNSNames":null}}}})";
-
-class CreateTest : public ::testing::Test {
- protected:
-  CreateTest() : body_(Parsed(kBaseline)) {
-    image_.add_entrypoint("/entry");
-    image_.add_cmd("run");
-    image_.add_env("PATH=/bin");
-    image_.add_env("A=image");
-    image_.set_user("7");
-    image_.set_working_dir("/w");
-    image_.set_stop_signal("SIGQUIT");
-    (*image_.mutable_labels())["from"] = "image";
-    image_.add_volumes("/data");
-  }
-  Json& host() { return body_["HostConfig"]; }
-  void SetHost(const Json& members) {
-    for (const auto& [name, value] : members.members()) host()[name] = value;
-  }
-  StatusOr<CreateRequest> Convert() { return ConvertCreate(body_, image_); }
-  // Of a body with `HostConfig.<name>` = value.
-  Status With(const std::string& name, const Json& value) {
-    Json body = body_;
-    body["HostConfig"][name] = value;
-    return ConvertCreate(body, image_).status();
-  }
-  Json body_;
-  state::v1::ImageConfig image_;
-};
 
 TEST_F(CreateTest, TakesTheImagesDefaults) {
   body_["Cmd"] = nullptr;
@@ -208,6 +139,21 @@ TEST_F(CreateTest, MergesTheEnvironmentByName) {
   ASSERT_THAT(request.container.env(), SizeIs(3));
   EXPECT_EQ(request.container.env(1).value(), "x=y");
   EXPECT_TRUE(request.container.env(2).unset());  // the image's too
+}
+
+// In linear time: the test's own deadline ends one that is not.
+TEST_F(CreateTest, MergesAHundredThousandVariables) {
+  Json::Array env;
+  for (int i = 0; i < 100'000; ++i) {
+    const std::string name = "NAME_" + std::to_string(i);
+    env.push_back(name + "=mine");
+    image_.add_env(name + "=image");
+  }
+  image_.add_env("LAST=image");
+  body_["Env"] = Json(std::move(env));
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  ASSERT_THAT(request.container.env(), SizeIs(100'002 + 1));
+  EXPECT_EQ(request.container.env(99'999).value(), "mine");
 }
 
 TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
@@ -336,6 +282,42 @@ TEST_F(CreateTest, ConvertsMounts) {
                                   HasSubstr("Duplicate mount point")));
 }
 
+TEST_F(CreateTest, ShowsWhatTheImageGives) {
+  image_.add_exposed_ports("80/tcp");
+  body_["ExposedPorts"] = {{"53/udp", Json::object()}};
+  body_["Volumes"] = {{"/mine/", Json::object()}};
+  const Json config = Convert()->config;
+  EXPECT_EQ(At(config, "/ExposedPorts"),
+            Parsed(R"({"53/udp":{},"80/tcp":{}})"));
+  EXPECT_EQ(At(config, "/Volumes"), Parsed(R"({"/mine/":{},"/data":{}})"));
+  EXPECT_EQ(At(config, "/User"), "7");
+  EXPECT_EQ(At(config, "/StopSignal"), "SIGQUIT");
+  body_["User"] = "8";
+  body_["StopSignal"] = "9";
+  EXPECT_EQ(At(Convert()->config, "/User"), "8");
+  EXPECT_EQ(At(Convert()->config, "/StopSignal"), "9");
+}
+
+// A volume is not made where a mount of the request is, however it is written.
+TEST_F(CreateTest, OneMountAPlace) {
+  body_["Volumes"] = {{"/test/", Json::object()}, {"/a/../data", nullptr}};
+  host()["Binds"] = {"/tmp:/x/..//test/:ro"};
+  ASSERT_OK_AND_ASSIGN(CreateRequest request, Convert());
+  ASSERT_THAT(request.container.mounts(), SizeIs(2));
+  EXPECT_EQ(request.container.mounts(0).container_path(), "/test");
+  EXPECT_EQ(request.container.mounts(0).host_path(), "/tmp");
+  EXPECT_EQ(request.container.mounts(1).container_path(), "/data");
+  host()["Binds"] = {"/only/"};
+  ASSERT_OK_AND_ASSIGN(request, Convert());
+  EXPECT_EQ(request.container.mounts(0).container_path(), "/only");
+  EXPECT_TRUE(request.volumes[0].anonymous);
+  for (const char* bind : {"v:/x/..", "v:/", "v:/.//", "/"}) {
+    EXPECT_THAT(With("Binds", {bind}),
+                StatusIs(StatusCode::kInvalidArgument, HasSubstr("can't be")))
+        << bind;
+  }
+}
+
 TEST_F(CreateTest, ReadOnlyIsRecursiveWherePropagationIsPrivate) {
   const auto mount = [this](const Json& options) {
     host()["Mounts"] = Json::array({{{"Type", "bind"},
@@ -386,99 +368,6 @@ TEST_F(CreateTest, ConvertsNetworksAndPorts) {
             state::v1::NAMESPACE_MODE_NONE);
 }
 
-TEST(FiltersTest, ReadsBothForms) {
-  for (const char* text : {R"({"label":{"a=b":true}, "name":{"x":true}})",
-                           R"({"label": ["a=b"], "name": ["x"]})"}) {
-    ASSERT_OK_AND_ASSIGN(const Filters filters,
-                         Filters::Parse(text, {"label", "name"}));
-    EXPECT_TRUE(filters.MatchLabels({{"a", "b"}, {"c", "d"}}));
-    EXPECT_FALSE(filters.MatchLabels({{"a", "c"}}));
-    EXPECT_TRUE(filters.Any("name", [](const auto& v) { return v == "x"; }));
-    EXPECT_TRUE(filters.Any("id", [](const auto&) { return false; }));
-  }
-  for (const char* text : {"[]", "{", R"({"a": 1})", R"({"no": ["x"]})"}) {
-    EXPECT_THAT(Filters::Parse(text, {"a"}),
-                StatusIs(StatusCode::kInvalidArgument));
-  }
-}
-
-TEST(PatternsTest, ExpressionsMatchAnywhere) {
-  EXPECT_TRUE(Patterns::Expressions({}).Match("any"));
-  EXPECT_TRUE(Patterns::Expressions({"^a.c$", "z"}).Match("abc"));
-  EXPECT_FALSE(Patterns::Expressions({"^b"}).Match("abc"));
-  // What is no expression is at most itself.
-  EXPECT_TRUE(Patterns::Expressions({"a("}).Match("a("));
-  EXPECT_FALSE(Patterns::Expressions({"a("}).Match("aa("));
-}
-
-// Each of them has stopped a daemon with another matcher.
-TEST(PatternsTest, HostileExpressionsAnswerAtOnce) {
-  const std::string name(255, 'x');
-  for (const std::string& hostile :
-       {std::string(20'000, '(') + std::string(20'000, ')'),
-        std::string("(x+x+)+y"), std::string("((((x{100}){100}){100}){100})"),
-        std::string("x{1000}y"), std::string(100'000, '['),
-        "(" + std::string(50'000, '|') + ")", std::string(5'000, '*')}) {
-    (void)Patterns::Expressions({hostile}).Match(name);
-    (void)Patterns::Globs({hostile}).ok();
-  }
-  EXPECT_FALSE(Patterns::Expressions({"(x+x+)+y"}).Match(name));
-  std::string stars;
-  for (int i = 0; i < 100; ++i) stars += "*x";
-  ASSERT_OK_AND_ASSIGN(const Patterns globs, Patterns::Globs({stars + "y"}));
-  EXPECT_FALSE(globs.Match(name));
-}
-
-TEST(PatternsTest, GlobsAreOfTheWholeName) {
-  struct {
-    const char* glob;
-    const char* name;
-    bool matches;
-  } cases[] = {
-      {"busybox", "busybox", true},
-      {"busy*", "busybox", true},
-      {"busy", "busybox", false},
-      {"*", "a/b", false},
-      {"*/b", "a/b", true},
-      {"b?sybox:*", "busybox:latest", true},
-      {"[a-c]usybox", "busybox", true},
-      {"[^a-c]usybox", "busybox", false},
-      {"a.c", "abc", false},
-      {"a+", "aa", false},
-      {"a\\*", "a*", true},
-      {"a\\*", "ab", false},
-      {"[[]x", "[x", true},
-      {"x[\\]]", "x]", true},
-  };
-  for (const auto& one : cases) {
-    ASSERT_OK_AND_ASSIGN(const Patterns globs, Patterns::Globs({one.glob}));
-    EXPECT_EQ(globs.Match(one.name), one.matches)
-        << one.glob << " " << one.name;
-  }
-  for (const char* bad : {"[", "a[b", "a\\", "[]"}) {
-    EXPECT_THAT(Patterns::Globs({bad}), StatusIs(StatusCode::kInvalidArgument))
-        << bad;
-  }
-}
-
-TEST(NamesTest, ChecksAndMakes) {
-  EXPECT_OK(CheckName("a_b.C-1", "container"));
-  EXPECT_OK(CheckName(RandomName(), "container"));
-  for (const char* bad : {"", "a", "_a", "a b", "a/b"}) {
-    EXPECT_THAT(CheckName(bad, "container"),
-                StatusIs(StatusCode::kInvalidArgument));
-  }
-}
-
-TEST(ParseBytesTest, KnowsUnits) {
-  EXPECT_THAT(ParseBytes("10", "x"), IsOkAndHolds(10));
-  EXPECT_THAT(ParseBytes("2k", "x"), IsOkAndHolds(2048));
-  EXPECT_THAT(ParseBytes("1MB", "x"), IsOkAndHolds(1 << 20));
-  EXPECT_THAT(ParseBytes("99999999999g", "x"),
-              StatusIs(StatusCode::kInvalidArgument));
-  EXPECT_THAT(ParseBytes("m", "x"), StatusIs(StatusCode::kInvalidArgument));
-}
-
 TEST_F(CreateTest, SurvivesAnyBody) {
   Json full = body_;
   full["ExposedPorts"] = {{"80/tcp", Json::object()}};
@@ -503,16 +392,13 @@ TEST_F(CreateTest, SurvivesAnyBody) {
       5'000);
 }
 
-TEST(FiltersTest, SurvivesAnyBytes) {
-  Fuzz({R"({"label":{"a=b":true,"c":true},"name":["x"]})",
-        R"({"label!":["a"],"name":{"y":false}})"},
-       {"null", "[]", "{}", "\"label\":", "=", "\"\":"},
-       [](const std::string& text) {
-         const auto filters = Filters::Parse(text, {"label", "label!", "name"});
-         if (!filters.ok()) return false;
-         (void)filters->MatchLabels({{"a", "b"}});
-         return true;
-       });
+TEST(ParseBytesTest, KnowsUnits) {
+  EXPECT_THAT(ParseBytes("10", "x"), IsOkAndHolds(10));
+  EXPECT_THAT(ParseBytes("2k", "x"), IsOkAndHolds(2048));
+  EXPECT_THAT(ParseBytes("1MB", "x"), IsOkAndHolds(1 << 20));
+  EXPECT_THAT(ParseBytes("99999999999g", "x"),
+              StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(ParseBytes("m", "x"), StatusIs(StatusCode::kInvalidArgument));
 }
 
 }  // namespace

@@ -1,0 +1,52 @@
+#include "docker/convert/filters.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/testing/fuzz.h"
+#include "base/testing/status_matchers.h"
+
+namespace berth::docker {
+namespace {
+
+TEST(FiltersTest, ReadsBothForms) {
+  for (const char* text : {R"({"label":{"a=b":true}, "name":{"x":true}})",
+                           R"({"label": ["a=b"], "name": ["x"]})"}) {
+    ASSERT_OK_AND_ASSIGN(const Filters filters,
+                         Filters::Parse(text, {"label", "name"}));
+    EXPECT_TRUE(filters.MatchLabels({{"a", "b"}, {"c", "d"}}));
+    EXPECT_FALSE(filters.MatchLabels({{"a", "c"}}));
+    EXPECT_TRUE(filters.Any("name", [](const auto& v) { return v == "x"; }));
+    EXPECT_TRUE(filters.Any("id", [](const auto&) { return false; }));
+  }
+  for (const char* text :
+       {"[]", "{", R"({"a": 1})", R"({"no": ["x"]})", R"({"no": []})"}) {
+    EXPECT_THAT(Filters::Parse(text, {"a"}),
+                StatusIs(StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(FiltersTest, TakesAnyKeyWhereNoneIsNamed) {
+  ASSERT_OK_AND_ASSIGN(const Filters filters,
+                       Filters::Parse(R"({"odd": ["x"], "label": ["a"]})"));
+  EXPECT_TRUE(filters.Has("odd"));
+  EXPECT_FALSE(filters.MatchLabels({}));
+  EXPECT_THAT(Filters::Parse("[]"), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(FiltersTest, SurvivesAnyBytes) {
+  Fuzz({R"({"label":{"a=b":true,"c":true},"name":["x"]})",
+        R"({"label!":["a"],"name":{"y":false}})"},
+       {"null", "[]", "{}", "\"label\":", "=", "\"\":"},
+       [](const std::string& text) {
+         const auto filters = Filters::Parse(text, {"label", "label!", "name"});
+         if (!filters.ok()) return false;
+         (void)filters->MatchLabels({{"a", "b"}});
+         return true;
+       });
+}
+
+}  // namespace
+}  // namespace berth::docker
