@@ -77,6 +77,15 @@ StatusOr<View> FindOurs(const Engine& engine, const std::string& text) {
                             "changes it");
 }
 
+Status NameConflict(const std::string& name, const std::string& holder) {
+  const std::string by = holder.empty() ? "a container that is being created"
+                                        : "container \"" + holder + "\"";
+  return AlreadyExists("Conflict. The container name \"/" + name +
+                       "\" is already in use by " + by +
+                       ". You have to remove (or rename) that container to be "
+                       "able to reuse that name.");
+}
+
 std::string LogDirectory(const Engine& engine) {
   return engine.settings.root + "/docker";
 }

@@ -65,8 +65,8 @@ struct Engine {
   KeyedMutex lifecycle;
   // By container id: to change its notes.
   KeyedMutex notes;
-  // One key: names are given one at a time.
-  KeyedMutex names;
+  // One key: ports are chosen one container at a time.
+  KeyedMutex ports;
   // Ends of exec processes; the first to be destroyed.
   Background background;
 };
@@ -77,6 +77,8 @@ std::vector<View> AllViews(const Engine& engine);
 StatusOr<View> FindView(const Engine& engine, const std::string& text);
 // The same, for a change: FAILED_PRECONDITION for a pod's container.
 StatusOr<View> FindOurs(const Engine& engine, const std::string& text);
+// The answer to a name that is taken; `holder` "" while that is being made.
+Status NameConflict(const std::string& name, const std::string& holder);
 // By full id; null container if it is gone.
 View ViewOf(const Engine& engine, const std::string& id);
 

@@ -195,6 +195,12 @@ std::vector<std::string> UsersOf(const Engine& engine,
   return users;
 }
 
+Status RemoveVolume(Engine& engine, const Context& ctx,
+                    const std::string& name) {
+  return engine.volumes.Remove(ctx, name,
+                               [&] { return UsersOf(engine, name); });
+}
+
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                        bool volumes) {
   const std::vector<std::string> anonymous = AnonymousVolumesOf(engine, view);
@@ -213,8 +219,9 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
   }
   if (!volumes) return OkStatus();
   for (const std::string& name : anonymous) {
-    if (!UsersOf(engine, name).empty()) continue;
-    LogFailure("remove volume " + name, engine.volumes.Remove(ctx, name));
+    const Status removed = RemoveVolume(engine, ctx, name);
+    if (removed.code() == StatusCode::kFailedPrecondition) continue;
+    LogFailure("remove volume " + name, removed);
   }
   return OkStatus();
 }

@@ -38,6 +38,10 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
 std::vector<std::string> UsersOf(const Engine& engine,
                                  const std::string& volume);
 
+// NOT_FOUND, or FAILED_PRECONDITION if a container uses it.
+Status RemoveVolume(Engine& engine, const Context& ctx,
+                    const std::string& name);
+
 }  // namespace berth::docker
 
 #endif  // DOCKER_LIFECYCLE_H_

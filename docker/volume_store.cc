@@ -132,10 +132,36 @@ StatusOr<std::vector<Volume>> VolumeStore::List() const {
   return volumes;
 }
 
-Status VolumeStore::Remove(const Context& ctx, const std::string& name) {
+VolumeStore::Use VolumeStore::BeginUse(const std::string& name) {
+  MutexLock lock(mutex_);
+  ++uses_[name];
+  return Use(this, name);
+}
+
+VolumeStore::Use::~Use() {
+  if (store_ == nullptr) return;
+  MutexLock lock(store_->mutex_);
+  const auto found = store_->uses_.find(name_);
+  if (--found->second == 0) store_->uses_.erase(found);
+}
+
+// A use begins before its volume is made, which waits for us, and ends after
+// its container has a record: so it is asked for before the records are.
+Status VolumeStore::Remove(
+    const Context& ctx, const std::string& name,
+    const std::function<std::vector<std::string>()>& users) {
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
   const Status there = Get(name).status();
   if (IsNotFound(there)) return there;
+  const std::string what = "remove " + name + ": volume is in use - [";
+  {
+    MutexLock uses(mutex_);
+    if (uses_.count(name) > 0) {
+      return FailedPrecondition(what + "a container that is being created]");
+    }
+  }
+  const std::vector<std::string> ids = users();
+  if (!ids.empty()) return FailedPrecondition(what + Join(ids, ", ") + "]");
   // Without its record it is gone; what a crash leaves is only bytes.
   const std::string record = PathOf(name) + "/volume.json";
   if (unlink(record.c_str()) != 0) {

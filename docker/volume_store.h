@@ -4,11 +4,13 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/keyed_mutex.h"
+#include "base/mutex.h"
 #include "base/status.h"
 
 namespace berth::docker {
@@ -42,9 +44,30 @@ class VolumeStore {
   StatusOr<Volume> Get(const std::string& name) const;
   // Without those whose record cannot be read: Sweep reports these.
   StatusOr<std::vector<Volume>> List() const;
-  // NOT_FOUND; the caller knows that nobody uses it. One whose record cannot
-  // be read is removed as well.
-  Status Remove(const Context& ctx, const std::string& name);
+  // Keeps a volume, which need not be made yet, from being removed: for a
+  // container that uses it and has no record yet. Must not outlive the store.
+  // Thread-compatible.
+  class [[nodiscard]] Use {
+   public:
+    Use(Use&& other) noexcept
+        : store_(std::exchange(other.store_, nullptr)),
+          name_(std::move(other.name_)) {}
+    Use& operator=(Use&&) = delete;
+    ~Use();
+
+   private:
+    friend class VolumeStore;
+    Use(VolumeStore* store, std::string name)
+        : store_(store), name_(std::move(name)) {}
+    VolumeStore* store_;
+    std::string name_;
+  };
+  Use BeginUse(const std::string& name);
+
+  // NOT_FOUND; FAILED_PRECONDITION if it is in use, or `users`, which is asked
+  // after that, has any. One whose record cannot be read is removed as well.
+  Status Remove(const Context& ctx, const std::string& name,
+                const std::function<std::vector<std::string>()>& users);
   // From here on the volume, which need not be made yet, is one that Sweep
   // removes if nobody uses it then: before a container that it belongs to is
   // made, and before it is removed together with one.
@@ -65,6 +88,8 @@ class VolumeStore {
 
   const std::string directory_;
   KeyedMutex verbs_;
+  Mutex mutex_;
+  std::map<std::string, int> uses_ GUARDED_BY(mutex_);
 };
 
 }  // namespace berth::docker

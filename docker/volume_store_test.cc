@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "base/context.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
@@ -11,10 +15,13 @@ namespace berth::docker {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 const Context ctx = Context::Background();
+
+std::vector<std::string> Nobody() { return {}; }
 
 TEST(VolumeStoreTest, MakesFindsAndRemoves) {
   TempDir dir;
@@ -29,10 +36,33 @@ TEST(VolumeStoreTest, MakesFindsAndRemoves) {
   EXPECT_EQ(again.labels.at("a"), "b");
   EXPECT_EQ(dir.Read("volumes/data/_data/file"), "kept");
   EXPECT_THAT(VolumeStore(dir.Path("volumes")).List(), IsOkAndHolds(SizeIs(1)));
-  ASSERT_OK(store.Remove(ctx, "data"));
+  ASSERT_OK(store.Remove(ctx, "data", Nobody));
   EXPECT_THAT(store.Get("data"), StatusIs(StatusCode::kNotFound));
-  EXPECT_THAT(store.Remove(ctx, "data"), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(store.Remove(ctx, "data", Nobody),
+              StatusIs(StatusCode::kNotFound));
   EXPECT_THAT(dir.Names("volumes"), IsEmpty());
+}
+
+TEST(VolumeStoreTest, KeepsWhatIsInUse) {
+  TempDir dir;
+  VolumeStore store(dir.Path("volumes"));
+  std::optional<VolumeStore::Use> first = store.BeginUse("data");
+  std::optional<VolumeStore::Use> second = store.BeginUse("data");
+  ASSERT_OK(store.Create(ctx, "data", {}, {}));
+  ASSERT_OK(store.Create(ctx, "other", {}, {}));
+  ASSERT_OK(store.Remove(ctx, "other", Nobody));
+  first.reset();
+  EXPECT_THAT(
+      store.Remove(ctx, "data", Nobody),
+      StatusIs(StatusCode::kFailedPrecondition, HasSubstr("being created")));
+  second.reset();
+  EXPECT_THAT(store.Remove(ctx, "data",
+                           [] {
+                             return std::vector<std::string>{"c1", "c2"};
+                           }),
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("[c1, c2]")));
+  ASSERT_OK(store.Get("data"));
+  ASSERT_OK(store.Remove(ctx, "data", Nobody));
 }
 
 TEST(VolumeStoreTest, SweepsAbandonedVolumesThatNobodyUses) {

@@ -1,5 +1,6 @@
 // Making and forgetting containers: Create, Remove, and what only changes the
 // record.
+#include <optional>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -81,9 +82,9 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
 ContainerManager::ContainerManager(World& world) : world_(world) {}
 ContainerManager::~ContainerManager() = default;
 
-StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
-                                               const SandboxId& in,
-                                               const ContainerConfig& config) {
+StatusOr<ContainerId> ContainerManager::Create(
+    const Context& ctx, const SandboxId& in, const ContainerConfig& config,
+    std::optional<NameIndex::Claim> name) {
   Core& core = world_.core();
   ASSIGN_OR_RETURN(const SandboxStatus sandbox, OpenSandbox(core, in));
   RETURN_IF_ERROR_AS(CheckContainerConfig(config, sandbox->config()),
@@ -121,6 +122,7 @@ StatusOr<ContainerId> ContainerManager::Create(const Context& ctx,
                               "create container " + Quoted(config.name()),
                               StepOf::kAsked));
     claim.Keep();
+    if (name.has_value()) name->Keep(id.str());
     core.Publish(Event::Type::kContainerCreated, container);
     return id;
   }
@@ -142,6 +144,7 @@ Status ContainerManager::Rename(const Context& ctx, const ContainerId& id,
   ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "rename"));
   ContainerRecord& container = held.record();
   const std::string old = NameOf(container.sandbox_id(), container.config());
+  const std::string old_on_node = StandaloneName(container.config().name());
   container.mutable_config()->set_name(name);
   NameIndex::Claim claim = core.names.Take(
       NameOf(container.sandbox_id(), container.config()), id.str());
@@ -151,9 +154,19 @@ Status ContainerManager::Rename(const Context& ctx, const ContainerId& id,
                : AlreadyExists("container name " + Quoted(name) +
                                ": taken by container " + claim.id());
   }
+  std::optional<NameIndex::Claim> on_node;
+  if (IsStandalone(container)) {
+    on_node.emplace(core.names.Take(StandaloneName(name), id.str()));
+    if (!on_node->mine()) {
+      return AlreadyExists("container name " + Quoted(name) +
+                           ": taken by container " + on_node->id());
+    }
+  }
   RETURN_IF_ERROR(core.records.Save(container));
   claim.Keep();
+  if (on_node.has_value()) on_node->Keep();
   core.names.Release(old, id.str());
+  core.names.Release(old_on_node, id.str());
   core.Publish(Event::Type::kContainerRenamed, container, name);
   return OkStatus();
 }

@@ -307,6 +307,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   core.records.Forget(id);
   core.names.Release(NameOf(container.sandbox_id(), container.config()),
                      id.str());
+  core.names.Release(StandaloneName(container.config().name()), id.str());
   core.Publish(Event::Type::kContainerRemoved, container);
   return OkStatus();
 }

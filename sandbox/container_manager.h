@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "sandbox/ids.h"
 #include "sandbox/inventory.h"
+#include "sandbox/record/name_index.h"
 #include "sandbox/stream_session.h"
 
 namespace berth::sandbox {
@@ -62,9 +63,11 @@ class ContainerManager {
   // A record and a root file system; no process. POD: the sandbox must be
   // READY. Everything that the configuration alone can get wrong fails here.
   // A second Create of the same name in the same sandbox joins one that runs,
-  // and is ALREADY_EXISTS once that is done.
-  StatusOr<ContainerId> Create(const Context& ctx, const SandboxId& in,
-                               const ContainerConfig& config);
+  // and is ALREADY_EXISTS once that is done. STANDALONE: `name`, if given, is
+  // the container's on success and free again on failure.
+  StatusOr<ContainerId> Create(
+      const Context& ctx, const SandboxId& in, const ContainerConfig& config,
+      std::optional<NameIndex::Claim> name = std::nullopt);
 
   // CREATED -> RUNNING (in a STANDALONE sandbox EXITED too). Returns when the
   // user's program has been executed. On failure: EXITED, code 128, reason
@@ -110,7 +113,8 @@ class ContainerManager {
   // record of then. NOT_FOUND if it is removed meanwhile.
   StatusOr<ContainerStatus> Wait(const Context& ctx, const ContainerId& id);
 
-  // Replaces ContainerConfig.name; ALREADY_EXISTS if taken in its sandbox.
+  // Replaces ContainerConfig.name; ALREADY_EXISTS if taken in its sandbox, or
+  // by another standalone container.
   Status Rename(const Context& ctx, const ContainerId& id,
                 const std::string& name);
   // Replaces ContainerConfig.door_notes.

@@ -277,6 +277,42 @@ TEST_F(ManagerTest, EventsFollowTheirRecords) {
                                 Event::Type::kContainerExited));
 }
 
+// A claim is taken before anything is made, and is the container's then.
+TEST_F(ManagerTest, AStandaloneContainersNameIsItsOwnOnTheNode) {
+  const auto make = [this](const std::string& token, const std::string& name) {
+    SandboxConfig config = Pod(token);
+    config.set_kind(SANDBOX_KIND_STANDALONE);
+    const auto in = sandboxes_->Create(ctx_, config);
+    EXPECT_OK(in);
+    std::optional<NameIndex::Claim> claim = world_->ClaimName(name);
+    EXPECT_TRUE(claim->mine());
+    return containers_->Create(ctx_, *in, App(name), std::move(claim));
+  };
+  const auto holder = [this](const std::string& name) {
+    const NameIndex::Claim claim = world_->ClaimName(name);
+    return claim.mine() ? "" : claim.id();
+  };
+  images_.failures.Set("Acquire", Unavailable("on purpose"));
+  EXPECT_FALSE(make("1", "a").ok());
+  images_.failures.Clear("Acquire");
+  EXPECT_EQ(holder("a"), "");  // at once
+  ASSERT_OK_AND_ASSIGN(const ContainerId a, make("2", "a"));
+  ASSERT_OK_AND_ASSIGN(const ContainerId b, make("3", "b"));
+  EXPECT_EQ(holder("a"), a.str());
+  EXPECT_THAT(containers_->Rename(ctx_, b, "a"),
+              StatusIs(StatusCode::kAlreadyExists));
+  EXPECT_EQ(Look(b)->config().name(), "b");
+  Restart();
+  EXPECT_EQ(holder("a"), a.str());
+  ASSERT_OK(containers_->Rename(ctx_, a, "c"));
+  EXPECT_EQ(holder("a"), "");
+  ASSERT_OK(containers_->Rename(ctx_, b, "a"));
+  EXPECT_EQ(holder("b"), "");
+  ASSERT_OK(containers_->Remove(ctx_, b));
+  EXPECT_EQ(holder("a"), "");
+  EXPECT_EQ(holder("c"), a.str());
+}
+
 TEST_F(ManagerTest, AStandaloneSandboxStartsAgain) {
   SandboxConfig config = Pod();
   config.set_kind(SANDBOX_KIND_STANDALONE);

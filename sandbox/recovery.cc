@@ -118,6 +118,10 @@ Status Recovery::Begin(const Context& ctx) {
   for (const ContainerStatus& container : core_.inventory.AllContainers()) {
     core_.names.Put(NameOf(container->sandbox_id(), container->config()),
                     container->id());
+    if (IsStandalone(*container)) {
+      core_.names.Put(StandaloneName(container->config().name()),
+                      container->id());
+    }
     if (IsAlive(container->phase())) to_adopt.insert(container->sandbox_id());
     containers_.emplace_back(container->id());
   }

@@ -150,5 +150,8 @@ Status World::AwaitRecovery(const Context& ctx) {
 const Settings& World::settings() const { return core_->settings; }
 const Inventory& World::inventory() const { return core_->inventory; }
 EventBus& World::events() { return core_->events; }
+NameIndex::Claim World::ClaimName(const std::string& name) {
+  return core_->names.Take(StandaloneName(name), "");
+}
 
 }  // namespace berth::sandbox

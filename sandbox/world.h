@@ -2,11 +2,13 @@
 #define SANDBOX_WORLD_H_
 
 #include <memory>
+#include <string>
 
 #include "base/context.h"
 #include "base/status.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/inventory.h"
+#include "sandbox/record/name_index.h"
 #include "sandbox/settings.h"
 
 namespace berth {
@@ -64,6 +66,9 @@ class World {
   const Settings& settings() const;
   const Inventory& inventory() const;
   EventBus& events();
+  // The right to be the one standalone container of that name, which
+  // ContainerManager::Create takes. Must not outlive this.
+  NameIndex::Claim ClaimName(const std::string& name);
 
   // What the managers work with; of no use outside of sandbox/ (core.h).
   struct Core;

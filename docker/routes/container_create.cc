@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/failpoint.h"
 #include "base/fs/foreign_path.h"
@@ -58,27 +59,30 @@ StatusOr<Image> ImageOf(const Engine& engine, const Call& call,
   return image;
 }
 
-// One that no container has; INVALID_ARGUMENT or the conflict otherwise.
-StatusOr<std::string> ChooseName(const Engine& engine,
-                                 const std::string& asked) {
-  std::map<std::string, std::string> taken;
-  for (const View& view : AllViews(engine)) taken[view.name()] = view.id();
-  if (!asked.empty()) {
-    const std::string name = asked.front() == '/' ? asked.substr(1) : asked;
-    RETURN_IF_ERROR(CheckName(name, "container"));
-    const auto holder = taken.find(name);
-    if (holder == taken.end()) return name;
-    return AlreadyExists(
-        "Conflict. The container name \"/" + name +
-        "\" is already in use by container \"" + holder->second +
-        "\". You have to remove (or rename) that container to be able to "
-        "reuse that name.");
+struct ChosenName {
+  std::string name;
+  sandbox::NameIndex::Claim claim;
+};
+
+// One that no container has.
+StatusOr<ChosenName> ChooseName(Engine& engine, const std::string& asked) {
+  if (asked.empty()) {
+    for (int i = 1;; ++i) {
+      std::string name = RandomName() + (i == 1 ? "" : std::to_string(i));
+      sandbox::NameIndex::Claim claim = engine.world.ClaimName(name);
+      if (claim.mine()) return ChosenName{std::move(name), std::move(claim)};
+    }
   }
-  std::string name = RandomName();
-  for (int i = 2; taken.count(name) > 0; ++i) {
-    name = RandomName() + std::to_string(i);
+  const std::string name = asked.front() == '/' ? asked.substr(1) : asked;
+  RETURN_IF_ERROR(CheckName(name, "container"));
+  sandbox::NameIndex::Claim claim = engine.world.ClaimName(name);
+  if (!claim.mine()) return NameConflict(name, claim.id());
+  // That of a pod's container is not claimed.
+  const StatusOr<View> other = FindView(engine, name);
+  if (other.ok() && other->name() == name) {
+    return NameConflict(name, other->id());
   }
-  return name;
+  return ChosenName{name, std::move(claim)};
 }
 
 // A port that nobody listens on now.
@@ -158,11 +162,16 @@ Status FindTargets(const Engine& engine, CreateRequest& request) {
   return OkStatus();
 }
 
-Status MakeVolumes(Engine& engine, const Context& ctx, CreateRequest& request,
-                   Undo& undo) {
+using VolumeUses = std::vector<VolumeStore::Use>;
+
+// While the result lives nobody removes them.
+StatusOr<VolumeUses> MakeVolumes(Engine& engine, const Context& ctx,
+                                 CreateRequest& request, Undo& undo) {
+  VolumeUses uses;
   for (const VolumeUse& use : request.volumes) {
     std::map<std::string, std::string> labels = use.labels;
     if (use.anonymous) labels["com.docker.volume.anonymous"] = "";
+    uses.push_back(engine.volumes.BeginUse(use.name));
     const bool fresh = IsNotFound(engine.volumes.Get(use.name).status());
     // Should we die before its container has a record.
     if (use.anonymous) RETURN_IF_ERROR(engine.volumes.Abandon(use.name));
@@ -172,7 +181,7 @@ Status MakeVolumes(Engine& engine, const Context& ctx, CreateRequest& request,
     if (fresh) {
       undo.Add([&engine, name = volume.name] {
         LogFailure("remove volume " + name,
-                   engine.volumes.Remove(Context::Background("docker"), name));
+                   RemoveVolume(engine, Context::Background("docker"), name));
       });
       engine.events.Publish("volume", "create", volume.name,
                             {{"driver", "local"}});
@@ -180,7 +189,7 @@ Status MakeVolumes(Engine& engine, const Context& ctx, CreateRequest& request,
     request.container.mutable_mounts(use.mount)->set_host_path(
         volume.mountpoint);
   }
-  return OkStatus();
+  return uses;
 }
 
 // ":z" and ":Z" relabel what is mounted; without SELinux that is nothing.
@@ -268,23 +277,30 @@ Status AwaitSources(const Context& ctx, const CreateRequest& request) {
   return OkStatus();
 }
 
+// A port is promised by the sandbox's record: the next choice sees it.
+StatusOr<sandbox::SandboxId> MakeSandbox(Engine& engine, const Context& ctx,
+                                         CreateRequest& request) {
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.ports.Acquire(ctx, "ports"));
+  RETURN_IF_ERROR(ChoosePorts(engine, request.sandbox));
+  return engine.sandboxes.Create(ctx, request.sandbox);
+}
+
 StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
-                               const CreateRequest& request, Undo& undo) {
+                               CreateRequest& request,
+                               sandbox::NameIndex::Claim name, Undo& undo) {
   ASSIGN_OR_RETURN(const sandbox::SandboxId sandbox,
-                   engine.sandboxes.Create(ctx, request.sandbox));
+                   MakeSandbox(engine, ctx, request));
   undo.Add([&engine, sandbox] {
     LogFailure("remove sandbox " + sandbox.str(),
                engine.sandboxes.Remove(Context::Background(), sandbox));
   });
   RETURN_IF_ERROR(Failpoint("docker.create.sandbox"));
   ASSIGN_OR_RETURN(const sandbox::ContainerId container,
-                   engine.containers.Create(ctx, sandbox, request.container));
+                   engine.containers.Create(ctx, sandbox, request.container,
+                                            std::move(name)));
   return container.str();
 }
-
-}  // namespace
-
-namespace {
 
 // Of an image that is there.
 Status CreateOf(Engine& engine, Call& call, const Json& body,
@@ -294,21 +310,20 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
   RETURN_IF_ERROR(FitToKernel(engine, request));
 
   RETURN_IF_ERROR(AwaitSources(call.ctx, request));
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   engine.names.Acquire(call.ctx, "names"));
-  ASSIGN_OR_RETURN(const std::string name,
-                   ChooseName(engine, call.Query("name")));
-  request.container.set_name(name);
+  ASSIGN_OR_RETURN(ChosenName chosen, ChooseName(engine, call.Query("name")));
+  request.container.set_name(chosen.name);
   RETURN_IF_ERROR(FindTargets(engine, request));
-  RETURN_IF_ERROR(ChoosePorts(engine, request.sandbox));
   RETURN_IF_ERROR(CheckRelabel(request));
   Undo undo;
-  RETURN_IF_ERROR(MakeVolumes(engine, call.ctx, request, undo));
+  // Ends before `undo` removes what has been made.
+  ASSIGN_OR_RETURN(const VolumeUses uses,
+                   MakeVolumes(engine, call.ctx, request, undo));
   RETURN_IF_ERROR(Failpoint("docker.create.volumes"));
   RETURN_IF_ERROR(Complete(engine, image, asked_image, request, undo));
   RETURN_IF_ERROR(Failpoint("docker.create.log"));
-  ASSIGN_OR_RETURN(const std::string id,
-                   MakeBoth(engine, call.ctx, request, undo));
+  ASSIGN_OR_RETURN(
+      const std::string id,
+      MakeBoth(engine, call.ctx, request, std::move(chosen.claim), undo));
   RETURN_IF_ERROR(Failpoint("docker.create.container"));
   undo.Commit();
   for (const VolumeUse& use : request.volumes) {

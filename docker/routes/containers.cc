@@ -352,17 +352,16 @@ Status Rename(Engine& engine, Call& call) {
   std::string name = call.Query("name");
   if (!name.empty() && name.front() == '/') name.erase(0, 1);
   RETURN_IF_ERROR(CheckName(name, "container"));
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   engine.names.Acquire(call.ctx, "names"));
-  for (const View& other : AllViews(engine)) {
-    if (other.name() != name) continue;
-    return AlreadyExists("Conflict. The container name \"/" + name +
-                         "\" is already in use by container \"" + other.id() +
-                         "\". You have to remove (or rename) that container "
-                         "to be able to reuse that name.");
+  const StatusOr<View> other = FindView(engine, name);
+  if (other.ok() && other->name() == name) {
+    return NameConflict(name, other->id());
   }
-  RETURN_IF_ERROR(
-      engine.containers.Rename(call.ctx, ContainerId(view.id()), name));
+  const Status renamed =
+      engine.containers.Rename(call.ctx, ContainerId(view.id()), name);
+  if (renamed.code() == StatusCode::kAlreadyExists) {
+    return NameConflict(name, "");
+  }
+  RETURN_IF_ERROR(renamed);
   return call.Reply(204);
 }
 

@@ -92,16 +92,9 @@ Status Inspect(Engine& engine, Call& call) {
 }
 
 Status Remove(Engine& engine, Call& call) {
-  // No container is made meanwhile.
-  KeyedMutex::Lock lock(engine.names, "names");
-  const Status there = engine.volumes.Get(call.name).status();
-  if (IsNotFound(there) && call.Flag("force")) return call.Reply(204);
-  const std::vector<std::string> users = UsersOf(engine, call.name);
-  if (!users.empty()) {
-    return FailedPrecondition("remove " + call.name + ": volume is in use - [" +
-                              Join(users, ", ") + "]");
-  }
-  RETURN_IF_ERROR(engine.volumes.Remove(call.ctx, call.name));
+  const Status removed = RemoveVolume(engine, call.ctx, call.name);
+  if (IsNotFound(removed) && call.Flag("force")) return call.Reply(204);
+  RETURN_IF_ERROR(removed);
   engine.events.Publish("volume", "destroy", call.name, {{"driver", "local"}});
   return call.Reply(204);
 }
@@ -114,16 +107,14 @@ Status Prune(Engine& engine, Call& call) {
   const bool all = filters.Has("all") && filters.Any("all", [](auto& w) {
     return w == "true" || w == "1";
   });
-  KeyedMutex::Lock lock(engine.names, "names");
   ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
   Json deleted = Json::array();
   for (const Volume& volume : volumes) {
     if (!(all || call.version < 42 || volume.anonymous()) ||
-        !filters.MatchLabels(volume.labels) ||
-        !UsersOf(engine, volume.name).empty()) {
+        !filters.MatchLabels(volume.labels)) {
       continue;
     }
-    if (engine.volumes.Remove(call.ctx, volume.name).ok()) {
+    if (RemoveVolume(engine, call.ctx, volume.name).ok()) {
       deleted.push_back(volume.name);
     }
   }

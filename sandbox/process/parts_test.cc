@@ -42,6 +42,14 @@ TEST(NameIndexTest, AKeptNameIsHeldUntilItsOwnerLetsGo) {
   EXPECT_TRUE(names.Take("n", "2").mine());
 }
 
+TEST(NameIndexTest, AnIdMayBeGivenWithTheName) {
+  NameIndex names;
+  names.Take("n", "").Keep("1");
+  EXPECT_EQ(names.Take("n", "2").id(), "1");
+  names.Release("n", "1");
+  EXPECT_TRUE(names.Take("n", "2").mine());
+}
+
 TEST(NameIndexTest, PartsOfANameDoNotRunTogether) {
   SandboxConfig one, two;
   one.mutable_metadata()->set_name("ab");

@@ -27,6 +27,11 @@ void NameIndex::Claim::Keep() {
   index_ = nullptr;
 }
 
+void NameIndex::Claim::Keep(const std::string& id) {
+  id_ = id;
+  Keep();
+}
+
 NameIndex::Claim NameIndex::Take(const std::string& name,
                                  const std::string& id) {
   MutexLock lock(mutex_);
@@ -59,6 +64,14 @@ std::string NameOf(const std::string& sandbox_id,
                    const state::v1::ContainerConfig& config) {
   return JoinParts({"container", sandbox_id, config.name(),
                     std::to_string(config.attempt())});
+}
+
+bool IsStandalone(const state::v1::ContainerRecord& container) {
+  return container.id() == container.sandbox_id();
+}
+
+std::string StandaloneName(const std::string& name) {
+  return JoinParts({"standalone container", name});
 }
 
 }  // namespace berth::sandbox

@@ -33,6 +33,8 @@ class NameIndex {
     bool busy() const { return busy_; }
     const std::string& id() const { return id_; }
     void Keep();
+    // The same for an object whose id was not known when the name was taken.
+    void Keep(const std::string& id);
 
    private:
     friend class NameIndex;
@@ -70,6 +72,10 @@ class NameIndex {
 std::string NameOf(const state::v1::SandboxConfig& config);
 std::string NameOf(const std::string& sandbox_id,
                    const state::v1::ContainerConfig& config);
+// The only container of a standalone sandbox shares its id, and its name is
+// unique on the whole node.
+bool IsStandalone(const state::v1::ContainerRecord& container);
+std::string StandaloneName(const std::string& name);
 
 }  // namespace berth::sandbox
 

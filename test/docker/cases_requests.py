@@ -4,8 +4,11 @@ those that are wrong: an error of the right kind, never a daemon that is gone.
 import http.client
 import json
 import os
+import re
 import subprocess
 import urllib.parse
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from cases_api import Connection
 from harness import check, equal, eventually
@@ -300,6 +303,79 @@ def targets_of_requests(docker):
     equal(status("POST /containers//create"), (301, "/containers/create"))
 
 
+def at_once(docker, requests):
+    """Statuses of (method, path, body) sent at the same time."""
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return [status for status, _ in pool.map(
+            lambda one: send(docker, *one), requests)]
+
+
+def fifty_creates_at_once(docker):
+    docker("pull", "busybox")
+    body = json.dumps({"Image": "busybox", "Cmd": ["true"]})
+    create_as = "/containers/create?name="
+    equal(Counter(at_once(docker, [("POST", create_as + "same", body)] * 50)),
+          Counter({201: 1, 409: 49}))
+    equal(Counter(at_once(docker, [("POST", f"{create_as}n{i}", body)
+                                   for i in range(50)])), Counter({201: 50}))
+    listed = docker("ps", "-a", "--format", "{{.Names}}").out.split()
+    equal(sorted(listed), sorted(["same"] + [f"n{i}" for i in range(50)]))
+    docker("start", "same", "n7")
+    # A name goes on being one's own.
+    statuses = at_once(docker, [
+        ("POST", f"/containers/n{i}/rename?name=other", None)
+        for i in range(20)])
+    equal(Counter(statuses), Counter({204: 1, 409: 19}))
+    statuses = at_once(docker, [("POST", create_as + "other", body),
+                                ("POST", create_as + "n49", body)])
+    equal(statuses, [409, 409])
+
+
+def a_create_that_fails_frees_its_name(docker):
+    docker("pull", "busybox")
+    bad = json.dumps({"Image": "busybox", "Cmd": ["true"], "HostConfig": {
+        "Mounts": [{"Type": "bind", "Source": "/no/such", "Target": "/x"}]}})
+    good = json.dumps({"Image": "busybox", "Cmd": ["true"]})
+    for _ in range(5):
+        status, text = send(docker, "POST", "/containers/create?name=free", bad)
+        equal(status, 400, text)
+    status, text = send(docker, "POST", "/containers/create?name=free", good)
+    equal(status, 201, text)
+    docker("rm", "free")
+    status, text = send(docker, "POST", "/containers/create?name=free", good)
+    equal(status, 201, text)
+
+
+def ports_that_are_chosen_at_once_differ(docker):
+    docker("pull", "busybox")
+    body = json.dumps({"Image": "busybox", "Cmd": ["sleep", "100"],
+                       "ExposedPorts": {"80/tcp": {}, "81/tcp": {}},
+                       "HostConfig": {"PortBindings": {
+                           "80/tcp": [{"HostPort": ""}],
+                           "81/tcp": [{"HostPort": ""}]}}})
+    equal(at_once(docker, [("POST", f"/containers/create?name=p{i}", body)
+                           for i in range(10)]), [201] * 10)
+    docker("start", *[f"p{i}" for i in range(10)])
+    ports = docker("ps", "--format", "{{.Ports}}").out
+    chosen = re.findall(r"0\.0\.0\.0:(\d+)->", ports)
+    equal((len(chosen), len(set(chosen))), (20, 20), ports)
+
+
+def a_volume_of_a_container_in_the_making_stays(docker):
+    docker("pull", "busybox")
+    for number in range(10):
+        body = json.dumps({"Image": "busybox", "Cmd": ["test", "-d", "/v"],
+                           "HostConfig": {"Binds": [f"race{number}:/v"]}})
+        docker("volume", "create", f"race{number}")
+        made, removed = at_once(docker, [
+            ("POST", f"/containers/create?name=r{number}", body),
+            ("DELETE", f"/volumes/race{number}", None)])
+        equal(made, 201)
+        check(removed in (204, 409), removed)
+        docker("volume", "inspect", f"race{number}")
+        docker("start", "-a", f"r{number}")
+
+
 def hostile_patterns_are_answered_at_once(docker):
     docker("create", "--name", "x" * 60, "busybox")
     for pattern in ("(x+x+)+y", "(" * 20000 + ")" * 20000,
@@ -497,7 +573,9 @@ CASES = [
     a_volume_gives_way_to_a_mount_at_its_place,
     hard_links_of_an_image_are_kept_in_a_volume,
     images_have_one_size_since_1_44, events_take_filters_that_nobody_knows,
-    targets_of_requests,
+    targets_of_requests, fifty_creates_at_once,
+    a_create_that_fails_frees_its_name, ports_that_are_chosen_at_once_differ,
+    a_volume_of_a_container_in_the_making_stays,
     hostile_patterns_are_answered_at_once,
     the_output_of_an_exec_is_framed_as_its_start_says,
     a_missing_bind_source_is_no_missing_image,

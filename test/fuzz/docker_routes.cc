@@ -126,7 +126,8 @@ class Daemon {
 
   void RemoveVolumes() {
     for (const docker::Volume& volume : Must(engine_->volumes.List())) {
-      (void)engine_->volumes.Remove(ctx_, volume.name);
+      (void)engine_->volumes.Remove(ctx_, volume.name,
+                                    [] { return std::vector<std::string>(); });
     }
   }
   void ForgetExecs() { engine_->execs.Forget("c0"); }
