@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from box import Stopwatch
+import bursts
 import pods
 
 IMAGE = "busybox:latest"
@@ -125,6 +126,7 @@ class Meter:
     def __init__(self, engine, stopwatch, folder):
         self.name = engine.name
         self.cpu_file = engine.cpu_file()
+        self.socket = engine.engine()
         self.watches = {}
         for number, (label, arguments) in enumerate(
                 ((RUN, ["run", "--rm", IMAGE, "true"]),) + STEPS):
@@ -137,6 +139,9 @@ class Meter:
         sample = self.watches[label].run(name)
         sample["engine_cpu_ms"] = (usage(self.cpu_file) - before) / 1e6
         return sample
+
+    def burst(self):
+        return bursts.burst(self.socket, IMAGE, lambda: usage(self.cpu_file))
 
     def end(self):
         for watch in self.watches.values():
@@ -152,6 +157,18 @@ def one_round(meters, order, gap, name):
         for label, _ in STEPS:
             time.sleep(gap / 1000)
             yield meter.name, label, meter.run(label, name)
+
+
+def all_bursts(meters, order, rounds):
+    """{(engine's name, label): [sample, ...]}"""
+    samples = {}
+    for number in range(1 + rounds):
+        for meter in order.sample(meters, len(meters)):
+            sample = meter.burst()
+            if number > 0:
+                samples.setdefault((meter.name, bursts.LABEL),
+                                   []).append(sample)
+    return samples
 
 
 def measure(stopwatch, work, engines, rounds, gaps):
@@ -173,6 +190,8 @@ def measure(stopwatch, work, engines, rounds, gaps):
                                                      f"{gap}-{number}"):
                     if number >= WARMUP:
                         samples.setdefault((name, label), []).append(sample)
+            if gap == 0:
+                samples |= all_bursts(meters, order, max(3, rounds // 4))
             for (name, label), of in samples.items():
                 wall = [sample["wall_ms"] for sample in of]
                 rows.append({"name": name, "gap": gap, "metric": label,
