@@ -242,7 +242,7 @@ StatusOr<CapabilitySets> BecomeUser(
   CapabilitySets now = sets;
   now.effective |= kept & mine.permitted;
   now.permitted |= kept & mine.permitted;
-  RETURN_IF_ERROR(SetCapabilities(now));
+  RETURN_IF_ERROR_AS(SetCapabilities(now), "set process.capabilities");
   RETURN_IF_ERROR(RaiseAmbient(sets.ambient));
   return sets;
 }

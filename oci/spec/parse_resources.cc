@@ -62,12 +62,20 @@ StatusOr<CpuLimits> CpuFromJson(const Json& json, const std::string& path) {
   return cpu;
 }
 
+// Required: 0:0 would be refused by the kernel, without a word of the field.
+void ReadDevice(JsonReader& reader, int64_t& major, int64_t& minor) {
+  for (const char* member : {"major", "minor"}) {
+    if (!reader.Has(member)) reader.Fail(member, "is missing");
+  }
+  reader.Get("major", major);
+  reader.Get("minor", minor);
+}
+
 StatusOr<BlockIoWeight> BlockIoWeightFromJson(const Json& json,
                                               const std::string& path) {
   JsonReader reader(json, path);
   BlockIoWeight entry;
-  reader.Get("major", entry.major);
-  reader.Get("minor", entry.minor);
+  ReadDevice(reader, entry.major, entry.minor);
   reader.Get("weight", entry.weight);
   reader.Get("leafWeight", entry.leaf_weight);
   RETURN_IF_ERROR(reader.status());
@@ -78,8 +86,7 @@ StatusOr<BlockIoThrottle> BlockIoThrottleFromJson(const Json& json,
                                                   const std::string& path) {
   JsonReader reader(json, path);
   BlockIoThrottle entry;
-  reader.Get("major", entry.major);
-  reader.Get("minor", entry.minor);
+  ReadDevice(reader, entry.major, entry.minor);
   reader.Get("rate", entry.rate);
   RETURN_IF_ERROR(reader.status());
   return entry;

@@ -148,6 +148,22 @@ TEST(ParseSpecTest, NamesTheWrongField) {
                        HasSubstr("linux.resources.memory.limit")));
 }
 
+TEST(ParseSpecTest, NamesTheNumberThatADeviceLacks) {
+  const Json block = At(Parsed(kFull), "/linux/resources/blockIO");
+  for (const auto& [member, value] : block.members()) {
+    if (!value.is_array()) continue;
+    for (const char* number : {"major", "minor"}) {
+      Json device = value.elements()[0];
+      device.erase(number);
+      EXPECT_THAT(With(("/linux/resources/blockIO/" + member).c_str(),
+                       Json::array({device})),
+                  StatusIs(StatusCode::kInvalidArgument,
+                           HasSubstr("linux.resources.blockIO." + member +
+                                     "[0]." + number + " is missing")));
+    }
+  }
+}
+
 TEST(ParseSpecTest, RefusesByNameWhatIsNotCarriedOut) {
   for (const char* const pointer :
        {"/process/scheduler", "/process/ioPriority", "/process/execCPUAffinity",
@@ -239,6 +255,12 @@ const BadCase kBadCases[] = {
      [](Spec& s) { s.linux.seccomp->default_action = "ALLOW"; }},
     {"argument index",
      [](Spec& s) { s.linux.seccomp->syscalls[0].args[0].index = 6; }},
+    {"major of /dev/fuse is out of range: 4096",
+     [](Spec& s) { s.linux.devices[0].major = 4096; }},
+    {"major of /dev/fuse is out of range: -1",
+     [](Spec& s) { s.linux.devices[0].major = -1; }},
+    {"minor of /dev/fuse is out of range: 1048576",
+     [](Spec& s) { s.linux.devices[0].minor = 1 << 20; }},
     {"rootfsPropagation", [](Spec& s) { s.linux.rootfs_propagation = "x"; }},
     {"hooks.poststop", [](Spec& s) { s.hooks.poststop[0].path = "f"; }},
     {"timeout", [](Spec& s) { s.hooks.prestart[0].timeout = 0; }},

@@ -175,16 +175,23 @@ Status CheckMappings(const Linux& linux) {
   return CheckIdMap("linux.gidMappings", linux.gid_mappings);
 }
 
+// The kernel has so many bits for it (MINORBITS); mknod(2) would say EINVAL.
+Status CheckDeviceNumber(const std::string& path, const char* field,
+                         int64_t number, int bits) {
+  if (number >= 0 && number < int64_t{1} << bits) return OkStatus();
+  return InvalidArgument("linux.devices: " + std::string(field) + " of " +
+                         path + " is out of range: " + std::to_string(number));
+}
+
 Status CheckDevicesAndPaths(const Linux& linux) {
   for (const DeviceNode& device : linux.devices) {
     if (!IsAbsolute(device.path)) {
       return InvalidArgument("linux.devices: path " + Quoted(device.path) +
                              " is not absolute");
     }
-    if (device.type != 'p' && (device.major < 0 || device.minor < 0)) {
-      return InvalidArgument("linux.devices: number of " + device.path +
-                             " is negative");
-    }
+    if (device.type == 'p') continue;
+    RETURN_IF_ERROR(CheckDeviceNumber(device.path, "major", device.major, 12));
+    RETURN_IF_ERROR(CheckDeviceNumber(device.path, "minor", device.minor, 20));
   }
   for (const auto* list : {&linux.masked_paths, &linux.readonly_paths}) {
     for (const std::string& path : *list) {
