@@ -1,13 +1,17 @@
 #include "cri/server.h"
 
 #include <grpcpp/grpcpp.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <grpcpp/server_posix.h>
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <utility>
 
+#include "base/unique_fd.h"
 #include "cri/endpoint.h"
+#include "door/grpc/acceptor.h"
+#include "door/listener.h"
 
 namespace berth::cri {
 namespace {
@@ -17,8 +21,7 @@ constexpr int kMaxReceiveBytes = 80 << 20;
 // Threads for what only asks: it waits for nothing that can hang.
 constexpr size_t kQueries = 64;
 constexpr size_t kStatistics = 16;
-// Connections: how long one may take to begin, and to be without a call.
-constexpr int kHandshakeMs = 10'000;
+// How long a connection may be without a call.
 constexpr int kIdleMs = 10 * 60'000;
 
 // Of one pod's ExecSync calls at work: probes that hang must leave room for
@@ -49,33 +52,35 @@ class GrpcServer final : public Server {
   ~GrpcServer() override { Shutdown(Duration(0)); }
 
   Status Listen() {
+    ASSIGN_OR_RETURN(door::Listener listener,
+                     door::Listener::OnUnix(socket_, 0660));
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
     builder.SetMaxSendMessageSize(-1);
-    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
-                               kHandshakeMs);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
-    builder.AddListeningPort("unix:" + socket_,
-                             grpc::InsecureServerCredentials());
     builder.RegisterService(runtime_.get());
     builder.RegisterService(images_.get());
     builder.RegisterService(admin_.get());
-    // The socket's mode from its first moment; nothing else runs yet.
-    const mode_t before = umask(0117);
     server_ = builder.BuildAndStart();
-    umask(before);
-    if (server_ == nullptr) return Internal("listen on " + socket_);
+    if (server_ == nullptr) return Internal("start a gRPC server");
+    ASSIGN_OR_RETURN(
+        acceptor_,
+        door::Acceptor::Start(std::move(listener), door::AcceptorOptions(),
+                              [server = server_.get()](UniqueFd socket) {
+                                grpc::AddInsecureChannelFromFd(
+                                    server, socket.release());
+                              }));
     return OkStatus();
   }
 
   void Shutdown(Duration grace) override {
     if (server_ == nullptr) return;
+    if (acceptor_ != nullptr) acceptor_->Stop();
     server_->Shutdown(
         std::chrono::system_clock::now() +
         std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));
     server_->Wait();
     server_.reset();
-    unlink(socket_.c_str());
   }
 
  private:
@@ -93,6 +98,7 @@ class GrpcServer final : public Server {
   const std::unique_ptr<grpc::Service> images_;
   const std::unique_ptr<grpc::Service> admin_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<door::Acceptor> acceptor_;
 };
 
 }  // namespace

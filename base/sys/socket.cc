@@ -74,7 +74,7 @@ StatusOr<UniqueFd> ListenUnix(const std::string& path, mode_t mode) {
   if (chmod(address.name.sun_path, mode) != 0) {
     return Errno(errno, "chmod \"" + path + "\"");
   }
-  if (listen(fd.get(), 128) != 0) {
+  if (listen(fd.get(), SOMAXCONN) != 0) {
     return Errno(errno, "listen on \"" + path + "\"");
   }
   return fd;

@@ -1,18 +1,14 @@
 #include "door/http/http_server.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -29,11 +25,6 @@ constexpr uint64_t kStop = 0;
 constexpr uint64_t kListener = 1;
 constexpr uint64_t kTimer = 2;
 constexpr uint64_t kFirstId = 16;
-// Connections accepted before others get their turn.
-constexpr int kAcceptedAtOnce = 64;
-// Out of descriptors and nothing to close: when to look again.
-constexpr Duration kFullPause = std::chrono::milliseconds(50);
-
 // Requests that wait for the spare thread.
 constexpr size_t kSpareLine = 64;
 
@@ -41,22 +32,6 @@ constexpr char kBusyAnswer[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
     "Content-Length: 47\r\nConnection: close\r\n\r\n"
     "{\"message\":\"too many requests, or no threads\"}\n";
-
-StatusOr<sockaddr_un> AddressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return InvalidArgument("socket path " + Quoted(path) + " is too long");
-  }
-  memcpy(address.sun_path, path.data(), path.size());
-  return address;
-}
-
-bool SomebodyListens(const sockaddr_un& address) {
-  UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address),
-                 sizeof(address)) == 0;
-}
 
 // Each connection has two descriptors, and a request some more.
 HttpServerOptions WithinDescriptorLimit(HttpServerOptions options) {
@@ -120,44 +95,16 @@ HttpServer::~HttpServer() { Shutdown(); }
 
 Status HttpServer::Listen(const std::string& path, mode_t mode) {
   options_ = WithinDescriptorLimit(options_);
-  RETURN_IF_ERROR(Bind(path, mode));
+  ASSIGN_OR_RETURN(listener_, Listener::OnUnix(path, mode));
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_.valid()) return Errno(errno, "make an epoll instance");
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!timer_.valid()) return Errno(errno, "make a timer");
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, root_.cancel_fd(), EPOLLIN, kStop));
-  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, kListener));
+  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.fd(), EPOLLIN, kListener));
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer));
   ASSIGN_OR_RETURN(spare_, StartThread("http-spare", [this] { ServeLine(); }));
   ASSIGN_OR_RETURN(loop_, StartThread("http-loop", [this] { Loop(); }));
-  return OkStatus();
-}
-
-Status HttpServer::Bind(const std::string& path, mode_t mode) {
-  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
-  if (SomebodyListens(address)) {
-    return AlreadyExists("socket " + Quoted(path) + " is in use");
-  }
-  unlink(path.c_str());
-  listener_.reset(
-      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener_.valid()) return Errno(errno, "make a socket");
-  // Nobody but us until it has its own mode: fchmod(2) on a socket does not
-  // reach the file.
-  const mode_t mask = umask(0177);
-  const int bound =
-      bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address),
-           sizeof(address));
-  const int error = errno;
-  umask(mask);
-  if (bound != 0) return Errno(error, "bind " + Quoted(path));
-  path_ = path;
-  if (chmod(path.c_str(), mode) != 0) {
-    return Errno(errno, "change the mode of " + Quoted(path));
-  }
-  if (listen(listener_.get(), SOMAXCONN) != 0) {
-    return Errno(errno, "listen on " + Quoted(path));
-  }
   return OkStatus();
 }
 
@@ -185,37 +132,30 @@ void HttpServer::Loop() {
 }
 
 void HttpServer::Accept() {
-  for (int i = 0; i < kAcceptedAtOnce; ++i) {
-    MakeRoom(options_.max_waiting);
-    UniqueFd socket(accept4(listener_.get(), nullptr, nullptr,
-                            SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket.valid()) {
-      if (errno != EMFILE && errno != ENFILE) return;
-      // accept4 says so even if nobody is there.
-      pollfd pending = {listener_.get(), POLLIN, 0};
-      if (poll(&pending, 1, 0) <= 0) return;
-      if (MakeRoom(1)) continue;
-      // Those in use will be given back.
-      (void)Watch(EPOLL_CTL_MOD, listener_.get(), 0, kListener);
-      MutexLock lock(mutex_);
-      SetTimer(std::chrono::steady_clock::now() + kFullPause);
-      return;
-    }
-    Context context = root_.WithCancel();
-    while (context.cancel_fd() < 0 && MakeRoom(1)) {
-      context = root_.WithCancel();
-    }
-    if (context.cancel_fd() < 0) continue;
-    MutexLock lock(mutex_);
-    const uint64_t id = next_id_++;
-    const auto connection = std::make_shared<Connection>(
-        id, std::move(socket), std::move(context), options_.max_header_bytes);
-    if (!Watch(EPOLL_CTL_ADD, connection->socket(), EPOLLIN, id).ok()) continue;
-    connections_.emplace(id, connection);
-    ++counts_[connection->state];
-    connection->since = std::chrono::steady_clock::now();
-    SetTimer(ExpiryOf(*connection));
-  }
+  const Status accepted =
+      listener_.Accept([this](UniqueFd socket) { Begin(std::move(socket)); },
+                       [this] { return MakeRoom(1); });
+  if (accepted.ok()) return;
+  // Descriptors in use will be given back.
+  (void)Watch(EPOLL_CTL_MOD, listener_.fd(), 0, kListener);
+  MutexLock lock(mutex_);
+  SetTimer(std::chrono::steady_clock::now() + Listener::kPause);
+}
+
+void HttpServer::Begin(UniqueFd socket) {
+  MakeRoom(options_.max_waiting);
+  Context context = root_.WithCancel();
+  while (context.cancel_fd() < 0 && MakeRoom(1)) context = root_.WithCancel();
+  if (context.cancel_fd() < 0) return;
+  MutexLock lock(mutex_);
+  const uint64_t id = next_id_++;
+  const auto connection = std::make_shared<Connection>(
+      id, std::move(socket), std::move(context), options_.max_header_bytes);
+  if (!Watch(EPOLL_CTL_ADD, connection->socket(), EPOLLIN, id).ok()) return;
+  connections_.emplace(id, connection);
+  ++counts_[connection->state];
+  connection->since = std::chrono::steady_clock::now();
+  SetTimer(ExpiryOf(*connection));
 }
 
 // True if there are fewer than `most` that wait, or one less than before.
@@ -298,7 +238,7 @@ void HttpServer::ServeLine() {
 void HttpServer::CloseExpired() {
   uint64_t times;
   (void)!read(timer_.get(), &times, sizeof(times));
-  (void)Watch(EPOLL_CTL_MOD, listener_.get(), EPOLLIN, kListener);
+  (void)Watch(EPOLL_CTL_MOD, listener_.fd(), EPOLLIN, kListener);
   const SteadyTime now = std::chrono::steady_clock::now();
   MutexLock lock(mutex_);
   timer_at_ = SteadyTime::max();
@@ -461,8 +401,7 @@ void HttpServer::Shutdown() {
     for (const Shared& connection : waiting) Erase(*connection);
     while (!connections_.empty()) closed_.Wait(mutex_);
   }
-  listener_.reset();
-  if (!path_.empty()) unlink(path_.c_str());
+  listener_.Close();
 }
 
 }  // namespace berth::door

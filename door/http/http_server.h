@@ -22,6 +22,7 @@
 #include "base/thread.h"
 #include "base/unique_fd.h"
 #include "door/http/upgrade.h"
+#include "door/listener.h"
 
 namespace berth::door {
 
@@ -141,12 +142,12 @@ class HttpServer {
     kStreams,  // the same, and the answer may last for ever
   };
 
-  Status Bind(const std::string& path, mode_t mode);
   Status Watch(int operation, int fd, uint32_t events, uint64_t id);
 
   // On the loop's thread.
   void Loop();
   void Accept() EXCLUDES(mutex_);
+  void Begin(UniqueFd socket) EXCLUDES(mutex_);
   bool MakeRoom(size_t most) EXCLUDES(mutex_);
   void Receive(const Shared& connection) EXCLUDES(mutex_);
   void Dispatch(const Shared& connection, const Status& head) EXCLUDES(mutex_);
@@ -174,8 +175,7 @@ class HttpServer {
   const Handler handler_;
   HttpServerOptions options_;
   const Context root_;
-  std::string path_;
-  UniqueFd listener_;
+  Listener listener_;
   UniqueFd epoll_;
   UniqueFd timer_;
   Thread loop_;
