@@ -17,6 +17,7 @@
 #include <sstream>
 
 #include "base/strings.h"
+#include "door/listener.h"
 
 namespace berth::daemon {
 namespace {
@@ -166,6 +167,38 @@ void CheckLimits(const config::v1::Limits& limits, Checker& check) {
   check.Between("limits.log_line", limits.log_line(), 256u, 1u << 20);
 }
 
+void CheckDockerTcp(const Config& config, Checker& check) {
+  const config::v1::DockerTcp& tcp = config.docker_tcp();
+  int files = 0;
+  for (const auto& [setting, path] :
+       {std::pair("ca_cert", tcp.ca_cert()), std::pair("cert", tcp.cert()),
+        std::pair("key", tcp.key())}) {
+    check.Absolute(std::string("docker_tcp.") + setting, path);
+    files += path.empty() ? 0 : 1;
+  }
+  if (tcp.address().empty()) return;
+  const StatusOr<bool> loopback = door::IsLoopback(tcp.address());
+  if (!loopback.ok()) {
+    return check.Wrong("docker_tcp.address", Message(loopback.status()));
+  }
+  if (config.docker_socket().empty()) {
+    check.Wrong("docker_tcp.address", "needs docker_socket as well");
+  }
+  if (!tcp.insecure_loopback()) {
+    if (files < 3) {
+      check.Wrong("docker_tcp",
+                  "needs ca_cert, cert and key: who gets in is "
+                  "root on this machine");
+    }
+  } else if (files > 0) {
+    check.Wrong("docker_tcp.insecure_loopback",
+                "there are certificates: either they or this");
+  } else if (!*loopback) {
+    check.Wrong("docker_tcp.insecure_loopback",
+                Quoted(tcp.address()) + " is not an address of loopback");
+  }
+}
+
 void CheckHandlers(const Config& config, Checker& check) {
   std::set<std::string> names;
   for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
@@ -232,6 +265,7 @@ std::vector<std::string> CheckConfig(const Config& config) {
   CheckRegistry(config.registry(), check);
   CheckLimits(config.limits(), check);
   CheckHandlers(config, check);
+  CheckDockerTcp(config, check);
   return std::move(check).Found();
 }
 

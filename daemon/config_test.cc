@@ -50,6 +50,37 @@ TEST(ParseConfigTest, SaysWhereItCannotBeRead) {
               StatusIs(StatusCode::kInvalidArgument));
 }
 
+TEST(CheckConfigTest, ServesDockerOnTcpWithCertificatesOnly) {
+  const auto wrong = [](const std::string& tcp) {
+    StatusOr<Config> config =
+        ParseConfig("docker_socket: \"/d\" docker_tcp { " + tcp + " }", "f");
+    EXPECT_OK(config.status());
+    return CheckConfig(*config);
+  };
+  const std::string files = " ca_cert: \"/ca\" cert: \"/cert\" key: \"/key\"";
+  const std::string insecure = " insecure_loopback: true";
+  EXPECT_THAT(wrong(""), IsEmpty());
+  EXPECT_THAT(wrong("address: \"0.0.0.0:2376\"" + files), IsEmpty());
+  EXPECT_THAT(wrong("address: \"[::]:2376\"" + files), IsEmpty());
+  EXPECT_THAT(wrong("address: \"127.9.9.9:2375\"" + insecure), IsEmpty());
+  EXPECT_THAT(wrong("address: \"[::1]:2375\"" + insecure), IsEmpty());
+  for (const std::string& tcp : {
+           std::string("address: \"0.0.0.0:2375\""),
+           std::string("address: \"127.0.0.1:2375\""),
+           "address: \"0.0.0.0:2375\"" + insecure,
+           "address: \"[::]:2375\"" + insecure,
+           "address: \"10.0.0.1:2376\"" + files + insecure,
+           "address: \"10.0.0.1:2376\" ca_cert: \"/ca\" cert: \"/cert\"" +
+               std::string(),
+           "address: \"localhost:2376\"" + files,
+           "address: \"10.0.0.1\"" + files,
+           "address: \"10.0.0.1:70000\"" + files,
+           "address: \"[::1:2376\"" + files,
+       }) {
+    EXPECT_THAT(wrong(tcp), Contains(HasSubstr("docker_tcp"))) << tcp;
+  }
+}
+
 TEST(LoadConfigTest, MergesTheFolderInOrderOfNames) {
   TempDir dir;
   dir.Write("berth.conf",

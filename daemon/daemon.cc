@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <chrono>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -22,6 +23,7 @@
 #include "daemon/version.h"
 #include "docker/api_server.h"
 #include "docker/engine.h"
+#include "door/http/tls_relay.h"
 #include "image/image_service.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/sandbox_manager.h"
@@ -229,6 +231,18 @@ class Daemon::Parts {
       LOG(INFO) << "berthd " << kVersion << " serves docker on "
                 << config.docker_socket();
     }
+    return OpenTcpDoor(config.docker_tcp());
+  }
+
+  Status OpenTcpDoor(const config::v1::DockerTcp& tcp) {
+    if (docker_ == nullptr || tcp.address().empty()) return OkStatus();
+    std::optional<door::TlsFiles> tls;
+    if (!tcp.insecure_loopback()) {
+      tls = door::TlsFiles{tcp.ca_cert(), tcp.cert(), tcp.key()};
+    }
+    RETURN_IF_ERROR(docker_->ListenTcp(tcp.address(), tls));
+    LOG(INFO) << "berthd " << kVersion << " serves docker on " << tcp.address()
+              << (tls.has_value() ? " with TLS" : " to this machine");
     return OkStatus();
   }
 

@@ -8,9 +8,11 @@
 
 #include "base/contain.h"
 #include "base/strings.h"
+#include "base/unique_fd.h"
 #include "docker/convert/http_status.h"
 #include "docker/convert/request_path.h"
 #include "docker/leftovers.h"
+#include "door/listener.h"
 
 namespace berth::docker {
 namespace {
@@ -106,7 +108,24 @@ Status ApiServer::Listen(const std::string& socket) {
   return server_.Listen(socket, 0660);
 }
 
-void ApiServer::Shutdown() { server_.Shutdown(); }
+Status ApiServer::ListenTcp(const std::string& address,
+                            const std::optional<door::TlsFiles>& tls) {
+  std::shared_ptr<const door::TlsServer> server;
+  if (tls.has_value()) {
+    ASSIGN_OR_RETURN(server, door::TlsServer::Load(*tls));
+  }
+  ASSIGN_OR_RETURN(door::Listener listener, door::Listener::OnTcp(address));
+  ASSIGN_OR_RETURN(tcp_,
+                   door::TcpFront::Start(
+                       std::move(listener), std::move(server), {},
+                       [this](UniqueFd s) { server_.Take(std::move(s)); }));
+  return OkStatus();
+}
+
+void ApiServer::Shutdown() {
+  server_.Shutdown();
+  if (tcp_ != nullptr) tcp_->Stop();
+}
 
 void ApiServer::Serve(const Context& ctx, door::HttpExchange& http) {
   const auto begin = std::chrono::steady_clock::now();

@@ -2,6 +2,7 @@
 #define DOCKER_API_SERVER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,11 +12,14 @@
 #include "docker/engine.h"
 #include "docker/restart_monitor.h"
 #include "door/http/http_server.h"
+#include "door/http/tcp_front.h"
+#include "door/http/tls_relay.h"
 
 namespace berth::docker {
 
 // The door for Docker's clients: the Engine's REST API, versions 1.24 to 1.50,
-// on a Unix socket. Every request runs on its connection's thread.
+// on a Unix socket and, if asked, on TCP. Every request runs on its
+// connection's thread.
 //
 // Made when the world has been recovered; all that is given must outlive it.
 // Thread-safe.
@@ -30,6 +34,9 @@ class ApiServer {
 
   // Mode 0660.
   Status Listen(const std::string& socket);
+  // On "IP:port" too, after Listen. Without `tls`, whoever connects is served.
+  Status ListenTcp(const std::string& address,
+                   const std::optional<door::TlsFiles>& tls);
   // Ends every request; containers go on.
   void Shutdown();
 
@@ -41,6 +48,7 @@ class ApiServer {
   std::unique_ptr<RestartMonitor> monitor_;
   const std::vector<Route> routes_;
   door::HttpServer server_;
+  std::unique_ptr<door::TcpFront> tcp_;
 };
 
 }  // namespace berth::docker

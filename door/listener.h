@@ -25,6 +25,10 @@ class Listener {
   // replaced; ALREADY_EXISTS if a process does.
   static StatusOr<Listener> OnUnix(const std::string& path, mode_t mode);
 
+  // A TCP socket on "IP:port" or "[IP]:port". INVALID_ARGUMENT if the address
+  // is something else, ALREADY_EXISTS if it is taken.
+  static StatusOr<Listener> OnTcp(const std::string& address);
+
   Listener() = default;
   Listener(Listener&& other) noexcept = default;
   Listener& operator=(Listener&& other) noexcept;
@@ -50,6 +54,10 @@ class Listener {
   UniqueFd socket_;
   std::string path_;
 };
+
+// Whether "IP:port" or "[IP]:port" can be reached from this machine alone.
+// INVALID_ARGUMENT if it is something else.
+StatusOr<bool> IsLoopback(const std::string& address);
 
 }  // namespace berth::door
 

@@ -133,7 +133,7 @@ void HttpServer::Loop() {
 
 void HttpServer::Accept() {
   const Status accepted =
-      listener_.Accept([this](UniqueFd socket) { Begin(std::move(socket)); },
+      listener_.Accept([this](UniqueFd socket) { Take(std::move(socket)); },
                        [this] { return MakeRoom(1); });
   if (accepted.ok()) return;
   // Descriptors in use will be given back.
@@ -142,12 +142,13 @@ void HttpServer::Accept() {
   SetTimer(std::chrono::steady_clock::now() + Listener::kPause);
 }
 
-void HttpServer::Begin(UniqueFd socket) {
+void HttpServer::Take(UniqueFd socket) {
   MakeRoom(options_.max_waiting);
   Context context = root_.WithCancel();
   while (context.cancel_fd() < 0 && MakeRoom(1)) context = root_.WithCancel();
   if (context.cancel_fd() < 0) return;
   MutexLock lock(mutex_);
+  if (stopping_) return;
   const uint64_t id = next_id_++;
   const auto connection = std::make_shared<Connection>(
       id, std::move(socket), std::move(context), options_.max_header_bytes);

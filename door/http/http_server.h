@@ -104,12 +104,12 @@ struct HttpServerOptions {
   Duration write_patience = std::chrono::minutes(1);
 };
 
-// Serves one Unix socket. One thread accepts connections and receives the
-// heads of requests; each request then gets a thread of its own until it is
-// answered. While the kernel gives none, a spare thread answers them one after
-// another, streams and upgrades excepted: those are answered 503, as is
-// everything once the spare's line is long. An exception that leaves the
-// handler is its request's end, with 500.
+// Serves a Unix socket, and what TcpFront accepts. One thread accepts
+// connections and receives the heads of requests; each request then gets a
+// thread of its own until it is answered. While the kernel gives none, a spare
+// thread answers them one after another, streams and upgrades excepted: those
+// are answered 503, as is everything once the spare's line is long. An
+// exception that leaves the handler is its request's end, with 500.
 //
 // The limits are lowered to what RLIMIT_NOFILE leaves. Thread-safe.
 class HttpServer {
@@ -127,6 +127,10 @@ class HttpServer {
   // ALREADY_EXISTS if another process listens on it; RESOURCE_EXHAUSTED if
   // there is no thread to be had.
   Status Listen(const std::string& path, mode_t mode);
+
+  // Serves a connection that another accepted: a stream socket, non-blocking.
+  // After Listen.
+  void Take(UniqueFd socket);
 
   // Cancels what runs and waits until no handler is left.
   void Shutdown();
@@ -147,7 +151,6 @@ class HttpServer {
   // On the loop's thread.
   void Loop();
   void Accept() EXCLUDES(mutex_);
-  void Begin(UniqueFd socket) EXCLUDES(mutex_);
   bool MakeRoom(size_t most) EXCLUDES(mutex_);
   void Receive(const Shared& connection) EXCLUDES(mutex_);
   void Dispatch(const Shared& connection, const Status& head) EXCLUDES(mutex_);

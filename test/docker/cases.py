@@ -25,6 +25,7 @@ import cases_pull
 import cases_requests
 import cases_restart
 import cases_stream
+import cases_tls
 from harness import Docker, Engine, check, equal, eventually, run_cases
 
 
@@ -383,7 +384,8 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             for module in (cases_api, cases_attack, cases_faults, cases_pods,
-                           cases_pull, cases_requests, cases_restart):
+                           cases_pull, cases_requests, cases_restart,
+                           cases_tls):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)

@@ -8,12 +8,36 @@
 # All of its files are in DIR, what it prints in DIR/engine.log; a second start
 # is on what the first has left. NAME=VALUE is for its environment. Settings:
 # ENGINE_SOCKET, the socket to serve; REGISTRY, HOST:PORT of the default
-# domain's mirror; BERTH_BIN, the folder of berthd and berth-shim.
+# domain's mirror; BERTH_BIN, the folder of berthd and berth-shim. It serves
+# 127.0.0.1:2376 too, to clients with a certificate of DIR/tls/ca.pem.
 set -euo pipefail
+
+# DIR/tls: an authority, the engine's certificate, a client's, and a client's of
+# another authority.
+make_certificates() {
+  local name new=(openssl req -x509 -newkey ec -nodes -days 3650
+    -pkeyopt ec_paramgen_curve:P-256)
+  [ ! -d "$dir/tls" ] || return 0
+  mkdir -p "$dir/tls"
+  cd "$dir/tls"
+  for name in ca other-ca; do
+    "${new[@]}" -subj "/CN=$name" -keyout $name-key.pem -out $name.pem
+  done 2>>"$dir/engine.log"
+  for name in engine client other; do
+    local authority=ca
+    [ $name != other ] || authority=other-ca
+    "${new[@]}" -CA $authority.pem -CAkey $authority-key.pem -subj "/CN=$name" \
+      -addext basicConstraints=CA:FALSE -addext subjectAltName=IP:127.0.0.1 \
+      -keyout $name-key.pem -out $name.pem
+  done 2>>"$dir/engine.log"
+  cd - >/dev/null
+}
 
 configure_dockerd() {
   # Containers outlive the engine only with live-restore.
-  command=(dockerd -H "unix://$ENGINE_SOCKET" --data-root "$dir/docker"
+  command=(dockerd -H "unix://$ENGINE_SOCKET" -H "tcp://$tcp" --tlsverify
+    --tlscacert "$dir/tls/ca.pem" --tlscert "$dir/tls/engine.pem"
+    --tlskey "$dir/tls/engine-key.pem" --data-root "$dir/docker"
     --group root --exec-root /run/docker --pidfile /run/docker.pid
     --storage-driver overlay2 --live-restore
     --registry-mirror "http://$REGISTRY")
@@ -25,6 +49,12 @@ configure_berthd() {
   cat >"$dir/berth.conf" <<EOF
 docker_socket: "$ENGINE_SOCKET"
 cri_socket: "/run/berth/cri.sock"
+docker_tcp {
+  address: "$tcp"
+  ca_cert: "$dir/tls/ca.pem"
+  cert: "$dir/tls/engine.pem"
+  key: "$dir/tls/engine-key.pem"
+}
 shim: "$BERTH_BIN/berth-shim"
 network { conf_dir: "$dir/cni" }
 registry { config_dir: "$dir/certs.d" }
@@ -53,6 +83,8 @@ case $verb in
   start)
     kind=$1 dir=$2
     shift 2
+    tcp=127.0.0.1:2376
+    make_certificates
     "configure_$kind"
     env "$@" setsid "${command[@]}" >>"$dir/engine.log" 2>&1 </dev/null &
     echo $! >"$dir/engine.pid"

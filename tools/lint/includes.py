@@ -39,7 +39,7 @@ LIBRARIES = {
     "sqlite3.h": ("base/store/",),
     "curl/": ("base/http/",),
     "boost/": ("door/http/", "third_party/"),
-    "openssl/": ("base/digest",),
+    "openssl/": ("base/digest", "door/"),
     "archive": ("image/layer/",),
     "zstd.h": ("image/layer/",),
     "isa-l": ("image/layer/",),
