@@ -1,14 +1,20 @@
 // Attach, logs, wait, resize.
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "base/strings.h"
 #include "docker/call.h"
 #include "docker/engine.h"
+#include "docker/routes/stream_channel.h"
 #include "docker/stream/log_reader.h"
 #include "door/http/upgrade.h"
+#include "door/stream/channel.h"
 #include "door/stream/frames.h"
 #include "door/stream/pump.h"
+#include "door/stream/stream.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/ids.h"
 
@@ -21,6 +27,7 @@ using door::Pump;
 using door::PumpEnd;
 using door::PumpOptions;
 using door::Stream;
+using door::StreamChannel;
 using door::UpgradedConnection;
 using sandbox::ContainerId;
 using sandbox::Event;
@@ -33,7 +40,7 @@ const char* StreamType(const Call& call, bool tty) {
 }
 
 // The log so far, as attach with logs=1 begins.
-Status Replay(Call& call, const View& view, UpgradedConnection& client,
+Status Replay(Call& call, const View& view, StreamChannel& client,
               const PumpOptions& options) {
   LogQuery query;
   query.want_stdout = options.want_stdout;
@@ -43,12 +50,15 @@ Status Replay(Call& call, const View& view, UpgradedConnection& client,
       [&](const LogEntry& entry) {
         const Stream stream =
             entry.from_stderr ? Stream::kStderr : Stream::kStdout;
-        return client.Write(
-            call.ctx, view.tty() ? entry.text : Frame(stream, entry.text));
+        return client.Write(call.ctx, stream, entry.text);
       });
 }
 
-Status Attach(Engine& engine, Call& call) {
+// Ends HTTP: what comes after it is streams.
+using OpenChannel =
+    std::function<StatusOr<std::unique_ptr<StreamChannel>>(bool tty)>;
+
+Status AttachTo(Engine& engine, Call& call, const OpenChannel& open) {
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
   if (view.running() && view.container->paused()) {
     return FailedPrecondition("Container " + view.id() +
@@ -70,17 +80,27 @@ Status Attach(Engine& engine, Call& call) {
                                        options.want_stdin);
     RETURN_IF_ERROR(session.status());
   }
-  ASSIGN_OR_RETURN(UpgradedConnection client,
-                   call.http.Upgrade(StreamType(call, view.tty())));
-  if (call.Flag("logs")) RETURN_IF_ERROR(Replay(call, view, client, options));
-  if (!live) return OkStatus();
+  ASSIGN_OR_RETURN(const std::unique_ptr<StreamChannel> client,
+                   open(view.tty()));
+  if (call.Flag("logs")) RETURN_IF_ERROR(Replay(call, view, *client, options));
+  if (!live) return client->End(call.ctx, std::nullopt);
   engine.events.PublishContainer("attach", view.id());
   ASSIGN_OR_RETURN(const PumpEnd end,
-                   Pump(call.ctx, client, *session, std::move(options)));
+                   Pump(call.ctx, *client, *session, std::move(options)));
   if (end == PumpEnd::kDetached) {
     engine.events.PublishContainer("detach", view.id());
   }
-  return OkStatus();
+  if (end == PumpEnd::kClientGone) return OkStatus();
+  return client->End(call.ctx, std::nullopt);
+}
+
+Status Attach(Engine& engine, Call& call) {
+  return AttachTo(engine, call,
+                  [&](bool tty) -> StatusOr<std::unique_ptr<StreamChannel>> {
+                    ASSIGN_OR_RETURN(UpgradedConnection client,
+                                     call.http.Upgrade(StreamType(call, tty)));
+                    return NewChannel(std::move(client), /*framed=*/!tty);
+                  });
 }
 
 Status Logs(Engine& engine, Call& call) {

@@ -1,4 +1,5 @@
 // Further processes in a running container.
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -8,20 +9,23 @@
 #include "docker/convert/start_error.h"
 #include "docker/engine.h"
 #include "docker/exec_table.h"
+#include "docker/routes/stream_channel.h"
 #include "door/http/upgrade.h"
+#include "door/stream/channel.h"
 #include "door/stream/frames.h"
 #include "door/stream/pump.h"
+#include "door/stream/stream.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {
 namespace {
 
 using door::DetachKeys;
-using door::Frame;
 using door::Pump;
 using door::PumpEnd;
 using door::PumpOptions;
 using door::Stream;
+using door::StreamChannel;
 using door::UpgradedConnection;
 using sandbox::ContainerId;
 
@@ -124,11 +128,13 @@ StatusOr<std::shared_ptr<sandbox::StreamSession>> Run(
   return shared;
 }
 
-// Until the program has ended, whatever becomes of the client.
-void Finish(Engine& engine, const Context& ctx, Exec& exec,
-            sandbox::StreamSession& session) {
-  const StatusOr<int> code = session.Wait(ctx);
-  Ended(engine, exec, code.ok() ? *code : 137);
+// Waits until the program has ended, whatever becomes of the client; its exit
+// code.
+int Finish(Engine& engine, const Context& ctx, Exec& exec,
+           sandbox::StreamSession& session) {
+  const int code = session.Wait(ctx).value_or(137);
+  Ended(engine, exec, code);
+  return code;
 }
 
 Status StartDetached(Engine& engine, Call& call,
@@ -142,7 +148,7 @@ Status StartDetached(Engine& engine, Call& call,
     return InvalidArgument(StartErrorText(Message(session.status())));
   }
   engine.background.Run([&engine, exec, shared = *session](const Context& ctx) {
-    Finish(engine, ctx, *exec, *shared);
+    (void)Finish(engine, ctx, *exec, *shared);
   });
   return call.Reply(200);
 }
@@ -152,36 +158,37 @@ Status StartAttached(Engine& engine, Call& call,
                      const sandbox::ExecConfig& config, bool raw) {
   Exec& exec = *shared;
   ASSIGN_OR_RETURN(
-      UpgradedConnection client,
+      UpgradedConnection connection,
       call.http.Upgrade(!raw && call.version >= 42
                             ? "application/vnd.docker.multiplexed-stream"
                             : "application/vnd.docker.raw-stream"));
+  const std::unique_ptr<StreamChannel> client =
+      NewChannel(std::move(connection), /*framed=*/!raw);
   const auto session = Run(engine, call.ctx, exec, config);
   if (!session.ok()) {
     // HTTP is over: the reason goes where the output would have gone.
     const std::string text = "OCI runtime exec failed: exec failed: " +
                              StartErrorText(Message(session.status())) + "\r\n";
-    RETURN_IF_ERROR(
-        client.Write(call.ctx, raw ? text : Frame(Stream::kStdout, text)));
+    RETURN_IF_ERROR(client->Write(call.ctx, Stream::kStdout, text));
     return session.status();
   }
   ASSIGN_OR_RETURN(DetachKeys keys, DetachKeys::Parse(exec.detach_keys));
   PumpOptions options{exec.config.stdout, exec.config.stderr, exec.config.stdin,
-                      std::move(keys),    !exec.config.tty,   /*framed=*/!raw};
+                      std::move(keys), !exec.config.tty};
   const StatusOr<PumpEnd> end =
-      Pump(call.ctx, client, **session, std::move(options));
+      Pump(call.ctx, *client, **session, std::move(options));
   // The client asks for the exit code as soon as the stream has ended, so it
   // is known before; a client that has left does not wait for anything.
   if (end.ok() && *end == PumpEnd::kOutputsEnded) {
-    Finish(engine, call.ctx, exec, **session);
-    return OkStatus();
+    const int code = Finish(engine, call.ctx, exec, **session);
+    return client->End(call.ctx, code);
   }
   // What nobody reads any more must not stop the program.
   (*session)->stdin_fd().reset();
   (*session)->stdout_fd().reset();
   (*session)->stderr_fd().reset();
   engine.background.Run([&engine, shared, left = *session](const Context& ctx) {
-    Finish(engine, ctx, *shared, *left);
+    (void)Finish(engine, ctx, *shared, *left);
   });
   return end.status();
 }

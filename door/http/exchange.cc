@@ -187,12 +187,11 @@ StatusOr<UpgradedConnection> HttpServer::Exchange::Upgrade(
   RETURN_IF_ERROR(take_place_(true));
   upgraded_ = true;
   const std::string protocol = request().Header("upgrade");
-  std::string answer;
-  if (protocol.empty()) {
-    answer = "HTTP/1.1 200 OK\r\nContent-Type: " + type + "\r\n";
-  } else {
-    answer = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + type +
-             "\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\n";
+  std::string answer =
+      protocol.empty() ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 101 UPGRADED\r\n";
+  if (!type.empty()) answer += "Content-Type: " + type + "\r\n";
+  if (!protocol.empty()) {
+    answer += "Connection: Upgrade\r\nUpgrade: " + protocol + "\r\n";
   }
   RETURN_IF_ERROR(Send(answer + headers_ + "\r\n"));
   std::string pending;

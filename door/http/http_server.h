@@ -72,7 +72,8 @@ class HttpExchange {
   virtual Status BeginStream(int status, const std::string& type) = 0;
   virtual Status Write(std::string_view bytes) = 0;
   // Ends HTTP on this connection: 101 if the client asked for an upgrade, else
-  // 200 and bytes until it is closed. Valid until the handler returns.
+  // 200 and bytes until it is closed. `type` may be empty. Valid until the
+  // handler returns.
   virtual StatusOr<UpgradedConnection> Upgrade(const std::string& type) = 0;
 
   // Whether an answer has begun.

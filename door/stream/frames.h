@@ -6,10 +6,9 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "door/stream/stream.h"
 
 namespace berth::door {
-
-enum class Stream { kStdout = 1, kStderr = 2 };
 
 // The eight bytes before each piece: stream, three zeros, length in network
 // order. A piece must be shorter than 4 GiB.

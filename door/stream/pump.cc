@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "door/stream/stream.h"
 
 namespace berth::door {
 namespace {
@@ -20,13 +21,13 @@ constexpr size_t kPiece = 32 << 10;
 // A fifo that says POLLOUT takes PIPE_BUF bytes without blocking.
 constexpr size_t kFifoPiece = 4096;
 // For a shim that does not answer.
-constexpr Duration kCloseLimit = std::chrono::seconds(10);
+constexpr Duration kShimLimit = std::chrono::seconds(10);
 
 // Both ways in one thread: at most a piece each way is held, and what cannot
 // go on is not read.
 class Pumping {
  public:
-  Pumping(const Context& ctx, UpgradedConnection& client,
+  Pumping(const Context& ctx, StreamChannel& client,
           sandbox::StreamSession& session, PumpOptions& options)
       : ctx_(ctx), client_(client), session_(session), options_(options) {}
 
@@ -55,7 +56,7 @@ class Pumping {
   enum Watched { kClient, kStdin, kStdout, kStderr, kEnd };
 
   bool OutputsEnded() {
-    return output_.empty() && !session_.stdout_fd().valid() &&
+    return !client_.HasUnsent() && !session_.stdout_fd().valid() &&
            !session_.stderr_fd().valid();
   }
   bool WantsInput() const {
@@ -64,11 +65,11 @@ class Pumping {
 
   void Watch() {
     const auto source = [&](const UniqueFd& fd) {
-      return pollfd{output_.empty() ? fd.get() : -1, POLLIN, 0};
+      return pollfd{!client_.HasUnsent() ? fd.get() : -1, POLLIN, 0};
     };
     short client = 0;
     if (WantsInput()) client |= POLLIN;
-    if (!output_.empty()) client |= POLLOUT;
+    if (client_.HasUnsent()) client |= POLLOUT;
     polled_[kClient] = {client_.fd(), client, 0};
     polled_[kStdin] = {input_.empty() ? -1 : session_.stdin_fd().get(), POLLOUT,
                        0};
@@ -79,12 +80,12 @@ class Pumping {
 
   // Program to client. False when the client is gone.
   bool Show() {
-    if (output_.empty()) {
+    if (!client_.HasUnsent()) {
       Carry(kStdout, session_.stdout_fd(), Stream::kStdout,
             options_.want_stdout);
     }
     if (!Flush()) return false;
-    if (output_.empty()) {
+    if (!client_.HasUnsent()) {
       Carry(kStderr, session_.stderr_fd(), Stream::kStderr,
             options_.want_stderr);
     }
@@ -98,37 +99,31 @@ class Pumping {
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) return fd.reset();  // a terminal ends with EIO
     if (!wanted) return;
-    const std::string_view piece(bytes, static_cast<size_t>(n));
-    output_ = options_.framed.value_or(!session_.tty()) ? Frame(stream, piece)
-                                                        : std::string(piece);
+    client_.Put(stream, std::string_view(bytes, static_cast<size_t>(n)));
   }
 
-  bool Flush() {
-    if (output_.empty()) return true;
-    const StatusOr<size_t> sent = client_.TryWrite(ctx_, output_);
-    if (!sent.ok()) return false;
-    output_.erase(0, *sent);
-    return true;
-  }
+  bool Flush() { return client_.Flush(ctx_).ok(); }
 
   // Client to program. False when the client is gone.
   bool Type() {
     if (WantsInput() &&
         (polled_[kClient].revents != 0 || client_.HasPending())) {
-      const StatusOr<std::optional<std::string>> typed =
-          client_.TryRead(kPiece);
-      if (!typed.ok()) return false;
-      if (typed->has_value()) Take(**typed);
+      StatusOr<std::optional<ChannelInput>> input = client_.TryRead();
+      if (!input.ok()) return false;
+      if (input->has_value()) Take(**input);
     }
     if (polled_[kStdin].revents != 0) Deliver();
     if (input_ended_ && input_.empty()) CloseInput();
     return true;
   }
 
-  void Take(const std::string& typed) {
-    input_ended_ = typed.empty();
+  void Take(const ChannelInput& input) {
+    input_ended_ = input.ended;
+    if (input.size.has_value()) {
+      (void)session_.Resize(ctx_.WithTimeout(kShimLimit), *input.size);
+    }
     input_ =
-        session_.tty() ? options_.detach_keys.Pass(typed) : std::string(typed);
+        session_.tty() ? options_.detach_keys.Pass(input.bytes) : input.bytes;
     // Input that nobody wants is dropped, and so is what a program that has
     // closed its input is sent: its outputs decide when this ends.
     if (!options_.want_stdin || !session_.stdin_fd().valid()) input_.clear();
@@ -149,22 +144,21 @@ class Pumping {
   void CloseInput() {
     if (!options_.want_stdin || !options_.close_stdin) return;
     options_.want_stdin = false;
-    (void)session_.CloseStdin(ctx_.WithTimeout(kCloseLimit));
+    (void)session_.CloseStdin(ctx_.WithTimeout(kShimLimit));
   }
 
   const Context& ctx_;
-  UpgradedConnection& client_;
+  StreamChannel& client_;
   sandbox::StreamSession& session_;
   PumpOptions& options_;
   pollfd polled_[5] = {};
-  std::string output_;  // framed, for the client
-  std::string input_;   // for the program
+  std::string input_;  // for the program
   bool input_ended_ = false;
 };
 
 }  // namespace
 
-StatusOr<PumpEnd> Pump(const Context& ctx, UpgradedConnection& client,
+StatusOr<PumpEnd> Pump(const Context& ctx, StreamChannel& client,
                        sandbox::StreamSession& session, PumpOptions options) {
   return Pumping(ctx, client, session, options).Run();
 }

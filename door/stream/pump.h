@@ -1,11 +1,9 @@
 #ifndef DOOR_STREAM_PUMP_H_
 #define DOOR_STREAM_PUMP_H_
 
-#include <optional>
-
 #include "base/context.h"
 #include "base/status.h"
-#include "door/http/upgrade.h"
+#include "door/stream/channel.h"
 #include "door/stream/frames.h"
 #include "sandbox/stream_session.h"
 
@@ -20,17 +18,16 @@ struct PumpOptions {
   // End of the client's input is the end of the program's. Not with a
   // terminal: who detaches from one means to come back.
   bool close_stdin = true;
-  // Whether the outputs are framed for the client; unset: without a terminal.
-  std::optional<bool> framed = std::nullopt;
 };
 
 // How a pump ended.
 enum class PumpEnd { kOutputsEnded, kDetached, kClientGone };
 
 // Carries bytes between a client and a process until both outputs have ended,
-// the client is gone or detaches, or the context ends. With a terminal they
-// are plain, else framed.
-StatusOr<PumpEnd> Pump(const Context& ctx, UpgradedConnection& client,
+// the client is gone or detaches, or the context ends. A client that does not
+// read stops its own program's output and nothing else. StreamChannel::End is
+// left to the caller, who knows how the process ended.
+StatusOr<PumpEnd> Pump(const Context& ctx, StreamChannel& client,
                        sandbox::StreamSession& session, PumpOptions options);
 
 }  // namespace berth::door

@@ -8,17 +8,24 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/testing/status_matchers.h"
 #include "base/thread.h"
+#include "door/http/upgrade.h"
+#include "door/stream/channel.h"
+#include "door/stream/framed_channel.h"
+#include "door/stream/raw_channel.h"
+#include "door/stream/stream.h"
 
 namespace berth::door {
 namespace {
 
 class Control : public sandbox::StreamSession::Control {
  public:
-  Status Resize(const Context&, sandbox::TerminalSize) override {
+  Status Resize(const Context&, sandbox::TerminalSize size) override {
+    width = size.width;
     return OkStatus();
   }
   Status Signal(const Context&, int) override { return OkStatus(); }
@@ -30,10 +37,11 @@ class Control : public sandbox::StreamSession::Control {
   int pid() const override { return 0; }
 
   std::atomic<int> closed = 0;
+  std::atomic<int> width = 0;
 };
 
 // A client on one side, a program's three streams on the other.
-class StreamPumpTest : public ::testing::Test {
+class PumpTest : public ::testing::Test {
  protected:
   void SetUp() override {
     signal(SIGPIPE, SIG_IGN);
@@ -55,10 +63,17 @@ class StreamPumpTest : public ::testing::Test {
     if (!tty) MakePipe(err, stderr_);
     session_ = sandbox::StreamSession(std::move(in), std::move(out),
                                       std::move(err), tty, control_);
-    connection_ = UpgradedConnection(server_.get(), "");
+    UpgradedConnection connection(server_.get(), "");
+    if (channel_ != nullptr) {
+      // The test's own.
+    } else if (tty) {
+      channel_ = std::make_unique<RawChannel>(std::move(connection));
+    } else {
+      channel_ = std::make_unique<FramedChannel>(std::move(connection));
+    }
     StatusOr<Thread> thread =
         StartThread("pump", [this, options = std::move(options)]() mutable {
-          end_ = Pump(ctx_, connection_, session_, std::move(options));
+          end_ = Pump(ctx_, *channel_, session_, std::move(options));
           shutdown(server_.get(), SHUT_WR);
         });
     ASSERT_OK(thread.status());
@@ -104,7 +119,7 @@ class StreamPumpTest : public ::testing::Test {
   UniqueFd stdout_;  // the program writes it
   UniqueFd stderr_;
   sandbox::StreamSession session_;
-  UpgradedConnection connection_;
+  std::unique_ptr<StreamChannel> channel_;
   StatusOr<PumpEnd> end_ = PumpEnd::kClientGone;
   Thread thread_;
 };
@@ -115,7 +130,7 @@ PumpOptions WithStdin() {
   return options;
 }
 
-TEST_F(StreamPumpTest, CarriesBothOutputsFramed) {
+TEST_F(PumpTest, CarriesBothOutputsFramed) {
   Start(false, PumpOptions());
   ASSERT_TRUE(Send(stdout_.get(), "out"));
   char first[8 + 3];
@@ -128,7 +143,7 @@ TEST_F(StreamPumpTest, CarriesBothOutputsFramed) {
   EXPECT_EQ(*End(), PumpEnd::kOutputsEnded);
 }
 
-TEST_F(StreamPumpTest, TheEndOfTheClientsInputIsTheProgramsAfterAllOfIt) {
+TEST_F(PumpTest, TheEndOfTheClientsInputIsTheProgramsAfterAllOfIt) {
   Start(false, WithStdin());
   const std::string text(300000, 'x');
   StatusOr<Thread> client = StartThread("client", [&] {
@@ -144,7 +159,7 @@ TEST_F(StreamPumpTest, TheEndOfTheClientsInputIsTheProgramsAfterAllOfIt) {
 }
 
 // `yes | docker run -i busybox head -c 5`
-TEST_F(StreamPumpTest, AProgramThatEndsItsInputIsShownToTheEnd) {
+TEST_F(PumpTest, AProgramThatEndsItsInputIsShownToTheEnd) {
   Start(false, WithStdin());
   StatusOr<Thread> client = StartThread("client", [&] {
     while (send(client_.get(), "yes\n", 4, MSG_NOSIGNAL) > 0) {
@@ -165,7 +180,7 @@ TEST_F(StreamPumpTest, AProgramThatEndsItsInputIsShownToTheEnd) {
 }
 
 // Neither way waits for the other.
-TEST_F(StreamPumpTest, InputGoesOnWhileTheClientDoesNotRead) {
+TEST_F(PumpTest, InputGoesOnWhileTheClientDoesNotRead) {
   Start(false, WithStdin());
   StatusOr<Thread> program = StartThread("program", [&] {
     EXPECT_TRUE(Send(stdout_.get(), std::string(2000000, 'o')));
@@ -185,7 +200,7 @@ TEST_F(StreamPumpTest, InputGoesOnWhileTheClientDoesNotRead) {
   EXPECT_EQ(*End(), PumpEnd::kOutputsEnded);
 }
 
-TEST_F(StreamPumpTest, DetachesByKeysAfterWhatWasTypedBefore) {
+TEST_F(PumpTest, DetachesByKeysAfterWhatWasTypedBefore) {
   Start(true, WithStdin());
   ASSERT_TRUE(Send(client_.get(), "ls\x10\x11never"));
   EXPECT_EQ(*End(), PumpEnd::kDetached);
@@ -194,16 +209,87 @@ TEST_F(StreamPumpTest, DetachesByKeysAfterWhatWasTypedBefore) {
   EXPECT_EQ(control_->closed, 0);
 }
 
-TEST_F(StreamPumpTest, EndsWithAQuietClientThatLeaves) {
+TEST_F(PumpTest, EndsWithAQuietClientThatLeaves) {
   Start(false, WithStdin());
   client_.reset();
   EXPECT_EQ(*End(), PumpEnd::kClientGone);
 }
 
-TEST_F(StreamPumpTest, EndsWithItsContext) {
+TEST_F(PumpTest, EndsWithItsContext) {
   Start(false, WithStdin());
   ctx_.Cancel();
   EXPECT_THAT(End().status(), StatusIs(StatusCode::kCancelled));
+}
+
+// A protocol with all that one may have: letters are input, a digit is the
+// terminal's width, '.' the end, '?' is to be answered, '!' is wrong.
+class LetterChannel : public StreamChannel {
+ public:
+  using StreamChannel::StreamChannel;
+
+ protected:
+  std::string Encode(Stream stream, std::string_view bytes) override {
+    return (stream == Stream::kStderr ? "e(" : "o(") + std::string(bytes) + ")";
+  }
+  StatusOr<std::optional<ChannelInput>> Decode(
+      const std::string& received) override {
+    ChannelInput input;
+    input.ended = received.empty();
+    for (const char c : received) {
+      if (c == '!') return InvalidArgument("a wrong letter");
+      if (c == '?') {
+        PutAnswer("yes");
+      } else if (c == '.') {
+        input.ended = true;
+      } else if (c >= '0' && c <= '9') {
+        input.size = sandbox::TerminalSize();
+        input.size->width = static_cast<uint16_t>(c - '0');
+      } else {
+        input.bytes += c;
+      }
+    }
+    return input;
+  }
+  std::string EncodeEnd(std::optional<int> exit_code) override {
+    return exit_code.has_value() ? "end" + std::to_string(*exit_code) : "left";
+  }
+};
+
+TEST_F(PumpTest, CarriesAllThatAProtocolHas) {
+  channel_ =
+      std::make_unique<LetterChannel>(UpgradedConnection(server_.get(), "ab7"));
+  Start(false, WithStdin());
+  char typed[2];
+  ASSERT_EQ(read(stdin_.get(), typed, 2), 2);
+  EXPECT_EQ(std::string(typed, 2), "ab");
+  EXPECT_EQ(control_->width, 7);
+  ASSERT_TRUE(Send(client_.get(), "?c."));
+  ASSERT_EQ(read(stdin_.get(), typed, 1), 1);
+  EXPECT_EQ(read(stdin_.get(), typed, 1), 0);
+  EXPECT_EQ(control_->closed, 1);
+  ASSERT_TRUE(Send(stderr_.get(), "x"));
+  stdout_.reset();
+  stderr_.reset();
+  EXPECT_THAT(End(), IsOkAndHolds(PumpEnd::kOutputsEnded));
+  EXPECT_EQ(ReadAll(client_.get()), "yese(x)");
+}
+
+TEST_F(PumpTest, AClientThatBreaksTheProtocolIsGone) {
+  channel_ =
+      std::make_unique<LetterChannel>(UpgradedConnection(server_.get(), ""));
+  Start(false, WithStdin());
+  ASSERT_TRUE(Send(client_.get(), "!"));
+  EXPECT_THAT(End(), IsOkAndHolds(PumpEnd::kClientGone));
+}
+
+TEST_F(PumpTest, TheExitStatusComesLast) {
+  LetterChannel channel(UpgradedConnection(server_.get(), ""));
+  channel.Put(Stream::kStdout, "x");
+  EXPECT_TRUE(channel.HasUnsent());
+  ASSERT_OK(channel.End(ctx_, 3));
+  EXPECT_FALSE(channel.HasUnsent());
+  shutdown(server_.get(), SHUT_WR);
+  EXPECT_EQ(ReadAll(client_.get()), "o(x)end3");
 }
 
 }  // namespace
