@@ -33,7 +33,7 @@ class GrpcServer final : public Server {
   GrpcServer(const ServerOptions& options, RuntimeService& runtime,
              ImageService& images)
       : socket_(options.socket),
-        log_(options.log_queries),
+        log_("cri", options.log_queries),
         queries_({"cri-query", kQueries, 0, 2}),
         statistics_({"cri-stats", kStatistics, 0, 0}),
         requests_({"cri", options.requests, 0, 0}),

@@ -1,17 +1,14 @@
 #include "docker/api_server.h"
 
-#include <glog/logging.h>
-
-#include <chrono>
 #include <optional>
 #include <utility>
 
-#include "base/contain.h"
 #include "base/strings.h"
 #include "base/unique_fd.h"
 #include "docker/convert/http_status.h"
 #include "docker/convert/request_path.h"
 #include "docker/leftovers.h"
+#include "door/call_frame.h"
 #include "door/listener.h"
 
 namespace berth::docker {
@@ -128,19 +125,15 @@ void ApiServer::Shutdown() {
 }
 
 void ApiServer::Serve(const Context& ctx, door::HttpExchange& http) {
-  const auto begin = std::chrono::steady_clock::now();
+  const door::ServerRequest& request = http.request();
+  door::CallFrame frame(log_, ctx, request.method, request.path);
   http.AddHeader("Api-Version", "1." + std::to_string(kNewestVersion));
   http.AddHeader("Docker-Experimental", "false");
   http.AddHeader("Ostype", "linux");
   http.AddHeader("Server", "berth/" + engine_.settings.version + " (linux)");
-  const Status status = Contain([&] { return Dispatch(ctx, http); });
+  const Status status = frame.Run([&] { return Dispatch(ctx, http); });
   if (!status.ok() && !http.answered()) RespondError(http, status);
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::steady_clock::now() - begin);
-  // Quoted: what a client sends must not look like a line of ours.
-  LOG(INFO) << "docker " << http.request().method << " "
-            << Quoted(http.request().path) << " " << ms.count() << " ms "
-            << (status.ok() ? "ok" : Quoted(status.ToString()));
+  frame.Finish(status);
 }
 
 Status ApiServer::Dispatch(const Context& ctx, door::HttpExchange& http) {

@@ -14,6 +14,7 @@
 #include "door/http/http_server.h"
 #include "door/http/tcp_front.h"
 #include "door/http/tls_relay.h"
+#include "door/request_log.h"
 
 namespace berth::docker {
 
@@ -47,6 +48,7 @@ class ApiServer {
   Engine engine_;
   std::unique_ptr<RestartMonitor> monitor_;
   const std::vector<Route> routes_;
+  const door::RequestLog log_{"docker", /*queries=*/true};
   door::HttpServer server_;
   std::unique_ptr<door::TcpFront> tcp_;
 };

@@ -25,11 +25,11 @@ std::string OnOneLine(const std::string& text) {
 
 }  // namespace
 
-RequestRecord::RequestRecord(const RequestLog& log, const char* method,
-                             const std::string& request_id, std::string object)
+RequestRecord::RequestRecord(const RequestLog& log, std::string method,
+                             std::string request_id, std::string object)
     : log_(log),
-      method_(method),
-      request_id_(request_id),
+      method_(std::move(method)),
+      request_id_(std::move(request_id)),
       object_(std::move(object)),
       begin_(Now()) {}
 
@@ -42,8 +42,8 @@ void RequestRecord::Finish(const Status& status) {
   char ms[32];
   std::snprintf(ms, sizeof(ms), "%.1f",
                 static_cast<double>(Now() - begin_) / 1e6);
-  std::string line =
-      std::string("cri method=") + method_ + " request=" + request_id_;
+  std::string line = log_.door() + " method=" + OnOneLine(method_);
+  if (!request_id_.empty()) line += " request=" + request_id_;
   if (!object_.empty()) line += " object=" + OnOneLine(object_);
   line += std::string(" ms=") + ms +
           " outcome=" + absl::StatusCodeToString(status.code());

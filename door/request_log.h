@@ -2,34 +2,41 @@
 #define DOOR_REQUEST_LOG_H_
 
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/status.h"
 
 namespace berth::door {
 
-// The line for each finished request:
+// The lines of one door, one for each finished request:
 //
 //   cri method=StartContainer request=0123456789ab object=4f... ms=23.1
 //   outcome=OK
+//   docker method=POST object=/v1.50/containers/web/start ms=23.1 outcome=OK
 //
 // and with error="..." at the end for one that failed. Nothing else of a
 // request is ever logged: they carry secrets (AuthConfig, environments).
+// Immutable.
 class RequestLog {
  public:
   // `queries`: also those that only ask, when they succeed.
-  explicit RequestLog(bool queries) : queries_(queries) {}
+  RequestLog(std::string door, bool queries)
+      : door_(std::move(door)), queries_(queries) {}
+  const std::string& door() const { return door_; }
   bool queries() const { return queries_; }
 
  private:
+  const std::string door_;
   const bool queries_;
 };
 
 // One request, from its begin to its line. Single-threaded.
 class RequestRecord {
  public:
-  RequestRecord(const RequestLog& log, const char* method,
-                const std::string& request_id, std::string object);
+  // `request_id` may be empty.
+  RequestRecord(const RequestLog& log, std::string method,
+                std::string request_id, std::string object);
 
   // What the answer says the request was about; empty: nothing new.
   void SetObject(std::string object);
@@ -37,7 +44,7 @@ class RequestRecord {
 
  private:
   const RequestLog& log_;
-  const char* const method_;
+  const std::string method_;
   const std::string request_id_;
   std::string object_;
   const UnixNanos begin_;

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/contain.h"
 #include "base/context.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "door/call_frame.h"
 #include "door/grpc/call_context.h"
 #include "door/grpc/grpc_status.h"
 #include "door/request_log.h"
@@ -39,9 +39,8 @@ class StreamCall final : public grpc::ServerWriteReactor<Response>,
   StreamCall(const grpc::CallbackServerContext& call, const char* method,
              const Request& request, RequestLog& log, Body body)
       : call_(call),
-        context_(ContextOf(call)),
+        frame_(log, ContextOf(call), method, ObjectOf(request)),
         request_(request),
-        record_(log, method, context_.request_id(), ObjectOf(request)),
         body_(std::move(body)) {}
 
   void RunOn(WorkerPool& pool) {
@@ -51,13 +50,15 @@ class StreamCall final : public grpc::ServerWriteReactor<Response>,
   }
   // Instead of running it.
   void Answer(const Status& status) {
-    record_.Finish(status);
+    frame_.Finish(status);
     this->Finish(ToGrpc(status));
   }
 
   void OnCancel() override {
-    context_.Cancel();
-    if (pool_ != nullptr && pool_->Withdraw(this)) Answer(context_.Check());
+    frame_.context().Cancel();
+    if (pool_ != nullptr && pool_->Withdraw(this)) {
+      Answer(frame_.context().Check());
+    }
   }
   void OnDone() override { delete this; }
   void OnWriteDone(bool ok) override {
@@ -69,28 +70,27 @@ class StreamCall final : public grpc::ServerWriteReactor<Response>,
 
  private:
   void Work() override {
-    Answer(Contain([this] { return Try(); }));
+    Answer(frame_.Run([this] { return Try(); }));
   }
 
   Status Try() {
-    RETURN_IF_ERROR(context_.Check());
-    return body_(context_, request_,
+    return body_(frame_.context(), request_,
                  [this](const Response& m) { return Write(m); });
   }
 
   Status Write(const Response& message) {
-    RETURN_IF_ERROR(context_.Check());
+    RETURN_IF_ERROR(frame_.context().Check());
     {
       MutexLock lock(mutex_);
       written_ = false;
     }
     this->StartWrite(&message);
-    Status sent = AwaitWritten(context_.WithTimeout(kStreamPatience));
+    Status sent = AwaitWritten(frame_.context().WithTimeout(kStreamPatience));
     if (!sent.ok()) {
       // gRPC ends the write, and only then is the message ours again.
       call_.TryCancel();
       (void)AwaitWritten(Context::Background());
-      RETURN_IF_ERROR(context_.Check());
+      RETURN_IF_ERROR(frame_.context().Check());
       return Unavailable("write to the stream: the client does not read");
     }
     MutexLock lock(mutex_);
@@ -105,9 +105,8 @@ class StreamCall final : public grpc::ServerWriteReactor<Response>,
   }
 
   const grpc::CallbackServerContext& call_;
-  const Context context_;
+  CallFrame frame_;
   const Request& request_;
-  RequestRecord record_;
   const Body body_;
   WorkerPool* pool_ = nullptr;
   Mutex mutex_;

@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "base/contain.h"
 #include "base/context.h"
 #include "base/status.h"
+#include "door/call_frame.h"
 #include "door/grpc/call_context.h"
 #include "door/grpc/grpc_status.h"
 #include "door/request_log.h"
@@ -35,10 +35,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
   UnaryCall(const grpc::CallbackServerContext& call, const char* method,
             const Request& request, Response& response, RequestLog& log,
             Body body)
-      : context_(ContextOf(call)),
+      : frame_(log, ContextOf(call), method, ObjectOf(request)),
         request_(request),
         response_(response),
-        record_(log, method, context_.request_id(), ObjectOf(request)),
         body_(std::move(body)) {}
 
   // `key`: see WorkerPool::Run.
@@ -49,32 +48,32 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
   }
   // Instead of running it.
   void Answer(const Status& status) {
-    record_.Finish(status);
+    frame_.Finish(status);
     Finish(ToGrpc(status));
   }
 
   void OnCancel() override {
-    context_.Cancel();
-    if (pool_ != nullptr && pool_->Withdraw(this)) Answer(context_.Check());
+    frame_.context().Cancel();
+    if (pool_ != nullptr && pool_->Withdraw(this)) {
+      Answer(frame_.context().Check());
+    }
   }
   void OnDone() override { delete this; }
 
  private:
   void Work() override {
-    Answer(Contain([this] { return Try(); }));
+    Answer(frame_.Run([this] { return Try(); }));
   }
 
   Status Try() {
-    RETURN_IF_ERROR(context_.Check());
-    ASSIGN_OR_RETURN(response_, body_(context_, request_));
-    record_.SetObject(ObjectOf(response_));
+    ASSIGN_OR_RETURN(response_, body_(frame_.context(), request_));
+    frame_.SetObject(ObjectOf(response_));
     return OkStatus();
   }
 
-  const Context context_;
+  CallFrame frame_;
   const Request& request_;
   Response& response_;
-  RequestRecord record_;
   const Body body_;
   WorkerPool* pool_ = nullptr;
 };

@@ -88,7 +88,7 @@ bool ServerRequest::HasQuery(std::string_view name) const {
 HttpServer::HttpServer(Handler handler, HttpServerOptions options)
     : handler_(std::move(handler)),
       options_(options),
-      root_(Context::Background("http").WithCancel()),
+      root_(Context::Background("").WithCancel()),
       next_id_(kFirstId) {}
 
 HttpServer::~HttpServer() { Shutdown(); }
