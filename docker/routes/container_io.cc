@@ -15,6 +15,7 @@
 #include "door/stream/frames.h"
 #include "door/stream/pump.h"
 #include "door/stream/stream.h"
+#include "door/stream/websocket_channel.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/ids.h"
 
@@ -101,6 +102,11 @@ Status Attach(Engine& engine, Call& call) {
                                      call.http.Upgrade(StreamType(call, tty)));
                     return NewChannel(std::move(client), /*framed=*/!tty);
                   });
+}
+
+Status AttachWebsocket(Engine& engine, Call& call) {
+  return AttachTo(engine, call,
+                  [&](bool /*tty*/) { return door::OpenWebsocket(call.http); });
 }
 
 Status Logs(Engine& engine, Call& call) {
@@ -216,6 +222,7 @@ Status Resize(Engine& engine, Call& call) {
 
 std::vector<Route> ContainerIoRoutes() {
   return {{"POST", "/containers/{id}/attach", Attach},
+          {"GET", "/containers/{id}/attach/ws", AttachWebsocket},
           {"GET", "/containers/{id}/logs", Logs},
           {"POST", "/containers/{id}/wait", Wait},
           {"POST", "/containers/{id}/resize", Resize}};

@@ -20,7 +20,6 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"GET", "/containers/{id}/export"},
     {"GET", "/containers/{id}/stats"},
     {"POST", "/containers/{id}/update"},
-    {"GET", "/containers/{id}/attach/ws"},
     {"HEAD", "/containers/{id}/archive"},
     {"GET", "/containers/{id}/archive"},
     {"PUT", "/containers/{id}/archive"},

@@ -26,6 +26,7 @@ import cases_requests
 import cases_restart
 import cases_stream
 import cases_tls
+import cases_websocket
 from harness import Docker, Engine, check, equal, eventually, run_cases
 
 
@@ -385,7 +386,7 @@ def main():
         else:
             for module in (cases_api, cases_attack, cases_faults, cases_pods,
                            cases_pull, cases_requests, cases_restart,
-                           cases_tls):
+                           cases_tls, cases_websocket):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
