@@ -155,7 +155,7 @@ Status ApiServer::Dispatch(const Context& ctx, door::HttpExchange& http) {
     call.name = *name;
     return route.handler(engine_, call);
   }
-  if (!known) return NotFound("page not found");
+  if (!known || EndsWith(path, "/")) return NotFound("page not found");
   return http.Respond(405, "application/json",
                       "{\"message\":\"method not allowed\"}\n");
 }

@@ -139,7 +139,8 @@ Status Prune(Engine&, Call& call) {
 }  // namespace
 
 std::vector<Route> NetworkRoutes() {
-  return {{"GET", "/networks", List},
+  return {{"GET", "/networks/", List},
+          {"GET", "/networks", List},
           {"POST", "/networks/prune", Prune},
           {"GET", "/networks/{id}", Inspect},
           {"DELETE", "/networks/{id}", Remove}};

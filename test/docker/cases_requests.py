@@ -293,6 +293,7 @@ def targets_of_requests(docker):
             ("http://docker/v1.41/containers/json?all=1", (200, None)),
             ("/v1.41/containers/json/", (404, None)),
             ("/_ping/", (404, None)),
+            ("/v1.41/networks/", (200, None)),  # has both routes
             ("/v1.41//containers/json", (301, "/v1.41/containers/json")),
             ("//v1.41/containers/json?all=1&limit=2",
              (301, "/v1.41/containers/json?all=1&limit=2")),
