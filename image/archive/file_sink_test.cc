@@ -66,6 +66,7 @@ TEST(FileSinkTest, AFileThatIsNotFinishedHasNoName) {
 
 TEST(FileSinkTest, ADirectoryWithSomethingInItIsRefused) {
   const TempDir dir;
+  dir.MakeDirectory("folder");
   dir.Write("folder/mine", "");
   EXPECT_THAT(OpenFileSink(dir.Path("folder")),
               StatusIs(StatusCode::kFailedPrecondition, HasSubstr("folder")));

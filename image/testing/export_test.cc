@@ -37,13 +37,13 @@ const Context& Ctx() {
 // A store in a folder of its own.
 struct Store {
   Store(const TempDir& dir, const std::string& name,
-        const std::string& registry)
+        const std::vector<std::string>& registries)
       : root(dir.Path(name)) {
     dir.MakeDirectory(name);
     metadata = *MetadataStore::Open(root + "/meta.db");
     ImageServiceOptions options;
     options.root = root;
-    options.transfer.plain_http = {registry};
+    options.transfer.plain_http = registries;
     options.transfer.retry.tries = 1;
     StatusOr<std::unique_ptr<ImageService>> opened =
         ImageService::Open(options, *metadata);
@@ -76,7 +76,9 @@ class ExportTest : public ::testing::Test {
         }) {}
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root: overlayfs";
-    store_ = std::make_unique<Store>(dir_, "store", server_.address());
+    store_ = std::make_unique<Store>(
+        dir_, "store",
+        std::vector<std::string>{server_.address(), liar_.address()});
   }
   StatusOr<Image> Pull(BlobPolicy policy, const std::string& tag = "1") {
     ASSIGN_OR_RETURN(const Reference name, Name(tag));
@@ -110,7 +112,7 @@ class ExportTest : public ::testing::Test {
   }
   // On an empty store it is the image that was exported.
   void ExpectComesBack(const std::string& path) {
-    Store other(dir_, path + ".store", server_.address());
+    Store other(dir_, path + ".store", {});
     const StatusOr<std::vector<Image>> images = other.Import(dir_.Path(path));
     ASSERT_OK(images);
     ASSERT_THAT(*images, SizeIs(1));
@@ -134,6 +136,13 @@ class ExportTest : public ::testing::Test {
   bool down_ = false;
   TestImage image_;
   ScriptedServer server_;
+  // Has other bytes for one layer.
+  ScriptedServer liar_{[this](const std::string& request) {
+    const std::string& good = image_.layers[0];
+    return request.find(Digest::Of(good).str()) == std::string::npos
+               ? AnswerAsRegistry(image_, request)
+               : HttpReply(200, std::string(good.size(), 'x'));
+  }};
   std::unique_ptr<Store> store_;
 };
 
@@ -176,17 +185,11 @@ TEST_F(ExportTest, ARegistryThatFailsOrLiesLeavesNothing) {
   down_ = true;
   EXPECT_THAT(ExportImage("image.tar"), StatusIs(StatusCode::kUnavailable));
   down_ = false;
-  const std::string good = image_.layers[0];
-  ScriptedServer liar([&](const std::string& request) {
-    return request.find(Digest::Of(good).str()) == std::string::npos
-               ? AnswerAsRegistry(image_, request)
-               : HttpReply(200, std::string(good.size(), 'x'));
-  });
   ASSERT_OK(store_->metadata->Update([&](Transaction& tx) -> Status {
     const Table<state::v1::ImageRecord> images("images");
     ASSIGN_OR_RETURN(auto record, images.Get(tx, image_.id()));
     record.clear_sources();
-    record.add_sources(liar.address() + "/img");
+    record.add_sources(liar_.address() + "/img");
     return images.Put(tx, image_.id(), record);
   }));
   EXPECT_FALSE(ExportImage("image.tar").ok());
