@@ -179,6 +179,32 @@ def an_id_with_names_in_two_repositories_needs_force(docker):
     check(not docker("images", "-q", "elsewhere").out, "a name is left")
 
 
+def blobs_stay_as_long_as_their_image(docker):
+    if docker.engine != "berthd":
+        return "where blobs are is berthd's"
+    Registry.image("kept", ["first-kept", "second-kept"])
+    manifest = json.loads(Registry.blobs[Registry.tags["kept"]][1])
+    layers = {one["digest"].partition(":")[2] for one in manifest["layers"]}
+    folder = docker.control.folder + "/root/content/blobs/sha256"
+    with registry() as address:
+        Registry.gate.set()
+        name = address + "/many:kept"
+        kubelet = Kubelet(docker.control.folder)
+        kubelet.call("PullImage", image=kubelet.cri.ImageSpec(image=name))
+        equal(layers & set(os.listdir(folder)), set(), "kubelet's blobs")
+        docker("rmi", name)
+        docker("pull", "-q", name)
+        equal(layers - set(os.listdir(folder)), set(), "missing blobs")
+        # Neither kubelet's pull nor another name takes them away.
+        kubelet.call("PullImage", image=kubelet.cri.ImageSpec(image=name))
+        docker("tag", name, "other:kept")
+        docker("rmi", name)
+        equal(layers - set(os.listdir(folder)), set(), "missing blobs")
+        docker("rmi", "other:kept")
+        eventually("the blobs go",
+                   lambda: not layers & set(os.listdir(folder)))
+
+
 def saved(docker, *names):
     """Of docker save: manifest.json, and the ids that its files have."""
     with tempfile.TemporaryDirectory(dir=docker.control.folder) as folder:
