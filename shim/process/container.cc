@@ -152,15 +152,17 @@ void Container::Ran(const Status& status, const Reply<pid_t>& done) {
   if (!init_.starting()) return;  // given up before, which was told
   parts_.loop.CancelTimer(limit_);
   init_.set_starting(false);
-  if (status.ok()) {
-    Started(done);
+  const Status running = status.ok() ? SetRunning() : status;
+  if (running.ok()) {
+    done(init_.pid());
     HandleExits();
     return Next();
   }
+  // Its caller will not know it: nothing may be left.
   HandleExits();
   DeleteCreated(
-      [self = shared_from_this(), status, done](const StatusOr<TaskState>&) {
-        done(status);
+      [self = shared_from_this(), running, done](const StatusOr<TaskState>&) {
+        done(running);
         self->Next();
       });
 }
@@ -242,21 +244,17 @@ void Container::StartInit(Reply<pid_t> done) {
   options_.runtime->Start(id(), [self = shared_from_this(),
                                  done = std::move(done)](const Status& status) {
     self->init_.set_starting(false);
-    if (status.ok()) {
-      self->Started(done);
-    } else {
-      done(status);
-    }
+    const Status running = status.ok() ? self->SetRunning() : status;
+    done(running.ok() ? StatusOr<pid_t>(self->init_.pid()) : running);
     self->HandleExits();
     self->Next();
   });
 }
 
-void Container::Started(const Reply<pid_t>& done) {
+Status Container::SetRunning() {
   init_.set_phase(TaskPhase::kRunning);
   PublishStarted(parts_.events, id(), "", init_.pid());
-  const Status told = Failpoint("shim.start.program");
-  done(told.ok() ? StatusOr<pid_t>(init_.pid()) : told);
+  return Failpoint("shim.start.program");
 }
 
 Status Container::AddExec(const ExecTask& task) {

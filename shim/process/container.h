@@ -111,7 +111,7 @@ class Container : public std::enable_shared_from_this<Container> {
   void Created(StatusOr<StartedProcess> started, const Reply<pid_t>& done);
   void Ran(const Status& status, const Reply<pid_t>& done);
   void StartInit(Reply<pid_t> done);
-  void Started(const Reply<pid_t>& done);
+  Status SetRunning();
   void StartExec(Process& exec, Reply<pid_t> done);
   void ExecStarted(const std::shared_ptr<Process>& exec,
                    StatusOr<StartedProcess> started, const Reply<pid_t>& done);
