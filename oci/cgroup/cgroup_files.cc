@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <thread>
 
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -227,7 +227,8 @@ StatusOr<bool> PollUntil(Duration limit,
     ASSIGN_OR_RETURN(const bool finished, done());
     if (finished) return true;
     if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(pause);
+    const struct timespec time = {.tv_sec = 0, .tv_nsec = pause.count()};
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);  // EINTR: early
     pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(10));
   }
 }
