@@ -21,6 +21,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/mount_table.h"
 #include "base/unique_fd.h"
 
 namespace berth {
@@ -47,30 +48,11 @@ bool IsOwn(std::string_view type) {
   return std::find(std::begin(kOwn), std::end(kOwn), type) != std::end(kOwn);
 }
 
-std::string Unescaped(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 +
-                                 (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
-// Where foreign file systems are mounted: "ID PARENT DEV ROOT POINT OPTIONS
-// [FIELDS] - TYPE ..." (proc_pid_mountinfo(5)). A later mount on the same
-// point lies over an earlier one.
+// Where foreign file systems are mounted.
 std::map<std::string, bool> ForeignPoints(const std::string& mountinfo) {
   std::map<std::string, bool> foreign;
-  for (const std::string& line : Split(mountinfo, '\n')) {
-    const std::vector<std::string> words = Split(line, ' ');
-    const auto dash = std::find(words.begin(), words.end(), "-");
-    if (words.size() < 6 || words.end() - dash < 2) continue;
-    foreign[Unescaped(words[4])] = !IsOwn(*(dash + 1));
+  for (const MountEntry& entry : ParseMountTable(mountinfo)) {
+    foreign[entry.point] = !IsOwn(entry.type);
   }
   // If the root's server is dead, so are we.
   foreign["/"] = false;

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/mount_table.h"
 
 namespace berth::oci {
 namespace {
@@ -13,41 +14,22 @@ namespace {
 // A node with thousands of mounts has a mountinfo of some hundred KiB.
 constexpr uint64_t kMaxProcFile = 16 << 20;
 
-// The names are escaped: "\040" is a space (proc_pid_mountinfo(5)).
-std::string Unescape(const std::string& text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool octal = text[i] == '\\' && i + 3 < text.size() &&
-                       text.find_first_not_of("01234567", i + 1) > i + 3;
-    if (octal) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 +
-                                 (text[i + 2] - '0') * 8 + text[i + 3] - '0');
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
 // A line of mountinfo, if it is a hierarchy's: own_path holds its root.
 std::optional<CgroupHierarchy> HierarchyOf(const std::string& line) {
   // Few lines are worth taking apart.
-  const size_t dash = line.find(" - cgroup");
-  if (dash == std::string::npos) return std::nullopt;
-  const std::vector<std::string> mount = Split(line.substr(0, dash), ' ');
-  const std::vector<std::string> source = Split(line.substr(dash + 3), ' ');
-  if (mount.size() < 6 || source.size() < 3) return std::nullopt;
+  if (line.find(" - cgroup") == std::string::npos) return std::nullopt;
+  const auto mount = ParseMountEntry(line);
+  if (!mount) return std::nullopt;
 
   CgroupHierarchy hierarchy;
-  hierarchy.own_path = Unescape(mount[3]);
-  hierarchy.mount_point = Unescape(mount[4]);
-  if (source[0] == "cgroup2") {
+  hierarchy.own_path = mount->root;
+  hierarchy.mount_point = mount->point;
+  if (mount->type == "cgroup2") {
     hierarchy.v2 = true;
     return hierarchy;
   }
-  if (source[0] != "cgroup") return std::nullopt;
-  for (const std::string& option : Split(source[2], ',')) {
+  if (mount->type != "cgroup") return std::nullopt;
+  for (const std::string& option : Split(mount->options, ',')) {
     // The others are flags: rw, xattr, clone_children, release_agent=...
     if (option == "rw" || option == "ro" || option == "xattr" ||
         option == "noprefix" || option == "clone_children" ||

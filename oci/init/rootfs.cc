@@ -15,6 +15,7 @@
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/sys/mount.h"
+#include "base/sys/mount_table.h"
 #include "base/sys/namespace.h"
 #include "oci/init/proc_mount.h"
 
@@ -55,10 +56,8 @@ Status MakeParentPrivate(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string table,
                    ReadFile("/proc/self/mountinfo", 64 << 20));
   std::string parent;
-  for (const std::string& line : Split(table, '\n')) {
-    const std::vector<std::string> fields = Split(line, ' ');
-    if (fields.size() < 5) continue;
-    const std::string& point = fields[4];
+  for (const MountEntry& entry : ParseMountTable(table)) {
+    const std::string& point = entry.point;
     const bool covers =
         point == "/" || path == point || StartsWith(path, point + "/");
     if (covers && point.size() >= parent.size()) parent = point;
@@ -75,16 +74,10 @@ Status MakeParentPrivate(const std::string& path) {
 Status RemoveKernelFilesystems(const std::string& root) {
   ASSIGN_OR_RETURN(const std::string table,
                    ReadFile("/proc/self/mountinfo", 64 << 20));
-  for (const std::string& line : Split(table, '\n')) {
-    const std::vector<std::string> fields = Split(line, ' ');
-    const size_t end = line.find(" - ");
-    if (fields.size() < 5 || end == std::string::npos) continue;
-    const std::string& point = fields[4];
-    const std::string type =
-        line.substr(end + 3, line.find(' ', end + 3) - end - 3);
-    if ((type != "proc" && type != "sysfs") || StartsWith(point, root + "/")) {
-      continue;
-    }
+  for (const MountEntry& entry : ParseMountTable(table)) {
+    const std::string& point = entry.point;
+    const bool kernels = entry.type == "proc" || entry.type == "sysfs";
+    if (!kernels || StartsWith(point, root + "/")) continue;
     if (mount(nullptr, point.c_str(), nullptr, MS_SLAVE | MS_REC, nullptr) !=
         0) {
       // Below another one that is gone by now.

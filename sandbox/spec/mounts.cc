@@ -11,6 +11,7 @@
 #include "base/fs/foreign_path.h"
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
+#include "base/sys/mount_table.h"
 #include "sandbox/record/files.h"
 
 namespace berth::sandbox {
@@ -21,21 +22,6 @@ using ::berth::state::v1::Mount;
 using ::berth::state::v1::SandboxRecord;
 
 constexpr uint64_t kMaxMountinfoBytes = 64 << 20;
-
-// "\040" and its like, as mountinfo writes white space.
-std::string Unescape(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 +
-                                 (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
 
 bool Covers(const std::string& mount_point, const std::string& path) {
   if (mount_point == "/" || mount_point == path) return true;
@@ -202,15 +188,12 @@ oci::MountSpec Make(const char* destination, const char* type,
 }  // namespace
 
 HostMounts::HostMounts(std::string_view mountinfo) {
-  for (const std::string& line : Split(mountinfo, '\n')) {
-    // 36 35 98:0 /root /point options tags... - type source super
-    const std::vector<std::string> words = Split(line, ' ');
-    if (words.size() < 7) continue;
+  for (const MountEntry& mount : ParseMountTable(mountinfo)) {
     Entry entry;
-    entry.mount_point = Unescape(words[4]);
-    for (size_t i = 6; i < words.size() && words[i] != "-"; ++i) {
-      entry.shared |= StartsWith(words[i], "shared:");
-      entry.slave |= StartsWith(words[i], "master:");
+    entry.mount_point = mount.point;
+    for (const std::string& tag : mount.tags) {
+      entry.shared |= StartsWith(tag, "shared:");
+      entry.slave |= StartsWith(tag, "master:");
     }
     entries_.push_back(std::move(entry));
   }
