@@ -2,13 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/strings.h"
@@ -19,6 +17,7 @@
 #include "oci/init/process_setup.h"
 #include "oci/init/program.h"
 #include "oci/init/rootfs.h"
+#include "oci/init/sysctls.h"
 #include "oci/init/terminal.h"
 
 namespace berth::oci {
@@ -65,35 +64,6 @@ Status SetNames(const Spec& spec) {
   if (!spec.domainname.empty() &&
       setdomainname(spec.domainname.data(), spec.domainname.size()) != 0) {
     return Errno(errno, "set domainname " + Quoted(spec.domainname));
-  }
-  return OkStatus();
-}
-
-// The first separator decides which of the two is the directory's.
-std::string SysctlPath(std::string name) {
-  const size_t first = name.find_first_of("./");
-  if (first == std::string::npos || name[first] == '/') return name;
-  for (char& c : name) c = c == '.' ? '/' : c == '/' ? '.' : c;
-  return name;
-}
-
-// Through the host's own /proc, which no mount of the container has touched
-// yet (CVE-2025-52881); one write to one file (CVE-2022-0811).
-Status SetSysctls(const std::map<std::string, std::string>& sysctls) {
-  if (sysctls.empty()) return OkStatus();
-  ASSIGN_OR_RETURN(const RootedPath proc, RootedPath::Open("/proc/sys"));
-  struct statfs fs;
-  if (fstatfs(proc.fd(), &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC) {
-    return FailedPrecondition("/proc/sys is not a procfs");
-  }
-  for (const auto& [name, value] : sysctls) {
-    const std::string doing = "set linux.sysctl " + Quoted(name);
-    ASSIGN_OR_RETURN_AS(const UniqueFd fd,
-                        proc.OpenNoLinks(SysctlPath(name), O_WRONLY), doing);
-    if (write(fd.get(), value.data(), value.size()) !=
-        static_cast<ssize_t>(value.size())) {
-      return Errno(errno, doing);
-    }
   }
   return OkStatus();
 }
