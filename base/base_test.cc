@@ -65,12 +65,12 @@ TEST(UndoTest, RunsLastFirstUnlessCommitted) {
 TEST(KeyedMutexTest, ExcludesTheSameKeyOnly) {
   KeyedMutex mutex;
   int shared = 0;
-  KeyedMutex::Lock other(mutex, "b");
+  const auto other = mutex.Acquire(Context::Background(), "b");
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int n = 0; n < 1000; ++n) {
-        KeyedMutex::Lock lock(mutex, "a");
+        const auto lock = mutex.Acquire(Context::Background(), "a");
         ++shared;
       }
     });

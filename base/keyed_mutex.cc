@@ -5,12 +5,7 @@
 namespace berth {
 
 KeyedMutex::Lock::Lock(KeyedMutex& owner, std::string key)
-    : owner_(owner), key_(std::move(key)) {
-  Retake();
-}
-
-KeyedMutex::Lock::Lock(KeyedMutex& owner, std::string key, bool held)
-    : owner_(owner), key_(std::move(key)), held_(held) {}
+    : owner_(owner), key_(std::move(key)) {}
 
 KeyedMutex::Lock::Lock(Lock&& other) noexcept
     : owner_(other.owner_),
@@ -31,15 +26,10 @@ Status KeyedMutex::Lock::Retake(const Context& ctx) {
   return OkStatus();
 }
 
-void KeyedMutex::Lock::Retake() {
-  // A context that never ends: Take cannot fail.
-  (void)Retake(Context::Background());
-}
-
 StatusOr<KeyedMutex::Lock> KeyedMutex::Acquire(const Context& ctx,
                                                const std::string& key) {
   RETURN_IF_ERROR(Take(ctx, key));
-  return Lock(*this, key, /*held=*/true);
+  return Lock(*this, key);
 }
 
 Status KeyedMutex::Take(const Context& ctx, const std::string& key) {

@@ -24,8 +24,6 @@ class KeyedMutex {
   // Thread-compatible.
   class [[nodiscard]] Lock {
    public:
-    // Waits for as long as it takes. For work that no request waits for.
-    Lock(KeyedMutex& owner, std::string key);
     Lock(Lock&& other) noexcept;
     Lock& operator=(Lock&&) = delete;
     ~Lock();
@@ -35,15 +33,14 @@ class KeyedMutex {
     void Give();
     // Waits as Acquire does; on failure the key is not held.
     Status Retake(const Context& ctx);
-    void Retake();
 
    private:
     friend class KeyedMutex;
-    Lock(KeyedMutex& owner, std::string key, bool held);
+    Lock(KeyedMutex& owner, std::string key);
 
     KeyedMutex& owner_;
     const std::string key_;
-    bool held_ = false;
+    bool held_ = true;
   };
 
   // Waits until nobody holds `key`. DEADLINE_EXCEEDED or CANCELLED, naming the

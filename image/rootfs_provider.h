@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/state/v1/image.pb.h"
+#include "base/context.h"
 #include "base/status.h"
 #include "base/sys/mount.h"
 
@@ -37,7 +38,8 @@ struct Rootfs {
 //
 // `key` names the root file system and is the caller's choice: a container id.
 // It outlives this process, and the image: removing an image that is in use
-// takes its names away, not its layers.
+// takes its names away, not its layers. Calls for one key wait for each other,
+// until their context ends: DEADLINE_EXCEEDED or CANCELLED.
 //
 // Thread-safe.
 class RootfsProvider {
@@ -47,11 +49,13 @@ class RootfsProvider {
   // A writable root file system made from an image. Asked again with the same
   // key: the same one. `image_id` is a full id, with or without "sha256:".
   // NOT_FOUND: no such image; ALREADY_EXISTS: the key belongs to another image.
-  virtual StatusOr<Rootfs> Acquire(std::string_view image_id,
+  virtual StatusOr<Rootfs> Acquire(const Context& ctx,
+                                   std::string_view image_id,
                                    const std::string& key,
                                    Persistence persistence) = 0;
   // The same without a writable layer: an image mounted as a volume.
-  virtual StatusOr<Rootfs> AcquireReadOnly(std::string_view image_id,
+  virtual StatusOr<Rootfs> AcquireReadOnly(const Context& ctx,
+                                           std::string_view image_id,
                                            const std::string& key) = 0;
 
   // A regular file of the root file system, as a process in it would see it
@@ -66,7 +70,7 @@ class RootfsProvider {
   virtual StatusOr<DiskUsage> Usage(const std::string& key) = 0;
 
   // Deletes it. OK if there is none.
-  virtual Status Release(const std::string& key) = 0;
+  virtual Status Release(const Context& ctx, const std::string& key) = 0;
 };
 
 }  // namespace berth::image

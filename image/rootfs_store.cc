@@ -11,15 +11,18 @@ namespace berth::image {
 using state::v1::ImageRecord;
 using state::v1::RootfsRecord;
 
-StatusOr<Rootfs> RootfsStore::Acquire(std::string_view image_id,
+StatusOr<Rootfs> RootfsStore::Acquire(const Context& ctx,
+                                      std::string_view image_id,
                                       const std::string& key,
                                       Persistence persistence) {
-  return AcquireTree(image_id, key, /*read_only=*/false, persistence);
+  return AcquireTree(ctx, image_id, key, /*read_only=*/false, persistence);
 }
 
-StatusOr<Rootfs> RootfsStore::AcquireReadOnly(std::string_view image_id,
+StatusOr<Rootfs> RootfsStore::AcquireReadOnly(const Context& ctx,
+                                              std::string_view image_id,
                                               const std::string& key) {
-  return AcquireTree(image_id, key, /*read_only=*/true, Persistence::kDurable);
+  return AcquireTree(ctx, image_id, key, /*read_only=*/true,
+                     Persistence::kDurable);
 }
 
 StatusOr<RootfsRecord> RootfsStore::Get(const std::string& key) const {
@@ -31,7 +34,8 @@ StatusOr<RootfsRecord> RootfsStore::Get(const std::string& key) const {
   return record;
 }
 
-StatusOr<Rootfs> RootfsStore::AcquireTree(std::string_view image_id,
+StatusOr<Rootfs> RootfsStore::AcquireTree(const Context& ctx,
+                                          std::string_view image_id,
                                           const std::string& key,
                                           bool read_only,
                                           Persistence persistence) {
@@ -40,7 +44,7 @@ StatusOr<Rootfs> RootfsStore::AcquireTree(std::string_view image_id,
     return InvalidArgument("invalid image id " + Quoted(image_id));
   }
   if (key.empty()) return InvalidArgument("root file system without a key");
-  const KeyedMutex::Lock lock(keys_, key);
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, keys_.Acquire(ctx, key));
   StatusOr<RootfsRecord> record = Get(key);
   if (IsNotFound(record.status())) {
     record = RootfsRecord();
@@ -90,8 +94,8 @@ StatusOr<DiskUsage> RootfsStore::Usage(const std::string& key) {
   return snapshots_.Usage(record.number());
 }
 
-Status RootfsStore::Release(const std::string& key) {
-  const KeyedMutex::Lock lock(keys_, key);
+Status RootfsStore::Release(const Context& ctx, const std::string& key) {
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, keys_.Acquire(ctx, key));
   const StatusOr<RootfsRecord> record = Get(key);
   if (!record.ok()) return ForgetUnreadable(metadata_, record.status(), key);
   RETURN_IF_ERROR_AS(snapshots_.Remove(record->number()),

@@ -27,17 +27,19 @@ class RootfsStore : public RootfsProvider {
         snapshots_(snapshots),
         garbage_(garbage) {}
 
-  StatusOr<Rootfs> Acquire(std::string_view image_id, const std::string& key,
+  StatusOr<Rootfs> Acquire(const Context& ctx, std::string_view image_id,
+                           const std::string& key,
                            Persistence persistence) override;
-  StatusOr<Rootfs> AcquireReadOnly(std::string_view image_id,
+  StatusOr<Rootfs> AcquireReadOnly(const Context& ctx,
+                                   std::string_view image_id,
                                    const std::string& key) override;
   StatusOr<std::string> ReadFile(const std::string& key, std::string_view path,
                                  uint64_t limit) override;
   StatusOr<DiskUsage> Usage(const std::string& key) override;
-  Status Release(const std::string& key) override;
+  Status Release(const Context& ctx, const std::string& key) override;
 
  private:
-  StatusOr<Rootfs> AcquireTree(std::string_view image_id,
+  StatusOr<Rootfs> AcquireTree(const Context& ctx, std::string_view image_id,
                                const std::string& key, bool read_only,
                                Persistence persistence);
   StatusOr<state::v1::RootfsRecord> Get(const std::string& key) const;

@@ -1,5 +1,6 @@
 // Making and forgetting containers: Create, Remove, and what only changes the
 // record.
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -30,6 +31,11 @@ StatusOr<SandboxStatus> OpenSandbox(const Core& core, const SandboxId& id) {
   return FailedPrecondition("sandbox " + id.str() + ": not ready");
 }
 
+// What undoes does not end with the request.
+Context UndoContext(const ContainerId& id) {
+  return Context::Background(id.str()).WithTimeout(std::chrono::minutes(1));
+}
+
 // Everything from the record to a root file system that is known to be good.
 // On failure nothing is left.
 Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
@@ -44,11 +50,12 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
   ASSIGN_OR_RETURN(const SandboxStatus sandbox, OpenSandbox(core, in));
 
   undo.Add([&] {
-    LogFailure("undo creation of container " + id.str(),
-               core.parts.images.Release(container.snapshot_key()));
+    LogFailure(
+        "undo creation of container " + id.str(),
+        core.parts.images.Release(UndoContext(id), container.snapshot_key()));
   });
   ASSIGN_OR_RETURN_AS(const image::Rootfs rootfs,
-                      AcquireRootfs(core, container), "root file system");
+                      AcquireRootfs(ctx, core, container), "root file system");
   RETURN_IF_ERROR(Failpoint("container.create.rootfs"));
 
   undo.Add([&] {
@@ -56,13 +63,13 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
                CleanState(core, container));
     for (const std::string& key : container.image_mount_keys()) {
       LogFailure("undo creation of container " + id.str(),
-                 core.parts.images.Release(key));
+                 core.parts.images.Release(UndoContext(id), key));
     }
     LogFailure("undo creation of container " + id.str(),
                RemoveTree(core.paths.ContainerRoot(id.str())));
   });
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
-                   MountImages(core, *sandbox, container));
+                   MountImages(ctx, core, *sandbox, container));
   RETURN_IF_ERROR(MakeVolumes(core, container, rootfs));
   RETURN_IF_ERROR(Failpoint("container.create.volumes"));
 

@@ -297,10 +297,10 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   DeleteLeftTask(core, container);
   RETURN_IF_ERROR(CleanState(core, container));
   for (const std::string& key : container.image_mount_keys()) {
-    RETURN_IF_ERROR_AS(core.parts.images.Release(key),
+    RETURN_IF_ERROR_AS(core.parts.images.Release(ctx, key),
                        "release image mount " + key);
   }
-  RETURN_IF_ERROR_AS(core.parts.images.Release(container.snapshot_key()),
+  RETURN_IF_ERROR_AS(core.parts.images.Release(ctx, container.snapshot_key()),
                      "release root file system of container " + id.str());
   RETURN_IF_ERROR(Failpoint("container.remove.rootfs"));
   RETURN_IF_ERROR(RemoveTree(core.paths.ContainerRoot(id.str())));

@@ -103,10 +103,10 @@ bool IsCovered(const ContainerConfig& config, const std::string& path) {
 
 }  // namespace
 
-StatusOr<image::Rootfs> AcquireRootfs(Core& core,
+StatusOr<image::Rootfs> AcquireRootfs(const Context& ctx, Core& core,
                                       const ContainerRecord& container) {
   return core.parts.images.Acquire(
-      container.config().image_id(), container.snapshot_key(),
+      ctx, container.config().image_id(), container.snapshot_key(),
       container.config().volatile_rootfs() ? image::Persistence::kVolatile
                                            : image::Persistence::kDurable);
 }
@@ -118,7 +118,7 @@ void MapIds(const SandboxRecord& sandbox, std::vector<::berth::Mount>& mounts) {
   }
 }
 
-StatusOr<std::vector<std::string>> MountImages(Core& core,
+StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,
                                                const SandboxRecord& sandbox,
                                                ContainerRecord& container) {
   std::vector<std::string> roots;
@@ -132,7 +132,7 @@ StatusOr<std::vector<std::string>> MountImages(Core& core,
     container.add_image_mount_keys(key);
     ASSIGN_OR_RETURN_AS(
         image::Rootfs rootfs,
-        core.parts.images.AcquireReadOnly(mount.image_id(), key), what);
+        core.parts.images.AcquireReadOnly(ctx, mount.image_id(), key), what);
     MapIds(sandbox, rootfs.mounts);
     roots.push_back(ImageRoot(core, container.id(), index));
     RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));

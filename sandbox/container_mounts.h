@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/state/v1/image.pb.h"
+#include "base/context.h"
 #include "base/status.h"
 #include "image/rootfs_provider.h"
 #include "sandbox/core.h"
@@ -16,7 +17,7 @@
 namespace berth::sandbox {
 
 // The container's root file system, the same one every time.
-StatusOr<image::Rootfs> AcquireRootfs(Core& core,
+StatusOr<image::Rootfs> AcquireRootfs(const Context& ctx, Core& core,
                                       const ContainerRecord& container);
 
 // What mounts of an image show belongs to the sandbox's user namespace.
@@ -25,7 +26,7 @@ void MapIds(const SandboxRecord& sandbox, std::vector<::berth::Mount>& mounts);
 // Mounts the container's image mounts below its state directory (again, if
 // they are there already: the same), and notes their keys in the record.
 // Returns the directories, in the order of the image mounts.
-StatusOr<std::vector<std::string>> MountImages(Core& core,
+StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,
                                                const SandboxRecord& sandbox,
                                                ContainerRecord& container);
 // OK if there are none. Their keys stay acquired.

@@ -31,12 +31,12 @@ constexpr std::chrono::minutes kStartLimit{2};
 StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
                                        const SandboxRecord& sandbox,
                                        ContainerRecord& container) {
-  ASSIGN_OR_RETURN_AS(image::Rootfs rootfs, AcquireRootfs(core, container),
+  ASSIGN_OR_RETURN_AS(image::Rootfs rootfs, AcquireRootfs(ctx, core, container),
                       "root file system");
   const std::string bundle = core.paths.ContainerState(container.id());
   RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0700));
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
-                   MountImages(core, sandbox, container));
+                   MountImages(ctx, core, sandbox, container));
   ASSIGN_OR_RETURN(
       const oci::Spec spec,
       PlanContainer(ctx, core, sandbox, container, rootfs, image_roots));

@@ -54,7 +54,7 @@ class Life {
     Status all = Import();
     all.Update(service_->images().RemoveName(*Reference::Parse("x.test/i:1")));
     all.Update(PullAndRun());
-    all.Update(service_->rootfs().Release("root"));
+    all.Update(service_->rootfs().Release(Context::Background(), "root"));
     all.Update(service_->images().Remove(PulledImage().id()));
     all.Update(service_->images().CollectGarbage(ctx_).status());
     return all;
@@ -82,7 +82,8 @@ class Life {
         const Image image,
         service_->transfer().Pull(ctx_, name, {}, BlobPolicy::kKeep, nullptr));
     RETURN_IF_ERROR(service_->rootfs()
-                        .Acquire(image.id(), "root", Persistence::kDurable)
+                        .Acquire(Context::Background(), image.id(), "root",
+                                 Persistence::kDurable)
                         .status());
     ASSIGN_OR_RETURN(const std::string text,
                      service_->rootfs().ReadFile("root", "/d/a", 10));

@@ -156,15 +156,15 @@ TEST_F(ImageServiceTest, RemovingWhileItIsPulledLosesNothingThatIsUsed) {
                 AnyOf(StatusCode::kOk, StatusCode::kNotFound))
         << Message(image.status());
     const std::string key = "root" + std::to_string(i);
-    const StatusOr<Rootfs> rootfs =
-        service_->rootfs().Acquire(image_.id(), key, Persistence::kDurable);
+    const StatusOr<Rootfs> rootfs = service_->rootfs().Acquire(
+        Context::Background(), image_.id(), key, Persistence::kDurable);
     if (!rootfs.ok()) {
       EXPECT_THAT(rootfs, StatusIs(StatusCode::kNotFound));
       continue;
     }
     EXPECT_THAT(service_->rootfs().ReadFile(key, "/d/a", 10),
                 IsOkAndHolds("one"));
-    EXPECT_OK(service_->rootfs().Release(key));
+    EXPECT_OK(service_->rootfs().Release(Context::Background(), key));
   }
   end = true;
   remover.join();
@@ -185,17 +185,17 @@ TEST_F(ImageServiceTest, CollectingWhileItIsPulledSparesIt) {
   };
   ASSERT_OK(Pull());
   ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
-  ASSERT_OK(
-      service_->rootfs().Acquire(image_.id(), "root", Persistence::kDurable));
+  ASSERT_OK(service_->rootfs().Acquire(Context::Background(), image_.id(),
+                                       "root", Persistence::kDurable));
   // The root file system outlives the image.
   ASSERT_OK(service_->images().Remove(image_.id()));
   ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
   EXPECT_THAT(service_->rootfs().ReadFile("root", "/d/a", 10),
               IsOkAndHolds("one"));
-  EXPECT_THAT(
-      service_->rootfs().Acquire(image_.id(), "other", Persistence::kDurable),
-      StatusIs(StatusCode::kNotFound));
-  ASSERT_OK(service_->rootfs().Release("root"));
+  EXPECT_THAT(service_->rootfs().Acquire(Context::Background(), image_.id(),
+                                         "other", Persistence::kDurable),
+              StatusIs(StatusCode::kNotFound));
+  ASSERT_OK(service_->rootfs().Release(Context::Background(), "root"));
   ExpectNothingLeft();
 }
 
@@ -297,10 +297,10 @@ TEST_F(ImageServiceTest, AListenerThatIsStuckHoldsUpNoPull) {
 
 TEST_F(ImageServiceTest, ARecordThatCannotBeReadStopsNothing) {
   ASSERT_OK(Pull());
-  ASSERT_OK(
-      service_->rootfs().Acquire(image_.id(), "good", Persistence::kDurable));
-  ASSERT_OK(
-      service_->rootfs().Acquire(image_.id(), "bad", Persistence::kDurable));
+  ASSERT_OK(service_->rootfs().Acquire(Context::Background(), image_.id(),
+                                       "good", Persistence::kDurable));
+  ASSERT_OK(service_->rootfs().Acquire(Context::Background(), image_.id(),
+                                       "bad", Persistence::kDurable));
   ASSERT_OK(metadata_->Update(
       [](Transaction& tx) { return tx.Put("rootfs", "bad", "\xff\xff\xff"); }));
   const size_t before = dir_.Names("snapshots").size();
@@ -316,9 +316,9 @@ TEST_F(ImageServiceTest, ARecordThatCannotBeReadStopsNothing) {
   EXPECT_THAT(service_->rootfs().ReadFile("good", "/d/a", 10),
               IsOkAndHolds("one"));
   // Its container can be removed, and then all is as it was.
-  ASSERT_OK(service_->rootfs().Release("bad"));
-  ASSERT_OK(service_->rootfs().Release("bad"));
-  ASSERT_OK(service_->rootfs().Release("good"));
+  ASSERT_OK(service_->rootfs().Release(Context::Background(), "bad"));
+  ASSERT_OK(service_->rootfs().Release(Context::Background(), "bad"));
+  ASSERT_OK(service_->rootfs().Release(Context::Background(), "good"));
   Open();
   ExpectNothingLeft();
 }
@@ -330,15 +330,16 @@ TEST_F(ImageServiceTest, ALayerWhoseRecordCannotBeReadComesAnew) {
   }));
   Open();
   EXPECT_FALSE(service_->rootfs()
-                   .Acquire(image_.id(), "root", Persistence::kDurable)
+                   .Acquire(Context::Background(), image_.id(), "root",
+                            Persistence::kDurable)
                    .ok());
-  ASSERT_OK(service_->rootfs().Release("root"));
+  ASSERT_OK(service_->rootfs().Release(Context::Background(), "root"));
   ASSERT_OK(Pull());
-  ASSERT_OK(
-      service_->rootfs().Acquire(image_.id(), "root", Persistence::kDurable));
+  ASSERT_OK(service_->rootfs().Acquire(Context::Background(), image_.id(),
+                                       "root", Persistence::kDurable));
   EXPECT_THAT(service_->rootfs().ReadFile("root", "/d/a", 10),
               IsOkAndHolds("one"));
-  ASSERT_OK(service_->rootfs().Release("root"));
+  ASSERT_OK(service_->rootfs().Release(Context::Background(), "root"));
   ASSERT_OK(service_->images().Remove(image_.id()));
   ASSERT_OK(service_->images().CollectGarbage(Context::Background()));
   Open();

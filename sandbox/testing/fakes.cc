@@ -445,7 +445,8 @@ std::set<std::string> FakeNetwork::attached() {
 
 // ---- Images -----------------------------------------------------------------
 
-StatusOr<image::Rootfs> FakeImages::Acquire(std::string_view image_id,
+StatusOr<image::Rootfs> FakeImages::Acquire(const Context&,
+                                            std::string_view image_id,
                                             const std::string& key,
                                             image::Persistence) {
   RETURN_IF_ERROR(failures.Check("Acquire"));
@@ -461,9 +462,10 @@ StatusOr<image::Rootfs> FakeImages::Acquire(std::string_view image_id,
   return rootfs;
 }
 
-StatusOr<image::Rootfs> FakeImages::AcquireReadOnly(std::string_view image_id,
+StatusOr<image::Rootfs> FakeImages::AcquireReadOnly(const Context& ctx,
+                                                    std::string_view image_id,
                                                     const std::string& key) {
-  return Acquire(image_id, key, image::Persistence::kDurable);
+  return Acquire(ctx, image_id, key, image::Persistence::kDurable);
 }
 
 StatusOr<std::string> FakeImages::ReadFile(const std::string&,
@@ -477,7 +479,7 @@ StatusOr<image::DiskUsage> FakeImages::Usage(const std::string&) {
   return image::DiskUsage();
 }
 
-Status FakeImages::Release(const std::string& key) {
+Status FakeImages::Release(const Context&, const std::string& key) {
   RETURN_IF_ERROR(failures.Check("Release"));
   MutexLock lock(mutex_);
   keys_.erase(key);

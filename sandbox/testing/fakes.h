@@ -129,15 +129,16 @@ class FakeImages : public image::RootfsProvider {
   // run nothing.
   explicit FakeImages(std::string root) : root_(std::move(root)) {}
 
-  StatusOr<image::Rootfs> Acquire(std::string_view image_id,
+  StatusOr<image::Rootfs> Acquire(const Context& ctx, std::string_view image_id,
                                   const std::string& key,
                                   image::Persistence persistence) override;
-  StatusOr<image::Rootfs> AcquireReadOnly(std::string_view image_id,
+  StatusOr<image::Rootfs> AcquireReadOnly(const Context& ctx,
+                                          std::string_view image_id,
                                           const std::string& key) override;
   StatusOr<std::string> ReadFile(const std::string& key, std::string_view path,
                                  uint64_t limit) override;
   StatusOr<image::DiskUsage> Usage(const std::string& key) override;
-  Status Release(const std::string& key) override;
+  Status Release(const Context& ctx, const std::string& key) override;
 
   Failures failures;
   state::v1::ImageConfig config;

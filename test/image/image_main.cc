@@ -121,7 +121,7 @@ Status MountImage(ImageService& service, const Arguments& args) {
   ASSIGN_OR_RETURN(const Image image, service.images().Resolve(args.at(0)));
   ASSIGN_OR_RETURN(
       Rootfs rootfs,
-      service.rootfs().Acquire(image.id(), args.at(1),
+      service.rootfs().Acquire(Context::Background(), image.id(), args.at(1),
                                FLAGS_volatile_root ? Persistence::kVolatile
                                                    : Persistence::kDurable));
   RETURN_IF_ERROR(MakeDirectories(args.at(1), 0755));
@@ -134,18 +134,19 @@ Status MountImage(ImageService& service, const Arguments& args) {
 
 Status UnmountImage(ImageService& service, const Arguments& args) {
   RETURN_IF_ERROR(Unmount(args.at(0), MNT_DETACH));
-  return service.rootfs().Release(args.at(0));
+  return service.rootfs().Release(Context::Background(), args.at(0));
 }
 
 Status Cat(ImageService& service, const Arguments& args) {
   const std::string key = "cat";
   ASSIGN_OR_RETURN(const Image image, service.images().Resolve(args.at(0)));
   RETURN_IF_ERROR(service.rootfs()
-                      .Acquire(image.id(), key, Persistence::kDurable)
+                      .Acquire(Context::Background(), image.id(), key,
+                               Persistence::kDurable)
                       .status());
   const StatusOr<std::string> text =
       service.rootfs().ReadFile(key, args.at(1), kMaxFile);
-  RETURN_IF_ERROR(service.rootfs().Release(key));
+  RETURN_IF_ERROR(service.rootfs().Release(Context::Background(), key));
   RETURN_IF_ERROR(text.status());
   std::cout << *text;
   return OkStatus();
