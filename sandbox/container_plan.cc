@@ -10,6 +10,8 @@
 #include "base/strings.h"
 #include "base/sys/process.h"
 #include "base/sys/user.h"
+#include "oci/spec/parse.h"
+#include "oci/spec/serialize.h"
 #include "oci/spec/validate.h"
 #include "sandbox/record/files.h"
 #include "sandbox/resource/cgroup_parent.h"
@@ -96,6 +98,23 @@ StatusOr<DeviceSet> Devices(const Context& ctx, const Core& core,
   return HostDevices(core.paths.dev);
 }
 
+// Without the profile that can be made again from the rest: it is longer than
+// all else together.
+void SavePlan(const oci::Spec& spec, ContainerRecord& container) {
+  const SecurityProfile& wanted = container.config().security().seccomp();
+  const bool is_default =
+      spec.linux.seccomp && wanted.type() == SecurityProfile::RUNTIME_DEFAULT;
+  ContainerPlan& plan = *container.mutable_plan();
+  plan.set_default_seccomp(is_default);
+  if (!is_default) {
+    plan.set_spec(oci::SerializeSpec(spec));
+    return;
+  }
+  oci::Spec without = spec;
+  without.linux.seccomp.reset();
+  plan.set_spec(oci::SerializeSpec(without));
+}
+
 }  // namespace
 
 StatusOr<std::string> ReadUserFile(Core& core, const ContainerRecord& container,
@@ -109,34 +128,45 @@ StatusOr<std::string> ReadUserFile(Core& core, const ContainerRecord& container,
 StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
                                   const SandboxRecord& sandbox,
                                   ContainerRecord& container,
-                                  const image::Rootfs& rootfs,
-                                  const std::vector<std::string>& image_roots) {
+                                  const ImageConfig& image) {
   const ContainerConfig& config = container.config();
-  const bool started = sandbox.phase() == SANDBOX_PHASE_READY;
-  const SandboxRecord imagined = started ? SandboxRecord() : Imagined(sandbox);
-
   ASSIGN_OR_RETURN(const std::vector<std::string> argv,
-                   CommandLine(config, rootfs.config));
+                   CommandLine(config, image));
   container.mutable_argv()->Assign(argv.begin(), argv.end());
-  ASSIGN_OR_RETURN(const int signal, StopSignal(config, rootfs.config));
+  ASSIGN_OR_RETURN(const int signal, StopSignal(config, image));
   container.set_stop_signal(signal);
   container.set_log_path(LogPath(sandbox, config));
-  container.set_cgroup(ContainerCgroup(sandbox.cgroup(), container.id()));
 
   ASSIGN_OR_RETURN(const std::string passwd,
                    ReadUserFile(core, container, "/etc/passwd"));
   ASSIGN_OR_RETURN(const std::string group,
                    ReadUserFile(core, container, "/etc/group"));
-  ASSIGN_OR_RETURN(
-      const ResolvedUser user,
-      ResolveUser(config.security(), rootfs.config.user(), passwd, group));
+  ASSIGN_OR_RETURN(const ResolvedUser user,
+                   ResolveUser(config.security(), image.user(), passwd, group));
   *container.mutable_user() = user.ids;
 
+  ASSIGN_OR_RETURN(const DeviceSet devices,
+                   Devices(ctx, core, sandbox, config));
+  ASSIGN_OR_RETURN(
+      oci::Spec spec,
+      PlanSpec(
+          {sandbox, container, image, core.host, user.home, devices, {}, {}}));
+  RETURN_IF_ERROR(CheckAppArmor(core, spec.process->apparmor_profile));
+  SavePlan(spec, container);
+  return spec;
+}
+
+StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
+                             const SandboxRecord& sandbox,
+                             ContainerRecord& container, oci::Spec plan,
+                             const std::vector<std::string>& image_roots) {
+  const bool started = sandbox.phase() == SANDBOX_PHASE_READY;
+  const SandboxRecord imagined = started ? SandboxRecord() : Imagined(sandbox);
+  container.set_cgroup(ContainerCgroup(sandbox.cgroup(), container.id()));
   SpecInputs inputs{started ? sandbox : imagined,
                     container,
-                    rootfs.config,
+                    ImageConfig::default_instance(),
                     core.host,
-                    user.home,
                     {},
                     {},
                     {},
@@ -145,17 +175,46 @@ StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
                    HostMounts::Read(core.paths.proc));
   ASSIGN_OR_RETURN(inputs.mounts, RequestedMounts(ctx, sandbox, container,
                                                   image_roots, host_mounts));
-  ASSIGN_OR_RETURN(inputs.devices, Devices(ctx, core, sandbox, config));
-  ASSIGN_OR_RETURN(inputs.target_pid_namespace,
-                   TargetPidNamespace(core, sandbox, config, started));
-  ASSIGN_OR_RETURN(const oci::Capabilities capabilities,
-                   CapabilitySets(config.security(), core.host.capabilities));
-  ASSIGN_OR_RETURN(inputs.seccomp,
-                   ResolveSeccomp(config.security(), capabilities.bounding));
-  ASSIGN_OR_RETURN(oci::Spec spec, BuildSpec(inputs));
-  RETURN_IF_ERROR(CheckAppArmor(core, spec.process->apparmor_profile));
-  RETURN_IF_ERROR(oci::Validate(spec));
+  ASSIGN_OR_RETURN(
+      inputs.target_pid_namespace,
+      TargetPidNamespace(core, sandbox, container.config(), started));
+  ASSIGN_OR_RETURN(inputs.devices,
+                   Devices(ctx, core, sandbox, container.config()));
+  RETURN_IF_ERROR(PlanDevices(inputs, plan));
+  RETURN_IF_ERROR(BindSpec(inputs, plan));
+  RETURN_IF_ERROR(oci::Validate(plan));
+  return plan;
+}
+
+StatusOr<oci::Spec> SavedPlan(const ContainerRecord& container) {
+  const ContainerPlan& plan = container.plan();
+  if (plan.spec().empty()) return NotFound("no plan was saved");
+  ASSIGN_OR_RETURN_AS(oci::Spec spec, oci::ParseSpec(plan.spec()),
+                      "plan of container " + container.id());
+  if (!spec.process || !spec.process->capabilities) {
+    return DataLoss("plan of container " + container.id() + ": no process");
+  }
+  if (plan.default_seccomp()) {
+    spec.linux.seccomp =
+        DefaultSeccompProfile(spec.process->capabilities->bounding);
+  }
   return spec;
+}
+
+Status PlanNewLimits(const Core& core, ContainerRecord& container) {
+  if (container.plan().spec().empty()) return OkStatus();
+  ASSIGN_OR_RETURN(oci::Spec spec, SavedPlan(container));
+  RETURN_IF_ERROR(PlanLimits({SandboxRecord::default_instance(),
+                              container,
+                              ImageConfig::default_instance(),
+                              core.host,
+                              {},
+                              {},
+                              {},
+                              {}},
+                             spec));
+  SavePlan(spec, container);
+  return OkStatus();
 }
 
 StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,

@@ -13,17 +13,29 @@
 
 namespace berth::sandbox {
 
-// Looks up all that a container's specification depends on (users in its root
-// file system, sources of mounts, devices, profiles) and builds it. Writes
-// what is in force into the record: user, argv, stop signal, log, cgroup.
-//
-// `sandbox` may not have been started yet: then paths of namespaces are
-// placeholders, and the specification is good for finding errors only.
+// Create's half. Looks up what a container's specification depends on (users in
+// its root file system, devices, profiles), goes through the steps of
+// spec_builder.h, and writes into the record (unsaved) what they come to: the
+// plan, and what is in force of user, argv, stop signal and log.
 StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
                                   const SandboxRecord& sandbox,
                                   ContainerRecord& container,
-                                  const image::Rootfs& rootfs,
-                                  const std::vector<std::string>& image_roots);
+                                  const state::v1::ImageConfig& image);
+// What PlanContainer wrote. NOT_FOUND in a record that an older daemon made.
+StatusOr<oci::Spec> SavedPlan(const ContainerRecord& container);
+
+// Start's half: what only a start knows, which is namespaces, sources of mounts
+// and numbers of devices on the host, and the cgroup (into the record too).
+//
+// `sandbox` may not have been started yet: then paths of namespaces are
+// placeholders, and the specification is good for finding errors only.
+StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
+                             const SandboxRecord& sandbox,
+                             ContainerRecord& container, oci::Spec plan,
+                             const std::vector<std::string>& image_roots);
+
+// The limits of the record's configuration, into its plan if it has one.
+Status PlanNewLimits(const Core& core, ContainerRecord& container);
 
 // Where the streams of its first process go. Makes the fifo of its input.
 StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,

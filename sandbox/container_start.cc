@@ -37,9 +37,14 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
   RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0700));
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
                    MountImages(ctx, core, sandbox, container));
+  StatusOr<oci::Spec> plan = SavedPlan(container);
+  if (IsNotFound(plan.status())) {
+    plan = PlanContainer(ctx, core, sandbox, container, rootfs.config);
+  }
+  RETURN_IF_ERROR(plan.status());
   ASSIGN_OR_RETURN(
       const oci::Spec spec,
-      PlanContainer(ctx, core, sandbox, container, rootfs, image_roots));
+      BindPlan(ctx, core, sandbox, container, *std::move(plan), image_roots));
   RETURN_IF_ERROR(
       WriteSmallFile(bundle + "/config.json", oci::SerializeSpec(spec), 0600));
   // Apart, as every exec begins with it, and without the seccomp profile.

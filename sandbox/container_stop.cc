@@ -8,6 +8,7 @@
 #include "oci/spec/validate.h"
 #include "sandbox/container_end.h"
 #include "sandbox/container_manager.h"
+#include "sandbox/container_plan.h"
 #include "sandbox/core.h"
 #include "sandbox/record/phase.h"
 #include "sandbox/running.h"
@@ -71,6 +72,7 @@ Status ContainerManager::Update(const Context& ctx, const ContainerId& id,
   ASSIGN_OR_RETURN_AS(const oci::Resources change,
                       ToOci(limits, core.host.hugetlb), what);
   RETURN_IF_ERROR_AS(oci::ValidateResources(change), what);
+  RETURN_IF_ERROR_AS(PlanNewLimits(core, container), what);
   if (IsAlive(container.phase())) {
     const std::shared_ptr<LiveTask> live = core.tasks.Find(id);
     if (!live) return Unavailable(what + ": no shim");

@@ -73,29 +73,6 @@ class Variables {
   std::unordered_map<std::string, size_t> places_;  // name -> its entry
 };
 
-std::vector<std::string> Environment(const SpecInputs& in) {
-  const ContainerConfig& config = in.container.config();
-  Variables env({kDefaultPath, "HOSTNAME=" + in.sandbox.hostname()});
-  if (config.tty()) env.Set("TERM=xterm");
-  for (const std::string& entry : in.image.env()) env.Set(entry);
-  for (const auto& var : config.env()) {
-    if (var.unset()) {
-      env.Unset(var.name());
-    } else {
-      env.Set(var.name() + "=" + var.value());
-    }
-  }
-  if (!env.Has("HOME")) env.Set("HOME=" + in.home);
-  return std::move(env).Take();
-}
-
-std::string WorkingDirectory(const SpecInputs& in) {
-  const std::string& wanted = in.container.config().working_dir().empty()
-                                  ? in.image.working_dir()
-                                  : in.container.config().working_dir();
-  return CleanPath(wanted);
-}
-
 StatusOr<std::string> AppArmor(const SpecInputs& in) {
   const ContainerSecurity& security = in.container.config().security();
   const SecurityProfile& profile = security.apparmor();
@@ -129,41 +106,6 @@ std::string SelinuxLabel(const SpecInputs& in, const char* default_type) {
          (privileged ? std::string("spc_t")
                      : pick(own.type(), pod.type(), default_type)) +
          ":" + pick(own.level(), pod.level(), "s0");
-}
-
-StatusOr<oci::ProcessSpec> Process(const SpecInputs& in) {
-  const ContainerConfig& config = in.container.config();
-  oci::ProcessSpec process;
-  process.terminal = config.tty();
-  if (config.tty() && config.has_console_size()) {
-    process.console_size = oci::ConsoleSize{config.console_size().width(),
-                                            config.console_size().height()};
-  }
-  process.user.uid = in.container.user().uid();
-  process.user.gid = in.container.user().gid();
-  for (const uint32_t gid : in.container.user().supplemental_groups()) {
-    process.user.additional_gids.push_back(gid);
-  }
-  process.args = ToVector(in.container.argv());
-  process.env = Environment(in);
-  process.cwd = WorkingDirectory(in);
-  ASSIGN_OR_RETURN(oci::Capabilities capabilities,
-                   CapabilitySets(config.security(), in.host.capabilities));
-  process.capabilities = std::move(capabilities);
-  for (const auto& limit : config.rlimits()) {
-    process.rlimits.push_back({limit.type(), limit.soft(), limit.hard()});
-  }
-  process.no_new_privileges = config.security().no_new_privileges();
-  const int64_t score = config.resources().oom_score_adj();
-  if (score < -1000 || score > 1000) {
-    return InvalidArgument("oom_score_adj " + std::to_string(score) +
-                           ": not between -1000 and 1000");
-  }
-  process.oom_score_adj =
-      std::max(static_cast<int>(score), in.host.min_oom_score_adj);
-  ASSIGN_OR_RETURN(process.apparmor_profile, AppArmor(in));
-  if (in.host.selinux) process.selinux_label = SelinuxLabel(in, "container_t");
-  return process;
 }
 
 std::vector<oci::IdMapping> MappingsOf(const std::vector<IdRange>& ranges) {
@@ -277,33 +219,6 @@ Status AddPaths(const ContainerSecurity& security, oci::Linux& linux) {
   return OkStatus();
 }
 
-StatusOr<oci::Linux> LinuxPart(const SpecInputs& in) {
-  const ContainerConfig& config = in.container.config();
-  oci::Linux linux;
-  RETURN_IF_ERROR(AddNamespaces(in, linux));
-  RETURN_IF_ERROR(AddPaths(config.security(), linux));
-  ASSIGN_OR_RETURN(oci::Resources resources,
-                   ToOci(config.resources(), in.host.hugetlb));
-  if (in.host.cgroup_v2 == false && !resources.unified.empty()) {
-    return InvalidArgument("resources.unified: only on cgroup v2");
-  }
-  // Nothing, then what is listed; the runtime adds what all may use.
-  oci::DeviceRule none;
-  none.allow = false;
-  resources.devices.push_back(none);
-  resources.devices.insert(resources.devices.end(), in.devices.rules.begin(),
-                           in.devices.rules.end());
-  linux.resources = std::move(resources);
-  linux.devices = in.devices.nodes;
-  linux.cgroups_path = in.container.cgroup();
-  linux.seccomp = in.seccomp;
-  linux.rootfs_propagation = in.mounts.rootfs_propagation;
-  if (in.host.selinux) {
-    linux.mount_label = SelinuxLabel(in, "container_file_t");
-  }
-  return linux;
-}
-
 // What foreign shims look for, and what a person sees in `berth-oci state`.
 std::map<std::string, std::string> Annotations(const SpecInputs& in) {
   const auto& metadata = in.sandbox.config().metadata();
@@ -316,6 +231,106 @@ std::map<std::string, std::string> Annotations(const SpecInputs& in) {
       {"io.kubernetes.cri.sandbox-uid", metadata.uid()},
   };
 }
+
+// ---- The steps of a plan ----------------------------------------------------
+
+Status ImageDefaults(const SpecInputs& in, oci::Spec& spec) {
+  oci::ProcessSpec process;
+  Variables env({kDefaultPath, "HOSTNAME=" + in.sandbox.hostname()});
+  if (in.container.config().tty()) env.Set("TERM=xterm");
+  for (const std::string& entry : in.image.env()) env.Set(entry);
+  process.env = std::move(env).Take();
+  process.cwd = CleanPath(in.image.working_dir());
+  spec.process = std::move(process);
+  return OkStatus();
+}
+
+Status Request(const SpecInputs& in, oci::Spec& spec) {
+  const ContainerConfig& config = in.container.config();
+  oci::ProcessSpec& process = *spec.process;
+  process.args = ToVector(in.container.argv());
+  process.terminal = config.tty();
+  if (config.tty() && config.has_console_size()) {
+    process.console_size = oci::ConsoleSize{config.console_size().width(),
+                                            config.console_size().height()};
+  }
+  process.user.uid = in.container.user().uid();
+  process.user.gid = in.container.user().gid();
+  for (const uint32_t gid : in.container.user().supplemental_groups()) {
+    process.user.additional_gids.push_back(gid);
+  }
+  if (!config.working_dir().empty()) {
+    process.cwd = CleanPath(config.working_dir());
+  }
+  Variables env(process.env);
+  for (const auto& var : config.env()) {
+    if (var.unset()) {
+      env.Unset(var.name());
+    } else {
+      env.Set(var.name() + "=" + var.value());
+    }
+  }
+  if (!env.Has("HOME")) env.Set("HOME=" + in.home);
+  process.env = std::move(env).Take();
+  return OkStatus();
+}
+
+Status Security(const SpecInputs& in, oci::Spec& spec) {
+  const ContainerSecurity& security = in.container.config().security();
+  oci::ProcessSpec& process = *spec.process;
+  ASSIGN_OR_RETURN(oci::Capabilities capabilities,
+                   CapabilitySets(security, in.host.capabilities));
+  ASSIGN_OR_RETURN(spec.linux.seccomp,
+                   ResolveSeccomp(security, capabilities.bounding));
+  process.capabilities = std::move(capabilities);
+  process.no_new_privileges = security.no_new_privileges();
+  ASSIGN_OR_RETURN(process.apparmor_profile, AppArmor(in));
+  if (in.host.selinux) {
+    process.selinux_label = SelinuxLabel(in, "container_t");
+    spec.linux.mount_label = SelinuxLabel(in, "container_file_t");
+  }
+  spec.root.readonly = security.readonly_rootfs();
+  return AddPaths(security, spec.linux);
+}
+
+Status Devices(const SpecInputs& in, oci::Spec& spec) {
+  spec.linux.devices = in.devices.nodes;
+  // Nothing, then what is listed; the runtime adds what all may use.
+  oci::DeviceRule none;
+  none.allow = false;
+  if (!spec.linux.resources) spec.linux.resources.emplace();
+  auto& rules = spec.linux.resources->devices;
+  rules = {none};
+  rules.insert(rules.end(), in.devices.rules.begin(), in.devices.rules.end());
+  return OkStatus();
+}
+
+Status Limits(const SpecInputs& in, oci::Spec& spec) {
+  const ContainerConfig& config = in.container.config();
+  ASSIGN_OR_RETURN(oci::Resources resources,
+                   ToOci(config.resources(), in.host.hugetlb));
+  if (!in.host.cgroup_v2 && !resources.unified.empty()) {
+    return InvalidArgument("resources.unified: only on cgroup v2");
+  }
+  if (spec.linux.resources) {
+    resources.devices = std::move(spec.linux.resources->devices);
+  }
+  spec.linux.resources = std::move(resources);
+  spec.process->rlimits.clear();
+  for (const auto& limit : config.rlimits()) {
+    spec.process->rlimits.push_back({limit.type(), limit.soft(), limit.hard()});
+  }
+  const int64_t score = config.resources().oom_score_adj();
+  if (score < -1000 || score > 1000) {
+    return InvalidArgument("oom_score_adj " + std::to_string(score) +
+                           ": not between -1000 and 1000");
+  }
+  spec.process->oom_score_adj =
+      std::max(static_cast<int>(score), in.host.min_oom_score_adj);
+  return OkStatus();
+}
+
+Status Checks(const SpecInputs& in, oci::Spec&) { return CheckRelabel(in); }
 
 }  // namespace
 
@@ -352,19 +367,45 @@ HostFacts HostFacts::Detect(const std::string& proc, const std::string& sys,
   return facts;
 }
 
-StatusOr<oci::Spec> BuildSpec(const SpecInputs& in) {
-  RETURN_IF_ERROR(CheckRelabel(in));
+const std::vector<PlanStep>& PlanSteps() {
+  static const auto& steps = *new std::vector<PlanStep>{
+      {"image defaults", ImageDefaults},
+      {"request", Request},
+      {"security", Security},
+      {"devices", Devices},
+      {"limits", Limits},
+      {"checks", Checks},
+  };
+  return steps;
+}
+
+StatusOr<oci::Spec> PlanSpec(const SpecInputs& in) {
   oci::Spec spec;
   spec.oci_version = "1.1.0";
-  ASSIGN_OR_RETURN(oci::ProcessSpec process, Process(in));
-  spec.process = std::move(process);
   spec.root.path = "rootfs";
-  spec.root.readonly = in.container.config().security().readonly_rootfs();
+  for (const PlanStep& step : PlanSteps()) {
+    RETURN_IF_ERROR(step.apply(in, spec));
+  }
+  return spec;
+}
+
+Status PlanLimits(const SpecInputs& in, oci::Spec& spec) {
+  return Limits(in, spec);
+}
+
+Status PlanDevices(const SpecInputs& in, oci::Spec& spec) {
+  return Devices(in, spec);
+}
+
+Status BindSpec(const SpecInputs& in, oci::Spec& spec) {
+  RETURN_IF_ERROR(AddNamespaces(in, spec.linux));
   spec.mounts =
       MergeMounts(StandardMounts(in.sandbox, in.container), in.mounts.mounts);
+  spec.linux.rootfs_propagation = in.mounts.rootfs_propagation;
+  spec.linux.cgroups_path = in.container.cgroup();
+  // A name may change until the start.
   spec.annotations = Annotations(in);
-  ASSIGN_OR_RETURN(spec.linux, LinuxPart(in));
-  return spec;
+  return OkStatus();
 }
 
 StatusOr<std::vector<std::string>> CommandLine(

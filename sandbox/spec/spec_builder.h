@@ -1,7 +1,6 @@
 #ifndef SANDBOX_SPEC_SPEC_BUILDER_H_
 #define SANDBOX_SPEC_SPEC_BUILDER_H_
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +32,7 @@ struct HostFacts {
 };
 
 // What of the request had to be looked up on the host before a specification
-// can be computed.
+// can be computed. The last two are for BindSpec alone.
 struct SpecInputs {
   const state::v1::SandboxRecord& sandbox;
   // With user, argv and cgroup in force.
@@ -41,16 +40,29 @@ struct SpecInputs {
   const state::v1::ImageConfig& image;
   const HostFacts& host;
   std::string home;  // the user's
-  MountPlan mounts;
   DeviceSet devices;
-  std::optional<oci::Seccomp> seccomp;
+  MountPlan mounts;
   std::string target_pid_namespace;  // path, for NAMESPACE_MODE_TARGET
 };
 
-// The configurations as the runtime specification has them. Pure: equal inputs
-// give an equal specification. INVALID_ARGUMENT and UNIMPLEMENTED name the
-// field.
-StatusOr<oci::Spec> BuildSpec(const SpecInputs& inputs);
+// One step from a request to a specification. Each finds what the steps before
+// it have done, and may change it. Equal inputs give an equal specification.
+// INVALID_ARGUMENT and UNIMPLEMENTED name the field.
+struct PlanStep {
+  const char* name;
+  Status (*apply)(const SpecInputs& in, oci::Spec& spec);
+};
+// In their order: image defaults, request, security, devices, limits, checks.
+const std::vector<PlanStep>& PlanSteps();
+
+// All that can be said of a container before it starts: what the steps make.
+StatusOr<oci::Spec> PlanSpec(const SpecInputs& in);
+// One step again: limits that have been changed since; device numbers, which
+// are others after a boot.
+Status PlanLimits(const SpecInputs& in, oci::Spec& spec);
+Status PlanDevices(const SpecInputs& in, oci::Spec& spec);
+// What only a start knows: namespaces, mounts, the cgroup, the present name.
+Status BindSpec(const SpecInputs& in, oci::Spec& spec);
 
 // The program and its arguments, from request and image; INVALID_ARGUMENT if
 // neither has any.

@@ -54,8 +54,11 @@ class SpecTest : public ::testing::Test {
   }
 
   StatusOr<oci::Spec> Build() {
-    return BuildSpec(SpecInputs{
-        sandbox_, container_, image_, host_, "/root", {}, {}, {}, {}});
+    const SpecInputs in{sandbox_, container_, image_, host_,
+                        "/root",  {},         {},     {}};
+    ASSIGN_OR_RETURN(oci::Spec spec, PlanSpec(in));
+    RETURN_IF_ERROR(BindSpec(in, spec));
+    return spec;
   }
 
   SandboxRecord sandbox_;
@@ -100,6 +103,18 @@ TEST_F(SpecTest, HostNamespacesAreNotMentioned) {
 
 TEST_F(SpecTest, EqualInputsGiveEqualSpecifications) {
   EXPECT_EQ(*Build(), *Build());
+}
+
+TEST_F(SpecTest, APlanKnowsNothingThatOnlyAStartKnows) {
+  const SpecInputs in{sandbox_, container_, image_, host_, "/root", {}, {}, {}};
+  ASSERT_OK_AND_ASSIGN(const oci::Spec plan, PlanSpec(in));
+  sandbox_.clear_namespaces();
+  sandbox_.clear_directory();
+  container_.set_cgroup("/elsewhere");
+  EXPECT_THAT(PlanSpec(in), IsOkAndHolds(plan));
+  EXPECT_THAT(plan.linux.namespaces, IsEmpty());
+  EXPECT_THAT(plan.mounts, IsEmpty());
+  EXPECT_EQ(PlanSteps().size(), 6u);
 }
 
 TEST_F(SpecTest, LaterEnvironmentWins) {
