@@ -5,6 +5,7 @@
 #   install-deps.sh run            to compile and run it (quickstart)
 #   install-deps.sh test           to compile, run and test it, peers included
 #   install-deps.sh full           that, and the longer suites (test/run.sh full)
+#   install-deps.sh arm64          what tools/arm64.sh needs beside `build`
 #   install-deps.sh --list GROUP   print the names and do nothing
 #
 # Installs what is missing and is quick when nothing is. Needs root.
@@ -36,6 +37,11 @@ FULL="
 libclang-rt-19-dev llvm-19
 "
 
+# The cross compiler, and what runs its programs.
+ARM64="
+g++-aarch64-linux-gnu qemu-user-static
+"
+
 # The formatting check knows one version, which Debian 13 does not have.
 case $(. /etc/os-release && echo "${VERSION_ID:-}") in
   12) FORMAT=clang-format-14 ;;
@@ -47,8 +53,9 @@ names() {
     build) echo $BUILD ;;
     run) echo $BUILD $RUN ;;
     test) echo $BUILD $RUN $TEST $FORMAT ;;
-    full) echo $BUILD $RUN $TEST $FORMAT $FULL ;;
-    *) echo "usage: install-deps.sh [--list] build|run|test|full" >&2; exit 2 ;;
+    full) echo $BUILD $RUN $TEST $FORMAT $FULL $ARM64 ;;
+    arm64) echo $BUILD $ARM64 ;;
+    *) echo "usage: install-deps.sh [--list] build|run|test|full|arm64" >&2; exit 2 ;;
   esac
 }
 
