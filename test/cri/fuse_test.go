@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,17 +21,15 @@ const (
 	fuseBatchForget = 42
 )
 
-// picky is a file system of one empty folder whose server stops to read requests
-// once one has come from a process that `hates` names by its command line. What
-// waits for it then can be killed, unlike for a request that was read.
+// picky is a file system of one empty folder whose server answers everybody but
+// those that `ignores` names by their command line.
 type picky struct {
-	server int
-	hates  string
-	dead   chan struct{} // closed when it has stopped
-	end    chan struct{}
+	server  int
+	ignores string
+	ignored atomic.Int32
 }
 
-func mountPicky(t *testing.T, place, hates string) *picky {
+func mountPicky(t *testing.T, place, ignores string) *picky {
 	t.Helper()
 	if err := os.MkdirAll(place, 0o755); err != nil {
 		t.Fatal(err)
@@ -44,7 +43,7 @@ func mountPicky(t *testing.T, place, hates string) *picky {
 		unix.Close(server)
 		t.Skipf("cannot mount FUSE: %v", err)
 	}
-	p := &picky{server: server, hates: hates, dead: make(chan struct{}), end: make(chan struct{})}
+	p := &picky{server: server, ignores: ignores}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -53,7 +52,6 @@ func mountPicky(t *testing.T, place, hates string) *picky {
 	t.Cleanup(func() {
 		unix.Unmount(place, unix.MNT_FORCE|unix.MNT_DETACH)
 		unix.Unmount(place, unix.MNT_DETACH)
-		close(p.end)
 		<-done
 		unix.Close(server)
 		os.Remove(place)
@@ -78,12 +76,11 @@ func (p *picky) serve() {
 		}
 		pid := binary.LittleEndian.Uint32(request[32:])
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		p.answer(request[8:16], opcode)
-		if opcode != fuseInit && strings.Contains(string(command), p.hates) {
-			close(p.dead)
-			<-p.end
-			return
+		if opcode != fuseInit && strings.Contains(string(command), p.ignores) {
+			p.ignored.Add(1)
+			continue
 		}
+		p.answer(request[8:16], opcode)
 	}
 }
 
