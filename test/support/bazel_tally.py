@@ -76,8 +76,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "events.json")
         done = subprocess.run(
-            ["bazel", "test", "--keep_going", "--test_output=errors",
-             "--test_summary=terse", "--noshow_progress", "--color=no",
+            ["bazel", "test", "--keep_going", "--build_tests_only",
+             "--test_output=errors", "--test_summary=terse",
+             "--noshow_progress", "--color=no",
              "--build_event_json_file=" + path] + flags + ["--"] + targets,
             check=False)
         try:
