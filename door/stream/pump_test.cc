@@ -266,12 +266,12 @@ TEST_F(PumpTest, CarriesAllThatAProtocolHas) {
   ASSERT_TRUE(Send(client_.get(), "?c."));
   ASSERT_EQ(read(stdin_.get(), typed, 1), 1);
   EXPECT_EQ(read(stdin_.get(), typed, 1), 0);
-  EXPECT_EQ(control_->closed, 1);
   ASSERT_TRUE(Send(stderr_.get(), "x"));
   stdout_.reset();
   stderr_.reset();
   EXPECT_THAT(End(), IsOkAndHolds(PumpEnd::kOutputsEnded));
   EXPECT_EQ(ReadAll(client_.get()), "yese(x)");
+  EXPECT_EQ(control_->closed, 1);
 }
 
 TEST_F(PumpTest, AClientThatBreaksTheProtocolIsGone) {
