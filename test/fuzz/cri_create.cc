@@ -38,17 +38,15 @@ StatusOr<oci::Spec> Plan(const state::v1::SandboxRecord& pod,
   ASSIGN_OR_RETURN(const auto argv,
                    sandbox::CommandLine(container.config(), image));
   container.mutable_argv()->Assign(argv.begin(), argv.end());
-  const auto& security = container.config().security();
   const sandbox::HostFacts host = Host();
-  sandbox::SpecInputs inputs{pod, container, image, host, "/", {}, {}, {}, {}};
+  sandbox::SpecInputs inputs{pod, container, image, host, "/", {}, {}, {}};
   for (const std::string& rule : container.config().device_rules()) {
     ASSIGN_OR_RETURN(const auto parsed, sandbox::ParseDeviceRule(rule));
     inputs.devices.rules.push_back(parsed);
   }
-  ASSIGN_OR_RETURN(const auto capabilities,
-                   sandbox::CapabilitySets(security, host.capabilities));
-  inputs.seccomp = sandbox::DefaultSeccompProfile(capabilities.bounding);
-  return sandbox::BuildSpec(inputs);
+  ASSIGN_OR_RETURN(oci::Spec spec, sandbox::PlanSpec(inputs));
+  RETURN_IF_ERROR(sandbox::BindSpec(inputs, spec));
+  return spec;
 }
 
 }  // namespace

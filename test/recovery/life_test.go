@@ -95,7 +95,7 @@ func (l *life) adoptPod(id string) {
 }
 
 // The container serves a page, says so once, and ends with 33 on SIGTERM.
-const script = `echo started; trap 'echo bye; exit 33' TERM
+const script = `trap 'echo bye; exit 33' TERM; echo started
 httpd -f -p 8080 -h /www & while :; do sleep 0.05; done`
 
 func (l *life) create(ctx context.Context) error {
@@ -148,6 +148,8 @@ func (l *life) exec(ctx context.Context) error {
 	if err == nil && string(out) != "alive\n" {
 		err = fmt.Errorf("exec says %q", out)
 	}
+	// A signal before the trap is set would be lost on process 1.
+	l.container.WaitLog(l.t, "started\n")
 	return err
 }
 
