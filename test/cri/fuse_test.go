@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -21,15 +20,17 @@ const (
 	fuseBatchForget = 42
 )
 
-// picky is a file system of one empty folder whose server answers everybody but
-// those that `ignores` names by their command line.
+// picky is a file system of one empty folder whose server stops to read requests
+// once one has come from a process that `hates` names by its command line. What
+// waits for it then can be killed, unlike for a request that was read.
 type picky struct {
-	server  int
-	ignores string
-	ignored atomic.Int32
+	server int
+	hates  string
+	dead   chan struct{} // closed when it has stopped
+	end    chan struct{}
 }
 
-func mountPicky(t *testing.T, place, ignores string) *picky {
+func mountPicky(t *testing.T, place, hates string) *picky {
 	t.Helper()
 	if err := os.MkdirAll(place, 0o755); err != nil {
 		t.Fatal(err)
@@ -43,7 +44,7 @@ func mountPicky(t *testing.T, place, ignores string) *picky {
 		unix.Close(server)
 		t.Skipf("cannot mount FUSE: %v", err)
 	}
-	p := &picky{server: server, ignores: ignores}
+	p := &picky{server: server, hates: hates, dead: make(chan struct{}), end: make(chan struct{})}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -52,6 +53,7 @@ func mountPicky(t *testing.T, place, ignores string) *picky {
 	t.Cleanup(func() {
 		unix.Unmount(place, unix.MNT_FORCE|unix.MNT_DETACH)
 		unix.Unmount(place, unix.MNT_DETACH)
+		close(p.end)
 		<-done
 		unix.Close(server)
 		os.Remove(place)
@@ -76,11 +78,12 @@ func (p *picky) serve() {
 		}
 		pid := binary.LittleEndian.Uint32(request[32:])
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if opcode != fuseInit && strings.Contains(string(command), p.ignores) {
-			p.ignored.Add(1)
-			continue
-		}
 		p.answer(request[8:16], opcode)
+		if opcode != fuseInit && strings.Contains(string(command), p.hates) {
+			close(p.dead)
+			<-p.end
+			return
+		}
 	}
 }
 
