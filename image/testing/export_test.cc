@@ -127,8 +127,7 @@ class ExportTest : public ::testing::Test {
     EXPECT_THAT(other.service->images().ConfigJson(image.id()),
                 IsOkAndHolds(image_.config));
     RootfsProvider& rootfs = other.service->rootfs();
-    ASSERT_OK(
-        rootfs.Acquire(Ctx(), image.id(), "root", Persistence::kDurable));
+    ASSERT_OK(rootfs.Acquire(Ctx(), image.id(), "root", Persistence::kDurable));
     EXPECT_THAT(rootfs.ReadFile("root", "/d/a", 10), IsOkAndHolds("one"));
     EXPECT_THAT(rootfs.ReadFile("root", "/b", 10), IsOkAndHolds("two"));
   }
