@@ -13,7 +13,7 @@ namespace berth {
 // OPTIONS". White space in names is written there as "\040" and its like; it
 // is itself here. Source: proc_pid_mountinfo(5).
 struct MountEntry {
-  std::string root;               // what of the file system is mounted
+  std::string root;               // directory of the file system
   std::string point;              // where
   std::vector<std::string> tags;  // "shared:1", "master:2"
   std::string type;

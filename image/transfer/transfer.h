@@ -71,7 +71,7 @@ class Transfer {
   // All images of an OCI layout, a directory, or of an archive: of a layout or
   // of what `docker save` wrote. They get the names that they give themselves;
   // one that has a tag only, or nothing, is called after `base`, which may be
-  // empty if there is none such.
+  // empty.
   StatusOr<std::vector<Image>> ImportDirectory(const Context& ctx,
                                                const std::string& directory,
                                                const std::string& base,

@@ -53,9 +53,9 @@ class Runtime {
   // Of <bundle>/config.json. On failure nothing is left.
   virtual void Create(const std::string& id, const std::string& bundle,
                       ProcessFds fds, Started done) = 0;
-  // Create and Start. `created` hears of the process before its program is
-  // run, or why there is none; only then `started` hears how that went. On a
-  // failure of the second the container is left, for Delete.
+  // Create and Start. First `created` gets the process, whose program has not
+  // been executed yet, or the error. If there is a process, `started` then gets
+  // the result of the start. If that is an error, the container must be deleted.
   virtual void Run(const std::string& id, const std::string& bundle,
                    ProcessFds fds, Started created, Done started) = 0;
   // Has a Create or Run that hangs fail soon. No effect if none is under way.

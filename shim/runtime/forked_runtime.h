@@ -60,7 +60,7 @@ class ForkedRuntime : public Runtime {
 
   // `born` hears of a process that the child has made, and goes on.
   // `streams`: the descriptors that the child keeps, beside 0, 1, 2. Returns
-  // the child's pid; 0 if there is none, as `done` will say.
+  // the child's pid. If there is no child: 0, and `done` gets the error.
   pid_t Fork(const Work& work, std::vector<int> streams, Answered done,
              Born born = nullptr);
   void OnMessage(const oci::Handshake& channel, const Answered& done,

@@ -56,7 +56,8 @@ class RuntimeCli : public Runtime {
   Files NewRun();
   Status Prepare(Files& run, bool terminal, const std::string& input);
   static void Clean(const Files& run);
-  // Both return the program's pid; 0 if there is none, as `done` will say.
+  // Both return the program's pid. If it did not start: 0, and `done` gets the
+  // error.
   pid_t Launch(const Files& run, std::vector<std::string> args,
                const ProcessFds* fds, const std::string& directory, Done done);
   pid_t LaunchProcess(Files run, std::vector<std::string> args, ProcessFds fds,
