@@ -55,7 +55,8 @@ class Runtime {
                       ProcessFds fds, Started done) = 0;
   // Create and Start. First `created` gets the process, whose program has not
   // been executed yet, or the error. If there is a process, `started` then gets
-  // the result of the start. If that is an error, the container must be deleted.
+  // the result of the start. If that is an error, the container must be
+  // deleted.
   virtual void Run(const std::string& id, const std::string& bundle,
                    ProcessFds fds, Started created, Done started) = 0;
   // Has a Create or Run that hangs fail soon. No effect if none is under way.
