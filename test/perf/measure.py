@@ -91,20 +91,21 @@ def main():
     peers = os.path.abspath(options.peers) if options.peers else None
     before = os.path.abspath(options.before) if options.before else None
     ask = (lambda root, package: None) if options.no_peers else version_of
+    gaps = sorted({0, options.rest})
     results = {"machine": machine(), "rounds": options.rounds}
     try:
         if "oci" in options.parts:
             found = commands.targets(program("berth-oci"), peers, ask, before)
             results["oci"] = report.summary(commands.measure(
                 program("stopwatch"), os.path.join(work, "oci"), found,
-                options.rounds, (0, options.rest)))
+                options.rounds, gaps))
         if "pods" in options.parts or "memory" in options.parts:
             import pods
             runtimes = pods.runtimes(options.bin, peers, ask, before)
             if "pods" in options.parts:
                 results["pods"] = pods.measure(
                     program("podclient"), os.path.join(work, "pods"),
-                    runtimes, options.rounds, (0, options.rest))
+                    runtimes, options.rounds, gaps)
             if "memory" in options.parts:
                 results["memory"] = pods.memory(
                     program("podclient"), os.path.join(work, "memory"),
@@ -124,7 +125,7 @@ def main():
                 "cli": engines.cli_version(),
                 "times": engines.measure(
                     program("stopwatch"), os.path.join(work, "docker"),
-                    all_engines, options.rounds, (0, options.rest)),
+                    all_engines, options.rounds, gaps),
                 "memory": engines.memory(
                     os.path.join(work, "docker-memory"), all_engines,
                     options.containers)}
