@@ -25,9 +25,6 @@ struct HostPaths {
   std::string state = "/run/berth";
 
   std::string MetadataFile() const { return root + "/meta.db"; }
-  std::string ContentDirectory() const { return root + "/content"; }
-  std::string SnapshotDirectory() const { return root + "/snapshots"; }
-  std::string VolumeDirectory() const { return root + "/volumes"; }
   // What of a container outlives a boot: its log, hosts, hostname.
   std::string ContainerRoot(std::string_view id) const {
     return root + "/containers/" + std::string(id);
@@ -42,9 +39,6 @@ struct HostPaths {
   }
   std::string NetworkNamespace(std::string_view id) const {
     return SandboxState(id) + "/netns";
-  }
-  std::string ShimSocket(std::string_view id) const {
-    return SandboxState(id) + "/shim.sock";
   }
   // state.json of each container, as the OCI runtime library keeps it.
   std::string OciDirectory() const { return state + "/oci"; }

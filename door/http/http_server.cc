@@ -81,10 +81,6 @@ std::string ServerRequest::Query(std::string_view name) const {
   return found == query.end() ? "" : found->second.front();
 }
 
-bool ServerRequest::HasQuery(std::string_view name) const {
-  return query.find(name) != query.end();
-}
-
 HttpServer::HttpServer(Handler handler, HttpServerOptions options)
     : handler_(std::move(handler)),
       options_(options),

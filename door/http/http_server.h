@@ -37,7 +37,6 @@ struct ServerRequest {
   // The first of that name; "" if there is none.
   std::string Header(std::string_view name) const;
   std::string Query(std::string_view name) const;
-  bool HasQuery(std::string_view name) const;
 };
 
 // One request and its answer, in a thread of its own. Exactly one of Respond,

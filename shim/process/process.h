@@ -41,7 +41,6 @@ class Process {
   const std::string& exec_id() const { return exec_id_; }
   const Stdio& uris() const { return uris_; }
   ProcessStdio& stdio() { return *stdio_; }
-  const std::shared_ptr<ProcessStdio>& shared_stdio() const { return stdio_; }
 
   TaskPhase phase() const { return phase_; }
   void set_phase(TaskPhase phase) { phase_ = phase; }
