@@ -117,7 +117,11 @@ void TlsRelay::End() {
 
 void TlsRelay::Run() {
   Step step = Step::kMore;
-  if (handshaking()) step = Handshake();
+  if (refused_) {
+    step = Drain();
+  } else if (handshaking()) {
+    step = Handshake();
+  }
   for (int round = 0; step == Step::kMore; ++round) {
     if (round == kRounds) {
       loop_.CancelTimer(again_);
@@ -153,7 +157,10 @@ TlsRelay::Step TlsRelay::Handshake() {
   ERR_clear_error();
   receive_wants_ = 0;
   const int result = SSL_do_handshake(session_->ssl);
-  if (result != 1) return After(result, receive_wants_);
+  if (result != 1) {
+    const Step step = After(result, receive_wants_);
+    return step == Step::kEnd ? Refuse() : step;
+  }
   StatusOr<std::pair<UniqueFd, UniqueFd>> ends = SocketPair();
   if (!ends.ok() || !SetNonBlocking(ends->first.get()).ok() ||
       !SetNonBlocking(ends->second.get()).ok() ||
@@ -166,6 +173,25 @@ TlsRelay::Step TlsRelay::Handshake() {
   plain_ = std::move(ends->first);
   take_(std::move(ends->second));
   return Step::kMore;
+}
+
+// OpenSSL has sent the alert. Closing now, with a request of the client unread,
+// would reset the connection, and the client would never see why.
+TlsRelay::Step TlsRelay::Refuse() {
+  refused_ = true;
+  shutdown(socket_.get(), SHUT_WR);
+  return Drain();
+}
+
+TlsRelay::Step TlsRelay::Drain() {
+  receive_wants_ = EPOLLIN;
+  char bytes[kPiece];
+  for (int round = 0; round < kRounds; ++round) {
+    const ssize_t n = recv(socket_.get(), bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (n > 0) continue;
+    return n < 0 && errno == EAGAIN ? Step::kWait : Step::kEnd;
+  }
+  return Step::kWait;
 }
 
 TlsRelay::Step TlsRelay::Receive() {

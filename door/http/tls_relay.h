@@ -71,6 +71,8 @@ class TlsRelay {
   void Run();
   void End();
   Step Handshake();
+  Step Refuse();
+  Step Drain();    // until the client ends, or its time for a handshake does
   Step Receive();  // from the client
   Step Send();     // to the client
   Step After(int result, uint32_t& wanted);
@@ -84,6 +86,7 @@ class TlsRelay {
   const std::function<void()> ended_;
   std::string received_;  // for the server
   std::string sending_;   // for the client
+  bool refused_ = false;
   bool client_ended_ = false;
   bool server_ended_ = false;
   bool plain_gone_ = false;  // the server has closed its end
