@@ -78,11 +78,12 @@ func TestImagesOfManyLayers(t *testing.T) {
 func TestOneEmptyStringIsNoEntryPoint(t *testing.T) {
 	registry := newMemoryRegistry()
 	address := registry.serve(t)
-	busybox := layer(map[string]string{"bin/busybox": program(t)})
 	for tag, entrypoint := range map[string]any{"empty": []string{""}, "null": nil, "none": []string{}} {
 		t.Run(tag, func(t *testing.T) {
+			// containerd may still be removing a layer of the image before.
 			registry.image(tag, map[string]any{"Entrypoint": entrypoint,
-				"Cmd": []string{"/bin/busybox", "echo", "the image's own"}}, busybox)
+				"Cmd": []string{"/bin/busybox", "echo", "the image's own"}},
+				layer(map[string]string{"bin/busybox": program(t), "tag": tag}))
 			name := address + "/entry:" + tag
 			pull(t, name, nil)
 			defer removeImage(t, name)
