@@ -63,8 +63,20 @@ class Engine:
         try:
             with open(f"/proc/{pid}/stat") as file:
                 return file.read().rsplit(") ")[1][0] not in "ZX"
-        except FileNotFoundError:
+        # It may end between the two calls.
+        except (FileNotFoundError, ProcessLookupError):
             return False
+
+    def revive(self, after):
+        """Starts an engine that a case has left dead; how many were."""
+        if self.alive():
+            return 0
+        print(f"FAIL the engine has ended in {after}; its last lines:")
+        with open(self.folder + "/engine.log", errors="replace") as file:
+            print(*("    " + line for line in file.readlines()[-20:]), sep="",
+                  flush=True)
+        self.start()
+        return 1
 
     @contextlib.contextmanager
     def no_trace(self):
@@ -191,6 +203,7 @@ def run_cases(cases, docker, only):
             failed += 1
             print(f"FAIL {name}: {failure}", flush=True)
         signal.alarm(0)
+        failed += docker.control.revive(name)
         if getattr(case, "more_to_come", False):
             continue
         try:
