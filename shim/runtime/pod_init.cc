@@ -84,12 +84,13 @@ Status BecomeHarmless(bool user_namespace) {
 }
 
 // In a process of its own, which gives up the caller's rights: makes the child
-// for the caller and says its pid.
-[[noreturn]] void MakeInside(const UniqueFd& user, const Pipe& report,
-                             const Pipe& never, const CloneOptions& options) {
+// for the caller and says its pid to `born`, which the child never reads.
+[[noreturn]] void MakeInside(const UniqueFd& user, const UniqueFd& born,
+                             const Pipe& report, const Pipe& never,
+                             const CloneOptions& options) {
   const auto make = [&]() -> StatusOr<pid_t> {
     RETURN_IF_ERROR(
-        CloseAllBut(3, {user.get(), report.write_end.get(),
+        CloseAllBut(3, {user.get(), born.get(), report.write_end.get(),
                         never.read_end.get(), never.write_end.get()}));
     RETURN_IF_ERROR(EnterNamespace(user.get(), CLONE_NEWUSER));
     ASSIGN_OR_RETURN(const ClonedProcess child, CloneProcess(options));
@@ -98,7 +99,7 @@ Status BecomeHarmless(bool user_namespace) {
   };
   const StatusOr<pid_t> pid = make();
   const pid_t said = pid.ok() ? *pid : -1;
-  (void)!write(never.write_end.get(), &said, sizeof(said));
+  (void)!write(born.get(), &said, sizeof(said));
   _exit(pid.ok() ? 0 : 1);
 }
 
@@ -107,12 +108,16 @@ StatusOr<pid_t> CloneInside(const std::string& user_namespace,
                             CloneOptions options) {
   ASSIGN_OR_RETURN(const UniqueFd user,
                    OpenNamespace(user_namespace, CLONE_NEWUSER));
+  ASSIGN_OR_RETURN(Pipe born, Pipe::Make());
   ASSIGN_OR_RETURN(const ClonedProcess middle, CloneProcess({}));
   options.sibling = true;
-  if (middle.pid == 0) MakeInside(user, report, never, options);
+  if (middle.pid == 0) {
+    MakeInside(user, born.write_end, report, never, options);
+  }
+  born.write_end.reset();
   pid_t pid = -1;
   const ssize_t n =
-      TEMP_FAILURE_RETRY(read(never.read_end.get(), &pid, sizeof(pid)));
+      TEMP_FAILURE_RETRY(read(born.read_end.get(), &pid, sizeof(pid)));
   TEMP_FAILURE_RETRY(waitpid(middle.pid, nullptr, 0));
   if (n != sizeof(pid) || pid <= 0) {
     return Internal("make a process in user namespace " +
