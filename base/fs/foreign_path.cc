@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -275,6 +276,17 @@ Helpers& AllHelpers() {
   return helpers;
 }
 
+// Whether the kernel meets no mount point on `path`, links followed. If the
+// root has no such path, what is there of it decides; but "..", after a name
+// that is missing, would lead elsewhere once the name is made.
+bool StaysOnRoot(const std::string& path) {
+  static const int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (path.find("/..") != std::string::npos) return false;
+  const Status found =
+      OpenBeneath(root, "./" + path, O_PATH, RESOLVE_NO_XDEV).status();
+  return found.ok() || IsNotFound(found);
+}
+
 StatusOr<PathFacts> FactsOf(const Context& ctx, const std::string& path,
                             bool make, mode_t mode) {
   if (!StartsWith(path, "/") || path.find('\0') != std::string::npos) {
@@ -302,6 +314,7 @@ StatusOr<PathFacts> FactsOf(const Context& ctx, const std::string& path,
 }  // namespace
 
 StatusOr<std::string> ForeignMountOf(const std::string& path) {
+  if (StaysOnRoot(path)) return std::string();
   ASSIGN_OR_RETURN(const auto foreign, Mounts().Foreign());
   if (foreign.empty()) return std::string();
   std::vector<std::string> left = Split(path, '/');

@@ -79,9 +79,9 @@ TEST_F(ForeignPathTest, FindsTheMountThatAPathMeets) {
   ASSERT_EQ(symlink("../dead", dir_.Path("own/up").c_str()), 0);
   ASSERT_EQ(symlink("loop", dir_.Path("loop").c_str()), 0);
   ASSERT_EQ(symlink("..", dir_.Path("own/below/out").c_str()), 0);
-  for (const char* path :
-       {"dead", "dead/a/b", "link", "link/a", "own/up/x", "own/../dead",
-        "own/below/out/up", "own//./up/../x", "loop/../dead"}) {
+  for (const char* path : {"dead", "dead/a/b", "link", "link/a", "own/up/x",
+                           "own/../dead", "own/below/out/up", "own//./up/../x",
+                           "nothing/../dead", "loop/../dead"}) {
     const auto mount = ForeignMountOf(dir_.Path(path));
     if (std::string(path) == "loop/../dead") {
       EXPECT_FALSE(mount.ok());
