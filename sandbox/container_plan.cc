@@ -172,7 +172,7 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
                     {},
                     {}};
   ASSIGN_OR_RETURN(const HostMounts host_mounts,
-                   HostMounts::Read(core.paths.proc));
+                   HostMounts::Read(core.paths.proc, container.config()));
   ASSIGN_OR_RETURN(inputs.mounts, RequestedMounts(ctx, sandbox, container,
                                                   image_roots, host_mounts));
   ASSIGN_OR_RETURN(

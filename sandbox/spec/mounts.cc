@@ -199,7 +199,14 @@ HostMounts::HostMounts(std::string_view mountinfo) {
   }
 }
 
-StatusOr<HostMounts> HostMounts::Read(const std::string& proc) {
+StatusOr<HostMounts> HostMounts::Read(
+    const std::string& proc, const state::v1::ContainerConfig& config) {
+  const auto depends = [](const Mount& mount) {
+    return mount.propagation() != state::v1::MOUNT_PROPAGATION_PRIVATE;
+  };
+  if (std::none_of(config.mounts().begin(), config.mounts().end(), depends)) {
+    return HostMounts("");
+  }
   ASSIGN_OR_RETURN(const std::string text,
                    ReadSmallFile(proc + "/self/mountinfo", kMaxMountinfoBytes));
   return HostMounts(text);

@@ -19,7 +19,9 @@ class HostMounts {
  public:
   // Of the text of a mountinfo file (proc_pid_mountinfo(5)).
   explicit HostMounts(std::string_view mountinfo);
-  static StatusOr<HostMounts> Read(const std::string& proc);
+  // Empty, and no file is read, if no mount of `config` depends on it.
+  static StatusOr<HostMounts> Read(const std::string& proc,
+                                   const state::v1::ContainerConfig& config);
 
   // Of the mount that `path` (absolute, no links in it) is on.
   bool IsShared(const std::string& path) const;

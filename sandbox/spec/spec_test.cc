@@ -192,6 +192,16 @@ TEST(MergeMountsTest, RequestedOnesWinAndParentsComeFirst) {
   EXPECT_EQ(merged[2].destination, "/a/b/c");
 }
 
+TEST(HostMountsTest, AreReadIfAMountDependsOnThem) {
+  const TempDir empty;
+  ContainerConfig config;
+  config.add_mounts()->set_container_path("/in");
+  EXPECT_OK(HostMounts::Read(empty.path(), config).status());
+  config.add_mounts()->set_propagation(MOUNT_PROPAGATION_HOST_TO_CONTAINER);
+  EXPECT_THAT(HostMounts::Read(empty.path(), config).status(),
+              StatusIs(StatusCode::kNotFound, HasSubstr("mountinfo")));
+}
+
 TEST(RequestedMountsTest, FollowsLinksMakesDirectoriesChecksPropagation) {
   TempDir dir;
   dir.MakeDirectory("real");
