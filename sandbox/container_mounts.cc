@@ -166,11 +166,11 @@ Status MakeVolumes(Core& core, ContainerRecord& container,
     // The copies look as in the image: nobody gets to them but by a mount.
     const std::string folder =
         core.paths.ContainerRoot(container.id()) + "/volumes";
-    RETURN_IF_ERROR(MakeDirectories(folder, 0700));
     int number = 0;
     for (const std::string& volume : rootfs.config.volumes()) {
       const std::string path = CleanPath("/" + volume);
       if (path == "/" || IsCovered(config, path)) continue;
+      if (number == 0) RETURN_IF_ERROR(MakeDirectories(folder, 0700));
       auto& entry = *container.add_image_volumes();
       entry.set_container_path(path);
       entry.set_host_path(folder + "/" + std::to_string(number++));
