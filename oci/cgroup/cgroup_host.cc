@@ -1,6 +1,8 @@
 #include "oci/cgroup/cgroup_host.h"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -114,6 +116,17 @@ StatusOr<CgroupHost> CgroupHost::Detect(const std::string& proc) {
     }
   }
   return host;
+}
+
+StatusOr<const CgroupHost*> CgroupHost::Own() {
+  static std::atomic<const CgroupHost*> known = nullptr;
+  const CgroupHost* own = known.load();
+  if (own != nullptr) return own;
+  ASSIGN_OR_RETURN(CgroupHost host, Detect());
+  auto found = std::make_unique<const CgroupHost>(std::move(host));
+  // Another thread may have been faster.
+  if (known.compare_exchange_strong(own, found.get())) own = found.release();
+  return own;
 }
 
 const CgroupHierarchy* CgroupHost::Find(std::string_view controller) const {

@@ -23,8 +23,7 @@ struct CgroupHierarchy {
   std::string own_path;
 };
 
-// A snapshot of /proc/self/mountinfo and /proc/self/cgroup, taken once per
-// program: hierarchies do not come and go on a running node. A value;
+// A snapshot of /proc/self/mountinfo and /proc/self/cgroup. A value;
 // thread-compatible.
 struct CgroupHost {
   // A hybrid machine (v1 controllers beside a v2 tree) counts as v1; its v2
@@ -35,6 +34,11 @@ struct CgroupHost {
   // `proc` is "/proc/self", or a folder with `mountinfo` and `cgroup` in it.
   // FAILED_PRECONDITION if no hierarchy is mounted.
   static StatusOr<CgroupHost> Detect(const std::string& proc = "/proc/self");
+
+  // Of this program, as the first call that succeeded found it: hierarchies do
+  // not come and go on a running node. Never freed; a child made by fork has
+  // it too. Thread-safe.
+  static StatusOr<const CgroupHost*> Own();
 
   // The hierarchy that holds a controller; null if none does.
   const CgroupHierarchy* Find(std::string_view controller) const;

@@ -50,6 +50,13 @@ TEST(CgroupHostTest, OneTreeIsV2) {
   EXPECT_EQ(host.Find("devices"), nullptr);
 }
 
+TEST(CgroupHostTest, OwnIsKept) {
+  ASSERT_OK_AND_ASSIGN(const CgroupHost* const own, CgroupHost::Own());
+  EXPECT_FALSE(own->hierarchies.empty());
+  ASSERT_OK_AND_ASSIGN(const CgroupHost* const again, CgroupHost::Own());
+  EXPECT_EQ(again, own);
+}
+
 TEST(CgroupHostTest, PathsAreThoseBelowTheMount) {
   TempDir proc;
   proc.Write("mountinfo",

@@ -34,8 +34,8 @@ constexpr int kKillMilliseconds = 10000;
 constexpr uint64_t kMaxAnswer = 64 << 10;
 
 StatusOr<std::unique_ptr<Cgroup>> CgroupAt(const std::string& path) {
-  ASSIGN_OR_RETURN(const CgroupHost host, CgroupHost::Detect());
-  return OpenCgroup(host, path);
+  ASSIGN_OR_RETURN(const CgroupHost* const host, CgroupHost::Own());
+  return OpenCgroup(*host, path);
 }
 
 // The init, if it is still the one that was recorded: NOT_FOUND otherwise. A
@@ -63,7 +63,7 @@ int NamespacesOf(const Spec& spec) {
   return flags;
 }
 
-// A path of `exec --cgroup`, which must stay below the container's own.
+// A path of `exec --cgroup`, not empty, which must stay below the container's.
 StatusOr<std::string> CgroupBelow(const std::string& own,
                                   const std::string& path) {
   for (const std::string& part : Split(path, '/')) {
@@ -72,7 +72,7 @@ StatusOr<std::string> CgroupBelow(const std::string& own,
                              ": outside the container's");
     }
   }
-  return path.empty() ? own : own + "/" + path;
+  return own + "/" + path;
 }
 
 // Becomes readable at the exit; that is all we wait for, never for teardown.
@@ -279,9 +279,14 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
     ASSIGN_OR_RETURN(filter, CachedSeccomp(*spec->linux.seccomp,
                                            SeccompCacheOf(state_.directory)));
   }
-  ASSIGN_OR_RETURN(const std::string path,
-                   CgroupBelow(state_.cgroup_path, options.cgroup));
-  ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(path));
+  std::unique_ptr<Cgroup> below;
+  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
+  if (!options.cgroup.empty()) {
+    ASSIGN_OR_RETURN(const std::string path,
+                     CgroupBelow(state_.cgroup_path, options.cgroup));
+    ASSIGN_OR_RETURN(below, CgroupAt(path));
+    cgroup = below.get();
+  }
   const bool user = spec->linux.Find(NamespaceType::kUser) != nullptr;
   ASSIGN_OR_RETURN(
       Born born, BearExec({.id = state_.id,

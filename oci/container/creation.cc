@@ -126,10 +126,10 @@ Status Creation::MakeDirectory() {
 }
 
 Status Creation::MakeCgroup() {
-  ASSIGN_OR_RETURN(host_, CgroupHost::Detect());
+  ASSIGN_OR_RETURN(host_, CgroupHost::Own());
   ASSIGN_OR_RETURN(state_.cgroup_path,
                    CgroupPath(spec_.linux.cgroups_path, options_.id));
-  ASSIGN_OR_RETURN(cgroup_, OpenCgroup(host_, state_.cgroup_path));
+  ASSIGN_OR_RETURN(cgroup_, OpenCgroup(*host_, state_.cgroup_path));
   RETURN_IF_ERROR_AS(cgroup_->Create(ContainerResources(spec_.linux)),
                      "create cgroup " + Quoted(state_.cgroup_path));
   undo_.Add([this] { (void)cgroup_->Remove().ok(); });
@@ -138,7 +138,7 @@ Status Creation::MakeCgroup() {
 
 Status Creation::PlanRoot() {
   ASSIGN_OR_RETURN(
-      mounts_, PlanMounts(spec_, {state_.bundle, &host_, state_.cgroup_path}));
+      mounts_, PlanMounts(spec_, {state_.bundle, host_, state_.cgroup_path}));
   ASSIGN_OR_RETURN(prepared_mounts_, PrepareMounts(mounts_));
   if (!spec_.linux.seccomp || !spec_.process) return OkStatus();
   ASSIGN_OR_RETURN(filter_, CachedSeccomp(*spec_.linux.seccomp,

@@ -57,7 +57,7 @@ class Creation {
   std::string text_;  // of config.json, read once
   Spec spec_;
   StateFile state_;
-  CgroupHost host_;
+  const CgroupHost* host_ = nullptr;
   std::unique_ptr<Cgroup> cgroup_;
   MountPlan mounts_;
   std::vector<UniqueFd> prepared_mounts_;

@@ -26,13 +26,6 @@ StatusOr<std::string> ReadProcFile(pid_t pid, const char* name) {
   return text;
 }
 
-// Found once: hierarchies do not come and go on a running node.
-const StatusOr<oci::CgroupHost>& Host() {
-  static const auto* host =
-      new StatusOr<oci::CgroupHost>(oci::CgroupHost::Detect());
-  return *host;
-}
-
 }  // namespace
 
 Status ValidateId(const std::string& id) {
@@ -88,8 +81,8 @@ StatusOr<std::unique_ptr<oci::Cgroup>> OpenCgroupOf(pid_t pid) {
   if (own_path.ok() && *own_path == path) {
     return NotFound("it is in the shim's cgroup");
   }
-  RETURN_IF_ERROR(Host().status());
-  return oci::OpenCgroup(*Host(), path);
+  ASSIGN_OR_RETURN(const oci::CgroupHost* const host, oci::CgroupHost::Own());
+  return oci::OpenCgroup(*host, path);
 }
 
 }  // namespace berth::shim

@@ -15,6 +15,7 @@
 
 #include "base/strings.h"
 #include "base/sys/process.h"
+#include "oci/cgroup/cgroup_host.h"
 #include "oci/spec/parse.h"
 
 namespace berth::shim {
@@ -80,6 +81,8 @@ pid_t ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
                           Answered done, Born born) {
   StatusOr<std::pair<oci::Handshake, oci::Handshake>> pair =
       oci::Handshake::Pair();
+  // Kept: the child and its successors need not look for themselves.
+  (void)oci::CgroupHost::Own().ok();
   const pid_t pid = pair.ok() ? fork() : -1;
   if (pid == 0) {
     pair->first.Close();
