@@ -124,8 +124,9 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
                             const std::string& key = "") {
     auto* unary = new door::UnaryCall<Request, Response>(
         *call, name, *request, *response, lanes_.log,
-        [this, method](const Context& ctx, const Request& asked) {
-          return (service_.*method)(ctx, asked);
+        [&service = service_, method](const Context& ctx,
+                                      const Request& asked) {
+          return (service.*method)(ctx, asked);
         });
     unary->RunOn(pool, key);
     return unary;
@@ -148,9 +149,10 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
                                       door::WorkerPool& pool) {
     auto* stream = new door::StreamCall<Request, Response>(
         *call, name, *request, lanes_.log,
-        [this, method](const Context& ctx, const Request& asked,
-                       const RuntimeService::Sink<Response>& sink) {
-          return (service_.*method)(ctx, asked, sink);
+        [&service = service_, method](
+            const Context& ctx, const Request& asked,
+            const RuntimeService::Sink<Response>& sink) {
+          return (service.*method)(ctx, asked, sink);
         });
     stream->RunOn(pool);
     return stream;
