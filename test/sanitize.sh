@@ -10,12 +10,14 @@
 #   threads  test/docker against a berthd with the thread sanitizer and without
 #            the CRI door: Debian's gRPC is not instrumented
 #
-# A report of a sanitizer is a failure, whatever the suite says. Prints a line
-# "NAME: N passed, N failed, N skipped" for each suite. As root.
+# A report of a sanitizer is a failure, whatever the suite says; undefined
+# behaviour ends its program. Prints a line "NAME: N passed, N failed, N skipped"
+# for each suite. As root.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 support=$here/support
 cd "$here/.."
+export BERTH_SANITIZED=1
 work=$(mktemp -d /tmp/berth-sanitize.XXXXXX) || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
 # Where //third_party:sanitizer_defaults writes: not a setting, as a shim starts
