@@ -43,6 +43,11 @@ StatusOr<state::v1::NamespaceOptions> FromNamespaces(
     const v1::NamespaceOption& options, bool target, const std::string& field);
 v1::NamespaceOption ToNamespaces(const state::v1::NamespaceOptions& options);
 
+// Into `to`, which is empty.
+void ToMappings(
+    const google::protobuf::RepeatedPtrField<state::v1::IdMapping>& from,
+    google::protobuf::RepeatedPtrField<v1::IDMapping>& to);
+
 state::v1::SelinuxOptions FromSelinux(const v1::SELinuxOption& options);
 
 // The kernel's number of a signal; 0 for SIGNAL_RUNTIME_DEFAULT.

@@ -8,17 +8,6 @@ namespace {
 
 using state::v1::ContainerRecord;
 
-void ToMappings(
-    const google::protobuf::RepeatedPtrField<state::v1::IdMapping>& from,
-    google::protobuf::RepeatedPtrField<v1::IDMapping>& to) {
-  for (const state::v1::IdMapping& ours : from) {
-    v1::IDMapping& line = *to.Add();
-    line.set_container_id(ours.container_id());
-    line.set_host_id(ours.host_id());
-    line.set_length(ours.size());
-  }
-}
-
 v1::MountPropagation ToPropagation(state::v1::MountPropagation propagation) {
   switch (propagation) {
     case state::v1::MOUNT_PROPAGATION_HOST_TO_CONTAINER:

@@ -88,17 +88,6 @@ Status FromUserns(const v1::UserNamespace& userns, const std::string& field,
   }
 }
 
-void ToMappings(
-    const google::protobuf::RepeatedPtrField<state::v1::IdMapping>& from,
-    google::protobuf::RepeatedPtrField<v1::IDMapping>& to) {
-  for (const state::v1::IdMapping& ours : from) {
-    v1::IDMapping& line = *to.Add();
-    line.set_container_id(ours.container_id());
-    line.set_host_id(ours.host_id());
-    line.set_length(ours.size());
-  }
-}
-
 StatusOr<state::v1::SecurityProfile> FromDeprecated(const std::string& text,
                                                     const std::string& field) {
   state::v1::SecurityProfile profile;
@@ -163,6 +152,17 @@ int NumberOf(const std::string& name) {
 }
 
 }  // namespace
+
+void ToMappings(
+    const google::protobuf::RepeatedPtrField<state::v1::IdMapping>& from,
+    google::protobuf::RepeatedPtrField<v1::IDMapping>& to) {
+  for (const state::v1::IdMapping& ours : from) {
+    v1::IDMapping& line = *to.Add();
+    line.set_container_id(ours.container_id());
+    line.set_host_id(ours.host_id());
+    line.set_length(ours.size());
+  }
+}
 
 StatusOr<state::v1::Resources> FromResources(
     const v1::LinuxContainerResources& resources, const std::string& field) {
