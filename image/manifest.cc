@@ -1,9 +1,9 @@
 #include "image/manifest.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/strings.h"
 
@@ -26,34 +26,6 @@ StatusOr<Json> ParseStrictly(std::string_view bytes, const std::string& what) {
                                          .refuse_duplicates = true}));
   if (!json.is_object()) return InvalidArgument(what + ": not a JSON object");
   return json;
-}
-
-std::optional<std::string> DecodeBase64(std::string_view text) {
-  std::string out;
-  uint32_t bits = 0;
-  int have = 0;
-  while (EndsWith(text, "=")) text.remove_suffix(1);
-  for (const char c : text) {
-    int value;
-    if (c >= 'A' && c <= 'Z') {
-      value = c - 'A';
-    } else if (c >= 'a' && c <= 'z') {
-      value = c - 'a' + 26;
-    } else if (c >= '0' && c <= '9') {
-      value = c - '0' + 52;
-    } else if (c == '+' || c == '/') {
-      value = c == '+' ? 62 : 63;
-    } else {
-      return std::nullopt;
-    }
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    have += 6;
-    if (have >= 8) {
-      have -= 8;
-      out += static_cast<char>(bits >> have & 0xff);
-    }
-  }
-  return out;
 }
 
 StatusOr<Platform> ParsePlatform(const Json& json, const std::string& path) {
@@ -91,12 +63,12 @@ StatusOr<Descriptor> ParseDescriptor(const Json& json,
                      ParsePlatform(*platform, reader.PathOf("platform")));
   }
   if (!data.empty() && data.size() <= kMaxEmbedded) {
-    std::optional<std::string> bytes = DecodeBase64(data);
-    if (!bytes || bytes->size() != descriptor.size ||
+    StatusOr<std::string> bytes = Base64Decode(data);
+    if (!bytes.ok() || bytes->size() != descriptor.size ||
         Digest::Of(*bytes) != descriptor.digest) {
       return DataLoss(path + ".data does not match its digest");
     }
-    descriptor.data = std::move(*bytes);
+    descriptor.data = *std::move(bytes);
   }
   return descriptor;
 }

@@ -10,7 +10,6 @@
 
 #include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
-#include "docker/convert/base64.h"
 #include "docker/convert/console_size.h"
 #include "docker/convert/http_status.h"
 #include "docker/convert/start_error.h"
@@ -125,18 +124,6 @@ TEST(ConsoleSizeTest, IsAHeightAndAWidth) {
         R"({"ConsoleSize": 7})"}) {
     EXPECT_THAT(SizeIn(bad), StatusIs(StatusCode::kInvalidArgument,
                                       HasSubstr("exec.ConsoleSize")))
-        << bad;
-  }
-}
-
-TEST(Base64Test, ReadsBothAlphabets) {
-  EXPECT_THAT(DecodeBase64(""), IsOkAndHolds(""));
-  EXPECT_THAT(DecodeBase64("eyJhIjoxfQ=="), IsOkAndHolds("{\"a\":1}"));
-  EXPECT_THAT(DecodeBase64("eyJhIjoxfQ"), IsOkAndHolds("{\"a\":1}"));
-  EXPECT_THAT(DecodeBase64("+/8="), IsOkAndHolds("\xfb\xff"));
-  EXPECT_THAT(DecodeBase64("-_8="), IsOkAndHolds("\xfb\xff"));
-  for (const char* bad : {"a b", "a=b", "*", "\xff"}) {
-    EXPECT_THAT(DecodeBase64(bad), StatusIs(StatusCode::kInvalidArgument))
         << bad;
   }
 }

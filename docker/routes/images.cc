@@ -5,11 +5,11 @@
 #include <string>
 #include <utility>
 
+#include "base/base64.h"
 #include "base/digest.h"
 #include "base/strings.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
-#include "docker/convert/base64.h"
 #include "docker/convert/filters.h"
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
@@ -60,7 +60,7 @@ StatusOr<image::RegistryAuth> AuthOf(const Call& call) {
   image::RegistryAuth auth;
   const std::string header = call.http.request().Header("x-registry-auth");
   if (header.empty()) return auth;
-  ASSIGN_OR_RETURN_AS(const std::string text, DecodeBase64(header),
+  ASSIGN_OR_RETURN_AS(const std::string text, Base64Decode(header),
                       "X-Registry-Auth");
   if (Trim(text).empty()) return auth;
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, "X-Registry-Auth"));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/base64.h"
 #include "base/strings.h"
 
 namespace berth::image {
@@ -49,24 +50,6 @@ std::string PercentDecode(std::string_view text) {
     } else {
       out += text[i];
     }
-  }
-  return out;
-}
-
-std::string Base64Decode(std::string_view text) {
-  static constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  uint32_t bits = 0;
-  int have = 0;
-  for (const char c : text) {
-    const size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) continue;  // padding, line breaks
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    have += 6;
-    if (have < 8) continue;
-    have -= 8;
-    out += static_cast<char>(bits >> have & 0xff);
   }
   return out;
 }
@@ -246,7 +229,9 @@ StatusOr<std::map<std::string, std::string>> PaxRecords::Xattrs() const {
       bytes = value;
     } else if (StartsWith(key, kLibarchive)) {
       name = PercentDecode(key.substr(kLibarchive.size()));
-      bytes = Base64Decode(value);
+      StatusOr<std::string> decoded = Base64Decode(value);
+      if (!decoded.ok()) continue;
+      bytes = *std::move(decoded);
     } else {
       continue;
     }

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "base/base64.h"
 #include "base/testing/fuzz.h"
 #include "base/testing/scripted_server.h"
 #include "base/testing/status_matchers.h"

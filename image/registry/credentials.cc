@@ -1,7 +1,6 @@
 #include "image/registry/credentials.h"
 
-#include <optional>
-
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -10,34 +9,9 @@ namespace berth::image {
 namespace {
 
 constexpr uint64_t kMaxFile = 1 << 20;
-constexpr std::string_view kAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 // docker.io has had several names.
 constexpr std::string_view kDockerHosts[] = {"docker.io", "index.docker.io",
                                              "registry-1.docker.io"};
-
-std::optional<std::string> Base64Decode(std::string_view text) {
-  std::string out;
-  uint32_t bits = 0;
-  int have = 0;
-  while (!text.empty() && std::string_view("= \t\r\n").find(text.back()) !=
-                              std::string_view::npos) {
-    text.remove_suffix(1);
-  }
-  for (char c : text) {
-    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') continue;
-    if (c == '-') c = '+';  // the URL-safe alphabet
-    if (c == '_') c = '/';
-    const size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    have += 6;
-    if (have < 8) continue;
-    have -= 8;
-    out += static_cast<char>(bits >> have & 0xff);
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -50,22 +24,6 @@ bool SameRegistry(const std::string& a, const std::string& b) {
     return lower;
   };
   return canonical(a) == canonical(b);
-}
-
-std::string Base64Encode(std::string_view bytes) {
-  std::string out;
-  uint32_t bits = 0;
-  int have = 0;
-  for (const char c : bytes) {
-    bits = bits << 8 | static_cast<unsigned char>(c);
-    for (have += 8; have >= 6;) {
-      have -= 6;
-      out += kAlphabet[bits >> have & 63];
-    }
-  }
-  if (have > 0) out += kAlphabet[bits << (6 - have) & 63];
-  while (out.size() % 4 != 0) out += '=';
-  return out;
 }
 
 std::string HostOfServerAddress(const std::string& address) {
@@ -94,8 +52,8 @@ StatusOr<Credential> CredentialFrom(const RegistryAuth& auth,
   credential.username = auth.username;
   credential.password = auth.password;
   if (credential.username.empty() && !auth.auth.empty()) {
-    const std::optional<std::string> pair = Base64Decode(auth.auth);
-    const size_t colon = pair ? pair->find(':') : std::string::npos;
+    const StatusOr<std::string> pair = Base64Decode(auth.auth);
+    const size_t colon = pair.ok() ? pair->find(':') : std::string::npos;
     if (colon == std::string::npos) {
       return InvalidArgument(
           "registry credential \"auth\" is not base64 of "

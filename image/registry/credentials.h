@@ -66,8 +66,6 @@ bool SameRegistry(const std::string& a, const std::string& b);
 // Of a URL, or of what is written in its place: the "host[:port]".
 std::string HostOfServerAddress(const std::string& address);
 
-std::string Base64Encode(std::string_view bytes);
-
 }  // namespace berth::image
 
 #endif  // IMAGE_REGISTRY_CREDENTIALS_H_

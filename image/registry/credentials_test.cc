@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "base/testing/status_matchers.h"
 #include "image/reference.h"
 
@@ -77,13 +78,6 @@ TEST(CredentialFileTest, TakesTheLongestMatch) {
   EXPECT_EQ(user("h.test/teamwork"), "host");
   EXPECT_EQ(user("busybox"), "hub");
   EXPECT_EQ(user("x.test/a"), "");
-}
-
-TEST(Base64EncodeTest, Pads) {
-  EXPECT_EQ(Base64Encode(""), "");
-  EXPECT_EQ(Base64Encode("a"), "YQ==");
-  EXPECT_EQ(Base64Encode("ab"), "YWI=");
-  EXPECT_EQ(Base64Encode("abc"), "YWJj");
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 // filters, detach keys, sizes, names, base64.
 #include <string>
 
-#include "docker/convert/base64.h"
+#include "base/base64.h"
 #include "docker/convert/create_request.h"
 #include "docker/convert/filters.h"
 #include "docker/convert/names.h"
@@ -12,7 +12,7 @@
 FUZZ_TARGET(bytes) {
   using namespace berth::docker;
   const std::string text(bytes);
-  (void)DecodeBase64(text);
+  (void)berth::Base64Decode(text).ok();
   (void)ParseBytes(text, "size");
   (void)CheckName(text, "container");
   auto keys = berth::door::DetachKeys::Parse(text);
