@@ -15,10 +15,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$HOME/.cache/berth-arm64
 # What the two programs and the tests link, all static.
 libraries=(libabsl-dev libprotobuf-dev libseccomp-dev libgtest-dev libgmock-dev
-  zlib1g-dev)
+  libssl-dev zlib1g-dev)
 programs=(//shim:berth-shim //oci/cli:berth-oci)
 # qemu 7.2 lacks openat2, clone3 and mounts: what only computes.
-tests=(//base:unit_test //base:json_test //oci/spec/...)
+tests=(//base:base_test //base:json_test //oci/spec/...)
 
 # apt with package lists of its own, for arm64.
 apt64() {
