@@ -276,7 +276,11 @@ Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
   }
   Status ended = Failpoint("container.stop.signalled");
   if (ended.ok()) {
-    ended = core.records.Await(ctx.WithTimeout(grace + kKillTime), id, Exited)
+    // Somebody may start it again at once: that is another run.
+    const auto over = [run = now->restart_count()](const ContainerRecord& it) {
+      return Exited(it) || it.restart_count() != run;
+    };
+    ended = core.records.Await(ctx.WithTimeout(grace + kKillTime), id, over)
                 .status();
   }
   const Status retaken = lock.Retake(ctx);
@@ -286,9 +290,12 @@ Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
 
 Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
                       KeyedMutex::Lock& lock) {
-  RETURN_IF_ERROR(EndContainer(ctx, core, id, lock, Duration(0)));
-  const ContainerStatus now = core.inventory.FindContainer(id);
-  if (!now) return OkStatus();
+  ContainerStatus now;
+  do {  // it may have been started again meanwhile
+    RETURN_IF_ERROR(EndContainer(ctx, core, id, lock, Duration(0)));
+    now = core.inventory.FindContainer(id);
+    if (!now) return OkStatus();
+  } while (!Exited(*now));
   ContainerRecord container = *now;
   container.set_phase(CONTAINER_PHASE_REMOVING);
   core.records.Keep(container);

@@ -3,6 +3,7 @@
 // codes of what goes wrong inside of a verb.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -83,6 +84,34 @@ TEST_F(ExitsTest, AnExitOnAFullDiskIsSeenAtOnceAndSavedWhenThereIsRoom) {
   Restart();
   EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
   EXPECT_EQ(Look(id)->exit_code(), 7);
+}
+
+TEST_F(ExitsTest, AnEndIsNotMissedThoughItIsStartedAgainAtOnce) {
+  SandboxConfig config = Pod();
+  config.set_kind(SANDBOX_KIND_STANDALONE);
+  ASSERT_OK_AND_ASSIGN(const SandboxId in, sandboxes_->Create(ctx_, config));
+  ASSERT_OK(sandboxes_->Start(ctx_, in));
+  const ContainerId id = StartApp(in);
+  std::atomic<bool> waits = false;
+  const auto slowly = [&waits](const ContainerRecord& container) {
+    waits = true;
+    if (container.phase() == CONTAINER_PHASE_EXITED) return true;
+    usleep(30000);  // long enough for the rest of this test
+    return false;
+  };
+  StatusOr<ContainerStatus> ended = Internal("not yet");
+  std::thread waiter([&] {
+    ended = world_->core().records.Await(ctx_.WithTimeout(10s), id, slowly);
+  });
+  while (!waits) std::this_thread::yield();
+  shims_.Exit(id.str(), 7);
+  while (Look(id)->phase() != CONTAINER_PHASE_EXITED) {
+    std::this_thread::yield();
+  }
+  ASSERT_OK(containers_->Start(ctx_, id));
+  waiter.join();
+  ASSERT_OK(ended);
+  EXPECT_EQ((*ended)->exit_code(), 7);
 }
 
 TEST_F(ExitsTest, ADaemonThatIsKilledOnAFullDiskLosesNoExit) {

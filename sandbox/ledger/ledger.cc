@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "base/strings.h"
 #include "glog/logging.h"
 #include "sandbox/record/phase.h"
@@ -201,7 +202,6 @@ Status Ledger::Erase(const SandboxId& id) {
                               }),
                      "forget sandbox " + id.str());
   inventory_.Erase(id);
-  Changed();
   return OkStatus();
 }
 
@@ -212,7 +212,7 @@ Status Ledger::Erase(const ContainerId& id) {
                               }),
                      "forget container " + id.str());
   inventory_.Erase(id);
-  Changed();
+  Tell(id, nullptr);
   return OkStatus();
 }
 
@@ -236,7 +236,6 @@ void Ledger::Forget(const SandboxId& id) {
       [this, id](Transaction& tx) { return sandboxes_.Erase(tx, id.str()); },
       "forget");
   inventory_.Erase(id);
-  Changed();
 }
 
 void Ledger::Forget(const ContainerId& id) {
@@ -245,17 +244,17 @@ void Ledger::Forget(const ContainerId& id) {
       [this, id](Transaction& tx) { return containers_.Erase(tx, id.str()); },
       "forget");
   inventory_.Erase(id);
-  Changed();
+  Tell(id, nullptr);
 }
 
 void Ledger::Show(SandboxRecord sandbox) {
   inventory_.Put(std::make_shared<SandboxRecord>(std::move(sandbox)));
-  Changed();
 }
 
 void Ledger::Show(ContainerRecord container) {
-  inventory_.Put(std::make_shared<ContainerRecord>(std::move(container)));
-  Changed();
+  const auto now = std::make_shared<ContainerRecord>(std::move(container));
+  inventory_.Put(now);
+  Tell(ContainerId(now->id()), now);
 }
 
 Status Ledger::Store(const Write& write) {
@@ -372,27 +371,36 @@ size_t Ledger::unsaved() const {
 StatusOr<ContainerStatus> Ledger::Await(
     const Context& ctx, const ContainerId& id,
     const std::function<bool(const ContainerRecord&)>& done) {
-  uint64_t seen;
-  while (true) {
-    {
-      MutexLock lock(mutex_);
-      seen = version_;
-    }
-    const ContainerStatus now = inventory_.FindContainer(id);
-    if (!now) return NotFound("wait for container " + id.str() + ": removed");
-    if (done(*now)) return now;
+  Waiter waiter{id, done, nullptr};
+  {
     MutexLock lock(mutex_);
-    RETURN_IF_ERROR_AS(
-        ctx.Await(mutex_, changed_,
-                  [&]() NO_THREAD_SAFETY_ANALYSIS { return version_ != seen; }),
-        "wait for container " + id.str());
+    waiters_.insert(&waiter);
   }
+  const absl::Cleanup leave = [&] {
+    MutexLock lock(mutex_);
+    waiters_.erase(&waiter);
+  };
+  // What is written from now on is told.
+  const ContainerStatus now = inventory_.FindContainer(id);
+  if (now && done(*now)) return now;
+  MutexLock lock(mutex_);
+  waiter.gone |= !now;
+  RETURN_IF_ERROR_AS(
+      ctx.Await(mutex_, told_,
+                [&waiter] { return waiter.found || waiter.gone; }),
+      "wait for container " + id.str());
+  if (waiter.found) return waiter.found;
+  return NotFound("wait for container " + id.str() + ": removed");
 }
 
-void Ledger::Changed() {
+void Ledger::Tell(const ContainerId& id, const ContainerStatus& now) {
   MutexLock lock(mutex_);
-  ++version_;
-  changed_.SignalAll();
+  for (Waiter* const waiter : waiters_) {
+    if (waiter->id != id || waiter->found) continue;
+    waiter->gone = !now;
+    if (now && waiter->done(*now)) waiter->found = now;
+  }
+  told_.SignalAll();
 }
 
 }  // namespace berth::sandbox

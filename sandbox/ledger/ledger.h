@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -100,8 +101,10 @@ class Ledger {
   void Forget(const SandboxId& id);
   void Forget(const ContainerId& id);
 
-  // Waits until `done` holds for the container's record, and returns it.
-  // NOT_FOUND once it is gone; otherwise what the context says.
+  // Waits until `done` holds for the container's record, if only for a moment,
+  // and returns that record: a container may start again at once. `done` is
+  // asked by whoever writes, under a lock: it must not wait, nor call the
+  // ledger. NOT_FOUND once it is gone; otherwise what the context says.
   StatusOr<ContainerStatus> Await(
       const Context& ctx, const ContainerId& id,
       const std::function<bool(const ContainerRecord&)>& done);
@@ -126,6 +129,13 @@ class Ledger {
  private:
   friend class HeldContainer;
   using Write = std::function<Status(Transaction&)>;
+  // One Await.
+  struct Waiter {
+    const ContainerId& id;
+    const std::function<bool(const ContainerRecord&)>& done;
+    ContainerStatus found;
+    bool gone = false;
+  };
 
   Write Putting(const SandboxRecord& sandbox) const;
   Write Putting(const ContainerRecord& container) const;
@@ -139,7 +149,8 @@ class Ledger {
   void Settle(const std::string& key) REQUIRES(mutex_);
   void Show(SandboxRecord sandbox);
   void Show(ContainerRecord container);
-  void Changed() EXCLUDES(mutex_);
+  // Those who wait for it; null if it is gone.
+  void Tell(const ContainerId& id, const ContainerStatus& now) EXCLUDES(mutex_);
 
   void StartRetrying() REQUIRES(mutex_);
   void Retry();
@@ -157,8 +168,8 @@ class Ledger {
   // takes it. Before mutex_.
   Mutex writing_;
   mutable Mutex mutex_;
-  CondVar changed_;
-  uint64_t version_ GUARDED_BY(mutex_) = 0;
+  CondVar told_;
+  std::set<Waiter*> waiters_ GUARDED_BY(mutex_);
   CondVar retry_;
   std::map<std::string, Write> unsaved_ GUARDED_BY(mutex_);
   bool room_ GUARDED_BY(mutex_) = false;  // a write has succeeded meanwhile
