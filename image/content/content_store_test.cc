@@ -114,7 +114,9 @@ TEST_F(ContentStoreTest, KeepsTheNewestPartsWithinABound) {
   };
   const auto names = [&] {
     std::vector<std::string> all;
-    for (const BlobInfo& blob : *store_->ListPartial()) {
+    const auto partial = store_->ListPartial();
+    EXPECT_OK(partial);
+    for (const BlobInfo& blob : *partial) {
       all.push_back(std::to_string(blob.size));
     }
     return Join(all, " ");

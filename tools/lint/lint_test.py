@@ -124,8 +124,17 @@ class Banned(unittest.TestCase):
             "x/testing/b.cc": "#include <regex>\n",
             "test/c.cc": "#include <thread>\n",
             "base/json_parse.cc": "#include <nlohmann/json.hpp>\n",
+            "x/loops.cc": "for (A& a : *b.mutable_a()) {\n"
+                          "for (A& a : *found) Do(*a.b());\n"
+                          "for (int i = 0; i < n; ++i) *f() = std::g();\n",
         }
         self.assertEqual(run("banned.py", tree)[0], 0)
+
+    def test_finds_in_tests_what_is_wrong_there_too(self):
+        for path in ("x/a_test.cc", "x/testing/a.cc", "test/a.cc"):
+            code, text = run("banned.py", {path: "for (A& a : *F()) Do(a);\n"})
+            self.assertEqual(code, 1, path)
+            self.assertIn(f"{path}:1: dangling does not belong here", text)
 
     def test_finds_each_kind(self):
         for rule, line in [
@@ -137,6 +146,8 @@ class Banned(unittest.TestCase):
             ("regex", "std::regex r(text);"),
             ("nlohmann", "#include <nlohmann/json.hpp>"),
             ("nlohmann", "using Json = nlohmann::json;"),
+            ("dangling", "for (const A& a : *Find()) {"),
+            ("dangling", "for (const auto& [a, b] : *store->List(1)) Do(a);"),
         ]:
             for path in ("x/a.cc", "base/thread.h", "base/json.h"):
                 code, text = run("banned.py", {path: "\n" + line + "\n"})
