@@ -254,6 +254,9 @@ def killed_between_two_steps(docker):
         docker("rm", "-f", "-v", "cut", code=None)
         eventually(place + " is passed", lambda: not docker.control.alive())
         docker.control.start()
+        # A removal that was under way is finished behind the open doors.
+        eventually(place + " is settled", lambda: "removing" not in docker(
+            "ps", "-a", "--format", "{{.State}}").out)
         before = docker("ps", "-a", "--format", "{{.Names}} {{.State}}").out
         check(before in ("", "cut created\n", "cut running\n",
                          "cut restarting\n", "cut exited\n"),
