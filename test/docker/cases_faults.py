@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 
+from cases_pods import SOCKET, has_cri
 from harness import check, equal, eventually
 
 GET = b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -89,8 +90,8 @@ def a_request_line_cannot_write_lines_of_the_log(docker):
 def two_thousand_idle_connections(docker):
     """Of both doors: none of them keeps anybody out."""
     sockets = [docker.control.socket]
-    if docker.engine == "berthd":
-        sockets.append("/run/berth/cri.sock")
+    if has_cri(docker):
+        sockets.append(SOCKET)
     idle = []
     try:
         for path in sockets:
@@ -108,7 +109,7 @@ def two_thousand_idle_connections(docker):
                     pass  # it has been closed to make room
         for _ in range(3):
             docker("ps", timeout=15)
-        if docker.engine == "berthd":
+        if has_cri(docker):
             # The gRPC preface is answered by the server's own.
             with socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(15)

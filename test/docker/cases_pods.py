@@ -65,6 +65,10 @@ class Kubelet:
         self.call("RemovePodSandbox", pod_sandbox_id=self.pod)
 
 
+def has_cri(docker):
+    return docker.engine == "berthd" and os.path.exists(SOCKET)
+
+
 def with_pod(case):
     """A case that is given the pod's kubelet, and its pod removed after."""
     def outer(docker):

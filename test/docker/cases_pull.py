@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 import threading
 
-from cases_pods import Kubelet
+from cases_pods import Kubelet, has_cri
 from harness import check, equal, eventually
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -121,7 +121,7 @@ def a_client_that_does_not_read_its_pull_holds_up_no_other(docker):
             Registry.gate.set()
             docker("pull", "-q", name + ":second")
             docker("pull", "-q", name + ":first")
-            if docker.engine == "berthd":
+            if has_cri(docker):
                 kubelet = Kubelet(docker.control.folder)
                 for tag in ("first", "second"):
                     kubelet.call("PullImage", image=kubelet.cri.ImageSpec(
