@@ -180,8 +180,8 @@ def an_id_with_names_in_two_repositories_needs_force(docker):
 
 
 def blobs_stay_as_long_as_their_image(docker):
-    if docker.engine != "berthd":
-        return "where blobs are is berthd's"
+    if not has_cri(docker):
+        return "it takes kubelet's pulls, and berthd's folders"
     Registry.image("kept", ["first-kept", "second-kept"])
     manifest = json.loads(Registry.blobs[Registry.tags["kept"]][1])
     layers = {one["digest"].partition(":")[2] for one in manifest["layers"]}
@@ -244,8 +244,8 @@ def save_writes_what_was_named(docker):
 
 
 def save_fetches_what_kubelets_pull_dropped(docker):
-    if docker.engine != "berthd":
-        return "kubelet speaks to berthd alone"
+    if not has_cri(docker):
+        return "it takes kubelet's pulls"
     Registry.image("dropped", ["first", "second"])
     with registry() as address:
         Registry.gate.set()
