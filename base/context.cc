@@ -99,7 +99,9 @@ Status Context::Check() const {
 }
 
 void Context::Cancel() const {
-  if (cancellation_ != nullptr) cancellation_->Cancel();
+  // Whoever sees that it is cancelled may let go of this Context at once.
+  const std::shared_ptr<Cancellation> kept = cancellation_;
+  if (kept != nullptr) kept->Cancel();
 }
 
 bool Context::cancelled() const {
