@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/sys/file.h"
 #include "base/testing/scripted_server.h"
 #include "base/testing/status_matchers.h"
@@ -39,6 +40,29 @@ void Await(const std::function<bool()>& holds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
+
+// What may answer in the registry's place; "": nothing. Thread-safe.
+class Interceptor {
+ public:
+  using Answer = std::function<std::string(const std::string& path)>;
+
+  void operator=(Answer answer) {
+    MutexLock lock(mutex_);
+    answer_ = std::make_shared<const Answer>(std::move(answer));
+  }
+  std::string operator()(const std::string& path) {
+    std::shared_ptr<const Answer> answer;
+    {
+      MutexLock lock(mutex_);
+      answer = answer_;
+    }
+    return answer ? (*answer)(path) : "";
+  }
+
+ private:
+  Mutex mutex_;
+  std::shared_ptr<const Answer> answer_ GUARDED_BY(mutex_);
+};
 
 class ImageServiceTest : public ::testing::Test {
  protected:
@@ -66,10 +90,8 @@ class ImageServiceTest : public ::testing::Test {
   // What the registry says; `before_` may hold it up or answer in its place.
   std::string Answer(const std::string& request) {
     const std::string path = request.substr(0, request.find(" HTTP/"));
-    if (before_) {
-      const std::string instead = before_(path);
-      if (!instead.empty()) return instead;
-    }
+    const std::string instead = before_(path);
+    if (!instead.empty()) return instead;
     if (path.find("/manifests/") != std::string::npos) {
       return HttpReply(200, image_.manifest,
                        {"Content-Type: " + std::string(kTestManifestType)});
@@ -112,7 +134,7 @@ class ImageServiceTest : public ::testing::Test {
 
   TempDir dir_;
   const TestImage image_;
-  std::function<std::string(const std::string&)> before_;
+  Interceptor before_;
   ScriptedServer server_;
   ScriptedServer silent_{[](const std::string&) { return HttpReply(404, ""); }};
   std::unique_ptr<MetadataStore> metadata_;
@@ -207,7 +229,7 @@ TEST_F(ImageServiceTest, AFailureAtAnyStepLeavesNothing) {
   for (const std::string& step : steps) {
     SCOPED_TRACE(step);
     for (const int code : {404, 500, 200}) {
-      before_ = [&](const std::string& path) {
+      before_ = [step, code](const std::string& path) {
         return path.find(step) == std::string::npos ? ""
                                                     : HttpReply(code, "junk");
       };
