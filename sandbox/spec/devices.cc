@@ -57,6 +57,12 @@ std::vector<std::string> NamesIn(const std::string& path) {
   return names;
 }
 
+// No device is there, and looking might not end.
+bool IsForeign(const std::string& path) {
+  const StatusOr<std::string> mount = ForeignMountOf(path);
+  return !mount.ok() || !mount->empty();
+}
+
 // All nodes of a directory of the host, as nodes below another one.
 void NodesBelow(const std::string& host, const std::string& container,
                 int depth, std::vector<oci::DeviceNode>& nodes) {
@@ -69,6 +75,7 @@ void NodesBelow(const std::string& host, const std::string& container,
     if (depth == 0 && kSkipped.count(name) > 0) continue;
     struct stat info;
     const std::string path = host + "/" + name;
+    if (IsForeign(path)) continue;
     if (lstat(path.c_str(), &info) != 0) continue;
     if (S_ISDIR(info.st_mode)) {
       NodesBelow(path, container + "/" + name, depth + 1, nodes);
@@ -134,6 +141,10 @@ StatusOr<DeviceSet> RequestedDevices(const Context& ctx,
     const struct stat& info = found.info;
     std::vector<oci::DeviceNode> nodes;
     if (S_ISDIR(info.st_mode)) {
+      if (IsForeign(found.path)) {
+        return InvalidArgument("device folder " + Quoted(host) +
+                               ": on a foreign file system");
+      }
       NodesBelow(host, container, 1, nodes);
     } else if (IsDevice(info)) {
       nodes.push_back(NodeOf(info, container));

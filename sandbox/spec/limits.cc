@@ -1,11 +1,12 @@
 #include "sandbox/spec/limits.h"
 
-#include <errno.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <string>
 
+#include "base/context.h"
+#include "base/fs/foreign_path.h"
 #include "base/strings.h"
 
 namespace berth::sandbox {
@@ -14,14 +15,13 @@ namespace {
 using ::berth::state::v1::Resources;
 
 StatusOr<dev_t> BlockDevice(const std::string& path) {
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0) {
-    return Errno(errno, "stat device " + Quoted(path));
-  }
-  if (!S_ISBLK(info.st_mode)) {
+  ASSIGN_OR_RETURN_AS(const PathFacts found,
+                      InspectPath(Context::Background("limits"), path),
+                      "stat device");
+  if (!S_ISBLK(found.info.st_mode)) {
     return InvalidArgument("device " + Quoted(path) + ": not a block device");
   }
-  return info.st_rdev;
+  return found.info.st_rdev;
 }
 
 template <typename Rates>

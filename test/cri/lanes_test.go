@@ -220,6 +220,10 @@ func TestOtherPathsThatDoNotAnswer(t *testing.T) {
 		config.Devices = []*cri.Device{{HostPath: place + "/device", ContainerPath: "/dev/x", Permissions: "rw"}}
 	})
 	wantCode(t, err, codes.DeadlineExceeded, codes.Unavailable)
+	// A folder of devices that has it inside.
+	pod.TryCreate(t, "around", busybox, []string{"true"}, func(config *cri.ContainerConfig) {
+		config.Devices = []*cri.Device{{HostPath: filepath.Dir(place), ContainerPath: "/dev/x", Permissions: "rw"}}
+	})
 	answers(t)
 }
 
