@@ -1,6 +1,7 @@
 // Real namespaces. Needs root.
 #include "shim/runtime/pod_init.h"
 
+#include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -11,7 +12,6 @@
 #include <vector>
 
 #include "base/testing/status_matchers.h"
-#include "gtest/gtest.h"
 
 namespace berth::shim {
 namespace {
