@@ -1,9 +1,11 @@
 // Real namespaces. Needs root.
 #include "shim/runtime/pod_init.h"
 
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,12 +18,14 @@
 namespace berth::shim {
 namespace {
 
-// Ends with the test.
+// A process that ends with the test, however that ends.
 template <typename Life>
 pid_t Spawn(Life life) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   life();
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a new user namespace forgets it
   while (true) pause();
 }
 
@@ -69,6 +73,32 @@ TEST(PodInit, HasAPidNamespaceOfItsOwn) {
   EXPECT_NE(NamespaceOf(pid, "pid"), NamespaceOf(getpid(), "pid"));
   EXPECT_EQ(NamespaceOf(pid, "user"), NamespaceOf(getpid(), "user"));
   End(pid);
+}
+
+// Whether all children end by themselves, within ten seconds.
+bool AllEnd() {
+  for (int i = 0; i < 100000; ++i) {
+    const pid_t ended = waitpid(-1, nullptr, WNOHANG);
+    if (ended < 0) return errno == ECHILD;
+    if (ended == 0) usleep(100);
+  }
+  return false;
+}
+
+// Its maker may be killed before it is told to end with it.
+TEST(PodInit, EndsWithItsMakerWheneverThatIs) {
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  for (int i = 0; i < 300; ++i) {
+    const pid_t maker = Spawn([] {
+      while (true) {
+        const StatusOr<pid_t> made = MakePodInit("");
+        if (made.ok()) End(*made);
+      }
+    });
+    usleep(static_cast<useconds_t>(300 + i * 7));
+    kill(maker, SIGKILL);
+    ASSERT_TRUE(AllEnd()) << "one was left in round " << i;
+  }
 }
 
 // Which of the two new processes comes first is the scheduler's to choose.
