@@ -23,6 +23,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 COMPILER, TIDY = "clang++-19", "clang-tidy-19"
@@ -150,21 +151,20 @@ class Tree:
         )
 
 
-def prefix(tree):
-    """Flags that let a file begin with what PREFIX includes."""
+def prefix(tree, folder):
+    """Flags that let a file begin with what PREFIX includes.
+
+    Made anew by each run: clang refuses one that is older than its headers.
+    """
+    header = os.path.join(folder, "prefix.h")
     headers = [h for h in PREFIX_HEADERS if tree.text(h)]
-    text = PREFIX + "".join(f'#include "{h}"\n' for h in headers)
-    name = tree.key(headers, text, tree.root, FLAGS)[:16]
-    header = os.path.join(tree.cache, f"prefix-{name}.h")
-    if not os.path.exists(header + ".pch"):
-        with open(header, "w", encoding="utf-8") as f:
-            f.write(text)
-        made = f"{header}.{os.getpid()}"
-        subprocess.run(
-            [COMPILER, "-x", "c++-header", *tree.flags(), header, "-o", made],
-            check=True,
-        )
-        os.rename(made, header + ".pch")
+    with open(header, "w", encoding="utf-8") as f:
+        f.write(PREFIX + "".join(f'#include "{h}"\n' for h in headers))
+    subprocess.run(
+        [COMPILER, "-x", "c++-header", *tree.flags(), header]
+        + ["-o", header + ".pch"],
+        check=True,
+    )
     return ["-include-pch", header + ".pch"]
 
 
@@ -195,7 +195,6 @@ def run(kind, tree, seconds):
         if not os.path.exists(stamp):
             stamps[path] = stamp
     end = time.monotonic() + seconds if seconds else None
-    before = prefix(tree) if stamps else []
 
     def one(path):
         if end and time.monotonic() > end:
@@ -206,8 +205,10 @@ def run(kind, tree, seconds):
                 pass
         return path, said
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(one, stamps))
+    with tempfile.TemporaryDirectory() as folder:
+        before = prefix(tree, folder) if stamps else []
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            results = list(pool.map(one, stamps))
     said = [text for _, text in results if text]
     right = sum(1 for _, text in results if text == "")
     return said, right, sum(1 for _, text in results if text is None)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -15,23 +16,29 @@ cc_library(name = "a", hdrs = ["a.h"], deps = ["//y:b"])
 """
 
 
+def write(root, tree):
+    """Writes a tree: {path: text}."""
+    for path, text in tree.items():
+        full = os.path.join(root, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w") as f:
+            f.write(text)
+
+
+def lint(check, root, *arguments):
+    """(exit status, what it says) of a check on what is below root."""
+    program = [os.path.join(HERE, check), *arguments, root]
+    if check.endswith(".py"):
+        program = [sys.executable] + program
+    done = subprocess.run(program, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
 def run(check, tree, *arguments):
-    """(exit status, what it says) of a check on a tree: {path: text}."""
+    """The same on a tree of its own."""
     with tempfile.TemporaryDirectory() as root:
-        for path, text in tree.items():
-            full = os.path.join(root, path)
-            os.makedirs(os.path.dirname(full), exist_ok=True)
-            with open(full, "w") as f:
-                f.write(text)
-        program = [os.path.join(HERE, check), *arguments, root]
-        if check.endswith(".py"):
-            program = [sys.executable] + program
-        done = subprocess.run(
-            program,
-            capture_output=True,
-            text=True,
-        )
-        return done.returncode, done.stdout
+        write(root, tree)
+        return lint(check, root, *arguments)
 
 
 class Includes(unittest.TestCase):
@@ -395,6 +402,17 @@ std::string berth::C::Moved(std::string text) {
         self.assertIn("1 known", run("clang.py", tree, "threads")[1])
         tree["oci/a.h"] += "class D;\n"
         self.assertIn(right, run("clang.py", tree, "threads")[1])
+
+    def test_a_header_may_be_written_anew(self):
+        """As by each fresh clone; a tree stays at its path."""
+        with tempfile.TemporaryDirectory() as root:
+            for body in ("", self.lock):
+                write(root, self.tree(body))
+                later = time.time() + len(body)
+                os.utime(os.path.join(root, "base/mutex.h"), (later, later))
+                code, text = lint("clang.py", root, "threads")
+                self.assertNotIn("precompiled", text)
+            self.assertEqual(code, 0, text)
 
     def test_finds_a_member_without_its_lock(self):
         for body, said in [
