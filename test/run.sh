@@ -26,7 +26,10 @@ exec </dev/null
 say() { printf '\n==== [%4ds] %s\n' "$SECONDS" "$*"; }
 die() { echo "run.sh: $*"; echo '0 passed, 1 failed, 0 skipped'; exit 1; }
 
-passed=0 failed=0 skipped=0 lines=()
+passed=0 failed=0 skipped=0 lines=() faults=()
+
+# A line that begins what some suite says of one failed case.
+fault='^ *(--- )?(FAIL|FAILED|ERROR|failed|did not end|left behind)[: ]'
 
 # suite NAME SECONDS COMMAND...: runs one, and adds what its last line says.
 suite() {
@@ -42,6 +45,9 @@ suite() {
   fi
   line=${line##*: }
   read -ra numbers <<<"${line//[^0-9 ]/}"
+  if [ "${numbers[1]}" != 0 ]; then
+    faults+=("$name:" "$(grep -E "$fault" "$work/output" | head -30)")
+  fi
   passed=$((passed + numbers[0]))
   failed=$((failed + numbers[1]))
   skipped=$((skipped + numbers[2]))
@@ -84,6 +90,7 @@ lint() {
     code=$?
     echo "$said" | tail -20 | sed 's/^/    /'
     if [ "$code" != 0 ]; then
+      echo "    FAIL $one: $(tail -1 <<<"$said")"
       bad=$((bad + 1))
     elif [[ $said == *SKIP* ]]; then
       skip=$((skip + 1))
@@ -181,6 +188,10 @@ if wanted machine; then
   suite 'the machine is as it was' 10 cat "$work/machine.said"
 fi
 
+if [ "$failed" != 0 ]; then
+  say 'what failed'
+  printf '%s\n' "${faults[@]}"
+fi
 say 'all suites'
 printf '%s\n' "${lines[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
