@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/rfc3339.h"
 #include "base/strings.h"
-#include "docker/stream/log_reader.h"
 
 namespace berth::docker {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "base/base64.h"
 #include "base/json.h"
+#include "base/rfc3339.h"
 #include "base/strings.h"
 
 namespace berth::image {
@@ -120,45 +121,6 @@ StatusOr<Document> ParseManifest(JsonReader& reader, std::string media_type) {
                    ParseLayers(reader.Array("layers"), "manifest.layers"));
   RETURN_IF_ERROR(reader.status());
   return Document(std::move(manifest));
-}
-
-// Days since 1970-01-01 (proleptic Gregorian).
-int64_t DaysFromCivil(int64_t year, int month, int day) {
-  year -= month <= 2;
-  const int64_t era = (year >= 0 ? year : year - 399) / 400;
-  const int64_t of_era = year - era * 400;
-  const int64_t of_year =
-      (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-  const int64_t days = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
-  return era * 146'097 + days - 719'468;
-}
-
-// RFC 3339; 0 for anything else: the field only informs.
-int64_t ParseTime(const std::string& text) {
-  int year, month, day, hour, minute, second, used = 0;
-  if (sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day,
-             &hour, &minute, &second, &used) != 6 ||
-      year < 1970 || year > 2200 || month < 1 || month > 12) {
-    return 0;
-  }
-  int64_t nanos = 0;
-  size_t at = static_cast<size_t>(used);
-  if (at < text.size() && text[at] == '.') {
-    int64_t unit = 100'000'000;
-    for (++at; at < text.size() && isdigit(text[at]) != 0; ++at, unit /= 10) {
-      nanos += (text[at] - '0') * unit;
-    }
-  }
-  int64_t offset = 0;
-  int off_hour, off_minute;
-  char sign;
-  if (at < text.size() && sscanf(text.c_str() + at, "%c%2d:%2d", &sign,
-                                 &off_hour, &off_minute) == 3) {
-    offset = (off_hour * 60 + off_minute) * (sign == '-' ? -60 : 60);
-  }
-  const int64_t seconds = DaysFromCivil(year, month, day) * 86'400 +
-                          hour * 3600 + minute * 60 + second - offset;
-  return seconds < 0 ? 0 : seconds * 1'000'000'000 + nanos;
 }
 
 void CopyStrings(const std::vector<std::string>& from,
@@ -290,7 +252,8 @@ StatusOr<ImageSpec> ParseImageSpec(std::string_view bytes) {
   RETURN_IF_ERROR_AS(reader.status(), "image configuration");
   ASSIGN_OR_RETURN_AS(spec.platform, ParsePlatform(json, ""),
                       "image configuration");
-  spec.created = ParseTime(created);
+  // It only informs: an unreadable time is no fault of the image.
+  spec.created = ParseRfc3339(created).value_or(0);
   const Json* const rootfs = reader.Find("rootfs");
   if (rootfs == nullptr) {
     return InvalidArgument("image configuration: rootfs is missing");

@@ -2,13 +2,13 @@
 
 #include <poll.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <utility>
 #include <vector>
 
 #include "base/json.h"
+#include "base/rfc3339.h"
 #include "base/strings.h"
 #include "base/unique_fd.h"
 #include "docker/stream/log_file.h"
@@ -20,8 +20,6 @@ namespace {
 constexpr int kMaxTries = 10;
 // How often a follower looks whether the writer is still there.
 constexpr int kLookAgainMs = 200;
-// Seconds from 1970 either way that a UnixNanos holds, and some days less.
-constexpr int64_t kFarthest = INT64_MAX / 1000000000 - 1000000;
 
 std::optional<LogEntry> ParseJsonLine(std::string_view line) {
   const StatusOr<Json> json = ParseJson(line, "log");
@@ -41,32 +39,6 @@ std::optional<LogEntry> ParseJsonLine(std::string_view line) {
 }
 
 }  // namespace
-
-std::optional<UnixNanos> ParseRfc3339(std::string_view text) {
-  tm parts = {};
-  const std::string copy(text);
-  const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (rest == nullptr) return std::nullopt;
-  const int64_t seconds = timegm(&parts);
-  if (seconds < -kFarthest || seconds > kFarthest) return std::nullopt;
-  UnixNanos nanos = seconds * 1000000000;
-  if (*rest == '.') {
-    int64_t unit = 100000000;
-    for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) {
-      nanos += (*rest - '0') * unit;
-    }
-  }
-  if (*rest == 'Z' && rest[1] == '\0') return nanos;
-  if ((*rest != '+' && *rest != '-') || Trim(rest).size() != 6) {
-    return std::nullopt;
-  }
-  const std::optional<uint64_t> hours = ParseUint(std::string(rest + 1, 2));
-  const std::optional<uint64_t> minutes = ParseUint(std::string(rest + 4, 2));
-  if (!hours.has_value() || !minutes.has_value()) return std::nullopt;
-  const auto offset =
-      static_cast<int64_t>(*hours * 3600 + *minutes * 60) * 1000000000;
-  return *rest == '+' ? nanos - offset : nanos + offset;
-}
 
 std::optional<LogEntry> ParseLogLine(std::string_view line) {
   if (StartsWith(line, "{")) return ParseJsonLine(line);

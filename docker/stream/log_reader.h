@@ -25,9 +25,6 @@ struct LogEntry {
 // F|P text". Nothing for a line that is neither.
 std::optional<LogEntry> ParseLogLine(std::string_view line);
 
-// RFC 3339 with up to nine digits, UTC ("...Z") or with an offset.
-std::optional<UnixNanos> ParseRfc3339(std::string_view text);
-
 struct LogQuery {
   bool want_stdout = true;
   bool want_stderr = true;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/context.h"
+#include "base/rfc3339.h"
 #include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
@@ -61,10 +62,6 @@ TEST(ParseLogLineTest, ReadsBothFormats) {
   for (const char* bad : {"", "{", "hello", "x stdout F a", "{\"log\":1}"}) {
     EXPECT_FALSE(ParseLogLine(bad).has_value()) << bad;
   }
-  EXPECT_EQ(ParseRfc3339("2026-01-01T01:00:00+01:00"),
-            ParseRfc3339("2026-01-01T00:00:00Z"));
-  EXPECT_FALSE(ParseRfc3339("0020-01-01T00:00:00Z").has_value());
-  EXPECT_FALSE(ParseRfc3339("2300-01-01T00:00:00Z").has_value());
 }
 
 TEST_F(ReadLogTest, ReadsRotatedFilesFirst) {
@@ -286,10 +283,7 @@ TEST(ParseLogLineTest, SurvivesAnyBytes) {
         "2026-01-01T01:00:00.123456789+01:00 stderr F "},
        {"0000-00-00T00:00:00Z", "9999-12-31T23:59:60Z", " stdout ", "\\ud800",
         "-99:99", "{\"log\":", "}"},
-       [](const std::string& line) {
-         (void)ParseRfc3339(line);
-         return ParseLogLine(line).has_value();
-       });
+       [](const std::string& line) { return ParseLogLine(line).has_value(); });
 }
 
 TEST_F(ReadLogTest, SurvivesAnyFile) {

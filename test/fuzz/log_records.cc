@@ -2,6 +2,7 @@
 #include <string>
 
 #include "base/context.h"
+#include "base/rfc3339.h"
 #include "base/testing/temp_dir.h"
 #include "docker/stream/log_reader.h"
 #include "test/fuzz/driver/fuzz_target.h"
@@ -26,7 +27,7 @@ size_t Entries(const std::string& path, int64_t tail) {
 
 FUZZ_TARGET(bytes) {
   static const berth::TempDir dir;
-  (void)berth::docker::ParseRfc3339(bytes);
+  (void)berth::ParseRfc3339(bytes);
   const bool is_record = berth::docker::ParseLogLine(bytes).has_value();
   dir.Write("log", bytes);
   const size_t all = Entries(dir.Path("log"), -1);
