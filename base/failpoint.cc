@@ -31,7 +31,7 @@ using Actions = std::map<std::string, std::unique_ptr<Action>, std::less<>>;
 void TakeNumber(std::string& text, char mark, int& number) {
   const size_t at = text.find(mark);
   if (at == std::string::npos) return;
-  number = atoi(text.c_str() + at + 1);
+  number = static_cast<int>(ParseInt(text.substr(at + 1)).value_or(number));
   text.resize(at);
 }
 
@@ -86,7 +86,8 @@ Status Failpoint(const char* name) {
     return Internal(std::string("failpoint ") + name);
   }
   if (StartsWith(action.verb, "sleep:")) {
-    usleep(1000 * static_cast<unsigned>(atoi(action.verb.c_str() + 6)));
+    const std::string_view millis = std::string_view(action.verb).substr(6);
+    usleep(1000 * static_cast<useconds_t>(ParseUint(millis).value_or(0)));
   }
   return OkStatus();
 }

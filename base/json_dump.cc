@@ -158,7 +158,8 @@ class JsonPrinter {
   void NewLine() {
     if (indent_ == 0) return;
     out_ += '\n';
-    out_.append(static_cast<size_t>(indent_ * level_), ' ');
+    out_.append(static_cast<size_t>(indent_) * static_cast<size_t>(level_),
+                ' ');
   }
 
   const int indent_;

@@ -79,7 +79,7 @@ StatusOr<Thread> StartThread(const std::string& name,
     return ResourceExhausted("start thread " + name + ": " +
                              Message(Errno(error, "pthread_create")));
   }
-  start.release();  // Root owns it
+  (void)start.release();  // Root owns it
   return Thread(id);
 }
 

@@ -140,7 +140,7 @@ Status Adoption::TryContainer(const Context& ctx, const ContainerId& id) {
   if (Undecided(ctx, task.status())) return task.status();
   std::shared_ptr<LiveTask> live;
   if (task.ok()) {
-    live = std::make_shared<LiveTask>(shim, *std::move(task));
+    live = std::make_shared<LiveTask>(shim, std::move(*task));
     core_.tasks.Put(id, live);
   }
   Status known;

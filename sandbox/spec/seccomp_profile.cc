@@ -10,8 +10,12 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
+#include <optional>
 #include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "base/json.h"
@@ -199,16 +203,27 @@ bool Contains(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
-// "4.8" -> at least that kernel.
+using KernelVersion = std::pair<unsigned, unsigned>;
+
+// "4.8", "6.1.0-13-amd64" -> major and minor.
+std::optional<KernelVersion> ParseKernelVersion(std::string_view text) {
+  KernelVersion version;
+  const char* const end = text.data() + text.size();
+  const auto major = std::from_chars(text.data(), end, version.first);
+  if (major.ec != std::errc() || major.ptr == end || *major.ptr != '.') {
+    return std::nullopt;
+  }
+  const auto minor = std::from_chars(major.ptr + 1, end, version.second);
+  if (minor.ec != std::errc()) return std::nullopt;
+  return version;
+}
+
 bool KernelIsAtLeast(const std::string& version) {
-  int want_major = 0, want_minor = 0, major = 0, minor = 0;
   struct utsname name;
   if (uname(&name) != 0) return false;
-  if (std::sscanf(version.c_str(), "%d.%d", &want_major, &want_minor) != 2 ||
-      std::sscanf(name.release, "%d.%d", &major, &minor) != 2) {
-    return false;
-  }
-  return std::pair(major, minor) >= std::pair(want_major, want_minor);
+  const std::optional<KernelVersion> wanted = ParseKernelVersion(version);
+  const std::optional<KernelVersion> running = ParseKernelVersion(name.release);
+  return wanted.has_value() && running.has_value() && *running >= *wanted;
 }
 
 // The conditions under which a rule counts, or does not.
