@@ -161,7 +161,11 @@ StatusOr<Cgroup*> Container::GetCgroup() const {
 }
 
 StatusOr<ContainerStatus> Container::CurrentStatus() const {
-  const auto init = OpenInit(state_);
+  return StatusBy(OpenInit(state_));
+}
+
+StatusOr<ContainerStatus> Container::StatusBy(
+    const StatusOr<UniqueFd>& init) const {
   if (IsNotFound(init.status())) return ContainerStatus::kStopped;
   RETURN_IF_ERROR(init.status());
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
@@ -266,13 +270,13 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     return Errno(errno, "become undumpable");
   }
-  ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
+  const auto init = OpenInit(state_);
+  ASSIGN_OR_RETURN(const ContainerStatus status, StatusBy(init));
   if (status == ContainerStatus::kStopped ||
       (status == ContainerStatus::kPaused && !options.ignore_paused)) {
     return FailedPrecondition("cannot exec in a " +
                               std::string(StatusName(status)) + " container");
   }
-  ASSIGN_OR_RETURN(const UniqueFd init, OpenInit(state_));
   ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
   SeccompFilter filter;
   if (spec->linux.seccomp) {
@@ -294,7 +298,7 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
                            .io = options.io,
                            .filter = filter.program.empty() ? nullptr : &filter,
                            .cgroup = *cgroup,
-                           .init_pidfd = init.get(),
+                           .init_pidfd = init->get(),
                            .namespaces = NamespacesOf(*spec),
                            .user_namespace = user,
                            .personality = spec->linux.personality,
@@ -390,8 +394,7 @@ StatusOr<std::vector<pid_t>> Container::Pids() const {
 Status Container::StopInit(bool force) {
   const auto init = OpenInit(state_);
   if (IsNotFound(init.status())) return OkStatus();
-  RETURN_IF_ERROR(init.status());
-  ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
+  ASSIGN_OR_RETURN(const ContainerStatus status, StatusBy(init));
   if (!force && status != ContainerStatus::kCreated &&
       status != ContainerStatus::kStopped) {
     return FailedPrecondition("cannot delete container " + Quoted(state_.id) +

@@ -117,6 +117,8 @@ class Container {
   StatusOr<Cgroup*> GetCgroup() const;
 
   StatusOr<ContainerStatus> CurrentStatus() const;
+  // With the init that OpenInit found, or did not.
+  StatusOr<ContainerStatus> StatusBy(const StatusOr<UniqueFd>& init) const;
   // What the init says to "go"; it has been told so.
   Status HearOfStart(int result);
   Status RunPoststartHooks(const Spec& spec);
