@@ -23,8 +23,8 @@ WorkerPool::WorkerPool(Options options) : options_(std::move(options)) {
 WorkerPool::~WorkerPool() {
   MutexLock lock(mutex_);
   ending_ = true;
-  changed_.SignalAll();
-  while (threads_ > 0) changed_.Wait(mutex_);
+  work_.SignalAll();
+  while (threads_ > 0) ended_.Wait(mutex_);
 }
 
 Status WorkerPool::Run(Job* job, const std::string& key) {
@@ -38,7 +38,7 @@ Status WorkerPool::Run(Job* job, const std::string& key) {
       return added;
     }
   }
-  changed_.SignalAll();
+  work_.Signal();
   return OkStatus();
 }
 
@@ -106,14 +106,14 @@ bool WorkerPool::Next(Waiting& next) {
     // that makes it ready.
     if (ending_ || !in_time) break;
     if (threads_ <= options_.resident) {
-      changed_.Wait(mutex_);
+      work_.Wait(mutex_);
     } else {
-      in_time = changed_.WaitUntil(mutex_, until);
+      in_time = work_.WaitUntil(mutex_, until);
     }
   }
   --idle_;
   --threads_;
-  changed_.SignalAll();
+  ended_.SignalAll();
   return false;
 }
 

@@ -71,7 +71,8 @@ class WorkerPool {
 
   const Options options_;
   mutable Mutex mutex_;
-  CondVar changed_;
+  CondVar work_;   // for threads that rest
+  CondVar ended_;  // a thread
   std::deque<Waiting> line_ GUARDED_BY(mutex_);
   std::map<std::string, size_t> at_work_ GUARDED_BY(mutex_);  // by key
   size_t threads_ GUARDED_BY(mutex_) = 0;
