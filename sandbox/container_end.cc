@@ -95,6 +95,7 @@ void KillContainer(Core& core, const ContainerId& id) {
   const ContainerStatus container = core.inventory.FindContainer(id);
   if (!container || !IsAlive(container->phase())) return;
   core.kills.Killed(id);
+  core.starts.Cancel(id);
   const auto cgroup = CgroupOf(core, *container);
   if (cgroup.ok()) {
     const auto pids = (*cgroup)->Pids();

@@ -141,14 +141,19 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
   ContainerRecord& container = held.record();
   ASSIGN_OR_RETURN(const SandboxStatus sandbox, ReadySandbox(core, container));
   const bool task_left = container.task();
+  const RunningStarts::Start start(core.starts, id,
+                                   ctx.WithTimeout(kStartLimit));
   ForgetLastRun(container);
   RETURN_IF_ERROR(held.Advance(CONTAINER_PHASE_STARTING));
   if (task_left) DeleteLeftTask(core, container);
   Status launched = Failpoint("container.start.recorded");
   if (launched.ok()) {
-    launched = Launch(ctx.WithTimeout(kStartLimit), core, *sandbox, container);
+    launched = Launch(start.ctx(), core, *sandbox, container);
   }
   if (!launched.ok()) {
+    if (start.ctx().cancelled() && !ctx.cancelled()) {
+      launched = Unavailable("it was ended before it had started");
+    }
     core.waiting.Abandon(id);
     RecordFailure(core, container, launched);
     return StepError(launched, "start container " + id.str(), StepOf::kAsked);

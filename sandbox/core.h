@@ -58,6 +58,7 @@
 #include "sandbox/process/attachment.h"
 #include "sandbox/process/exit_monitor.h"
 #include "sandbox/process/kill_timer.h"
+#include "sandbox/process/running_starts.h"
 #include "sandbox/process/task_table.h"
 #include "sandbox/record/name_index.h"
 #include "sandbox/resource/sandbox_resource.h"
@@ -97,6 +98,7 @@ struct World::Core {
   NameIndex names;
   ShimTable shims;
   TaskTable tasks;
+  RunningStarts starts;
   WaitingAttachments waiting;
   // In order of acquisition.
   std::vector<std::unique_ptr<SandboxResource>> resources;

@@ -120,6 +120,30 @@ TEST_F(StuckTest, AStartThatHangsIsEndedByARemove) {
   EXPECT_EQ(Look(id), nullptr);
 }
 
+TEST_F(StuckTest, AStartThatHangsIsEndedByAKill) {
+  BePatient(1h);
+  const SandboxId pod = StartPod();
+  for (const bool removed : {false, true}) {
+    ASSERT_OK_AND_ASSIGN(const ContainerId id,
+                         containers_->Create(ctx_, pod, App()));
+    shims_.Hang(pod.str(), "shim Create");
+    auto start = std::async(std::launch::async,
+                            [&] { return containers_->Start(ctx_, id); });
+    while (shims_.failures.Calls("shim Create") < (removed ? 2 : 1)) {
+      std::this_thread::yield();
+    }
+    if (!removed) {
+      EXPECT_OK(containers_->Stop(ctx_.WithTimeout(10s), id, 0s));
+      EXPECT_EQ(Look(id)->reason(), "StartError");
+    }
+    EXPECT_OK(containers_->Remove(ctx_.WithTimeout(10s), id));
+    EXPECT_THAT(start.get(),
+                StatusIs(StatusCode::kUnavailable, HasSubstr("ended before")));
+    EXPECT_EQ(Look(id), nullptr);
+  }
+  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_READY);
+}
+
 TEST_F(StuckTest, AnExitThatOnlyStateTellsIsTaken) {
   BePatient(50ms);
   const SandboxId pod = StartPod();
