@@ -26,9 +26,11 @@ class OomWatch {
   // when the cgroup is removed.
   virtual int fd() const = 0;
   virtual uint32_t events() const = 0;
-  // Processes killed since the last call. On v1 the fd fires just before the
-  // kill: so call it when the fd has fired, and again when a process has
-  // exited. NOT_FOUND once the cgroup is gone: stop watching.
+  // Processes killed since the last call, or at first since the cgroup was
+  // made: a container may run out of memory before anybody watches it. On v1
+  // the fd fires just before the kill: so call it when the fd has fired, and
+  // again when a process has exited. NOT_FOUND once the cgroup is gone: stop
+  // watching.
   virtual StatusOr<uint64_t> Read() = 0;
 };
 

@@ -306,6 +306,8 @@ TEST_F(CgroupTest, TellsOfAnOutOfMemoryKill) {
   EXPECT_EQ(WTERMSIG(StatusOf(child)), SIGKILL);
   EXPECT_THAT(watch->Read(), IsOkAndHolds(1u));
   EXPECT_THAT(watch->Read(), IsOkAndHolds(0u));
+  ASSERT_OK_AND_ASSIGN(const auto late, cgroup_->WatchOom());
+  EXPECT_THAT(late->Read(), IsOkAndHolds(1u));
   EXPECT_EQ(cgroup_->Stats()->memory.oom_kills, 1u);
   ASSERT_OK(cgroup_->Remove());
   EXPECT_THAT(watch->Read(), StatusIs(StatusCode::kNotFound));

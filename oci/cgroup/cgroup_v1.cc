@@ -336,11 +336,7 @@ StatusOr<std::unique_ptr<OomWatch>> CgroupV1::WatchOom() const {
   RETURN_IF_ERROR(WriteCgroupFile(
       directory + "/cgroup.event_control",
       std::to_string(event.get()) + " " + std::to_string(control.get())));
-  auto watch =
-      std::make_unique<OomWatchV1>(std::move(control), std::move(event));
-  // What has been killed before is not news.
-  RETURN_IF_ERROR(watch->Read().status());
-  return watch;
+  return std::make_unique<OomWatchV1>(std::move(control), std::move(event));
 }
 
 Status CgroupV1::Remove() {

@@ -265,10 +265,7 @@ StatusOr<CgroupStats> CgroupV2::Stats() const {
 
 StatusOr<std::unique_ptr<OomWatch>> CgroupV2::WatchOom() const {
   ASSIGN_OR_RETURN(UniqueFd file, OpenFile(File("memory.events"), O_RDONLY));
-  auto watch = std::make_unique<OomWatchV2>(std::move(file));
-  // What has been killed before is not news.
-  RETURN_IF_ERROR(watch->Read().status());
-  return watch;
+  return std::make_unique<OomWatchV2>(std::move(file));
 }
 
 Status CgroupV2::Remove() {
