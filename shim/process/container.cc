@@ -186,14 +186,16 @@ void Container::Created(StatusOr<StartedProcess> started,
     ReleaseRootfs();
     return done(status);
   }
-  own_pid_namespace_ = IsNamespaceInit(init_.pid());
-  OpenCgroup();
+  const ProcessFacts facts =
+      started->facts ? *started->facts : ReadProcessFacts(init_.pid());
+  own_pid_namespace_ = facts.namespace_init;
+  OpenCgroup(facts.cgroup);
   PublishCreated(parts_.events, task_, init_.pid());
   done(init_.pid());
 }
 
-void Container::OpenCgroup() {
-  StatusOr<std::unique_ptr<oci::Cgroup>> opened = OpenCgroupOf(init_.pid());
+void Container::OpenCgroup(const std::string& path) {
+  StatusOr<std::unique_ptr<oci::Cgroup>> opened = OpenContainerCgroup(path);
   if (!opened.ok()) {
     return LogFailure("cgroup of container " + id(), opened.status());
   }

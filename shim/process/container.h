@@ -125,7 +125,7 @@ class Container : public std::enable_shared_from_this<Container> {
   void TellExit(Process& process);
   bool HasRunningExec() const;
   void KillSession(pid_t leader);
-  void OpenCgroup();
+  void OpenCgroup(const std::string& path);
   void WatchOom();
   void ReadOom();
   void StopOom();

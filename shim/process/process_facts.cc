@@ -26,6 +26,23 @@ StatusOr<std::string> ReadProcFile(pid_t pid, const char* name) {
   return text;
 }
 
+bool IsNamespaceInit(pid_t pid) {
+  const StatusOr<std::string> status = ReadProcFile(pid, "status");
+  if (!status.ok()) return true;
+  const std::string key = "\nNSpid:";
+  const size_t at = status->find(key);
+  if (at == std::string::npos) return true;
+  const size_t begin = at + key.size();
+  const std::string line =
+      status->substr(begin, status->find('\n', begin) - begin);
+  return EndsWith(line, "\t1");
+}
+
+StatusOr<std::string> CgroupOf(pid_t pid) {
+  ASSIGN_OR_RETURN(const std::string text, ReadProcFile(pid, "cgroup"));
+  return ParseCgroupFile(text);
+}
+
 }  // namespace
 
 Status ValidateId(const std::string& id) {
@@ -40,18 +57,6 @@ Status ValidateId(const std::string& id) {
     return InvalidArgument("not an id: " + Quoted(id.substr(0, 256)));
   }
   return OkStatus();
-}
-
-bool IsNamespaceInit(pid_t pid) {
-  const StatusOr<std::string> status = ReadProcFile(pid, "status");
-  if (!status.ok()) return true;
-  const std::string key = "\nNSpid:";
-  const size_t at = status->find(key);
-  if (at == std::string::npos) return true;
-  const size_t begin = at + key.size();
-  const std::string line =
-      status->substr(begin, status->find('\n', begin) - begin);
-  return EndsWith(line, "\t1");
 }
 
 StatusOr<std::string> ParseCgroupFile(std::string_view text) {
@@ -71,16 +76,32 @@ StatusOr<std::string> ParseCgroupFile(std::string_view text) {
   return unified;
 }
 
-StatusOr<std::unique_ptr<oci::Cgroup>> OpenCgroupOf(pid_t pid) {
-  ASSIGN_OR_RETURN(const std::string text, ReadProcFile(pid, "cgroup"));
-  ASSIGN_OR_RETURN(const std::string path, ParseCgroupFile(text));
-  // Never to be signalled as a whole: we are in it ourselves.
-  if (path == "/") return NotFound("it is in the root cgroup");
-  ASSIGN_OR_RETURN(const std::string own, ReadProcFile(getpid(), "cgroup"));
-  const StatusOr<std::string> own_path = ParseCgroupFile(own);
-  if (own_path.ok() && *own_path == path) {
-    return NotFound("it is in the shim's cgroup");
+ProcessFacts ReadProcessFacts(pid_t pid) {
+  ProcessFacts facts;
+  facts.namespace_init = IsNamespaceInit(pid);
+  const StatusOr<std::string> path = CgroupOf(pid);
+  if (path.ok()) facts.cgroup = *path;
+  return facts;
+}
+
+std::string SerializeFacts(const ProcessFacts& facts) {
+  return std::string(facts.namespace_init ? "1 " : "0 ") + facts.cgroup;
+}
+
+StatusOr<ProcessFacts> ParseFacts(std::string_view text) {
+  const bool init = StartsWith(text, "1 ");
+  if (!init && !StartsWith(text, "0 ")) {
+    return InvalidArgument("not facts of a process: " + Quoted(text));
   }
+  return ProcessFacts{init, std::string(text.substr(2))};
+}
+
+StatusOr<std::unique_ptr<oci::Cgroup>> OpenContainerCgroup(
+    const std::string& path) {
+  if (path.empty()) return NotFound("its cgroup is unknown");
+  if (path == "/") return NotFound("it is in the root cgroup");
+  const StatusOr<std::string> own = CgroupOf(getpid());
+  if (own.ok() && *own == path) return NotFound("it is in the shim's cgroup");
   ASSIGN_OR_RETURN(const oci::CgroupHost* const host, oci::CgroupHost::Own());
   return oci::OpenCgroup(*host, path);
 }

@@ -17,12 +17,25 @@ namespace berth::shim {
 // first a letter or digit. INVALID_ARGUMENT.
 Status ValidateId(const std::string& id);
 
-// Whether it is pid 1 of its pid namespace: the kernel then ends all others
-// with it. True if that cannot be told.
-bool IsNamespaceInit(pid_t pid);
+struct ProcessFacts {
+  // Pid 1 of its pid namespace: the kernel ends all others with it. True if
+  // that cannot be told.
+  bool namespace_init = true;
+  std::string cgroup;  // path in its hierarchy; "" if that cannot be told
+};
 
-// The cgroup that the process is in.
-StatusOr<std::unique_ptr<oci::Cgroup>> OpenCgroupOf(pid_t pid);
+// Of a process that cannot exit meanwhile, as it has not been started: one that
+// has exited is of no namespace, and in the root cgroup of v1.
+ProcessFacts ReadProcessFacts(pid_t pid);
+
+// For whoever must be told them: "1 /kubepods/x". INVALID_ARGUMENT.
+std::string SerializeFacts(const ProcessFacts& facts);
+StatusOr<ProcessFacts> ParseFacts(std::string_view text);
+
+// NOT_FOUND for the root's and for the shim's own, which must never be
+// signalled as a whole, and for "".
+StatusOr<std::unique_ptr<oci::Cgroup>> OpenContainerCgroup(
+    const std::string& path);
 
 // The path in /proc/PID/cgroup that stands for all: of v1's memory, pids or
 // devices hierarchy, else of v2's. NOT_FOUND. Source: cgroups(7).

@@ -10,6 +10,28 @@
 namespace berth::shim {
 namespace {
 
+TEST(ProcessFactsTest, AreReadBack) {
+  for (const bool init : {false, true}) {
+    for (const char* cgroup : {"", "/", "/pods/with space/c1"}) {
+      ASSERT_OK_AND_ASSIGN(const ProcessFacts facts,
+                           ParseFacts(SerializeFacts({init, cgroup})));
+      EXPECT_EQ(facts.namespace_init, init);
+      EXPECT_EQ(facts.cgroup, cgroup);
+    }
+  }
+  for (const char* text : {"", "1", "2 /x", "/x", " 1 /x"}) {
+    EXPECT_THAT(ParseFacts(text), StatusIs(StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(ProcessFactsTest, TheRootsAndOurOwnCgroupAreNoContainers) {
+  const ProcessFacts own = ReadProcessFacts(getpid());
+  for (const std::string& path :
+       {std::string(), std::string("/"), own.cgroup}) {
+    EXPECT_THAT(OpenContainerCgroup(path), StatusIs(StatusCode::kNotFound));
+  }
+}
+
 TEST(ParseCgroupFileTest, PrefersTheMemoryHierarchyOfV1) {
   EXPECT_THAT(ParseCgroupFile("12:cpu,cpuacct:/other\n"
                               "4:memory:/pod/c1\n"

@@ -4,10 +4,12 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "shim/process/process_facts.h"
 
 namespace berth::shim {
 
@@ -23,6 +25,8 @@ struct ProcessFds {
 struct StartedProcess {
   pid_t pid = 0;
   UniqueFd console;  // the pty's master, if it has one
+  // Set if the process is not halted, and may have exited since.
+  std::optional<ProcessFacts> facts;
 };
 
 struct RuntimeOptions {

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "base/sys/process.h"
 #include "oci/cgroup/cgroup_host.h"
 #include "oci/spec/parse.h"
+#include "shim/process/process_facts.h"
 
 namespace berth::shim {
 namespace {
@@ -45,6 +47,23 @@ void SendWarnings(const oci::Handshake& channel,
     // Advice that cannot be given is no reason to fail.
     channel.Send(oci::MessageType::kWarning, warning).IgnoreError();
   }
+}
+
+// Of a process that still waits for its start: "PID FACTS".
+std::string BornText(pid_t pid) {
+  return std::to_string(pid) + " " + SerializeFacts(ReadProcessFacts(pid));
+}
+
+StatusOr<StartedProcess> ParseBorn(const std::string& text) {
+  const size_t space = std::min(text.find(' '), text.size());
+  const std::optional<int64_t> pid = ParseInt(text.substr(0, space));
+  if (!pid || space == text.size()) {
+    return Internal("the runtime's process told no process");
+  }
+  StartedProcess process;
+  process.pid = static_cast<pid_t>(*pid);
+  ASSIGN_OR_RETURN(process.facts, ParseFacts(text.substr(space + 1)));
+  return process;
 }
 
 // The rest of the child's life. The signals that the shim blocks are for its
@@ -118,8 +137,12 @@ void ForkedRuntime::OnMessage(const oci::Handshake& channel,
     return;
   }
   if (message.ok() && message->type == oci::MessageType::kBorn && born) {
-    const pid_t pid = static_cast<pid_t>(ParseInt(message->text).value_or(0));
-    return born({pid, std::move(message->fd)});
+    StatusOr<StartedProcess> process = ParseBorn(message->text);
+    if (process.ok()) {
+      process->console = std::move(message->fd);
+      return born(*std::move(process));
+    }
+    message = process.status();
   }
   loop_.Remove(channel.fd());
   const auto result = [&]() -> StatusOr<StartedProcess> {
@@ -132,7 +155,7 @@ void ForkedRuntime::OnMessage(const oci::Handshake& channel,
     if (message->type != oci::MessageType::kReady || !pid) {
       return Internal("the runtime's process died");
     }
-    return StartedProcess{static_cast<pid_t>(*pid), std::move(message->fd)};
+    return StartedProcess{static_cast<pid_t>(*pid), std::move(message->fd), {}};
   };
   const bool died = message.ok() && message->type == oci::MessageType::kEnd;
   done(result(), died);
@@ -159,7 +182,8 @@ void ForkedRuntime::Create(const std::string& id, const std::string& bundle,
             oci::Container container,
             oci::Container::Create(options_.root, OptionsOf(id, bundle, fds)));
         SendWarnings(channel, container.warnings());
-        return StartedProcess{container.init_pid(), container.TakeConsole()};
+        return StartedProcess{
+            container.init_pid(), container.TakeConsole(), {}};
       },
       StreamsOf(fds),
       [this, id, done = std::move(done)](StatusOr<StartedProcess> result,
@@ -185,7 +209,7 @@ void ForkedRuntime::Run(const std::string& id, const std::string& bundle,
         SendWarnings(channel, container.warnings());
         const UniqueFd console = container.TakeConsole();
         RETURN_IF_ERROR(channel.Send(oci::MessageType::kBorn,
-                                     std::to_string(container.init_pid()),
+                                     BornText(container.init_pid()),
                                      console.get()));
         RETURN_IF_ERROR(container.Start());
         return StartedProcess();
@@ -228,7 +252,7 @@ void ForkedRuntime::Exec(const std::string& id, const std::string& process,
                          oci::Container::Load(options_.root, id));
         ASSIGN_OR_RETURN(oci::ExecResult result, container.Exec(spec, options));
         SendWarnings(channel, result.warnings);
-        return StartedProcess{result.pid, std::move(result.console)};
+        return StartedProcess{result.pid, std::move(result.console), {}};
       },
       StreamsOf(fds),
       [done = std::move(done)](StatusOr<StartedProcess> result, bool) {

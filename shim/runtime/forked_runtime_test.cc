@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "base/strings.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "shim/process/process_facts.h"
 #include "shim/process/reaper.h"
 
 namespace berth::shim {
@@ -111,10 +114,11 @@ class ForkedRuntimeTest : public ::testing::Test {
     return pid;
   }
 
-  // Of a bundle without hooks: what both answers say.
-  void Run(const std::string& program) {
+  // Of a bundle without hooks: what both answers say. `seconds`: its life.
+  void Run(const std::string& program, const std::string& seconds = "1000") {
     std::string config = kStart + cgroup_ + kMiddle + "}}";
     config.replace(config.find("/bin/busybox"), 12, program);
+    config.replace(config.find("1000"), 4, seconds);
     dir_.Write("config.json", config);
     created_ = Internal("no answer");
     started_ = Internal("no answer");
@@ -124,6 +128,9 @@ class ForkedRuntimeTest : public ::testing::Test {
           created_ = process.status();
           if (!process.ok()) return loop_->Stop();
           pid_ = process->pid;
+          facts_ = process->facts;
+          siginfo_t exited = {};
+          if (seconds == "0") waitid(P_PID, pid_, &exited, WEXITED | WNOWAIT);
         },
         [&](const Status& status) {
           started_ = status;
@@ -147,6 +154,7 @@ class ForkedRuntimeTest : public ::testing::Test {
   Status created_;
   Status started_;
   pid_t pid_ = 0;
+  std::optional<ProcessFacts> facts_;
 };
 
 TEST_F(ForkedRuntimeTest, RunTellsOfTheProcessAndThenOfItsStart) {
@@ -158,6 +166,16 @@ TEST_F(ForkedRuntimeTest, RunTellsOfTheProcessAndThenOfItsStart) {
   const std::string exe = "/proc/" + std::to_string(pid_) + "/exe";
   EXPECT_GT(readlink(exe.c_str(), program, sizeof(program) - 1), 0);
   EXPECT_THAT(program, HasSubstr("busybox"));
+}
+
+// Whoever hears of the process may hear late: it has exited, and /proc says
+// that it is in no namespace, and with v1 in the root cgroup.
+TEST_F(ForkedRuntimeTest, TellsWhatTheProcessWasBeforeItsStart) {
+  Run("/bin/busybox", "0");
+  EXPECT_OK(created_);
+  ASSERT_TRUE(facts_.has_value());
+  EXPECT_EQ(facts_->cgroup, "/" + cgroup_);
+  EXPECT_TRUE(facts_->namespace_init);
 }
 
 TEST_F(ForkedRuntimeTest, RunOfWhatIsNoProgram) {
