@@ -186,8 +186,7 @@ StatusOr<v1::ReopenContainerLogResponse> RuntimeService::ReopenContainerLog(
     const Context& ctx, const v1::ReopenContainerLogRequest& request) {
   ASSIGN_OR_RETURN(const sandbox::ContainerStatus container,
                    FindContainer(request.container_id()));
-  RETURN_IF_ERROR(
-      parts_.containers.ReopenLog(ctx, ContainerId(container->id())));
+  RETURN_IF_ERROR(parts_.streams.ReopenLog(ctx, ContainerId(container->id())));
   return v1::ReopenContainerLogResponse();
 }
 
@@ -203,7 +202,7 @@ StatusOr<v1::ExecSyncResponse> RuntimeService::ExecSync(
                    FindContainer(request.container_id()));
   if (request.cmd_size() == 0) return InvalidArgument("cmd: is missing");
   ASSIGN_OR_RETURN(sandbox::ExecResult result,
-                   parts_.containers.ExecSync(
+                   parts_.streams.ExecSync(
                        ctx, ContainerId(container->id()),
                        {request.cmd().begin(), request.cmd().end()},
                        Seconds(request.timeout()), facts_.exec_sync_output));

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "cri/convert.h"
 #include "sandbox/container_manager.h"
+#include "sandbox/container_streams.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/inventory.h"
 #include "sandbox/sandbox_manager.h"
@@ -38,6 +39,7 @@ struct RuntimeFacts {
 struct RuntimeParts {
   sandbox::SandboxManager& sandboxes;
   sandbox::ContainerManager& containers;
+  sandbox::ContainerStreams streams;
   const sandbox::Inventory& inventory;
   sandbox::EventBus& events;
   sandbox::StatsReader& stats;

@@ -275,6 +275,7 @@ class Daemon::Parts {
     return {
         .sandboxes = sandboxes_,
         .containers = containers_,
+        .streams = sandbox::ContainerStreams(world_),
         .inventory = world_.inventory(),
         .events = world_.events(),
         .stats = *stats_,

@@ -14,6 +14,7 @@
 #include "docker/volume_store.h"
 #include "image/image_service.h"
 #include "sandbox/container_manager.h"
+#include "sandbox/container_streams.h"
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/world.h"
 
@@ -43,6 +44,7 @@ struct Engine {
         world(w),
         sandboxes(sm),
         containers(cm),
+        streams(w),
         images(is.images()),
         transfer(is.transfer()),
         volumes(settings.root + "/volumes"),
@@ -54,6 +56,7 @@ struct Engine {
   sandbox::World& world;
   sandbox::SandboxManager& sandboxes;
   sandbox::ContainerManager& containers;
+  sandbox::ContainerStreams streams;
   image::Images& images;
   image::Transfer& transfer;
   VolumeStore volumes;

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/mutex.h"
 #include "base/status.h"
-#include "sandbox/container_manager.h"
+#include "sandbox/container_streams.h"
 
 namespace berth::docker {
 

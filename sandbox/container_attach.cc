@@ -1,4 +1,4 @@
-// ContainerManager::Attach: to the first process, running or yet to be.
+// ContainerStreams::Attach: to the first process, running or yet to be.
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "sandbox/container_manager.h"
+#include "sandbox/container_streams.h"
 #include "sandbox/core.h"
 #include "sandbox/process/attachment.h"
 #include "sandbox/record/files.h"
@@ -94,10 +94,10 @@ bool Runs(const ContainerRecord& container) {
 
 }  // namespace
 
-StatusOr<StreamSession> ContainerManager::Attach(const Context& ctx,
+StatusOr<StreamSession> ContainerStreams::Attach(const Context& ctx,
                                                  const ContainerId& id,
-                                                 bool want_stdin) {
-  Core& core = world_.core();
+                                                 bool want_stdin) const {
+  Core& core = world_->core();
   const std::string what = "attach to container " + id.str();
   ASSIGN_OR_RETURN(ContainerStatus now, core.records.Find(id, "attach to"));
   // What does not run yet must not begin to before we wait for it; what runs

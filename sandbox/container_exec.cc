@@ -15,8 +15,8 @@
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
 #include "sandbox/container_end.h"
-#include "sandbox/container_manager.h"
 #include "sandbox/container_plan.h"
+#include "sandbox/container_streams.h"
 #include "sandbox/core.h"
 #include "sandbox/process/session_fifos.h"
 #include "sandbox/record/files.h"
@@ -112,7 +112,7 @@ class ExecControl : public StreamSession::Control {
         "exec-end", [shim = std::move(shim_),
                      task = std::shared_ptr<shim::Task>(std::move(task_))] {
           const Context ctx = Context::Background("exec");
-          if (task->Wait(ctx).ok()) {
+          if (shim::AwaitExit(ctx, *task).ok()) {
             (void)task->Delete(ctx.WithTimeout(kDeleteTime));
           }
         });
@@ -135,7 +135,7 @@ class ExecControl : public StreamSession::Control {
       MutexLock lock(mutex_);
       if (code_) return *code_;
     }
-    StatusOr<shim::ExitStatus> exit = task_->Wait(ctx);
+    StatusOr<shim::ExitStatus> exit = shim::AwaitExit(ctx, *task_);
     {
       MutexLock lock(mutex_);
       if (code_) return *code_;
@@ -159,11 +159,11 @@ class ExecControl : public StreamSession::Control {
 
 }  // namespace
 
-StatusOr<ExecResult> ContainerManager::ExecSync(
+StatusOr<ExecResult> ContainerStreams::ExecSync(
     const Context& ctx, const ContainerId& id,
     const std::vector<std::string>& args, Duration timeout,
-    size_t output_limit) {
-  Core& core = world_.core();
+    size_t output_limit) const {
+  Core& core = world_->core();
   ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec in"));
   ExecConfig config;
   config.args = args;
@@ -190,10 +190,10 @@ StatusOr<ExecResult> ContainerManager::ExecSync(
   return out;
 }
 
-StatusOr<StreamSession> ContainerManager::Exec(const Context& ctx,
+StatusOr<StreamSession> ContainerStreams::Exec(const Context& ctx,
                                                const ContainerId& id,
-                                               const ExecConfig& config) {
-  Core& core = world_.core();
+                                               const ExecConfig& config) const {
+  Core& core = world_->core();
   ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "exec in"));
   if (running.record->paused()) {
     return FailedPrecondition("exec in container " + id.str() + ": paused");
@@ -229,17 +229,18 @@ StatusOr<StreamSession> ContainerManager::Exec(const Context& ctx,
   return fifos.Take(config.tty, std::move(control));
 }
 
-Status ContainerManager::Resize(const Context& ctx, const ContainerId& id,
-                                TerminalSize size) {
-  Core& core = world_.core();
+Status ContainerStreams::Resize(const Context& ctx, const ContainerId& id,
+                                TerminalSize size) const {
+  Core& core = world_->core();
   ASSIGN_OR_RETURN(const Running running, FindRunning(core, id, "resize"));
   return StepError(running.live->task().Resize(
                        ctx, shim::TerminalSize{size.width, size.height}),
                    "resize container " + id.str());
 }
 
-Status ContainerManager::ReopenLog(const Context& ctx, const ContainerId& id) {
-  Core& core = world_.core();
+Status ContainerStreams::ReopenLog(const Context& ctx,
+                                   const ContainerId& id) const {
+  Core& core = world_->core();
   ASSIGN_OR_RETURN(const Running running,
                    FindRunning(core, id, "reopen log of"));
   return StepError(running.live->task().ReopenLog(ctx),

@@ -1,8 +1,6 @@
 #ifndef SANDBOX_CONTAINER_MANAGER_H_
 #define SANDBOX_CONTAINER_MANAGER_H_
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,35 +13,10 @@
 #include "sandbox/ids.h"
 #include "sandbox/inventory.h"
 #include "sandbox/record/name_index.h"
-#include "sandbox/stream_session.h"
 
 namespace berth::sandbox {
 
 class World;
-
-// A further process in a running container. Unset members are those of the
-// container's first process.
-struct ExecConfig {
-  std::vector<std::string> args;
-  std::vector<std::string> env;  // "NAME=value", over the container's
-  std::optional<std::string> working_dir;
-  std::optional<std::string> user;  // "user[:group]"
-  bool privileged = false;
-  bool tty = false;
-  std::optional<TerminalSize> console_size;
-  // Which ends the caller wants; the others are /dev/null.
-  bool stdin = false;
-  bool stdout = true;
-  bool stderr = true;
-};
-
-struct ExecResult {
-  int exit_code = 0;
-  std::string output;        // of stdout
-  std::string error_output;  // of stderr
-  // Bytes beyond the limit that were read and dropped, of both.
-  uint64_t dropped = 0;
-};
 
 // The lifecycle of containers. A verb holds the container's lock from first
 // line to last, except while it waits for a process to exit.
@@ -79,28 +52,12 @@ class ContainerManager {
   Status FailStart(const Context& ctx, const ContainerId& id,
                    const Status& failure);
 
-  // Runs a program to its end and collects what it writes, `output_limit`
-  // bytes of each stream at most. `timeout` 0: none; when it passes the
-  // program is killed: DEADLINE_EXCEEDED, at most some seconds later even if
-  // the shim is stuck.
-  StatusOr<ExecResult> ExecSync(const Context& ctx, const ContainerId& id,
-                                const std::vector<std::string>& args,
-                                Duration timeout, size_t output_limit);
-  StatusOr<StreamSession> Exec(const Context& ctx, const ContainerId& id,
-                               const ExecConfig& config);
-  // To the first process. Output from now on; several may be attached.
-  StatusOr<StreamSession> Attach(const Context& ctx, const ContainerId& id,
-                                 bool want_stdin);
-  // Of the first process's terminal.
-  Status Resize(const Context& ctx, const ContainerId& id, TerminalSize size);
-
   Status Kill(const Context& ctx, const ContainerId& id, int signal);
   Status Freeze(const Context& ctx, const ContainerId& id, bool frozen);
   // Fields of 0 stay as they are. On failure the old limits stay, in the
   // kernel and in the record.
   Status Update(const Context& ctx, const ContainerId& id,
                 const state::v1::Resources& limits);
-  Status ReopenLog(const Context& ctx, const ContainerId& id);
 
   // The stop signal, `grace`, then SIGKILL; returns when the exit is recorded.
   // A second call with a shorter grace shortens the first one's. When the

@@ -292,7 +292,7 @@ TEST_F(ExitsTest, WhatIsMissingInsideIsNotTheObject) {
   }
   ASSERT_OK(containers_->Start(ctx_, id));
   shims_.failures.Set("shim ExecSync", NotFound("no such command"));
-  EXPECT_THAT(containers_->ExecSync(ctx_, id, {"x"}, 0s, 1),
+  EXPECT_THAT(streams_->ExecSync(ctx_, id, {"x"}, 0s, 1),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("command")));
   shims_.failures.Set("task Update", NotFound("process has exited"));
   EXPECT_THAT(containers_->Update(ctx_, id, Resources()),

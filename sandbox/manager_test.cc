@@ -173,7 +173,7 @@ TEST_F(ManagerTest, UnknownIdsAreGoneAlready) {
   EXPECT_OK(sandboxes_->Remove(ctx_, sandbox));
   EXPECT_THAT(containers_->Start(ctx_, container),
               StatusIs(StatusCode::kNotFound));
-  EXPECT_THAT(containers_->ExecSync(ctx_, container, {"a"}, 0s, 1),
+  EXPECT_THAT(streams_->ExecSync(ctx_, container, {"a"}, 0s, 1),
               StatusIs(StatusCode::kNotFound));
 }
 

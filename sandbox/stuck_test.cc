@@ -91,7 +91,7 @@ TEST_F(StuckTest, QueriesAndOtherVerbsGoOnBesideAStuckShim) {
   EXPECT_EQ(world_->inventory().Containers({}).size(), 1u);
   EXPECT_THAT(containers_->Kill(ctx_.WithTimeout(10ms), id, SIGUSR1),
               StatusIs(StatusCode::kDeadlineExceeded));
-  EXPECT_THAT(containers_->ExecSync(ctx_.WithTimeout(10ms), id, {"x"}, 0s, 1),
+  EXPECT_THAT(streams_->ExecSync(ctx_.WithTimeout(10ms), id, {"x"}, 0s, 1),
               StatusIs(StatusCode::kDeadlineExceeded));
   EXPECT_OK(containers_->Rename(ctx_, id, "renamed"));
   StartApp(StartPodNamed("fine"));

@@ -120,11 +120,9 @@ class Task {
   // Lets a created process run; FAILED_PRECONDITION if it did before, or if
   // the container of an exec is not running.
   virtual StatusOr<pid_t> Start(const Context& ctx) = 0;
-  // Returns when the process has exited: the same answer until Delete.
-  virtual StatusOr<ExitStatus> Wait(const Context& ctx) = 0;
-  // Wait without waiting: `told` hears once what it would return, on a thread
-  // that it must not hold up. Not after the end of this object's Shim has
-  // begun.
+  // `told` hears once how the process exited, at once if it has, on a thread
+  // that it must not hold up: the same answer until Delete. Not after the end
+  // of this object's Shim has begun.
   virtual void WhenExited(
       std::function<void(const StatusOr<ExitStatus>& exit)> told) = 0;
   virtual StatusOr<TaskState> State(const Context& ctx) = 0;
@@ -147,6 +145,9 @@ class Task {
   // answers how it ended. FAILED_PRECONDITION while it runs.
   virtual StatusOr<ExitStatus> Delete(const Context& ctx) = 0;
 };
+
+// Returns when the process has exited.
+StatusOr<ExitStatus> AwaitExit(const Context& ctx, Task& task);
 
 // What Shim::Run made.
 struct RunningTask {

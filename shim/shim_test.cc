@@ -227,13 +227,13 @@ TEST_P(ShimTest, RunsAContainerAndKeepsItsLogAndExit) {
   ASSERT_NO_FATAL_FAILURE(Launch());
   auto task = StartLogged("c1", "echo hello; echo oops >&2; exit 7");
   ASSERT_NE(task, nullptr);
-  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, task->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_EQ(exit.code, 7u);
   EXPECT_GT(exit.at, Now() - 60'000'000'000);
   EXPECT_EQ(LogWithoutTimes("c1.log"), "stdout F hello\nstderr F oops\n");
   // The same answer, again and by another handle, until Delete.
   ASSERT_OK_AND_ASSIGN(auto again, shim_->Find(ctx_, "c1", ""));
-  ASSERT_OK_AND_ASSIGN(const ExitStatus second, again->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus second, AwaitExit(ctx_, *again));
   EXPECT_EQ(second.at, exit.at);
   ASSERT_OK_AND_ASSIGN(const TaskState state, task->State(ctx_));
   EXPECT_EQ(state.phase, TaskPhase::kStopped);
@@ -260,7 +260,7 @@ TEST_P(ShimTest, KillsAndRefusesVerbsInTheWrongPhase) {
   EXPECT_THAT(shim_->Shutdown(ctx_), StatusIs(StatusCode::kFailedPrecondition));
   // A Wait that takes its time holds nothing up.
   StatusOr<ExitStatus> exit = Internal("none");
-  std::thread waiter([&] { exit = task->Wait(ctx_); });
+  std::thread waiter([&] { exit = AwaitExit(ctx_, *task); });
   ASSERT_OK(task->State(ctx_));
   ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
   waiter.join();
@@ -312,13 +312,13 @@ TEST_P(ShimTest, ExecsWithFifos) {
     ASSERT_EQ(write(in.get(), "input\n", 6), 6);
   }
   ASSERT_OK(process->CloseStdin(ctx_));
-  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, process->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *process));
   EXPECT_EQ(exit.code, 3u);
   EXPECT_EQ(ReadFifo("out", out), "begin\ninput\n");
   EXPECT_EQ(ReadFifo("err", err), "end\n");
   EXPECT_OK(process->Delete(ctx_));
   ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
-  EXPECT_OK(task->Wait(ctx_));
+  EXPECT_OK(AwaitExit(ctx_, *task));
   exec.exec_id = "e2";
   EXPECT_THAT(shim_->Exec(ctx_, exec),
               StatusIs(StatusCode::kFailedPrecondition));
@@ -341,7 +341,7 @@ TEST_P(ShimTest, GivesAnExecATerminalOfTheRightSize) {
   ASSERT_OK(process->Resize(ctx_, {101, 37}));
   UniqueFd in = OpenWriter("in");
   ASSERT_EQ(write(in.get(), "go\n", 3), 3);
-  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, process->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *process));
   EXPECT_EQ(exit.code, 4u);
   EXPECT_THAT(ReadFifo("out", out), HasSubstr("37 101"));
   ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
@@ -406,7 +406,7 @@ TEST_P(ShimTest, SharesTheOutputWithThoseWhoAttach) {
   }
   UniqueFd in = OpenWriter("stdin");
   ASSERT_EQ(write(in.get(), "two\n", 4), 4);
-  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, task->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_EQ(exit.code, 0u);
   EXPECT_EQ(LogWithoutTimes("c1.log"), "stdout F got one\nstdout F bye\n");
 }
@@ -425,7 +425,7 @@ TEST_P(ShimTest, ReopensARotatedLog) {
   ASSERT_OK(task->ReopenLog(ctx_));
   UniqueFd in = OpenWriter("stdin");
   ASSERT_EQ(write(in.get(), "\n", 1), 1);
-  ASSERT_OK(task->Wait(ctx_));
+  ASSERT_OK(AwaitExit(ctx_, *task));
   EXPECT_EQ(LogWithoutTimes("old.log"), "stdout F one\n");
   EXPECT_EQ(LogWithoutTimes("c1.log"), "stdout F two\n");
 }
@@ -442,7 +442,7 @@ TEST_P(ShimTest, OutlivesItsManager) {
   EXPECT_EQ(state.phase, TaskPhase::kRunning);
   ASSERT_OK(task->Kill(ctx_, SIGTERM, false));
   ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
-  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, task->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_EQ(exit.code, 137u);
 }
 
@@ -452,7 +452,7 @@ TEST_P(ShimTest, IsCleanedUpAfterWhenItIsKilled) {
   ASSERT_NE(task, nullptr);
   ASSERT_OK_AND_ASSIGN(const TaskState state, task->State(ctx_));
   StatusOr<ExitStatus> exit = Internal("none");
-  std::thread waiter([&] { exit = task->Wait(ctx_); });
+  std::thread waiter([&] { exit = AwaitExit(ctx_, *task); });
   const Context lost = Context::Background().WithCancel();
   shim_->WhenLost([&](const Status&) { lost.Cancel(); });
   ASSERT_OK_AND_ASSIGN(const std::string bootstrap,
@@ -476,7 +476,7 @@ TEST_P(ShimTest, KillsWhatAnInitLeavesInTheHostsPidNamespace) {
   create.stdio.out = create.stdio.err = LogUri("c1.log");
   auto task = StartTask(create);
   ASSERT_NE(task, nullptr);
-  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, task->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_EQ(exit.code, 2u);
   const std::string log = LogWithoutTimes("c1.log");
   const int left = atoi(log.c_str() + std::string("stdout F ").size());
@@ -503,7 +503,7 @@ TEST_P(ShimTest, FreezesUpdatesAndMeasures) {
   EXPECT_EQ(stats.pids, 1u);
   EXPECT_EQ(stats.pids_limit, 64u);
   ASSERT_OK(task->Kill(ctx_, SIGKILL, true));
-  ASSERT_OK(task->Wait(ctx_));
+  ASSERT_OK(AwaitExit(ctx_, *task));
 }
 
 TEST_P(ShimTest, CountsKillsForWantOfMemory) {
@@ -512,7 +512,7 @@ TEST_P(ShimTest, CountsKillsForWantOfMemory) {
       "c1", "x=$(dd if=/dev/zero bs=1M count=64 | tr '\\\\000' x); echo $x",
       false, true, 16 << 20));
   ASSERT_NE(task, nullptr);
-  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, task->Wait(ctx_));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_NE(exit.code, 0u);
   ASSERT_OK_AND_ASSIGN(const TaskStats stats, task->Stats(ctx_));
   EXPECT_GT(stats.oom_kills, 0u);

@@ -77,8 +77,8 @@ Status AttachTo(Engine& engine, Call& call, const OpenChannel& open) {
   if (live) {
     // Before 101 is sent: the client starts the container once it has that,
     // and must not lose what comes first.
-    session = engine.containers.Attach(call.ctx, ContainerId(view.id()),
-                                       options.want_stdin);
+    session = engine.streams.Attach(call.ctx, ContainerId(view.id()),
+                                    options.want_stdin);
     RETURN_IF_ERROR(session.status());
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<StreamChannel> client,
@@ -211,7 +211,7 @@ Status Resize(Engine& engine, Call& call) {
   size.height = static_cast<uint16_t>(height);
   size.width = static_cast<uint16_t>(width);
   RETURN_IF_ERROR(
-      engine.containers.Resize(call.ctx, ContainerId(view.id()), size));
+      engine.streams.Resize(call.ctx, ContainerId(view.id()), size));
   engine.events.PublishContainer(
       "resize", view.id(),
       {{"height", std::to_string(height)}, {"width", std::to_string(width)}});

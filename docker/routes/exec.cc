@@ -114,7 +114,7 @@ StatusOr<std::shared_ptr<sandbox::StreamSession>> Run(
   engine.events.PublishContainer("exec_start: " + Join(exec.config.args, " "),
                                  exec.container_id, {{"execID", exec.id}});
   StatusOr<sandbox::StreamSession> session =
-      engine.containers.Exec(ctx, ContainerId(exec.container_id), config);
+      engine.streams.Exec(ctx, ContainerId(exec.container_id), config);
   if (!session.ok()) {
     const int code = StartErrorCode(Message(session.status()));
     Ended(engine, exec, code == 128 ? 126 : code);

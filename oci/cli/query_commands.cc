@@ -104,7 +104,7 @@ StatusOr<int> RunList(const Invocation& invocation) {
                     ": no such directory");
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> ids,
-                   Container::List(invocation.root));
+                   ListContainers(invocation.root));
   std::vector<std::vector<std::string>> rows = {
       {"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
   std::string array;

@@ -131,7 +131,7 @@ StatusOr<Container> Container::Load(const std::string& root,
   return Container(std::move(state));
 }
 
-StatusOr<std::vector<std::string>> Container::List(const std::string& root) {
+StatusOr<std::vector<std::string>> ListContainers(const std::string& root) {
   const auto directory = OpenFile(root, O_RDONLY | O_DIRECTORY);
   if (IsNotFound(directory.status())) return std::vector<std::string>();
   RETURN_IF_ERROR(directory.status());

@@ -69,8 +69,6 @@ class Container {
                                     const CreateOptions& options);
   static StatusOr<Container> Load(const std::string& root,
                                   const std::string& id);
-  // The ids below root, sorted; none if root does not exist.
-  static StatusOr<std::vector<std::string>> List(const std::string& root);
 
   const std::string& id() const { return state_.id; }
   pid_t init_pid() const { return state_.pid; }
@@ -135,6 +133,9 @@ class Container {
   UniqueFd result_;
   std::vector<std::string> warnings_;
 };
+
+// The ids of the containers below root, sorted; none if root does not exist.
+StatusOr<std::vector<std::string>> ListContainers(const std::string& root);
 
 }  // namespace berth::oci
 

@@ -112,7 +112,7 @@ TEST_F(ContainerTest, InitOfAForkedCreateIsOurChild) {
   EXPECT_EQ(WEXITSTATUS(status), 23);
   EXPECT_EQ(container.State()->status, ContainerStatus::kStopped);
   EXPECT_OK(container.Delete(false));
-  EXPECT_THAT(Container::List(dir_.Path("root")), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(ListContainers(dir_.Path("root")), IsOkAndHolds(IsEmpty()));
 }
 
 TEST_F(ContainerTest, FailedCreateSaysWhyAndLeavesNothing) {
@@ -123,7 +123,7 @@ TEST_F(ContainerTest, FailedCreateSaysWhyAndLeavesNothing) {
   EXPECT_THAT(dir_.Read("error"), HasSubstr("no such file or directory"));
   int status = 0;
   EXPECT_GT(waitpid(-1, &status, 0), 0);  // the init, killed
-  EXPECT_THAT(Container::List(dir_.Path("root")), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(ListContainers(dir_.Path("root")), IsOkAndHolds(IsEmpty()));
   EXPECT_THAT(Container::Load(dir_.Path("root"), options_.id),
               StatusIs(StatusCode::kNotFound, HasSubstr("does not exist")));
 }

@@ -51,22 +51,6 @@ class FakeTask : public shim::Task {
     return getpid();
   }
 
-  StatusOr<shim::ExitStatus> Wait(const Context& ctx) override {
-    MutexLock lock(all_.mutex_);
-    StatusOr<shim::ExitStatus> exit = Unavailable("not yet");
-    RETURN_IF_ERROR(
-        ctx.Await(all_.mutex_, all_.changed_, [&]() NO_THREAD_SAFETY_ANALYSIS {
-          const StatusOr<FakeProcess*> process = FindLocked();
-          if (!process.ok()) {
-            exit = process.status();
-            return true;
-          }
-          exit = (*process)->exit;
-          return (*process)->phase == shim::TaskPhase::kStopped;
-        }));
-    return exit;
-  }
-
   void WhenExited(
       std::function<void(const StatusOr<shim::ExitStatus>&)> told) override;
 

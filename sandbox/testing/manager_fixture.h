@@ -13,6 +13,7 @@
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "sandbox/container_manager.h"
+#include "sandbox/container_streams.h"
 #include "sandbox/core.h"
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/testing/fakes.h"
@@ -70,9 +71,11 @@ class ManagerTest : public ::testing::Test {
                                      Parts{*store_, shims_, network_, images_});
     sandboxes_ = std::make_unique<SandboxManager>(*world_);
     containers_ = std::make_unique<ContainerManager>(*world_);
+    streams_ = std::make_unique<ContainerStreams>(*world_);
   }
 
   void Close() {
+    streams_.reset();
     containers_.reset();
     sandboxes_.reset();
     world_.reset();
@@ -161,6 +164,7 @@ class ManagerTest : public ::testing::Test {
   std::unique_ptr<World> world_;
   std::unique_ptr<SandboxManager> sandboxes_;
   std::unique_ptr<ContainerManager> containers_;
+  std::unique_ptr<ContainerStreams> streams_;
 };
 
 }  // namespace berth::sandbox

@@ -136,13 +136,6 @@ class ClientTask : public Task {
     return static_cast<pid_t>(response.pid());
   }
 
-  StatusOr<ExitStatus> Wait(const Context& ctx) override {
-    ASSIGN_OR_RETURN(const auto response,
-                     connection_->Task<task::WaitResponse>(
-                         ctx, "Wait", Named<task::WaitRequest>()));
-    return ExitOf(response);
-  }
-
   void WhenExited(
       std::function<void(const StatusOr<ExitStatus>&)> told) override {
     connection_->client->CallLater(

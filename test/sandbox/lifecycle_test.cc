@@ -20,6 +20,7 @@
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "sandbox/container_manager.h"
+#include "sandbox/container_streams.h"
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/testing/fakes.h"
 #include "sandbox/world.h"
@@ -97,12 +98,14 @@ class LifecycleTest : public ::testing::Test {
         settings, Parts{*store_, *launcher_, network_, *images_});
     sandboxes_ = std::make_unique<SandboxManager>(*world_);
     containers_ = std::make_unique<ContainerManager>(*world_);
+    streams_ = std::make_unique<ContainerStreams>(*world_);
     ASSERT_OK(world_->Recover(ctx_));
     world_->FinishRecovery();
     ASSERT_OK(world_->AwaitRecovery(ctx_));
   }
 
   void Close() {
+    streams_.reset();
     containers_.reset();
     sandboxes_.reset();
     world_.reset();
@@ -207,6 +210,7 @@ class LifecycleTest : public ::testing::Test {
   std::unique_ptr<World> world_;
   std::unique_ptr<SandboxManager> sandboxes_;
   std::unique_ptr<ContainerManager> containers_;
+  std::unique_ptr<ContainerStreams> streams_;
   SandboxId sandbox_;
 };
 
@@ -218,8 +222,8 @@ TEST_F(LifecycleTest, RunsAPodFromStartToEnd) {
 
   ASSERT_OK_AND_ASSIGN(
       ExecResult result,
-      containers_->ExecSync(ctx_, id, {"/bin/sh", "-c", "id -u; exit 3"}, 10s,
-                            1 << 20));
+      streams_->ExecSync(ctx_, id, {"/bin/sh", "-c", "id -u; exit 3"}, 10s,
+                         1 << 20));
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_EQ(result.output, "0\n");
 
@@ -279,7 +283,7 @@ TEST_F(LifecycleTest, SharesAPidNamespace) {
   const ContainerId other = Run(second);
   ASSERT_OK_AND_ASSIGN(
       const ExecResult result,
-      containers_->ExecSync(ctx_, other, {"/bin/ps"}, 10s, 1 << 20));
+      streams_->ExecSync(ctx_, other, {"/bin/ps"}, 10s, 1 << 20));
   const size_t at = result.output.find("sleep 4321");
   ASSERT_NE(at, std::string::npos) << result.output;
   EXPECT_NE(result.output.find("sleep 4321", at + 1), std::string::npos);
@@ -292,7 +296,7 @@ TEST_F(LifecycleTest, APodWithAStoppedShimCanBeRemoved) {
   const pid_t shim = ShimPid();
   ASSERT_GT(shim, 1);
   ASSERT_EQ(kill(shim, SIGSTOP), 0);
-  EXPECT_THAT(containers_->ExecSync(ctx_, id, {"/bin/true"}, 1s, 1),
+  EXPECT_THAT(streams_->ExecSync(ctx_, id, {"/bin/true"}, 1s, 1),
               StatusIs(StatusCode::kDeadlineExceeded));
   ASSERT_OK(containers_->Stop(ctx_, id, 100ms));
   EXPECT_EQ(Look(id)->exit_code(), 255);
@@ -387,7 +391,7 @@ TEST_F(LifecycleTest, ANewDaemonFindsWhatRuns) {
   EXPECT_EQ(ended->exit_code(), 5);
   ASSERT_OK_AND_ASSIGN(
       const ExecResult result,
-      containers_->ExecSync(ctx_, runs, {"/bin/echo", "still"}, 10s, 1 << 20));
+      streams_->ExecSync(ctx_, runs, {"/bin/echo", "still"}, 10s, 1 << 20));
   EXPECT_EQ(result.output, "still\n");
 }
 
@@ -410,8 +414,7 @@ TEST_F(LifecycleTest, ExecsWithAStream) {
   ExecConfig config;
   config.args = {"/bin/cat"};
   config.stdin = true;
-  ASSERT_OK_AND_ASSIGN(StreamSession session,
-                       containers_->Exec(ctx_, id, config));
+  ASSERT_OK_AND_ASSIGN(StreamSession session, streams_->Exec(ctx_, id, config));
   ASSERT_EQ(write(session.stdin_fd().get(), "abc\n", 4), 4);
   ASSERT_OK(session.CloseStdin(ctx_));
   char buffer[64];
@@ -430,8 +433,7 @@ TEST_F(LifecycleTest, AttachesToTheFirstProcess) {
   config.set_stdin(true);
   config.set_stdin_once(true);
   const ContainerId id = Run(config);
-  ASSERT_OK_AND_ASSIGN(StreamSession session,
-                       containers_->Attach(ctx_, id, true));
+  ASSERT_OK_AND_ASSIGN(StreamSession session, streams_->Attach(ctx_, id, true));
   ASSERT_EQ(write(session.stdin_fd().get(), "hello\n", 6), 6);
   char buffer[64];
   ASSERT_EQ(read(session.stdout_fd().get(), buffer, sizeof(buffer)), 6);
