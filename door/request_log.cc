@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -14,7 +15,8 @@ bool IsQuery(const std::string& method) {
   return StartsWith(method, "List") || StartsWith(method, "Stream") ||
          EndsWith(method, "Status") || EndsWith(method, "Stats") ||
          method == "Version" || method == "RuntimeConfig" ||
-         method == "ImageFsInfo" || method == "GetContainerEvents";
+         method == "ImageFsInfo" || method == "GetContainerEvents" ||
+         method == "GET";
 }
 
 // What a client sends must not look like a line of ours.
@@ -38,10 +40,15 @@ void RequestRecord::SetObject(std::string object) {
 }
 
 void RequestRecord::Finish(const Status& status) {
+  // The clock may have been set back, and sums only grow.
+  const Duration time(std::max<UnixNanos>(Now() - begin_, 0));
+  if (RequestCounts* const counts = log_.counts()) {
+    counts->Add(log_.door(), method_, status.code(), time);
+  }
   if (status.ok() && !log_.queries() && IsQuery(method_)) return;
   char ms[32];
   std::snprintf(ms, sizeof(ms), "%.1f",
-                static_cast<double>(Now() - begin_) / 1e6);
+                static_cast<double>(time.count()) / 1e6);
   std::string line = log_.door() + " method=" + OnOneLine(method_);
   if (!request_id_.empty()) line += " request=" + request_id_;
   if (!object_.empty()) line += " object=" + OnOneLine(object_);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "door/request_counts.h"
 
 namespace berth::door {
 
@@ -21,14 +22,18 @@ namespace berth::door {
 class RequestLog {
  public:
   // `queries`: also those that only ask, when they succeed.
-  RequestLog(std::string door, bool queries)
-      : door_(std::move(door)), queries_(queries) {}
+  // `counts`: where each request is counted as well; may be null, else it must
+  // outlive this.
+  RequestLog(std::string door, bool queries, RequestCounts* counts = nullptr)
+      : door_(std::move(door)), queries_(queries), counts_(counts) {}
   const std::string& door() const { return door_; }
   bool queries() const { return queries_; }
+  RequestCounts* counts() const { return counts_; }
 
  private:
   const std::string door_;
   const bool queries_;
+  RequestCounts* const counts_;
 };
 
 // One request, from its begin to its line. Single-threaded.
