@@ -8,6 +8,7 @@ namespace {
 class NoServer final : public Server {
  public:
   void Shutdown(Duration /*grace*/) override {}
+  std::vector<door::WorkerPool::Load> Loads() const override { return {}; }
 };
 
 }  // namespace

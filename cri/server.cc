@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "cri/endpoint.h"
@@ -33,7 +34,7 @@ class GrpcServer final : public Server {
   GrpcServer(const ServerOptions& options, RuntimeService& runtime,
              ImageService& images)
       : socket_(options.socket),
-        log_("cri", options.log_queries),
+        log_("cri", options.log_queries, options.counts),
         queries_({"cri-query", kQueries, 0, 2}),
         statistics_({"cri-stats", kStatistics, 0, 0}),
         requests_({"cri", options.requests, 0, 0}),
@@ -81,6 +82,16 @@ class GrpcServer final : public Server {
         std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));
     server_->Wait();
     server_.reset();
+  }
+
+  std::vector<door::WorkerPool::Load> Loads() const override {
+    std::vector<door::WorkerPool::Load> loads;
+    for (const door::WorkerPool* pool :
+         {&queries_, &statistics_, &requests_, &exec_sync_, &event_streams_,
+          &pulls_}) {
+      loads.push_back(pool->load());
+    }
+    return loads;
   }
 
  private:

@@ -4,11 +4,14 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/status.h"
 #include "cri/image_service.h"
 #include "cri/runtime_service.h"
+#include "door/request_counts.h"
+#include "door/worker_pool.h"
 
 namespace berth::cri {
 
@@ -23,6 +26,8 @@ struct ServerOptions {
   size_t pulls = 4;
   // A line in the log also for what only asks.
   bool log_queries = true;
+  // Counts the requests, if it is not null; must outlive the server.
+  door::RequestCounts* counts = nullptr;
 };
 
 // The CRI socket, open from Start to Shutdown. Thread-safe.
@@ -37,6 +42,9 @@ class Server {
   // Closes the door; requests at work get `grace` to end, and are then
   // cancelled. Returns when none is left.
   virtual void Shutdown(Duration grace) = 0;
+
+  // What its threads have to do, by pool. Never waits for a request.
+  virtual std::vector<door::WorkerPool::Load> Loads() const = 0;
 };
 
 }  // namespace berth::cri

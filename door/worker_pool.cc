@@ -49,9 +49,9 @@ bool WorkerPool::Withdraw(const Job* job) {
          }) > 0;
 }
 
-size_t WorkerPool::load() const {
+WorkerPool::Load WorkerPool::load() const {
   MutexLock lock(mutex_);
-  return threads_ - idle_ + line_.size();
+  return {options_.name, threads_ - idle_, line_.size()};
 }
 
 bool WorkerPool::Ready(const Waiting& waiting) const {

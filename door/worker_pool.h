@@ -39,6 +39,12 @@ class WorkerPool {
     size_t resident = 0;
   };
 
+  struct Load {
+    std::string pool;    // its name
+    size_t at_work = 0;  // threads that do not rest
+    size_t waiting = 0;  // requests in line
+  };
+
   explicit WorkerPool(Options options);
   // Waits for all work, also for what waits in line.
   ~WorkerPool();
@@ -51,8 +57,8 @@ class WorkerPool {
   // True if the job was still in line: it will not run then.
   bool Withdraw(const Job* job);
 
-  // At work or waiting in line.
-  size_t load() const;
+  // A thread that is being made is at work already.
+  Load load() const;
 
  private:
   struct Waiting {
