@@ -53,7 +53,7 @@ class ExitsTest : public ManagerTest {
     });
   }
   void AwaitSaved() {
-    while (world_->core().records.unsaved() > 0) std::this_thread::yield();
+    while (world_->unsaved() > 0) std::this_thread::yield();
   }
 
   std::function<Status()> fault_;
@@ -76,7 +76,7 @@ TEST_F(ExitsTest, AnExitOnAFullDiskIsSeenAtOnceAndSavedWhenThereIsRoom) {
   EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
   ASSERT_OK_AND_ASSIGN(const Event event, reader->Next(ctx_));
   EXPECT_EQ(event.exit_code, 7);
-  EXPECT_GT(world_->core().records.unsaved(), 0u);
+  EXPECT_GT(world_->unsaved(), 0u);
   EXPECT_TRUE(shims_.HasProcess(id.str()));  // so it can be asked again
   Heal();
   AwaitSaved();

@@ -150,6 +150,7 @@ Status World::AwaitRecovery(const Context& ctx) {
 const Settings& World::settings() const { return core_->settings; }
 const Inventory& World::inventory() const { return core_->inventory; }
 EventBus& World::events() { return core_->events; }
+size_t World::unsaved() const { return core_->records.unsaved(); }
 NameIndex::Claim World::ClaimName(const std::string& name) {
   return core_->names.Take(StandaloneName(name), "");
 }

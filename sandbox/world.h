@@ -1,6 +1,7 @@
 #ifndef SANDBOX_WORLD_H_
 #define SANDBOX_WORLD_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -69,6 +70,9 @@ class World {
   // The right to be the one standalone container of that name, which
   // ContainerManager::Create takes. Must not outlive this.
   NameIndex::Claim ClaimName(const std::string& name);
+
+  // Records that are shown and could not be saved yet: see Ledger.
+  size_t unsaved() const;
 
   // What the managers work with; of no use outside of sandbox/ (core.h).
   struct Core;
