@@ -29,7 +29,7 @@ bad=0
 # a child that was cloned past it and goes on without an exec: shim/runtime and
 # the shim have one thread, and such children.
 without_grpc=(//base/... //oci/... //cni/... //image/... //sandbox/...
-  //shim/... //docker/... -//shim/runtime/... -//shim:shim_test
+  //shim/... //docker/... //admin/... -//shim/runtime/... -//shim:shim_test
   -//test/oci:oci_test)
 
 build() { # FOLDER FLAG...: the programs, in FOLDER
