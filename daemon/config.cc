@@ -251,6 +251,7 @@ std::vector<std::string> CheckConfig(const Config& config) {
   }
   check.Socket("cri_socket", CriSocket(config));
   check.Socket("docker_socket", config.docker_socket());
+  check.Socket("admin_socket", AdminSocket(config));
   check.Absolute("shim", config.shim());
   check.Absolute("cgroup_parent", config.cgroup_parent());
   if (config.cgroup_parent().empty() || config.cgroup_parent() == "/") {
@@ -272,6 +273,12 @@ std::vector<std::string> CheckConfig(const Config& config) {
 std::string CriSocket(const Config& config) {
   if (!config.cri_socket().empty()) return config.cri_socket();
   return config.state() + "/berthd.sock";
+}
+
+std::string AdminSocket(const Config& config) {
+  const std::string& name = config.admin_socket();
+  const bool in_state = !name.empty() && name.find('/') == std::string::npos;
+  return in_state ? config.state() + "/" + name : name;
 }
 
 std::vector<std::string> PluginFolders(const Config& config) {

@@ -28,9 +28,16 @@ std::vector<std::string> CheckConfig(const Config& config);
 // reads: made from config.proto itself, which is part of the program.
 std::string DefaultConfigText();
 
+// All settings as they are in force, in the form that ParseConfig reads:
+// defaults and values that depend on others included. A configuration holds
+// paths of keys and of folders with credentials, but no secret itself.
+std::string EffectiveConfigText(const Config& config);
+
 // ---- Values that depend on others, or on a list being empty ----
 
 std::string CriSocket(const Config& config);
+// Empty: that door stays closed.
+std::string AdminSocket(const Config& config);
 std::vector<std::string> PluginFolders(const Config& config);
 std::vector<std::string> CdiFolders(const Config& config);
 // "berth-shim" beside this program unless configured.

@@ -171,6 +171,50 @@ TEST(DefaultConfigTextTest, ShowsEverySettingWithItsManual) {
   EXPECT_THAT(text, HasSubstr("# runtime_handlers {\n"));
 }
 
+TEST(EffectiveConfigTextTest, HasEverySettingWithTheValueInForce) {
+  const StatusOr<Config> given = ParseConfig(
+      "state: \"/s\" network { bridge: \"b0\" bin_dirs: \"/p\" } "
+      "runtime_handlers { name: \"runc\" runtime: \"/runc\" }",
+      "f");
+  ASSERT_OK(given);
+  const std::string text = EffectiveConfigText(*given);
+  const StatusOr<Config> all = ParseConfig(text, "effective");
+  ASSERT_OK(all) << text;
+  EXPECT_THAT(CheckConfig(*all), IsEmpty());
+  EXPECT_THAT(text, HasSubstr("\nstate: \"/s\"\n"));
+  EXPECT_THAT(text, HasSubstr("\ncri_socket: \"/s/berthd.sock\"\n"));
+  EXPECT_THAT(text, HasSubstr("\nadmin_socket: \"/s/admin.sock\"\n"));
+  EXPECT_THAT(text, HasSubstr("  bridge: \"b0\"\n"));
+  EXPECT_THAT(text, HasSubstr("  plugin_timeout_seconds: 60\n"));
+  EXPECT_THAT(text, HasSubstr("  unprivileged_ports: true\n"));
+  EXPECT_THAT(text, HasSubstr("  docker_blobs: KEEP\n"));
+  EXPECT_THAT(text, HasSubstr("  runtime: \"/runc\"\n"));
+  EXPECT_THAT(all->network().bin_dirs(), ElementsAre("/p"));
+  EXPECT_THAT(all->pods().cdi_spec_dirs(),
+              ElementsAre("/etc/cdi", "/var/run/cdi"));
+  // Once more changes nothing: every setting has a value by now.
+  EXPECT_EQ(EffectiveConfigText(*all), text);
+}
+
+TEST(ConfigValuesTest, PutTheAdminSocketWhereItIsAskedFor) {
+  Config config;
+  config.set_state("/s");
+  EXPECT_EQ(AdminSocket(config), "/s/admin.sock");
+  config.set_admin_socket("/run/x/a.sock");
+  EXPECT_EQ(AdminSocket(config), "/run/x/a.sock");
+  EXPECT_THAT(CheckConfig(config), IsEmpty());
+  config.set_admin_socket("");
+  EXPECT_EQ(AdminSocket(config), "");
+  EXPECT_THAT(CheckConfig(config), IsEmpty());
+  for (const std::string& wrong :
+       {std::string("x/a.sock"), "/" + std::string(120, 's'),
+        std::string(120, 's')}) {
+    config.set_admin_socket(wrong);
+    EXPECT_THAT(CheckConfig(config),
+                ElementsAre(testing::StartsWith("admin_socket: ")));
+  }
+}
+
 TEST(ConfigValuesTest, FollowFromOthers) {
   Config config;
   config.set_state("/s");

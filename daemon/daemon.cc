@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "admin/server.h"
 #include "base/digest.h"
 #include "base/fs/host_paths.h"
 #include "base/fs/private_folder.h"
@@ -24,6 +25,7 @@
 #include "docker/api_server.h"
 #include "docker/engine.h"
 #include "door/http/tls_relay.h"
+#include "door/request_counts.h"
 #include "image/image_service.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/sandbox_manager.h"
@@ -151,7 +153,8 @@ docker::EngineSettings DockerSettings(const Config& config) {
   return settings;
 }
 
-cri::ServerOptions DoorOptions(const Config& config) {
+cri::ServerOptions DoorOptions(const Config& config,
+                               door::RequestCounts& counts) {
   cri::ServerOptions options;
   options.socket = CriSocket(config);
   options.requests = config.limits().requests();
@@ -160,7 +163,16 @@ cri::ServerOptions DoorOptions(const Config& config) {
   // Not at work, but waiting: the images know how many may pull.
   options.pulls = kMaxWaitingPulls;
   options.log_queries = config.log().queries();
+  options.counts = &counts;
   return options;
+}
+
+std::vector<admin::Health::Door> DoorsOf(const Config& config) {
+  std::vector<admin::Health::Door> doors = {{"cri", CriSocket(config)}};
+  if (!config.docker_socket().empty()) {
+    doors.push_back({"docker", config.docker_socket()});
+  }
+  return doors;
 }
 
 // Ours alone: the two folders and the sockets.
@@ -170,9 +182,10 @@ struct Claims {
                      FolderClaim::Take(config.root(), kPredecessor));
     ASSIGN_OR_RETURN(FolderClaim state,
                      FolderClaim::Take(config.state(), kPredecessor));
-    RETURN_IF_ERROR(ClearSocket(CriSocket(config), kPredecessor));
-    if (!config.docker_socket().empty()) {
-      RETURN_IF_ERROR(ClearSocket(config.docker_socket(), kPredecessor));
+    for (const std::string& socket :
+         {CriSocket(config), config.docker_socket(), AdminSocket(config)}) {
+      if (socket.empty()) continue;
+      RETURN_IF_ERROR(ClearSocket(socket, kPredecessor));
     }
     return Claims{std::move(root), std::move(state)};
   }
@@ -220,18 +233,20 @@ class Daemon::Parts {
   void FinishRecovery() { world_.FinishRecovery(); }
 
   Status OpenDoors(const Config& config) {
-    ASSIGN_OR_RETURN(door_, cri::Server::Start(DoorOptions(config),
+    ASSIGN_OR_RETURN(door_, cri::Server::Start(DoorOptions(config, requests_),
                                                cri_runtime_, cri_images_));
     LOG(INFO) << "berthd " << kVersion << " serves the CRI on "
               << CriSocket(config);
     if (!config.docker_socket().empty()) {
       docker_ = std::make_unique<docker::ApiServer>(
-          DockerSettings(config), world_, sandboxes_, containers_, *images_);
+          DockerSettings(config), world_, sandboxes_, containers_, *images_,
+          requests_);
       RETURN_IF_ERROR(docker_->Listen(config.docker_socket()));
       LOG(INFO) << "berthd " << kVersion << " serves docker on "
                 << config.docker_socket();
     }
-    return OpenTcpDoor(config.docker_tcp());
+    RETURN_IF_ERROR(OpenTcpDoor(config.docker_tcp()));
+    return OpenAdminDoor(config);
   }
 
   Status OpenTcpDoor(const config::v1::DockerTcp& tcp) {
@@ -246,7 +261,25 @@ class Daemon::Parts {
     return OkStatus();
   }
 
+  // The last to open and the first to close: it asks the others.
+  Status OpenAdminDoor(const Config& config) {
+    const std::string socket = AdminSocket(config);
+    if (socket.empty()) return OkStatus();
+    const auto unsaved = [this] { return world_.unsaved(); };
+    admin_ = std::make_unique<admin::Server>(admin::ServerOptions{
+        .version = kVersion,
+        .config = EffectiveConfigText(config),
+        .health = admin::Health(DoorsOf(config), config.root(), unsaved),
+        .sources = {.inventory = world_.inventory(),
+                    .requests = requests_,
+                    .unsaved = unsaved,
+                    .pools = [this] { return door_->Loads(); }},
+        .log_queries = config.log().queries()});
+    return admin_->Listen(socket);
+  }
+
   void CloseDoors() {
+    if (admin_ != nullptr) admin_->Shutdown();
     if (docker_ != nullptr) docker_->Shutdown();
     if (door_ != nullptr) door_->Shutdown(kGrace);
   }
@@ -300,8 +333,10 @@ class Daemon::Parts {
   const std::unique_ptr<sandbox::StatsReader> stats_;
   cri::ImageService cri_images_;
   cri::RuntimeService cri_runtime_;
+  door::RequestCounts requests_;
   std::unique_ptr<cri::Server> door_;
   std::unique_ptr<docker::ApiServer> docker_;
+  std::unique_ptr<admin::Server> admin_;
 };
 
 StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {

@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 
@@ -13,12 +14,15 @@
 #include "api/cri/v1/image_api.grpc.pb.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "door/http/test_client.h"
 
 namespace berth::daemon {
 namespace {
 
 namespace v1 = ::runtime::v1;
 
+using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 constexpr char kNobody[] =
@@ -95,6 +99,38 @@ TEST_F(DaemonTest, OpensTheSocketForItsGroupOnly) {
   struct stat info;
   ASSERT_EQ(stat(CriSocket(config_).c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0660u);
+}
+
+std::string AskAdmin(const Config& config, const std::string& path) {
+  door::Client client(AdminSocket(config));
+  client.Send("GET " + path +
+              " HTTP/1.1\r\nHost: berth\r\nConnection: close\r\n\r\n");
+  return client.ReceiveAll();
+}
+
+TEST_F(DaemonTest, HasADoorForWhoeverRunsTheNode) {
+  struct stat info;
+  ASSERT_EQ(stat(dir_.Path("state/admin.sock").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+  EXPECT_THAT(AskAdmin(config_, "/healthz"), EndsWith("\r\n\r\nok\n"));
+  EXPECT_THAT(AskAdmin(config_, "/config"),
+              HasSubstr("state: \"" + config_.state() + "\"\n"));
+  v1::VersionResponse version;
+  ASSERT_TRUE(
+      Call(&v1::RuntimeService::Stub::Version, v1::VersionRequest(), version)
+          .ok());
+  const std::string metrics = AskAdmin(config_, "/metrics");
+  EXPECT_THAT(metrics, HasSubstr("berth_sandboxes{phase=\"ready\"} 0\n"));
+  EXPECT_THAT(metrics,
+              HasSubstr("berth_request_duration_seconds_count{door="
+                        "\"cri\",method=\"Version\",code=\"OK\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("berth_pool_waiting{pool=\"cri-pull\"} 0\n"));
+}
+
+TEST_F(DaemonTest, TellsOfADoorThatNobodyFinds) {
+  ASSERT_EQ(unlink(CriSocket(config_).c_str()), 0);
+  EXPECT_THAT(AskAdmin(config_, "/healthz"),
+              AllOf(HasSubstr(" 503 "), HasSubstr("door cri: ")));
 }
 
 TEST_F(DaemonTest, TellsStoppingFromAskingForAnUnknownId) {

@@ -58,6 +58,7 @@ flags:
 files and signals:
   DIR/berthd.sock  the CRI socket, in the state folder unless cri_socket says
                    otherwise: kubelet --container-runtime-endpoint=unix://...
+  DIR/admin.sock   health and metrics as HTTP, for root (admin_socket)
   SIGTERM, SIGINT  finish the requests at work and end, in 15 seconds at most;
                    pods stay as they are
   SIGHUP           open the log file anew

@@ -90,10 +90,11 @@ void RespondError(door::HttpExchange& http, const Status& status) {
 ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
                      sandbox::SandboxManager& sandboxes,
                      sandbox::ContainerManager& containers,
-                     image::ImageService& images)
+                     image::ImageService& images, door::RequestCounts& counts)
     : engine_(std::move(settings), world, sandboxes, containers, images),
       monitor_(StartMonitor(engine_)),
       routes_(AllRoutes()),
+      log_("docker", /*queries=*/true, &counts),
       server_([this](const Context& ctx, door::HttpExchange& http) {
         Serve(ctx, http);
       }) {}

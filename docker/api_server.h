@@ -14,6 +14,7 @@
 #include "door/http/http_server.h"
 #include "door/http/tcp_front.h"
 #include "door/http/tls_relay.h"
+#include "door/request_counts.h"
 #include "door/request_log.h"
 
 namespace berth::docker {
@@ -28,7 +29,8 @@ class ApiServer {
  public:
   ApiServer(EngineSettings settings, sandbox::World& world,
             sandbox::SandboxManager& sandboxes,
-            sandbox::ContainerManager& containers, image::ImageService& images);
+            sandbox::ContainerManager& containers, image::ImageService& images,
+            door::RequestCounts& counts);
   ~ApiServer();
   ApiServer(const ApiServer&) = delete;
   ApiServer& operator=(const ApiServer&) = delete;
@@ -48,7 +50,7 @@ class ApiServer {
   Engine engine_;
   std::unique_ptr<RestartMonitor> monitor_;
   const std::vector<Route> routes_;
-  const door::RequestLog log_{"docker", /*queries=*/true};
+  const door::RequestLog log_;
   door::HttpServer server_;
   std::unique_ptr<door::TcpFront> tcp_;
 };
