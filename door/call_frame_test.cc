@@ -90,6 +90,7 @@ TEST(CallFrameTest, LeavesOutWhatOnlyAsks) {
   const Lines lines;
   CallFrame(log, Context::Background(), "ListContainers", "")
       .Finish(OkStatus());
+  CallFrame(log, Context::Background(), "GET", "/metrics").Finish(OkStatus());
   EXPECT_EQ(lines.text(), "");
   CallFrame(log, Context::Background(), "ListContainers", "")
       .Finish(Internal("broken"));
