@@ -30,8 +30,9 @@ class Health {
          std::function<size_t()> unsaved);
 
   // What is wrong, a line each; empty: nothing. Asked of the kernel each time:
-  // each door is called (a connection without a request), and the file system
-  // tells its room. Does not wait, unless that file system hangs.
+  // each door is called (a connection without a request, by its Unix socket
+  // only), and the file system tells its room. Does not wait, unless that file
+  // system hangs.
   std::vector<std::string> Reasons() const;
 
  private:

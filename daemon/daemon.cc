@@ -275,7 +275,10 @@ class Daemon::Parts {
                     .unsaved = unsaved,
                     .pools = [this] { return door_->Loads(); }},
         .log_queries = config.log().queries()});
-    return admin_->Listen(socket);
+    RETURN_IF_ERROR(admin_->Listen(socket));
+    LOG(INFO) << "berthd " << kVersion << " tells health and metrics on "
+              << socket;
+    return OkStatus();
   }
 
   void CloseDoors() {
