@@ -1,12 +1,18 @@
 #include "base/sys/link.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <memory>
 
 #include "base/strings.h"
 #include "base/thread.h"
@@ -18,43 +24,104 @@ namespace {
 // A socket belongs for ever to the namespace that its maker was in. A thread
 // that lives for this alone is the only way to make one elsewhere without
 // moving a thread that others use.
-StatusOr<UniqueFd> SocketIn(int netns) {
+Status InNamespace(int netns, const std::function<Status()>& action) {
   Status status = OkStatus();
-  UniqueFd made;
   const auto visit = [&] {
-    if (setns(netns, CLONE_NEWNET) != 0) {
-      status = Errno(errno, "enter a network namespace");
-      return;
-    }
-    made.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!made.valid()) status = Errno(errno, "make a socket");
+    status = setns(netns, CLONE_NEWNET) == 0
+                 ? action()
+                 : Errno(errno, "enter a network namespace");
   };
   ASSIGN_OR_RETURN(Thread visitor, StartThread("netns", visit));
   visitor.Join();
-  RETURN_IF_ERROR(status);
+  return status;
+}
+
+StatusOr<UniqueFd> SocketIn(int netns) {
+  UniqueFd made;
+  RETURN_IF_ERROR(InNamespace(netns, [&] {
+    made.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    return made.valid() ? OkStatus() : Errno(errno, "make a socket");
+  }));
   return made;
 }
 
-}  // namespace
-
-Status SetLinkUp(int netns, const std::string& name) {
+Status SetUp(int netns, const std::string& name, bool up) {
   ifreq request = {};
   if (name.size() >= sizeof(request.ifr_name)) {
     return InvalidArgument("link name " + Quoted(name) + " is too long");
   }
   memcpy(request.ifr_name, name.data(), name.size());
   ASSIGN_OR_RETURN(const UniqueFd control, SocketIn(netns));
-  const std::string what = "set link " + Quoted(name) + " up";
+  const std::string what = "set link " + Quoted(name) + (up ? " up" : " down");
   if (ioctl(control.get(), SIOCGIFFLAGS, &request) != 0) {
     return errno == ENODEV ? NotFound(what + ": no such link")
                            : Errno(errno, what);
   }
-  if ((request.ifr_flags & IFF_UP) != 0) return OkStatus();
-  request.ifr_flags |= IFF_UP;
+  if (((request.ifr_flags & IFF_UP) != 0) == up) return OkStatus();
+  request.ifr_flags = static_cast<short>(up ? request.ifr_flags | IFF_UP
+                                            : request.ifr_flags & ~IFF_UP);
   if (ioctl(control.get(), SIOCSIFFLAGS, &request) != 0) {
     return Errno(errno, what);
   }
   return OkStatus();
+}
+
+int Ones(const void* bytes, size_t size) {
+  int ones = 0;
+  for (size_t i = 0; i < size; ++i) {
+    ones += std::popcount(static_cast<const unsigned char*>(bytes)[i]);
+  }
+  return ones;
+}
+
+// "" for what is no address of the family.
+std::string AddressText(const ifaddrs& entry, int family) {
+  if (entry.ifa_addr == nullptr || entry.ifa_netmask == nullptr ||
+      entry.ifa_addr->sa_family != family) {
+    return "";
+  }
+  const auto at = [&](const sockaddr* of) -> const void* {
+    if (family == AF_INET) {
+      return &reinterpret_cast<const sockaddr_in*>(of)->sin_addr;
+    }
+    return &reinterpret_cast<const sockaddr_in6*>(of)->sin6_addr;
+  };
+  const size_t size = family == AF_INET ? sizeof(in_addr) : sizeof(in6_addr);
+  char text[INET6_ADDRSTRLEN] = {};
+  inet_ntop(family, at(entry.ifa_addr), text, sizeof(text));
+  return std::string(text) + "/" +
+         std::to_string(Ones(at(entry.ifa_netmask), size));
+}
+
+}  // namespace
+
+Status SetLinkUp(int netns, const std::string& name) {
+  return SetUp(netns, name, true);
+}
+
+Status SetLinkDown(int netns, const std::string& name) {
+  return SetUp(netns, name, false);
+}
+
+StatusOr<Link> FindLink(int netns, const std::string& name) {
+  ifaddrs* read = nullptr;
+  RETURN_IF_ERROR(InNamespace(netns, [&] {
+    return getifaddrs(&read) == 0 ? OkStatus() : Errno(errno, "list addresses");
+  }));
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> all(read, freeifaddrs);
+  Link link;
+  bool found = false;
+  for (const int family : {AF_INET, AF_INET6}) {
+    for (const ifaddrs* at = all.get(); at != nullptr; at = at->ifa_next) {
+      if (at->ifa_name != name) continue;
+      found = true;
+      link.up = (at->ifa_flags & IFF_UP) != 0;
+      std::string address = AddressText(*at, family);
+      if (!address.empty()) link.addresses.push_back(std::move(address));
+    }
+  }
+  if (!found) return NotFound("no link " + Quoted(name));
+  return link;
 }
 
 }  // namespace berth

@@ -1,18 +1,28 @@
-// Network links of a namespace. Source: netdevice(7), namespaces(7).
+// Network links of a namespace. Source: netdevice(7), namespaces(7),
+// getifaddrs(3).
 #ifndef BASE_SYS_LINK_H_
 #define BASE_SYS_LINK_H_
 
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 
 namespace berth {
 
-// Sets IFF_UP on the link `name` in the network namespace `netns` (an open
-// descriptor); up already: OK. NOT_FOUND if there is no such link.
-//
-// The caller's own namespace does not change, so any thread may call it.
+// `netns` is an open descriptor of a network namespace. The caller's own
+// namespace does not change, so any thread may call these. NOT_FOUND if there
+// is no link `name` in it.
+
+// Sets or clears IFF_UP; so already: OK.
 Status SetLinkUp(int netns, const std::string& name);
+Status SetLinkDown(int netns, const std::string& name);
+
+struct Link {
+  bool up = false;
+  std::vector<std::string> addresses;  // "127.0.0.1/8"; IPv4 first
+};
+StatusOr<Link> FindLink(int netns, const std::string& name);
 
 }  // namespace berth
 

@@ -1,5 +1,6 @@
 #include "base/sys/link.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
 #include <sched.h>
@@ -51,6 +52,29 @@ TEST_F(SetLinkUpTest, BringsLoopbackUpInAnotherNamespace) {
   EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
   EXPECT_TRUE(IsUp("lo"));
   EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
+}
+
+TEST_F(SetLinkUpTest, TakesItDownAgain) {
+  EXPECT_OK(SetLinkDown(netns_.get(), "lo"));
+  EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
+  EXPECT_OK(SetLinkDown(netns_.get(), "lo"));
+  EXPECT_FALSE(IsUp("lo"));
+}
+
+TEST_F(SetLinkUpTest, FindsWhatALinkIs) {
+  ASSERT_OK_AND_ASSIGN(const Link down, FindLink(netns_.get(), "lo"));
+  EXPECT_FALSE(down.up);
+  EXPECT_THAT(down.addresses, testing::IsEmpty());
+  ASSERT_OK(SetLinkUp(netns_.get(), "lo"));
+  ASSERT_OK_AND_ASSIGN(const Link up, FindLink(netns_.get(), "lo"));
+  EXPECT_TRUE(up.up);
+  ASSERT_FALSE(up.addresses.empty());
+  EXPECT_EQ(up.addresses[0], "127.0.0.1/8");
+  if (up.addresses.size() > 1) {
+    EXPECT_EQ(up.addresses[1], "::1/128");
+  }
+  EXPECT_THAT(FindLink(netns_.get(), "none0"),
+              StatusIs(StatusCode::kNotFound, testing::HasSubstr("none0")));
 }
 
 TEST_F(SetLinkUpTest, NamesALinkThatIsNotThere) {
