@@ -7,10 +7,10 @@
 
 #include "base/failpoint.h"
 #include "base/strings.h"
-#include "base/sys/link.h"
 #include "base/sys/namespace.h"
 #include "base/thread.h"
 #include "base/unique_fd.h"
+#include "cni/plugin/plugin.h"
 #include "cni/plugin_config.h"
 #include "cni/result.h"
 
@@ -52,7 +52,7 @@ struct CniNetwork::Plan {
 
 CniNetwork::CniNetwork(CniOptions options, MetadataStore& store)
     : options_(std::move(options)),
-      invoker_(options_.plugin_folders, options_.plugin_time_limit),
+      plugins_(options_.plugin_folders, options_.plugin_time_limit),
       folder_(std::make_unique<ConfigFolder>(options_.config_directory)),
       records_(store) {
   if (options_.old_result_directory.empty()) return;
@@ -123,6 +123,8 @@ StatusOr<Json> CniNetwork::RunOne(const Context& ctx, const Plan& plan,
                                   size_t index, const char* command,
                                   const Json& previous) const {
   const Json& plugin = plan.list.plugins[index];
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Plugin> runner,
+                   plugins_.Find(TypeOf(plugin)));
   Invocation invocation;
   invocation.command = command;
   invocation.plugin = TypeOf(plugin);
@@ -132,7 +134,7 @@ StatusOr<Json> CniNetwork::RunOne(const Context& ctx, const Plan& plan,
   invocation.args = plan.args;
   invocation.config =
       PluginConfig(plan.list, plugin, plan.capabilities, previous);
-  return invoker_.Run(ctx, invocation);
+  return runner->Run(ctx, invocation);
 }
 
 StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
@@ -195,7 +197,7 @@ Status CniNetwork::Ready() const {
   ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
                    folder_->Current());
   for (const Json& plugin : list->plugins) {
-    RETURN_IF_ERROR(invoker_.Find(TypeOf(plugin)));
+    RETURN_IF_ERROR(plugins_.Find(TypeOf(plugin)).status());
   }
   return OkStatus();
 }
@@ -206,8 +208,7 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                    verbs_.Acquire(ctx, to.sandbox_id));
   ASSIGN_OR_RETURN(Plan plan, NewPlan(to));
-  ASSIGN_OR_RETURN(const UniqueFd netns, OpenNamespace(to.netns, CLONE_NEWNET));
-  RETURN_IF_ERROR(SetLinkUp(netns.get(), "lo"));
+  RETURN_IF_ERROR(OpenNamespace(to.netns, CLONE_NEWNET).status());
   RETURN_IF_ERROR(Save(plan));
   RETURN_IF_ERROR(Failpoint("cni.attach.recorded"));
 
@@ -293,7 +294,7 @@ Status CniNetwork::Detach(const Context& ctx, const Attachment& from) {
 
 Status CniNetwork::DeleteOrLetGo(const Context& ctx, Plan& plan) {
   for (const Json& plugin : plan.list.plugins) {
-    const Status found = invoker_.Find(TypeOf(plugin));
+    const Status found = plugins_.Find(TypeOf(plugin)).status();
     if (found.ok() || !HasWork(plugin, plan.capabilities)) continue;
     if (plan.failed) break;
     if (plan.missing_since == 0) {

@@ -14,9 +14,9 @@
 #include "base/store/metadata_store.h"
 #include "cni/attachment_store.h"
 #include "cni/config_list.h"
-#include "cni/invoker.h"
 #include "cni/masquerade.h"
 #include "cni/network.h"
+#include "cni/plugin/plugins.h"
 
 namespace berth::cni {
 
@@ -74,7 +74,7 @@ class CniNetwork : public Network {
   Status DeleteAll(const Context& ctx, const Plan& plan) const;
 
   const CniOptions options_;
-  const Invoker invoker_;
+  const Plugins plugins_;
   const std::unique_ptr<ConfigFolder> folder_;
   AttachmentStore records_;
   MasqueradeRule masquerade_;

@@ -147,6 +147,28 @@ TEST_F(CniNetworkTest, RunsTheChainAndTakesItBack) {
   ASSERT_OK(network.Detach(ctx_, pod_));
 }
 
+// Which needs no program.
+TEST_F(CniNetworkTest, AListOfTheUserMayNameLoopback) {
+  GoodPlugin("one");
+  Network({"loopback"});
+  CniNetwork network(Options(), *store_);
+  ASSERT_OK(network.Ready());
+  ASSERT_OK_AND_ASSIGN(const NetworkResult alone, network.Attach(ctx_, pod_));
+  ASSERT_FALSE(alone.addresses.empty());
+  EXPECT_EQ(alone.addresses[0].ip, "127.0.0.1");
+  EXPECT_EQ(alone.addresses[0].prefix_length, 8);
+  ASSERT_OK(network.Check(ctx_, pod_));
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+  // After another one the result is that one's.
+  Network({"one", "loopback"});
+  ASSERT_OK_AND_ASSIGN(const NetworkResult chained, network.Attach(ctx_, pod_));
+  ASSERT_THAT(chained.addresses, SizeIs(1));
+  EXPECT_EQ(chained.addresses[0].ip, "10.0.0.5");
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\n");
+}
+
 TEST_F(CniNetworkTest, TakesAFailedAddBackLastFirst) {
   GoodPlugin("one");
   Plugin("two",

@@ -76,8 +76,8 @@ class Network {
   // OK, or UNAVAILABLE and why no sandbox can be attached now.
   virtual Status Ready() const = 0;
 
-  // Brings loopback up in the namespace and gives it an interface. All or
-  // nothing: what a failed Attach did is taken back before it returns.
+  // Gives the namespace an interface. All or nothing: what a failed Attach did
+  // is taken back before it returns.
   virtual StatusOr<NetworkResult> Attach(const Context& ctx,
                                          const Attachment& to) = 0;
 

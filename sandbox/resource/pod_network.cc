@@ -7,10 +7,10 @@
 
 #include "base/failpoint.h"
 #include "base/strings.h"
-#include "base/sys/link.h"
 #include "base/sys/namespace.h"
 #include "base/thread.h"
 #include "base/unique_fd.h"
+#include "cni/plugin/loopback_plugin.h"
 #include "sandbox/resource/namespaces.h"
 
 namespace berth::sandbox {
@@ -23,12 +23,6 @@ constexpr std::chrono::seconds kReleaseTime{60};
 bool Attached(const SandboxRecord& sandbox) {
   return sandbox.config().namespaces().network() ==
          state::v1::NAMESPACE_MODE_POD;
-}
-
-// A namespace without plugins still has a loopback, which begins down.
-Status LoopbackUp(const std::string& netns) {
-  ASSIGN_OR_RETURN(const UniqueFd fd, OpenNamespace(netns, CLONE_NEWNET));
-  return SetLinkUp(fd.get(), "lo");
 }
 
 // Those of the network, now that its interface is there; those that were set
@@ -146,11 +140,12 @@ StatusOr<cni::Attachment> AttachmentOf(const SandboxRecord& sandbox) {
 }
 
 Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
-  const auto mode = sandbox.config().namespaces().network();
-  if (mode == state::v1::NAMESPACE_MODE_NONE) {
-    return LoopbackUp(sandbox.namespaces().network());
+  const bool attached = Attached(sandbox);
+  if (attached || sandbox.config().namespaces().network() ==
+                      state::v1::NAMESPACE_MODE_NONE) {
+    RETURN_IF_ERROR(cni::RaiseLoopback(sandbox.namespaces().network()));
   }
-  if (!Attached(sandbox)) return OkStatus();
+  if (!attached) return OkStatus();
   auto& state = *sandbox.mutable_network();
   state.set_attaching(true);
   ASSIGN_OR_RETURN(const cni::Attachment to, AttachmentOf(sandbox));

@@ -180,7 +180,7 @@ class Plugin : public cni::Network {
   }
 };
 
-class NetworkSysctlTest : public ::testing::Test {
+class PodNetworkTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -201,6 +201,7 @@ class NetworkSysctlTest : public ::testing::Test {
       const auto fd =
           OpenNamespace(sandbox_.namespaces().network(), CLONE_NEWNET);
       if (!fd.ok() || !EnterNamespace(fd->get(), CLONE_NEWNET).ok()) return;
+      loopback_up_ = system("ip link show lo | grep -q ',UP'") == 0;
       for (const auto& [name, value] : sysctls) {
         const auto file = SysctlFile(name, true, true, true);
         const auto text = ReadSmallFile("/proc/sys/" + *file, 64);
@@ -220,9 +221,22 @@ class NetworkSysctlTest : public ::testing::Test {
   Plugin plugin_;
   SandboxRecord sandbox_;
   std::map<std::string, std::string> found_;
+  bool loopback_up_ = false;
 };
 
-TEST_F(NetworkSysctlTest, AreSetWhenTheInterfaceIsThere) {
+TEST_F(PodNetworkTest, BringsLoopbackUp) {
+  ASSERT_OK(Start({}));
+  EXPECT_TRUE(loopback_up_);
+}
+
+TEST_F(PodNetworkTest, BringsLoopbackUpWithoutANetwork) {
+  sandbox_.mutable_config()->mutable_namespaces()->set_network(
+      state::v1::NAMESPACE_MODE_NONE);
+  ASSERT_OK(Start({}));
+  EXPECT_TRUE(loopback_up_);
+}
+
+TEST_F(PodNetworkTest, SysctlsAreSetWhenTheInterfaceIsThere) {
   const std::map<std::string, std::string> wanted = {
       {"net.ipv4.conf.eth0.rp_filter", "2"},
       {"net/ipv4/neigh/eth0/gc_stale_time", "77"},
@@ -232,12 +246,12 @@ TEST_F(NetworkSysctlTest, AreSetWhenTheInterfaceIsThere) {
   EXPECT_EQ(found_, wanted);
 }
 
-TEST_F(NetworkSysctlTest, OfNoInterfaceAreTheRequestsMistake) {
+TEST_F(PodNetworkTest, SysctlsOfNoInterfaceAreTheRequestsMistake) {
   EXPECT_THAT(Start({{"net.ipv4.conf.eth7.rp_filter", "2"}}),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("eth7")));
 }
 
-TEST_F(NetworkSysctlTest, OfNoSuchNameAreTheRequestsMistake) {
+TEST_F(PodNetworkTest, SysctlsOfNoSuchNameAreTheRequestsMistake) {
   EXPECT_THAT(Start({{"net.ipv4.conf.eth0.no_such", "2"}}),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("no_such")));
 }

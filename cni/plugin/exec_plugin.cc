@@ -1,4 +1,4 @@
-#include "cni/invoker.h"
+#include "cni/plugin/exec_plugin.h"
 
 #include <unistd.h>
 
@@ -80,28 +80,18 @@ Status FailureOf(const CommandResult& result) {
 
 }  // namespace
 
-Invoker::Invoker(std::vector<std::string> folders, Duration time_limit)
-    : folders_(std::move(folders)), time_limit_(time_limit) {}
+ExecPlugin::ExecPlugin(std::string program, std::vector<std::string> folders,
+                       Duration time_limit)
+    : program_(std::move(program)),
+      folders_(std::move(folders)),
+      time_limit_(time_limit) {}
 
-StatusOr<std::string> Invoker::PathOf(const std::string& plugin) const {
-  for (const std::string& folder : folders_) {
-    std::string path = folder + "/" + plugin;
-    if (access(path.c_str(), X_OK) == 0) return path;
-  }
-  return Unavailable("no network plugin " + Quoted(plugin) + " in " +
-                     Quoted(Join(folders_, ":")));
-}
-
-Status Invoker::Find(const std::string& plugin) const {
-  return PathOf(plugin).status();
-}
-
-StatusOr<Json> Invoker::Run(const Context& ctx,
-                            const Invocation& invocation) const {
+StatusOr<Json> ExecPlugin::Run(const Context& ctx,
+                               const Invocation& invocation) const {
   const std::string doing =
       "network plugin " + Quoted(invocation.plugin) + ": " + invocation.command;
   Command command;
-  ASSIGN_OR_RETURN(command.program, PathOf(invocation.plugin));
+  command.program = program_;
   command.env = Environment(invocation, folders_);
   command.input = DumpJson(invocation.config);
   command.max_output = kMaxOutput;
