@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
-#include <vector>
 
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -46,6 +46,26 @@ Status AttachmentStore::Forget(const std::string& sandbox_id,
   return store_.Update([&](Transaction& tx) {
     return tx.Erase(kTable, KeyOf(sandbox_id, interface));
   });
+}
+
+StatusOr<std::vector<std::string>> AttachmentStore::Interfaces(
+    const std::string& sandbox_id) const {
+  std::vector<std::string> interfaces;
+  const std::string prefix = KeyOf(sandbox_id, "");
+  RETURN_IF_ERROR(store_.View([&](const Transaction& tx) -> Status {
+    using Records = std::map<std::string, std::string>;
+    ASSIGN_OR_RETURN(const Records records, tx.All(kTable));
+    for (auto at = records.lower_bound(prefix);
+         at != records.end() && StartsWith(at->first, prefix); ++at) {
+      interfaces.push_back(at->first.substr(prefix.size()));
+    }
+    return OkStatus();
+  }));
+  std::stable_sort(interfaces.begin(), interfaces.end(),
+                   [](const std::string& a, const std::string& b) {
+                     return a.size() < b.size();
+                   });
+  return interfaces;
 }
 
 StatusOr<std::set<std::string>> AttachmentStore::Sandboxes() const {

@@ -3,6 +3,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "base/store/metadata_store.h"
@@ -25,6 +26,9 @@ class AttachmentStore {
   Status Save(const std::string& sandbox_id, const std::string& interface,
               const std::string& text);
   Status Forget(const std::string& sandbox_id, const std::string& interface);
+  // Those with a record of this sandbox, "eth2" before "eth10".
+  StatusOr<std::vector<std::string>> Interfaces(
+      const std::string& sandbox_id) const;
   // The sandboxes that have a record.
   StatusOr<std::set<std::string>> Sandboxes() const;
 

@@ -33,6 +33,17 @@ Status CheckId(const std::string& id) {
                                 " is no id for a network");
 }
 
+// CNI specification 1.1.0, section 2, CNI_IFNAME; the kernel's dev_valid_name.
+Status CheckInterface(const std::string& name) {
+  bool good = !name.empty() && name.size() <= 15 && name != "." && name != "..";
+  for (const char c : name) {
+    good = good && isgraph(static_cast<unsigned char>(c)) != 0 && c != '/' &&
+           c != ':';
+  }
+  return good ? OkStatus()
+              : InvalidArgument(Quoted(name) + " is no name of an interface");
+}
+
 // ParseConfigList has seen to it that there is one.
 std::string TypeOf(const Json& plugin) { return plugin.Text("type"); }
 
@@ -53,22 +64,21 @@ struct CniNetwork::Plan {
 CniNetwork::CniNetwork(CniOptions options, MetadataStore& store)
     : options_(std::move(options)),
       plugins_(options_.plugin_folders, options_.plugin_time_limit),
-      folder_(std::make_unique<ConfigFolder>(options_.config_directory)),
+      networks_(std::make_unique<Networks>(options_.config_directory)),
       records_(store) {
   if (options_.old_result_directory.empty()) return;
-  const Status taken =
-      records_.TakeOver(options_.old_result_directory, options_.interface);
+  const Status taken = records_.TakeOver(options_.old_result_directory, "eth0");
   LOG_IF(WARNING, !taken.ok())
       << "take over network results: " << Message(taken);
 }
 
 StatusOr<CniNetwork::Plan> CniNetwork::NewPlan(const Attachment& to) const {
   ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
-                   folder_->Current());
+                   networks_->Find(to.network));
   Plan plan;
   plan.sandbox_id = to.sandbox_id;
   plan.netns = to.netns;
-  plan.interface = options_.interface;
+  plan.interface = to.interface;
   plan.args = ArgsOf(to);
   plan.capabilities = CapabilitiesOf(to);
   plan.list = *list;
@@ -90,9 +100,10 @@ Status CniNetwork::Save(const Plan& plan) {
 
 // NOT_FOUND if nothing was ever attached.
 StatusOr<CniNetwork::Plan> CniNetwork::SavedPlan(const Attachment& of) const {
-  const std::string what = "network record of sandbox " + of.sandbox_id;
+  const std::string what =
+      "network record of sandbox " + of.sandbox_id + ", " + of.interface;
   ASSIGN_OR_RETURN(const std::string text,
-                   records_.Load(of.sandbox_id, options_.interface));
+                   records_.Load(of.sandbox_id, of.interface));
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, what, kDeepJson));
   Plan plan;
   plan.sandbox_id = of.sandbox_id;
@@ -195,7 +206,7 @@ Status CniNetwork::DeleteAll(const Context& ctx, const Plan& plan) const {
 
 Status CniNetwork::Ready() const {
   ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
-                   folder_->Current());
+                   networks_->Find(""));
   for (const Json& plugin : list->plugins) {
     RETURN_IF_ERROR(plugins_.Find(TypeOf(plugin)).status());
   }
@@ -205,6 +216,7 @@ Status CniNetwork::Ready() const {
 StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
                                            const Attachment& to) {
   RETURN_IF_ERROR(CheckId(to.sandbox_id));
+  RETURN_IF_ERROR(CheckInterface(to.interface));
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                    verbs_.Acquire(ctx, to.sandbox_id));
   ASSIGN_OR_RETURN(Plan plan, NewPlan(to));
@@ -275,15 +287,31 @@ Status CniNetwork::Detach(const Context& ctx, const Attachment& from) {
   RETURN_IF_ERROR(CheckId(from.sandbox_id));
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                    verbs_.Acquire(ctx, from.sandbox_id));
+  ASSIGN_OR_RETURN(const std::vector<std::string> interfaces,
+                   records_.Interfaces(from.sandbox_id));
+  Attachment one = from;
+  Status first = OkStatus();
+  for (size_t i = interfaces.size(); i > 0; --i) {
+    one.interface = interfaces[i - 1];
+    const Status status = DetachOne(ctx, one);
+    if (first.ok()) {
+      first = status;
+    } else if (!status.ok()) {
+      LOG(WARNING) << "after another failure: " << Message(status);
+    }
+  }
+  return first;
+}
+
+Status CniNetwork::DetachOne(const Context& ctx, const Attachment& from) {
   StatusOr<Plan> plan = SavedPlan(from);
-  if (IsNotFound(plan.status())) return OkStatus();
   if (!plan.ok()) {
     // A damaged record must not keep a sandbox from being removed: today's
     // configuration is the best guess at yesterday's.
     LOG(WARNING) << "detach sandbox " << from.sandbox_id << ": "
                  << Message(plan.status());
     plan = NewPlan(from);
-    if (!plan.ok()) return records_.Forget(from.sandbox_id, options_.interface);
+    if (!plan.ok()) return records_.Forget(from.sandbox_id, from.interface);
   }
   // A namespace that is gone is passed as none; plugins then give back what is
   // kept elsewhere (CNI specification 1.1.0, section 2, DEL).

@@ -13,9 +13,9 @@
 #include "base/status.h"
 #include "base/store/metadata_store.h"
 #include "cni/attachment_store.h"
-#include "cni/config_list.h"
 #include "cni/masquerade.h"
 #include "cni/network.h"
+#include "cni/networks.h"
 #include "cni/plugin/plugins.h"
 
 namespace berth::cni {
@@ -23,18 +23,18 @@ namespace berth::cni {
 struct CniOptions {
   std::string config_directory = "/etc/cni/net.d";
   std::vector<std::string> plugin_folders = {"/usr/lib/cni", "/opt/cni/bin"};
-  // Where an older version kept a file for each sandbox: taken over.
+  // Where an older version kept a file for the eth0 of each sandbox: taken
+  // over.
   std::string old_result_directory;
-  std::string interface = "eth0";
   Duration plugin_time_limit = std::chrono::seconds(60);
   // How long Detach insists on a plugin that no folder has any more.
   Duration missing_plugin_patience = std::chrono::minutes(1);
 };
 
-// A network made by CNI plugins, by the configuration list that the folder
-// holds at the time of Attach. Check and Detach use the very list that Attach
-// used, from a record that is saved before the first plugin runs and again with
-// its result: so neither a crash, nor a reboot, nor a new configuration strands
+// Networks made by CNI plugins, by the configuration list that the network has
+// at the time of Attach. Check and Detach use the very list that Attach used,
+// from a record that is saved before the first plugin runs and again with its
+// result: so neither a crash, nor a reboot, nor a new configuration strands
 // what was given.
 //
 // Detach of what could not be attached is tried, and its errors are logged: no
@@ -65,6 +65,7 @@ class CniNetwork : public Network {
   StatusOr<Plan> SavedPlan(const Attachment& of) const;
   Status Save(const Plan& plan);
   void TakeBack(const Context& ctx, Plan& plan);
+  Status DetachOne(const Context& ctx, const Attachment& from);
   Status DeleteOrLetGo(const Context& ctx, Plan& plan);
 
   StatusOr<Json> RunOne(const Context& ctx, const Plan& plan, size_t index,
@@ -75,7 +76,7 @@ class CniNetwork : public Network {
 
   const CniOptions options_;
   const Plugins plugins_;
-  const std::unique_ptr<ConfigFolder> folder_;
+  const std::unique_ptr<Networks> networks_;
   AttachmentStore records_;
   MasqueradeRule masquerade_;
   KeyedMutex verbs_;

@@ -11,14 +11,17 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <iterator>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/context.h"
+#include "base/io/subprocess.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "base/store/metadata_store.h"
@@ -40,6 +43,15 @@ using ::testing::SizeIs;
 constexpr char kAnswer[] =
     R"({"cniVersion":"1.0.0","interfaces":[{"name":"eth0","mac":"aa","sandbox":"/x"}],)"
     R"("ips":[{"address":"10.0.0.5/24","interface":0}]})";
+
+CniOptions OptionsIn(const std::string& directory) {
+  CniOptions options;
+  options.config_directory = directory + "/net.d";
+  options.plugin_folders = {directory + "/none", directory + "/bin"};
+  options.old_result_directory = directory + "/results";
+  options.plugin_time_limit = std::chrono::milliseconds(500);
+  return options;
+}
 
 class CniNetworkTest : public ::testing::Test {
  protected:
@@ -72,6 +84,18 @@ class CniNetworkTest : public ::testing::Test {
     Plugin(name,
            std::string("[ $CNI_COMMAND != ADD ] || echo '") + kAnswer + "'\n");
   }
+  // A second network, and a plugin that only it has.
+  void SecondNetwork() {
+    GoodPlugin("two");
+    dir_.Write("net.d/20.conflist", R"({"cniVersion": "1.0.0",
+        "name": "second", "type": "two"})");
+  }
+  Attachment ToSecond() {
+    Attachment to = pod_;
+    to.network = "second";
+    to.interface = "eth1";
+    return to;
+  }
   void Network(const std::vector<std::string>& types,
                const std::string& version = "1.0.0") {
     Json plugins = Json::array();
@@ -80,14 +104,7 @@ class CniNetworkTest : public ::testing::Test {
         {"cniVersion", version}, {"name", "testnet"}, {"plugins", plugins}};
     dir_.Write("net.d/10.conflist", DumpJson(list));
   }
-  CniOptions Options() {
-    CniOptions options;
-    options.config_directory = dir_.Path("net.d");
-    options.plugin_folders = {dir_.Path("none"), dir_.Path("bin")};
-    options.old_result_directory = dir_.Path("results");
-    options.plugin_time_limit = std::chrono::milliseconds(500);
-    return options;
-  }
+  CniOptions Options() { return OptionsIn(dir_.path()); }
   std::string Record() {
     std::string text;
     EXPECT_OK(store_->View([&](const Transaction& tx) -> Status {
@@ -414,6 +431,116 @@ TEST_F(CniNetworkTest, DetachesWhenTheNamespaceIsGone) {
   ASSERT_OK(network.Detach(ctx_, pod_));
   EXPECT_THAT(dir_.Read("env.one.DEL"), HasSubstr("CNI_NETNS=\n"));
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, AttachesToSeveralNetworksAndDetachesTheLastFirst) {
+  GoodPlugin("one");
+  Network({"one"});
+  SecondNetwork();
+  CniNetwork network(Options(), *store_);
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  ASSERT_OK_AND_ASSIGN(const NetworkResult second,
+                       network.Attach(ctx_, ToSecond()));
+  EXPECT_EQ(second.network + " " + second.interface, "second eth1");
+  EXPECT_THAT(dir_.Read("env.two.ADD"), HasSubstr("CNI_IFNAME=eth1\n"));
+  Attachment tenth = pod_;
+  tenth.interface = "eth10";
+  ASSERT_OK(network.Attach(ctx_, tenth));
+  ASSERT_OK(network.Check(ctx_, ToSecond()));
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(),
+            "ADD one\nADD two\nADD one\nCHECK two\n"
+            "DEL one\nDEL two\nDEL one\n");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, ANetworkThatDoesNotGoKeepsNoOther) {
+  GoodPlugin("one");
+  Network({"one"});
+  SecondNetwork();
+  CniNetwork network(Options(), *store_);
+  ASSERT_OK(network.Attach(ctx_, pod_));
+  ASSERT_OK(network.Attach(ctx_, ToSecond()));
+  Plugin("two", "exit 1\n");
+  EXPECT_THAT(network.Detach(ctx_, pod_), StatusIs(StatusCode::kInternal));
+  GoodPlugin("two");
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nADD two\nDEL two\nDEL one\nDEL two\n");
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CniNetworkTest, RefusesNetworksAndInterfacesThatCannotBe) {
+  GoodPlugin("one");
+  Network({"one"});
+  CniNetwork network(Options(), *store_);
+  EXPECT_THAT(network.Attach(ctx_, ToSecond()),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       HasSubstr("no network \"second\"")));
+  for (const char* name : {"", "..", "a/b", "a b", "longer-than-any-0"}) {
+    Attachment bad = pod_;
+    bad.interface = name;
+    EXPECT_THAT(network.Attach(ctx_, bad),
+                StatusIs(StatusCode::kInvalidArgument));
+  }
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+}
+
+constexpr char kChildDirectory[] = "BERTH_TEST_DIRECTORY";
+
+// A daemon's whole life with a sandbox of two networks.
+TEST(CniNetworkChild, AttachesTwiceAndDetaches) {
+  const char* const directory = getenv(kChildDirectory);
+  if (directory == nullptr) GTEST_SKIP() << "runs for OutlivesAKill only";
+  const std::string base = directory;
+  ASSERT_OK_AND_ASSIGN(const auto store,
+                       MetadataStore::Open(base + "/meta.db"));
+  CniNetwork network(OptionsIn(base), *store);
+  Attachment pod;
+  pod.sandbox_id = "sandbox1";
+  pod.netns = base + "/netns";
+  ASSERT_OK(network.Attach(Context::Background(), pod));
+  pod.network = "second";
+  pod.interface = "eth1";
+  ASSERT_OK(network.Attach(Context::Background(), pod));
+  ASSERT_OK(network.Detach(Context::Background(), pod));
+}
+
+// At each step of either attachment: all that was added is deleted, the second
+// one first.
+TEST_F(CniNetworkTest, OutlivesAKill) {
+  GoodPlugin("one");
+  Network({"one"});
+  SecondNetwork();
+  const std::string first = "ADD one\nDEL one\n";
+  const std::string both = "ADD one\nADD two\nDEL two\nDEL one\n";
+  const std::vector<std::pair<std::string, std::string>> kills = {
+      {"cni.attach.recorded=kill", "DEL one\n"},
+      {"cni.attach.plugin=kill", first},
+      {"cni.attach.result=kill", first},
+      {"cni.attach.recorded=kill@2", "ADD one\nDEL two\nDEL one\n"},
+      {"cni.attach.plugin=kill@2", both},
+      {"cni.attach.result=kill@2", both},
+      {"cni.detach.deleted=kill",
+       "ADD one\nADD two\nDEL two\nDEL two\nDEL one\n"},
+      {"cni.detach.deleted=kill@2", both + "DEL one\n"}};
+  for (const auto& [kill, calls] : kills) {
+    SCOPED_TRACE(kill);
+    store_.reset();
+    Command daemon;
+    daemon.program = "/proc/self/exe";
+    daemon.args = {"--gtest_filter=CniNetworkChild.*"};
+    daemon.env = {"BERTH_FAILPOINTS=" + kill, "PATH=/usr/bin:/bin",
+                  kChildDirectory + ("=" + dir_.path())};
+    ASSERT_OK_AND_ASSIGN(const CommandResult died, RunCommand(ctx_, daemon));
+    EXPECT_EQ(died.signal, SIGKILL) << died.output;
+    ASSERT_OK_AND_ASSIGN(store_, MetadataStore::Open(dir_.Path("meta.db")));
+    CniNetwork network(Options(), *store_);
+    EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
+    ASSERT_OK(network.Detach(ctx_, pod_));
+    EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+    EXPECT_EQ(Calls(), calls);
+    unlink(dir_.Path("calls").c_str());
+  }
 }
 
 TEST_F(CniNetworkTest, DetachesWithADamagedRecord) {

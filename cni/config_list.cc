@@ -1,21 +1,18 @@
 #include "cni/config_list.h"
 
 #include <fcntl.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <utility>
 
 #include "base/fs/atomic_file.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/unique_fd.h"
 
 namespace berth::cni {
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 1 << 20;
 constexpr size_t kMaxPlugins = 32;
 constexpr char kOldest[] = "0.3.0";
 constexpr char kNewest[] = "1.1.0";
@@ -126,9 +123,6 @@ StatusOr<ConfigList> ParseConfigList(std::string_view text,
   return list;
 }
 
-namespace {
-
-// Sorted. NOT_FOUND if there is no such directory.
 StatusOr<std::vector<std::string>> ConfigFiles(const std::string& directory) {
   ASSIGN_OR_RETURN(const UniqueFd dir,
                    OpenFile(directory, O_RDONLY | O_DIRECTORY));
@@ -145,8 +139,6 @@ StatusOr<std::vector<std::string>> ConfigFiles(const std::string& directory) {
   }
   return files;
 }
-
-}  // namespace
 
 StatusOr<bool> WriteDefaultConfig(const std::string& directory,
                                   const DefaultNetwork& network) {
@@ -179,59 +171,6 @@ StatusOr<bool> WriteDefaultConfig(const std::string& directory,
   RETURN_IF_ERROR(WriteFileAtomically(directory + "/10-berth.conflist",
                                       DumpJson(list, 2) + "\n", 0644));
   return true;
-}
-
-ConfigFolder::ConfigFolder(std::string directory)
-    : directory_(std::move(directory)),
-      inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
-      current_(Unavailable("no network configuration has been read")) {}
-
-// True at the first call, and whenever nobody would tell us of a change.
-bool ConfigFolder::Changed() {
-  alignas(inotify_event) char events[4096];
-  bool changed = !watching_;
-  ssize_t n;
-  while (watching_ && (n = read(inotify_.get(), events, sizeof(events))) > 0) {
-    changed = true;
-    for (ssize_t at = 0; at < n;) {
-      const auto* event = reinterpret_cast<const inotify_event*>(events + at);
-      if ((event->mask & (IN_IGNORED | IN_MOVE_SELF)) != 0) watching_ = false;
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-    }
-  }
-  if (!watching_ && inotify_.valid()) {
-    watching_ = inotify_add_watch(inotify_.get(), directory_.c_str(),
-                                  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
-                                      IN_CREATE | IN_DELETE | IN_DELETE_SELF |
-                                      IN_MOVE_SELF) >= 0;
-  }
-  return changed;
-}
-
-StatusOr<std::shared_ptr<const ConfigList>> ConfigFolder::Load() const {
-  const StatusOr<std::vector<std::string>> files = ConfigFiles(directory_);
-  std::string why;
-  if (!files.ok()) {
-    why = Message(files.status());
-  } else {
-    for (const std::string& file : *files) {
-      const StatusOr<std::string> text = ReadFile(file, kMaxConfigBytes);
-      StatusOr<ConfigList> list =
-          text.ok() ? ParseConfigList(*text, file) : text.status();
-      if (list.ok()) {
-        return std::make_shared<const ConfigList>(*std::move(list));
-      }
-      if (why.empty()) why = Message(list.status());
-    }
-  }
-  return Unavailable("no valid network configuration in " + Quoted(directory_) +
-                     (why.empty() ? "" : ": " + why));
-}
-
-StatusOr<std::shared_ptr<const ConfigList>> ConfigFolder::Current() {
-  MutexLock lock(mutex_);
-  if (Changed()) current_ = Load();
-  return current_;
 }
 
 }  // namespace berth::cni

@@ -1,16 +1,13 @@
 #ifndef CNI_CONFIG_LIST_H_
 #define CNI_CONFIG_LIST_H_
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/json.h"
-#include "base/mutex.h"
 #include "base/status.h"
-#include "base/unique_fd.h"
 #include "cni/masquerade.h"
 
 namespace berth::cni {
@@ -49,29 +46,9 @@ struct DefaultNetwork {
 StatusOr<bool> WriteDefaultConfig(const std::string& directory,
                                   const DefaultNetwork& network);
 
-// The folder that administrators and network add-ons put configurations in.
-// Of *.conflist, *.conf and *.json the lexically first valid one counts, and
-// the others do not.
-//
-// It is watched (inotify(7)), and read again at the first use after a change;
-// there is no thread. Thread-safe.
-class ConfigFolder {
- public:
-  explicit ConfigFolder(std::string directory);
-
-  // UNAVAILABLE, with the reason, when there is none.
-  StatusOr<std::shared_ptr<const ConfigList>> Current();
-
- private:
-  bool Changed() REQUIRES(mutex_);
-  StatusOr<std::shared_ptr<const ConfigList>> Load() const;
-
-  const std::string directory_;
-  Mutex mutex_;
-  UniqueFd inotify_ GUARDED_BY(mutex_);
-  bool watching_ GUARDED_BY(mutex_) = false;
-  StatusOr<std::shared_ptr<const ConfigList>> current_ GUARDED_BY(mutex_);
-};
+// The files of the folder that may be configurations, sorted. NOT_FOUND if
+// there is no such folder.
+StatusOr<std::vector<std::string>> ConfigFiles(const std::string& directory);
 
 }  // namespace berth::cni
 

@@ -34,11 +34,13 @@ struct Dns {
   std::vector<std::string> options;
 };
 
-// Who is attached and what it asks for: the same value for Attach, Check and
-// Detach of one sandbox.
+// Who is attached, to which network, and what it asks for there: the same value
+// for Attach and Check.
 struct Attachment {
-  std::string sandbox_id;  // CNI_CONTAINERID
-  std::string netns;       // path of the pinned namespace; "" when it is gone
+  std::string sandbox_id;          // CNI_CONTAINERID
+  std::string netns;               // path of the pinned namespace; "" if gone
+  std::string network;             // its name; "" is the node's default
+  std::string interface = "eth0";  // inside the sandbox; no two are the same
   // K8S_POD_*; all empty for what is not a pod.
   std::string pod_namespace;
   std::string pod_name;
@@ -67,25 +69,31 @@ struct NetworkResult {
   Dns dns;
 };
 
-// Gives sandboxes a network, by the one plan that this node has.
-// Implementations: CniNetwork, and fakes in tests. Thread-safe.
+// Attaches sandboxes to the networks of this node, each to as many as it likes,
+// by one interface for each. Implementations: CniNetwork, and fakes in tests.
+// Thread-safe.
 class Network {
  public:
   virtual ~Network() = default;
 
-  // OK, or UNAVAILABLE and why no sandbox can be attached now.
+  // OK, or UNAVAILABLE and why no sandbox can be attached to the default
+  // network now.
   virtual Status Ready() const = 0;
 
   // Gives the namespace an interface. All or nothing: what a failed Attach did
-  // is taken back before it returns.
+  // is taken back before it returns; other interfaces stay. FAILED_PRECONDITION
+  // if there is no such network.
   virtual StatusOr<NetworkResult> Attach(const Context& ctx,
                                          const Attachment& to) = 0;
 
-  // OK if the sandbox still has what Attach gave it.
+  // OK if the sandbox still has what Attach gave it by this interface.
   virtual Status Check(const Context& ctx, const Attachment& to) = 0;
 
-  // Idempotent: OK for what was never attached, and when the namespace is
-  // gone (then addresses and port mappings are still given back).
+  // Takes back all interfaces of the sandbox, the last first, by what Attach
+  // recorded. Where one fails the others go all the same; it is tried again at
+  // the next call. Idempotent: OK for what was never attached, and when the
+  // namespace is gone (then addresses and port mappings are still given back).
+  // `from`: any of its attachments; it stands in for a record that is damaged.
   virtual Status Detach(const Context& ctx, const Attachment& from) = 0;
 
   // The sandboxes that something is, or may be, attached for.

@@ -1,6 +1,7 @@
 // What is read and what is told: no plugin runs here.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "base/testing/temp_dir.h"
 #include "cni/config_list.h"
 #include "cni/network.h"
+#include "cni/networks.h"
 #include "cni/plugin_config.h"
 #include "cni/result.h"
 
@@ -85,42 +87,60 @@ TEST(ParseConfigListTest, RefusesWhatIsNoConfiguration) {
   }
 }
 
-TEST(ConfigFolderTest, TakesTheFirstValidFile) {
+TEST(NetworksTest, TakesTheFirstValidFile) {
   TempDir dir;
   dir.Write("10-bad.conflist", "{");
   dir.Write("20-good.conf", R"({"cniVersion":"1.0.0","name":"a","type":"x"})");
   dir.Write("30-late.json", R"({"cniVersion":"1.0.0","name":"b","type":"x"})");
   dir.Write("05-other.txt", R"({"cniVersion":"1.0.0","name":"c","type":"x"})");
-  ConfigFolder folder(dir.path());
-  ASSERT_OK_AND_ASSIGN(const auto list, folder.Current());
+  Networks folder(dir.path());
+  ASSERT_OK_AND_ASSIGN(const auto list, folder.Find(""));
   EXPECT_EQ(list->name, "a");
 }
 
-TEST(ConfigFolderTest, SeesEveryChange) {
+TEST(NetworksTest, FindsEachByItsName) {
+  TempDir dir;
+  dir.Write("10-bad.conflist", "{");
+  dir.Write("20.conf", R"({"cniVersion":"1.0.0","name":"a","type":"x"})");
+  dir.Write("30.conf", R"({"cniVersion":"1.0.0","name":"b","type":"y"})");
+  dir.Write("40.conf", R"({"cniVersion":"1.0.0","name":"b","type":"z"})");
+  ASSERT_EQ(mkfifo(dir.Path("15.conf").c_str(), 0600), 0);
+  Networks networks(dir.path());
+  EXPECT_EQ(*networks.Find("a"), *networks.Find(""));
+  ASSERT_OK_AND_ASSIGN(const auto second, networks.Find("b"));
+  EXPECT_EQ(second->plugins[0].Text("type"), "y");
+  EXPECT_THAT(networks.Find("c"),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("\"c\""), HasSubstr("10-bad"))));
+  dir.Write("50.conf", R"({"cniVersion":"1.0.0","name":"c","type":"x"})");
+  EXPECT_OK(networks.Find("c"));
+}
+
+TEST(NetworksTest, SeesEveryChange) {
   TempDir dir;
   const std::string path = dir.Path("net.d");
-  ConfigFolder folder(path);
-  EXPECT_THAT(folder.Current(),
+  Networks folder(path);
+  EXPECT_THAT(folder.Find(""),
               StatusIs(StatusCode::kUnavailable, HasSubstr("net.d")));
   dir.MakeDirectory("net.d");
-  EXPECT_THAT(folder.Current(), StatusIs(StatusCode::kUnavailable));
+  EXPECT_THAT(folder.Find(""), StatusIs(StatusCode::kUnavailable));
   dir.Write("net.d/5.conf", "{");
-  EXPECT_THAT(folder.Current(),
+  EXPECT_THAT(folder.Find(""),
               StatusIs(StatusCode::kUnavailable, HasSubstr("5.conf")));
   dir.Write("net.d/5.conf", R"({"cniVersion":"1.0.0","name":"a","type":"x"})");
-  EXPECT_EQ((*folder.Current())->name, "a");
-  const auto same = *folder.Current();
-  EXPECT_EQ(*folder.Current(), same);  // not read again
+  EXPECT_EQ((*folder.Find(""))->name, "a");
+  const auto same = *folder.Find("");
+  EXPECT_EQ(*folder.Find(""), same);  // not read again
   dir.Write("x", R"({"cniVersion":"1.0.0","name":"b","type":"x"})");
   ASSERT_EQ(rename(dir.Path("x").c_str(), dir.Path("net.d/1.conf").c_str()), 0);
-  EXPECT_EQ((*folder.Current())->name, "b");
+  EXPECT_EQ((*folder.Find(""))->name, "b");
   unlink(dir.Path("net.d/1.conf").c_str());
-  EXPECT_EQ((*folder.Current())->name, "a");
+  EXPECT_EQ((*folder.Find(""))->name, "a");
   // The whole folder replaced.
   ASSERT_EQ(rename(path.c_str(), dir.Path("old.d").c_str()), 0);
   dir.MakeDirectory("net.d");
   dir.Write("net.d/7.conf", R"({"cniVersion":"1.0.0","name":"c","type":"x"})");
-  EXPECT_EQ((*folder.Current())->name, "c");
+  EXPECT_EQ((*folder.Find(""))->name, "c");
 }
 
 TEST(WriteDefaultConfigTest, WritesOnlyIntoAnEmptyFolder) {
@@ -129,8 +149,8 @@ TEST(WriteDefaultConfigTest, WritesOnlyIntoAnEmptyFolder) {
   network.subnet = "10.77.0.0/24";
   EXPECT_THAT(WriteDefaultConfig(dir.Path("a/net.d"), network),
               IsOkAndHolds(true));
-  ConfigFolder folder(dir.Path("a/net.d"));
-  ASSERT_OK_AND_ASSIGN(const auto list, folder.Current());
+  Networks folder(dir.Path("a/net.d"));
+  ASSERT_OK_AND_ASSIGN(const auto list, folder.Find(""));
   EXPECT_THAT(list->plugins, SizeIs(2));
   EXPECT_THAT(list->text, HasSubstr("10.77.0.0/24"));
   ASSERT_TRUE(list->masquerade.has_value());
