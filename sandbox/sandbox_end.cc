@@ -113,6 +113,7 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   sandbox.clear_namespaces();
   sandbox.clear_shim();
   sandbox.clear_network();
+  sandbox.clear_more_networks();
   core.records.Keep(sandbox);
   if (was_ready) core.Publish(Event::Type::kSandboxStopped, sandbox);
   return OkStatus();

@@ -49,6 +49,7 @@ Status AcquireTogether(const Context& ctx, SandboxResource& network,
   const Status launched = AcquireOne(ctx, shim, sandbox);
   plugins.Join();
   *sandbox.mutable_network() = std::move(*other.mutable_network());
+  *sandbox.mutable_more_networks() = std::move(*other.mutable_more_networks());
   RETURN_IF_ERROR(attached);
   return launched;
 }

@@ -16,6 +16,7 @@
 namespace berth::sandbox {
 namespace {
 
+using ::berth::state::v1::NetworkState;
 using ::berth::state::v1::SandboxRecord;
 
 constexpr std::chrono::seconds kReleaseTime{60};
@@ -98,11 +99,15 @@ StatusOr<uint64_t> ParseRate(const std::string& text) {
   return static_cast<uint64_t>(rate);
 }
 
-StatusOr<cni::Attachment> AttachmentOf(const SandboxRecord& sandbox) {
+namespace {
+
+// What it asks of its first network.
+StatusOr<cni::Attachment> FirstAttachment(const SandboxRecord& sandbox) {
   const auto& config = sandbox.config();
   cni::Attachment to;
   to.sandbox_id = sandbox.id();
   to.netns = sandbox.namespaces().network();
+  if (config.networks_size() > 0) to.network = config.networks(0).network();
   if (config.kind() == state::v1::SANDBOX_KIND_POD) {
     to.pod_namespace = config.metadata().namespace_();
     to.pod_name = config.metadata().name();
@@ -139,17 +144,7 @@ StatusOr<cni::Attachment> AttachmentOf(const SandboxRecord& sandbox) {
   return to;
 }
 
-Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
-  const bool attached = Attached(sandbox);
-  if (attached || sandbox.config().namespaces().network() ==
-                      state::v1::NAMESPACE_MODE_NONE) {
-    RETURN_IF_ERROR(cni::RaiseLoopback(sandbox.namespaces().network()));
-  }
-  if (!attached) return OkStatus();
-  auto& state = *sandbox.mutable_network();
-  state.set_attaching(true);
-  ASSIGN_OR_RETURN(const cni::Attachment to, AttachmentOf(sandbox));
-  ASSIGN_OR_RETURN(const cni::NetworkResult result, network_.Attach(ctx, to));
+void Record(const cni::NetworkResult& result, NetworkState& state) {
   state.set_attached(true);
   state.set_interface(result.interface);
   state.set_mac(result.mac);
@@ -160,6 +155,43 @@ Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
     ip.set_address(address.ip);
     ip.set_gateway(address.gateway);
     ip.set_prefix_length(static_cast<uint32_t>(address.prefix_length));
+  }
+}
+
+}  // namespace
+
+StatusOr<std::vector<cni::Attachment>> AttachmentsOf(
+    const SandboxRecord& sandbox) {
+  ASSIGN_OR_RETURN(cni::Attachment to, FirstAttachment(sandbox));
+  std::vector<cni::Attachment> all;
+  for (const auto& asked : sandbox.config().networks()) {
+    to.network = asked.network();
+    to.interface = "eth" + std::to_string(all.size());
+    all.push_back(to);
+    to.port_mappings.clear();
+    to.bandwidth.reset();
+  }
+  if (all.empty()) all.push_back(to);
+  return all;
+}
+
+Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
+  const bool attached = Attached(sandbox);
+  if (attached || sandbox.config().namespaces().network() ==
+                      state::v1::NAMESPACE_MODE_NONE) {
+    RETURN_IF_ERROR(cni::RaiseLoopback(sandbox.namespaces().network()));
+  }
+  if (!attached) return OkStatus();
+  sandbox.mutable_network()->set_attaching(true);
+  sandbox.clear_more_networks();
+  ASSIGN_OR_RETURN(const std::vector<cni::Attachment> all,
+                   AttachmentsOf(sandbox));
+  for (const cni::Attachment& to : all) {
+    NetworkState& state = &to == &all.front() ? *sandbox.mutable_network()
+                                              : *sandbox.add_more_networks();
+    state.set_attaching(true);
+    ASSIGN_OR_RETURN(const cni::NetworkResult result, network_.Attach(ctx, to));
+    Record(result, state);
   }
   RETURN_IF_ERROR(SetSysctls(sandbox, paths_.proc));
   return Failpoint("sandbox.start.network");
@@ -173,7 +205,7 @@ Status PodNetwork::Recover(const Context&, SandboxRecord&) {
 
 Status PodNetwork::Release(const Context& ctx, const SandboxRecord& sandbox) {
   if (!Attached(sandbox)) return OkStatus();
-  StatusOr<cni::Attachment> from = AttachmentOf(sandbox);
+  StatusOr<cni::Attachment> from = FirstAttachment(sandbox);
   // A request that was refused for its annotations has never been attached.
   if (!from.ok()) return OkStatus();
   from->netns = paths_.NetworkNamespace(sandbox.id());

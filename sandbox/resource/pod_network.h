@@ -2,6 +2,7 @@
 #define SANDBOX_RESOURCE_POD_NETWORK_H_
 
 #include <string>
+#include <vector>
 
 #include "base/fs/host_paths.h"
 #include "cni/network.h"
@@ -9,10 +10,10 @@
 
 namespace berth::sandbox {
 
-// The sandbox's interface, addresses and published ports, as the network
-// plugins give them, and the sysctls of the network. Sandboxes in the host's
-// network, in another sandbox's or in none have nothing here; the last get
-// loopback only. Thread-safe.
+// The sandbox's interfaces, addresses and published ports, as the plugins of
+// its networks give them, and the sysctls of the network. Sandboxes in the
+// host's network, in another sandbox's or in none have nothing here; the last
+// get loopback only. Thread-safe.
 class PodNetwork : public SandboxResource {
  public:
   PodNetwork(const HostPaths& paths, cni::Network& network)
@@ -31,9 +32,12 @@ class PodNetwork : public SandboxResource {
   cni::Network& network_;
 };
 
-// What the network is asked for, in its words. INVALID_ARGUMENT for a
-// bandwidth annotation that is no rate. Pure.
-StatusOr<cni::Attachment> AttachmentOf(const state::v1::SandboxRecord& sandbox);
+// What each network of the sandbox is asked for, in the network's words: eth0,
+// eth1 and so on; the node's default network if the sandbox names none. Ports
+// are published, and bandwidth limited, at the first alone. INVALID_ARGUMENT
+// for a bandwidth annotation that is no rate. Pure.
+StatusOr<std::vector<cni::Attachment>> AttachmentsOf(
+    const state::v1::SandboxRecord& sandbox);
 
 // "10M", "1.5Gi", "800k": bits a second, 1k to 1P (Kubernetes' quantities).
 StatusOr<uint64_t> ParseRate(const std::string& text);

@@ -148,26 +148,35 @@ TEST(NamespacesTest, ARefusedSysctlNamesItselfAndCanBeReleased) {
   EXPECT_TRUE(dir.Names("sandboxes/s").empty());
 }
 
-// Makes eth0 as a plugin would, and changes a sysctl that the pod asked for.
+// Makes an interface as a plugin would, and changes a sysctl that the pod asked
+// for.
 class Plugin : public cni::Network {
  public:
   Status Ready() const override { return OkStatus(); }
   StatusOr<cni::NetworkResult> Attach(const Context&,
                                       const cni::Attachment& to) override {
+    asked.push_back(to);
+    if (to.network == refused) return Unavailable("on purpose");
     Status made;
     std::thread([&] {
       made = [&]() -> Status {
         ASSIGN_OR_RETURN(const UniqueFd fd,
                          OpenNamespace(to.netns, CLONE_NEWNET));
         RETURN_IF_ERROR(EnterNamespace(fd.get(), CLONE_NEWNET));
-        if (system("ip link add eth0 type veth peer name peer0") != 0) {
+        const std::string add = "ip link add " + to.interface +
+                                " type veth peer name peer-" + to.interface;
+        if (system(add.c_str()) != 0) {
           return Internal("no link");
         }
         return SetSysctl("/proc/sys/net/ipv4/conf/all/arp_ignore", "1");
       }();
     }).join();
     RETURN_IF_ERROR(made);
-    return cni::NetworkResult();
+    cni::NetworkResult result;
+    result.network = to.network;
+    result.interface = to.interface;
+    result.addresses = {{"10.0.0." + std::to_string(asked.size()), 24, ""}};
+    return result;
   }
   Status Check(const Context&, const cni::Attachment&) override {
     return OkStatus();
@@ -178,6 +187,9 @@ class Plugin : public cni::Network {
   StatusOr<std::set<std::string>> Attached() const override {
     return std::set<std::string>();
   }
+
+  std::vector<cni::Attachment> asked;
+  std::string refused = "none";
 };
 
 class PodNetworkTest : public ::testing::Test {
@@ -223,6 +235,44 @@ class PodNetworkTest : public ::testing::Test {
   std::map<std::string, std::string> found_;
   bool loopback_up_ = false;
 };
+
+TEST_F(PodNetworkTest, AttachesToEachNetworkInOrder) {
+  auto& config = *sandbox_.mutable_config();
+  for (const char* name : {"front", "", "back"}) {
+    config.add_networks()->set_network(name);
+  }
+  config.add_port_mappings()->set_host_port(8080);
+  (*config.mutable_annotations())["kubernetes.io/ingress-bandwidth"] = "1M";
+  ASSERT_OK(Start({{"net.ipv4.conf.eth2.rp_filter", "2"}}));
+  ASSERT_EQ(plugin_.asked.size(), 3u);
+  const std::vector<std::string> names = {"front", "", "back"};
+  for (size_t i = 0; i < names.size(); ++i) {
+    EXPECT_EQ(plugin_.asked[i].network, names[i]);
+    EXPECT_EQ(plugin_.asked[i].interface, "eth" + std::to_string(i));
+    EXPECT_EQ(plugin_.asked[i].port_mappings.size(), i == 0 ? 1u : 0u);
+    EXPECT_EQ(plugin_.asked[i].bandwidth.has_value(), i == 0);
+  }
+  EXPECT_EQ(sandbox_.network().network(), "front");
+  EXPECT_EQ(sandbox_.network().ips(0).address(), "10.0.0.1");
+  ASSERT_EQ(sandbox_.more_networks_size(), 2);
+  EXPECT_EQ(sandbox_.more_networks(1).network(), "back");
+  EXPECT_EQ(sandbox_.more_networks(1).interface(), "eth2");
+  EXPECT_EQ(sandbox_.more_networks(1).ips(0).address(), "10.0.0.3");
+  EXPECT_TRUE(sandbox_.more_networks(1).attached());
+}
+
+TEST_F(PodNetworkTest, StopsAtANetworkThatRefuses) {
+  for (const char* name : {"front", "refused", "back"}) {
+    sandbox_.mutable_config()->add_networks()->set_network(name);
+  }
+  plugin_.refused = "refused";
+  EXPECT_THAT(Start({}), StatusIs(StatusCode::kUnavailable));
+  EXPECT_EQ(plugin_.asked.size(), 2u);
+  ASSERT_EQ(sandbox_.more_networks_size(), 1);
+  EXPECT_TRUE(sandbox_.network().attached());
+  EXPECT_TRUE(sandbox_.more_networks(0).attaching());
+  EXPECT_FALSE(sandbox_.more_networks(0).attached());
+}
 
 TEST_F(PodNetworkTest, BringsLoopbackUp) {
   ASSERT_OK(Start({}));
