@@ -17,6 +17,7 @@ using ::berth::state::v1::SandboxConfig;
 
 // uname(2) has room for this much.
 constexpr size_t kMaxHostname = 64;
+constexpr int kMaxNetworks = 64;  // of one sandbox
 constexpr size_t kMaxName = 4096;
 
 bool HasControl(const std::string& text) {
@@ -160,8 +161,8 @@ Status CheckSandboxConfig(const SandboxConfig& config) {
   }
   RETURN_IF_ERROR(CheckDns(config.dns()));
   RETURN_IF_ERROR(CheckPorts(config));
-  if (config.networks_size() > 1) {
-    return Unimplemented("networks: more than one");
+  if (config.networks_size() > kMaxNetworks) {
+    return InvalidArgument("networks: more than 64");
   }
   if (config.shm_size() < 0) return InvalidArgument("shm_size: negative");
   const auto& security = config.security();
