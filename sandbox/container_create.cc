@@ -73,8 +73,8 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
   RETURN_IF_ERROR(MakeVolumes(core, container, rootfs));
   RETURN_IF_ERROR(Failpoint("container.create.volumes"));
 
-  ASSIGN_OR_RETURN(oci::Spec plan, PlanContainer(ctx, core, *sandbox, container,
-                                                 rootfs.config));
+  ASSIGN_OR_RETURN(oci::Spec plan,
+                   PlanContainer(core, *sandbox, container, rootfs.config));
   // For its errors: what Start would find wrong is found now.
   RETURN_IF_ERROR(
       BindPlan(ctx, core, *sandbox, container, std::move(plan), image_roots)

@@ -125,8 +125,7 @@ StatusOr<std::string> ReadUserFile(Core& core, const ContainerRecord& container,
   return text;
 }
 
-StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
-                                  const SandboxRecord& sandbox,
+StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
                                   ContainerRecord& container,
                                   const ImageConfig& image) {
   const ContainerConfig& config = container.config();
@@ -145,12 +144,9 @@ StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
                    ResolveUser(config.security(), image.user(), passwd, group));
   *container.mutable_user() = user.ids;
 
-  ASSIGN_OR_RETURN(const DeviceSet devices,
-                   Devices(ctx, core, sandbox, config));
   ASSIGN_OR_RETURN(
       oci::Spec spec,
-      PlanSpec(
-          {sandbox, container, image, core.host, user.home, devices, {}, {}}));
+      PlanSpec({sandbox, container, image, core.host, user.home, {}, {}, {}}));
   RETURN_IF_ERROR(CheckAppArmor(core, spec.process->apparmor_profile));
   SavePlan(spec, container);
   return spec;
@@ -180,7 +176,6 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
       TargetPidNamespace(core, sandbox, container.config(), started));
   ASSIGN_OR_RETURN(inputs.devices,
                    Devices(ctx, core, sandbox, container.config()));
-  RETURN_IF_ERROR(PlanDevices(inputs, plan));
   RETURN_IF_ERROR(BindSpec(inputs, plan));
   RETURN_IF_ERROR(oci::Validate(plan));
   return plan;

@@ -14,18 +14,18 @@
 namespace berth::sandbox {
 
 // Create's half. Looks up what a container's specification depends on (users in
-// its root file system, devices, profiles), goes through the steps of
+// its root file system, profiles), goes through the steps of kCreate in
 // spec_builder.h, and writes into the record (unsaved) what they come to: the
 // plan, and what is in force of user, argv, stop signal and log.
-StatusOr<oci::Spec> PlanContainer(const Context& ctx, Core& core,
-                                  const SandboxRecord& sandbox,
+StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
                                   ContainerRecord& container,
                                   const state::v1::ImageConfig& image);
 // What PlanContainer wrote. NOT_FOUND in a record that an older daemon made.
 StatusOr<oci::Spec> SavedPlan(const ContainerRecord& container);
 
-// Start's half: what only a start knows, which is namespaces, sources of mounts
-// and numbers of devices on the host, and the cgroup (into the record too).
+// Start's half, the steps of kStart: what only a start knows, which is
+// namespaces, sources of mounts and numbers of devices on the host, and the
+// cgroup (into the record too).
 //
 // `sandbox` may not have been started yet: then paths of namespaces are
 // placeholders, and the specification is good for finding errors only.

@@ -39,7 +39,7 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
                    MountImages(ctx, core, sandbox, container));
   StatusOr<oci::Spec> plan = SavedPlan(container);
   if (IsNotFound(plan.status())) {
-    plan = PlanContainer(ctx, core, sandbox, container, rootfs.config);
+    plan = PlanContainer(core, sandbox, container, rootfs.config);
   }
   RETURN_IF_ERROR(plan.status());
   ASSIGN_OR_RETURN(

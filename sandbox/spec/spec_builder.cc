@@ -161,36 +161,6 @@ Status AddPidNamespace(const SpecInputs& in, oci::Linux& linux) {
   }
 }
 
-Status AddNamespaces(const SpecInputs& in, oci::Linux& linux) {
-  using oci::NamespaceType;
-  const auto& shared = in.sandbox.namespaces();
-  AddNamespace(linux, NamespaceType::kMount, "");
-  if (!shared.user().empty()) {
-    AddNamespace(linux, NamespaceType::kUser, shared.user());
-    const IdMaps maps = IdMapsOf(in.sandbox.config());
-    linux.uid_mappings = MappingsOf(maps.uids);
-    linux.gid_mappings = MappingsOf(maps.gids);
-  }
-  RETURN_IF_ERROR(AddPidNamespace(in, linux));
-  if (!shared.network().empty()) {
-    AddNamespace(linux, NamespaceType::kNetwork, shared.network());
-  }
-  if (!shared.ipc().empty()) {
-    AddNamespace(linux, NamespaceType::kIpc, shared.ipc());
-  }
-  if (!shared.uts().empty()) {
-    AddNamespace(linux, NamespaceType::kUts, shared.uts());
-  }
-  const auto& security = in.container.config().security();
-  const auto cgroup = security.namespaces().cgroup();
-  if (cgroup == state::v1::NAMESPACE_MODE_CONTAINER ||
-      (cgroup == state::v1::NAMESPACE_MODE_POD && in.host.cgroup_v2 &&
-       !security.privileged())) {
-    AddNamespace(linux, NamespaceType::kCgroup, "");
-  }
-  return OkStatus();
-}
-
 // Each once: a mount on a mount on a mount costs more with each.
 void KeepFirst(std::vector<std::string>& paths) {
   std::unordered_set<std::string> seen;
@@ -293,18 +263,6 @@ Status Security(const SpecInputs& in, oci::Spec& spec) {
   return AddPaths(security, spec.linux);
 }
 
-Status Devices(const SpecInputs& in, oci::Spec& spec) {
-  spec.linux.devices = in.devices.nodes;
-  // Nothing, then what is listed; the runtime adds what all may use.
-  oci::DeviceRule none;
-  none.allow = false;
-  if (!spec.linux.resources) spec.linux.resources.emplace();
-  auto& rules = spec.linux.resources->devices;
-  rules = {none};
-  rules.insert(rules.end(), in.devices.rules.begin(), in.devices.rules.end());
-  return OkStatus();
-}
-
 Status Limits(const SpecInputs& in, oci::Spec& spec) {
   const ContainerConfig& config = in.container.config();
   ASSIGN_OR_RETURN(oci::Resources resources,
@@ -331,6 +289,70 @@ Status Limits(const SpecInputs& in, oci::Spec& spec) {
 }
 
 Status Checks(const SpecInputs& in, oci::Spec&) { return CheckRelabel(in); }
+
+Status Devices(const SpecInputs& in, oci::Spec& spec) {
+  spec.linux.devices = in.devices.nodes;
+  // Nothing, then what is listed; the runtime adds what all may use.
+  oci::DeviceRule none;
+  none.allow = false;
+  if (!spec.linux.resources) spec.linux.resources.emplace();
+  auto& rules = spec.linux.resources->devices;
+  rules = {none};
+  rules.insert(rules.end(), in.devices.rules.begin(), in.devices.rules.end());
+  return OkStatus();
+}
+
+Status Namespaces(const SpecInputs& in, oci::Spec& spec) {
+  using oci::NamespaceType;
+  oci::Linux& linux = spec.linux;
+  const auto& shared = in.sandbox.namespaces();
+  AddNamespace(linux, NamespaceType::kMount, "");
+  if (!shared.user().empty()) {
+    AddNamespace(linux, NamespaceType::kUser, shared.user());
+    const IdMaps maps = IdMapsOf(in.sandbox.config());
+    linux.uid_mappings = MappingsOf(maps.uids);
+    linux.gid_mappings = MappingsOf(maps.gids);
+  }
+  RETURN_IF_ERROR(AddPidNamespace(in, linux));
+  if (!shared.network().empty()) {
+    AddNamespace(linux, NamespaceType::kNetwork, shared.network());
+  }
+  if (!shared.ipc().empty()) {
+    AddNamespace(linux, NamespaceType::kIpc, shared.ipc());
+  }
+  if (!shared.uts().empty()) {
+    AddNamespace(linux, NamespaceType::kUts, shared.uts());
+  }
+  const auto& security = in.container.config().security();
+  const auto cgroup = security.namespaces().cgroup();
+  if (cgroup == state::v1::NAMESPACE_MODE_CONTAINER ||
+      (cgroup == state::v1::NAMESPACE_MODE_POD && in.host.cgroup_v2 &&
+       !security.privileged())) {
+    AddNamespace(linux, NamespaceType::kCgroup, "");
+  }
+  return OkStatus();
+}
+
+Status Mounts(const SpecInputs& in, oci::Spec& spec) {
+  spec.mounts =
+      MergeMounts(StandardMounts(in.sandbox, in.container), in.mounts.mounts);
+  spec.linux.rootfs_propagation = in.mounts.rootfs_propagation;
+  return OkStatus();
+}
+
+// A name may change until the start.
+Status Names(const SpecInputs& in, oci::Spec& spec) {
+  spec.linux.cgroups_path = in.container.cgroup();
+  spec.annotations = Annotations(in);
+  return OkStatus();
+}
+
+Status Take(StepTime time, const SpecInputs& in, oci::Spec& spec) {
+  for (const PlanStep& step : PlanSteps()) {
+    if (step.time == time) RETURN_IF_ERROR(step.apply(in, spec));
+  }
+  return OkStatus();
+}
 
 }  // namespace
 
@@ -369,12 +391,15 @@ HostFacts HostFacts::Detect(const std::string& proc, const std::string& sys,
 
 const std::vector<PlanStep>& PlanSteps() {
   static const auto& steps = *new std::vector<PlanStep>{
-      {"image defaults", ImageDefaults},
-      {"request", Request},
-      {"security", Security},
-      {"devices", Devices},
-      {"limits", Limits},
-      {"checks", Checks},
+      {"image defaults", StepTime::kCreate, ImageDefaults},
+      {"request", StepTime::kCreate, Request},
+      {"security", StepTime::kCreate, Security},
+      {"limits", StepTime::kCreate, Limits},
+      {"checks", StepTime::kCreate, Checks},
+      {"devices", StepTime::kStart, Devices},
+      {"namespaces", StepTime::kStart, Namespaces},
+      {"mounts", StepTime::kStart, Mounts},
+      {"names", StepTime::kStart, Names},
   };
   return steps;
 }
@@ -383,9 +408,7 @@ StatusOr<oci::Spec> PlanSpec(const SpecInputs& in) {
   oci::Spec spec;
   spec.oci_version = "1.1.0";
   spec.root.path = "rootfs";
-  for (const PlanStep& step : PlanSteps()) {
-    RETURN_IF_ERROR(step.apply(in, spec));
-  }
+  RETURN_IF_ERROR(Take(StepTime::kCreate, in, spec));
   return spec;
 }
 
@@ -393,19 +416,8 @@ Status PlanLimits(const SpecInputs& in, oci::Spec& spec) {
   return Limits(in, spec);
 }
 
-Status PlanDevices(const SpecInputs& in, oci::Spec& spec) {
-  return Devices(in, spec);
-}
-
 Status BindSpec(const SpecInputs& in, oci::Spec& spec) {
-  RETURN_IF_ERROR(AddNamespaces(in, spec.linux));
-  spec.mounts =
-      MergeMounts(StandardMounts(in.sandbox, in.container), in.mounts.mounts);
-  spec.linux.rootfs_propagation = in.mounts.rootfs_propagation;
-  spec.linux.cgroups_path = in.container.cgroup();
-  // A name may change until the start.
-  spec.annotations = Annotations(in);
-  return OkStatus();
+  return Take(StepTime::kStart, in, spec);
 }
 
 StatusOr<std::vector<std::string>> CommandLine(

@@ -32,7 +32,7 @@ struct HostFacts {
 };
 
 // What of the request had to be looked up on the host before a specification
-// can be computed. The last two are for BindSpec alone.
+// can be computed. From `devices` on: for the steps of a start alone.
 struct SpecInputs {
   const state::v1::SandboxRecord& sandbox;
   // With user, argv and cgroup in force.
@@ -45,23 +45,31 @@ struct SpecInputs {
   std::string target_pid_namespace;  // path, for NAMESPACE_MODE_TARGET
 };
 
+// When a step is taken.
+enum class StepTime {
+  kCreate,  // once: what it does is saved
+  // At each start, on what was saved: what it does depends on the host of that
+  // moment. At Create too, for its errors.
+  kStart,
+};
+
 // One step from a request to a specification. Each finds what the steps before
 // it have done, and may change it. Equal inputs give an equal specification.
 // INVALID_ARGUMENT and UNIMPLEMENTED name the field.
 struct PlanStep {
   const char* name;
+  StepTime time;
   Status (*apply)(const SpecInputs& in, oci::Spec& spec);
 };
-// In their order: image defaults, request, security, devices, limits, checks.
+// In their order, those of kCreate first. A step that adds devices or mounts is
+// one of kStart: it comes after those that write these lists anew.
 const std::vector<PlanStep>& PlanSteps();
 
-// All that can be said of a container before it starts: what the steps make.
+// All that can be said of a container before it starts: the steps of kCreate.
 StatusOr<oci::Spec> PlanSpec(const SpecInputs& in);
-// One step again: limits that have been changed since; device numbers, which
-// are others after a boot.
+// One of them again, for limits that have been changed since.
 Status PlanLimits(const SpecInputs& in, oci::Spec& spec);
-Status PlanDevices(const SpecInputs& in, oci::Spec& spec);
-// What only a start knows: namespaces, mounts, the cgroup, the present name.
+// What only a start knows: the steps of kStart.
 Status BindSpec(const SpecInputs& in, oci::Spec& spec);
 
 // The program and its arguments, from request and image; INVALID_ARGUMENT if

@@ -106,15 +106,25 @@ TEST_F(SpecTest, EqualInputsGiveEqualSpecifications) {
 }
 
 TEST_F(SpecTest, APlanKnowsNothingThatOnlyAStartKnows) {
-  const SpecInputs in{sandbox_, container_, image_, host_, "/root", {}, {}, {}};
+  SpecInputs in{sandbox_, container_, image_, host_, "/root", {}, {}, {}};
   ASSERT_OK_AND_ASSIGN(const oci::Spec plan, PlanSpec(in));
   sandbox_.clear_namespaces();
   sandbox_.clear_directory();
   container_.set_cgroup("/elsewhere");
+  in.devices.nodes.emplace_back();
+  in.mounts.mounts.emplace_back();
   EXPECT_THAT(PlanSpec(in), IsOkAndHolds(plan));
   EXPECT_THAT(plan.linux.namespaces, IsEmpty());
   EXPECT_THAT(plan.mounts, IsEmpty());
-  EXPECT_EQ(PlanSteps().size(), 6u);
+}
+
+// Or what an earlier step adds would be lost.
+TEST(PlanStepsTest, ThoseOfCreateComeFirst) {
+  const auto of_create = [](const PlanStep& step) {
+    return step.time == StepTime::kCreate;
+  };
+  EXPECT_TRUE(
+      std::is_partitioned(PlanSteps().begin(), PlanSteps().end(), of_create));
 }
 
 TEST_F(SpecTest, LaterEnvironmentWins) {
