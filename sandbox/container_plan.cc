@@ -13,6 +13,7 @@
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
 #include "oci/spec/validate.h"
+#include "sandbox/cdi/cdi_devices.h"
 #include "sandbox/record/files.h"
 #include "sandbox/resource/cgroup_parent.h"
 #include "sandbox/spec/security.h"
@@ -176,6 +177,8 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
       TargetPidNamespace(core, sandbox, container.config(), started));
   ASSIGN_OR_RETURN(inputs.devices,
                    Devices(ctx, core, sandbox, container.config()));
+  ASSIGN_OR_RETURN(inputs.cdi, FindCdiDevices(ctx, core.settings.cdi_spec_dirs,
+                                              container.config()));
   RETURN_IF_ERROR(BindSpec(inputs, plan));
   RETURN_IF_ERROR(oci::Validate(plan));
   return plan;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/strings.h"
+#include "sandbox/cdi/cdi_file.h"
 #include "sandbox/spec/id_maps.h"
 #include "sandbox/spec/security.h"
 
@@ -176,7 +177,9 @@ Status CheckContainerConfig(const ContainerConfig& config,
                             const SandboxConfig& sandbox) {
   RETURN_IF_ERROR(CheckName(config.name(), "name"));
   if (config.image_id().empty()) return InvalidArgument("image_id: missing");
-  if (config.cdi_devices_size() > 0) return Unimplemented("cdi_devices");
+  for (const std::string& name : config.cdi_devices()) {
+    RETURN_IF_ERROR(CheckCdiName(name));
+  }
   if (config.security().privileged() && !sandbox.security().privileged()) {
     return InvalidArgument(
         "security.privileged: the sandbox does not permit it");

@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "base/sys/id_mapped.h"
 #include "sandbox/record/files.h"
+#include "sandbox/spec/cdi_step.h"
 #include "sandbox/spec/id_maps.h"
 #include "sandbox/spec/limits.h"
 #include "sandbox/spec/security.h"
@@ -400,6 +401,7 @@ const std::vector<PlanStep>& PlanSteps() {
       {"namespaces", StepTime::kStart, Namespaces},
       {"mounts", StepTime::kStart, Mounts},
       {"names", StepTime::kStart, Names},
+      {"CDI devices", StepTime::kStart, CdiStep},
   };
   return steps;
 }

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "oci/cgroup/cgroup_host.h"
 #include "oci/spec/spec.h"
+#include "sandbox/cdi/cdi_file.h"
 #include "sandbox/spec/devices.h"
 #include "sandbox/spec/mounts.h"
 
@@ -43,6 +44,7 @@ struct SpecInputs {
   DeviceSet devices;
   MountPlan mounts;
   std::string target_pid_namespace;  // path, for NAMESPACE_MODE_TARGET
+  std::vector<CdiEdits> cdi = {};
 };
 
 // When a step is taken.

@@ -78,6 +78,8 @@ state = "$dir/state"
   sandbox_image = "$pause"
   restrict_oom_score_adj = true
   enable_unprivileged_ports = true
+  enable_cdi = true
+  cdi_spec_dirs = ["$dir/cdi"]
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "$dir/certs.d"
   [plugins."io.containerd.grpc.v1.cri".cni]
@@ -96,6 +98,7 @@ docker_socket: "$dir/docker.sock"
 shim: "$bin/berth-shim"
 network { conf_dir: "$cni_conf" bin_dirs: "$cni_bin" write_default: false }
 registry { config_dir: "$dir/certs.d" }
+pods { cdi_spec_dirs: "$dir/cdi" }
 END
   command=("$bin/berthd" --config "$dir/berth.conf" --root "$dir/data"
     --state "$dir/state")
