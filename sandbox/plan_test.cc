@@ -1,6 +1,7 @@
 // A container is planned when it is created, and a start keeps to the plan.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -113,6 +114,38 @@ TEST_F(PlanTest, NewLimitsAndANewNameAreInTheNextStart) {
   ASSERT_OK(containers_->Stop(ctx_, id, std::chrono::seconds(1)));
   ASSERT_OK(containers_->Start(ctx_, id));
   EXPECT_EQ(Configuration(id).linux.resources->cpu.shares, 256u);
+}
+
+// Their numbers are others after a boot, and so may their files be.
+TEST_F(PlanTest, CdiDevicesAreLookedUpAtEachStart) {
+  const auto describe = [&](const std::string& value) {
+    dir_.Write("cdi/d.json",
+               R"({"cdiVersion": "1.0.0", "kind": "v/c", "devices": [
+                   {"name": "d", "containerEdits": {
+                     "env": ["DEVICE=)" +
+                   value + R"("], "deviceNodes": [{"path": "/dev/null"}]}}]})");
+  };
+  dir_.MakeDirectory("cdi");
+  describe("create");
+  ContainerConfig config = App();
+  config.add_cdi_devices("v/c=d");
+  const ContainerId id = CreateAlone(config);
+  describe("first");
+  StartAlone(id);
+  oci::Spec spec = Configuration(id);
+  EXPECT_THAT(spec.process->env, Contains("DEVICE=first"));
+  ASSERT_EQ(spec.linux.devices.size(), 1u);
+  EXPECT_EQ(spec.linux.devices[0].minor, 3);
+  ASSERT_OK(containers_->Stop(ctx_, id, std::chrono::seconds(1)));
+  describe("second");
+  ASSERT_OK(containers_->Start(ctx_, id));
+  spec = Configuration(id);
+  EXPECT_THAT(spec.process->env, Contains("DEVICE=second"));
+  EXPECT_EQ(spec.linux.devices.size(), 1u);
+  ASSERT_OK(containers_->Stop(ctx_, id, std::chrono::seconds(1)));
+  ASSERT_EQ(unlink(dir_.Path("cdi/d.json").c_str()), 0);
+  EXPECT_FALSE(containers_->Start(ctx_, id).ok());
+  EXPECT_THAT(Look(id)->message(), HasSubstr("unresolvable CDI devices v/c=d"));
 }
 
 TEST_F(PlanTest, APlanThatCannotBeReadIsTold) {

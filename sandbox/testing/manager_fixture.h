@@ -66,6 +66,7 @@ class ManagerTest : public ::testing::Test {
     settings.cgroup_parent = "/berth-unit-" + std::to_string(getpid());
     settings.runtimes[""] = Runtime();
     settings.log_line = 4096;
+    settings.cdi_spec_dirs = dir_.Path("cdi");
     settings.shim_silence = silence_;
     world_ = std::make_unique<World>(settings,
                                      Parts{*store_, shims_, network_, images_});
