@@ -65,8 +65,11 @@ func writeTool(t *testing.T) (folder string) {
 	    "env": ["TOOL=one"],
 	    "deviceNodes": [{"path": "/dev/tool", "hostPath": "/dev/fuse", "permissions": "rw"}],
 	    "mounts": [{"hostPath": %q, "containerPath": "/opt/tool", "options": ["ro", "rbind"]}],
-	    "hooks": [{"hookName": "createRuntime", "path": "/usr/bin/touch", "args": ["touch", %q]}]}}]}`,
-		folder, filepath.Join(folder, "hooked")))
+	    "hooks": [{"hookName": "createRuntime", "path": "/usr/bin/touch", "args": ["touch", %q]}]}},
+	  {"name": "same", "containerEdits": {
+	    "deviceNodes": [{"path": "/dev/fuse"}],
+	    "mounts": [{"hostPath": %q, "containerPath": "/opt/tool"}]}}]}`,
+		folder, filepath.Join(folder, "hooked"), folder))
 	return folder
 }
 
@@ -95,6 +98,20 @@ func TestCDIDeviceIsInTheContainer(t *testing.T) {
 	if _, _, code := without.Exec(t, "sh", "-c", ": <>/dev/tool"); code == 0 {
 		t.Error("a container without the device may open it")
 	}
+}
+
+// There the runtime binds the host's node of the same path, and the host's
+// owner and mode decide who may open it.
+func TestCDIDeviceInAUserNamespace(t *testing.T) {
+	needCDI(t)
+	needUserNamespaces(t)
+	writeTool(t)
+	pod := client.RunPod(t, logs, inUserNamespace(100000))
+	c := pod.Run(t, "c", busybox, []string{"sleep", "1000"}, cdiDevices("berth.test/tool=same"))
+	if got := c.Output(t, "stat", "-c", "%u:%g", "/opt/tool/word"); got != "0:0" {
+		t.Errorf("the owner of root's file: %s", got)
+	}
+	c.Output(t, "test", "-c", "/dev/fuse")
 }
 
 func TestCDIDeviceThatCannotBeHad(t *testing.T) {
