@@ -303,11 +303,12 @@ Status Parser::Node(const Json& json, const std::string& path,
   reader.Get("uid", made.node.uid);
   reader.Get("gid", made.node.gid);
   RETURN_IF_ERROR(reader.status());
-  if (made.host_path.empty()) made.host_path = made.node.path;
-  if (!IsPath(made.node.path) || !IsPath(made.host_path)) {
+  if (!IsPath(made.node.path) ||
+      (!made.host_path.empty() && !IsPath(made.host_path))) {
     return Wrong(path, "a path is missing or not absolute");
   }
   made.node.path = CleanPath(made.node.path);
+  if (made.host_path.empty()) made.host_path = made.node.path;
   if (type.size() > 1 || type.find_first_not_of("bcup") != type.npos) {
     return Wrong(path + ".type", Excerpt(type) + " is not of b, c, u, p");
   }

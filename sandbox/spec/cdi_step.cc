@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/strings.h"
 #include "sandbox/spec/mounts.h"
 
 namespace berth::sandbox {
@@ -25,6 +26,19 @@ void KeepLast(std::vector<T>& list, std::string T::*key) {
   size_t index = 0;
   std::erase_if(list,
                 [&](const T& item) { return last.at(item.*key) != index++; });
+}
+
+// Nodes cannot be made there: the runtime binds the host's of the same path,
+// which would be another device.
+Status CheckNodes(const CdiEdits& edits, const oci::Spec& spec) {
+  if (spec.linux.Find(oci::NamespaceType::kUser) == nullptr) return OkStatus();
+  for (const CdiNode& cdi : edits.nodes) {
+    if (cdi.host_path == cdi.node.path) continue;
+    return Unimplemented("CDI device node " + Quoted(cdi.node.path) +
+                         ": another path than on the host, " +
+                         Quoted(cdi.host_path) + ", in a user namespace");
+  }
+  return OkStatus();
 }
 
 void AddNodes(const std::vector<CdiEdits>& all, oci::Spec& spec) {
@@ -101,6 +115,7 @@ Status CdiStep(const SpecInputs& in, oci::Spec& spec) {
     if (!edits.unsupported.empty()) {
       return Unimplemented("CDI devices: " + edits.unsupported);
     }
+    RETURN_IF_ERROR(CheckNodes(edits, spec));
     env.insert(env.end(), edits.env.begin(), edits.env.end());
     AddHooks(edits.hooks, spec.hooks);
   }

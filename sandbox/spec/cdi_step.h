@@ -11,7 +11,7 @@ namespace berth::sandbox {
 // mount of the same name or path is replaced. A node whose file names no owner
 // belongs to the first process's user. In a user namespace a bind mount is
 // mapped to it. Pure. UNIMPLEMENTED: edits that we cannot do (intelRdt,
-// netDevices).
+// netDevices; in a user namespace a node with another path than on the host).
 Status CdiStep(const SpecInputs& in, oci::Spec& spec);
 
 }  // namespace berth::sandbox

@@ -24,7 +24,7 @@ oci::MountSpec Bind(const std::string& source, const std::string& target) {
 
 CdiNode Node(const std::string& path, char type, int64_t minor) {
   CdiNode node;
-  node.node.path = path;
+  node.node.path = node.host_path = path;
   node.node.type = type;
   node.node.major = 10;
   node.node.minor = minor;
@@ -133,6 +133,7 @@ TEST_F(CdiStepTest, BindMountsAreMappedToAUserNamespace) {
   CdiEdits edits;
   edits.mounts = {Bind("/a", "/a"), Bind("/b", "/b")};
   edits.mounts[1].options.push_back("ridmap");
+  edits.nodes = {Node("/dev/a", 'c', 2)};
   sandbox_.mutable_namespaces()->set_user("/run/x/userns");
   auto& options = *sandbox_.mutable_config()->mutable_namespaces();
   for (auto* maps :
@@ -147,6 +148,10 @@ TEST_F(CdiStepTest, BindMountsAreMappedToAUserNamespace) {
       EXPECT_THAT(mount.options, ElementsAre("rbind", "ro", "ridmap"));
     }
   }
+  // The host's node of that path would be bound.
+  edits.nodes[0].host_path = "/dev/b";
+  EXPECT_THAT(Build({edits}),
+              StatusIs(StatusCode::kUnimplemented, HasSubstr("/dev/b")));
 }
 
 TEST_F(CdiStepTest, HooksAreAppended) {
