@@ -113,9 +113,11 @@ pid_t ForkedRuntime::Fork(const Work& work, std::vector<int> streams,
     return 0;
   }
   reaper_.Expect();
-  children_.insert(pid);
-  reaper_.Watch(pid,
-                [this, pid](const Reaper::Exit&) { children_.erase(pid); });
+  children_->insert(pid);
+  // The child answers, and is reaped later: this may have ended by then.
+  reaper_.Watch(pid, [children = children_, pid](const Reaper::Exit&) {
+    children->erase(pid);
+  });
   const auto channel = std::make_shared<oci::Handshake>(std::move(pair->first));
   const Status watched =
       loop_.Add(channel->fd(), EPOLLIN,
@@ -233,7 +235,7 @@ void ForkedRuntime::Run(const std::string& id, const std::string& bundle,
 
 void ForkedRuntime::Abort(const std::string& id) {
   const auto maker = creating_.find(id);
-  if (maker == creating_.end() || children_.count(maker->second) == 0) return;
+  if (maker == creating_.end() || children_->count(maker->second) == 0) return;
   kill(maker->second, SIGKILL);
 }
 

@@ -75,7 +75,9 @@ class ForkedRuntime : public Runtime {
   EventLoop& loop_;
   Reaper& reaper_;
   const RuntimeOptions options_;
-  std::set<pid_t> children_;               // not reaped yet
+  // Not reaped yet.
+  const std::shared_ptr<std::set<pid_t>> children_ =
+      std::make_shared<std::set<pid_t>>();
   std::map<std::string, pid_t> creating_;  // container id -> its maker
 };
 

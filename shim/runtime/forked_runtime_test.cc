@@ -191,6 +191,20 @@ TEST_F(ForkedRuntimeTest, RunOfWhatIsNoProgram) {
   EXPECT_FALSE(started_.ok());
 }
 
+// As where the containers of a dead shim are deleted one after the other.
+TEST_F(ForkedRuntimeTest, MayEndBeforeItsChildIsReaped) {
+  RuntimeOptions options;
+  options.root = dir_.Path("state");
+  ForkedRuntime other(*loop_, *reaper_, options);
+  runtime_->Delete("none", [this](const Status&) { loop_->Stop(); });
+  EXPECT_OK(loop_->Run());
+  runtime_.reset();
+  for (int i = 0; i < 100; ++i) {
+    other.Delete("none", [this](const Status&) { loop_->Stop(); });
+    EXPECT_OK(loop_->Run());
+  }
+}
+
 TEST_F(ForkedRuntimeTest, AnAbortedCreationLeavesNothing) {
   ASSERT_EQ(mkfifo(dir_.Path("config.json").c_str(), 0600), 0);
   Status created;
