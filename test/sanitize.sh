@@ -26,10 +26,11 @@ reports=/tmp/berth-sanitizer
 bad=0
 
 # Folders whose tests start no gRPC server or channel. ThreadSanitizer hangs in
-# a child that was cloned past it and goes on without an exec: shim/runtime and
-# the shim have one thread, and such children.
+# a child that was cloned past it and goes on without an exec: oci/container,
+# shim/runtime and the shim have one thread, and such children.
 without_grpc=(//base/... //oci/... //cni/... //image/... //sandbox/...
-  //shim/... //docker/... //admin/... -//shim/runtime/... -//shim:shim_test
+  //shim/... //docker/... //admin/... -//oci/container/...
+  -//shim/runtime/... -//shim:shim_test
   -//test/oci:oci_test)
 
 build() { # FOLDER FLAG...: the programs, in FOLDER
