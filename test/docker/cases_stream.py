@@ -99,8 +99,9 @@ def the_window_size_follows(docker):
 def control_c_reaches_the_program(docker):
     terminal = Terminal(docker, "run", "--rm", "-it", "ubuntu", "/bin/bash")
     terminal.expect(PROMPT)
-    terminal.type("sleep 1000; echo after=$?\n")
-    terminal.expect("\r\n")
+    # Until the program has the terminal, the shell is interrupted.
+    terminal.type("sh -c 'echo is''there; exec sleep 1000'\n")
+    terminal.expect("isthere\r\n")
     terminal.type("\x03")
     terminal.expect(PROMPT)
     terminal.type("exit 3\n")
