@@ -23,8 +23,9 @@ class Networks {
  public:
   explicit Networks(std::string directory);
 
-  // "": the default; UNAVAILABLE, with the reason, when there is none.
-  // FAILED_PRECONDITION if no network has that name.
+  // The network with this name; "" asks for the default network. UNAVAILABLE,
+  // with the reason, if the node has no network yet; FAILED_PRECONDITION if no
+  // network has this name.
   StatusOr<std::shared_ptr<const ConfigList>> Find(const std::string& name);
 
  private:
@@ -36,7 +37,8 @@ class Networks {
   UniqueFd inotify_ GUARDED_BY(mutex_);
   bool watching_ GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<const ConfigList>> all_ GUARDED_BY(mutex_);
-  // Of the first file that is not valid, or of the folder; "" if there is none.
+  // Why the folder or its first invalid file cannot be used; "" if all of it
+  // can.
   std::string wrong_ GUARDED_BY(mutex_);
 };
 

@@ -45,9 +45,8 @@ struct ExecResult {
 // of the container itself, and further ones. None of this changes a record.
 //
 // An unknown container is NOT_FOUND, one that does not run is
-// FAILED_PRECONDITION (for Attach: one that may not start either); what is
-// missing inside of a verb has other codes
-// (step.h).
+// FAILED_PRECONDITION; Attach also takes a container that may still be started.
+// What is missing inside of a verb has other codes (step.h).
 //
 // A value: copies act on the same World, which must outlive them. Thread-safe.
 class ContainerStreams {

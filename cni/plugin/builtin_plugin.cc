@@ -31,7 +31,8 @@ bool Has(const std::string& version, const std::string& least) {
 Status CheckVersion(const std::string& version, const std::string& command) {
   const auto& all = Versions();
   if (std::find(all.begin(), all.end(), version) == all.end()) {
-    return FailedPrecondition("cniVersion " + Quoted(version) + " is none of " +
+    return FailedPrecondition("cniVersion " + Quoted(version) +
+                              " is not supported; supported are " +
                               Join(all, ", "));
   }
   const bool has = command == "CHECK"    ? Has(version, "0.4.0")

@@ -14,7 +14,7 @@ struct Invocation {
   std::string command;  // ADD, DEL, CHECK, STATUS, VERSION
   std::string plugin;   // its "type"
   std::string container_id;
-  std::string netns;  // "" when there is none
+  std::string netns;  // path; "" if the namespace does not exist any more
   std::string interface;
   std::string args;  // "KEY=value;KEY=value"
   Json config;       // what a program reads from its standard input
@@ -26,7 +26,7 @@ class Plugin {
  public:
   virtual ~Plugin() = default;
 
-  // The answer of ADD or VERSION; null if there is none.
+  // What the plugin answers to ADD or VERSION; null if it answers nothing.
   //
   // An error names plugin and command, and carries what the plugin said.
   // UNAVAILABLE when it asked to try again later, or cannot be run;

@@ -13,12 +13,12 @@
 namespace berth::cni {
 
 // The plugins of this node by type: programs in a list of folders, of which the
-// first that has it counts, and those that are built in.
+// first that has the program counts, and those that are built in.
 //
-// A program goes before a built-in plugin of the same type. Who installs one
-// means it to run, as it does under every other runtime, and may have patched
-// it; the built-in one is for a node that has no such program. Both leave the
-// same behind, so that one takes back what the other did.
+// A program is preferred to a built-in plugin of the same type: whoever
+// installs a program expects it to run, as it does under other runtimes, and
+// may have patched it. The built-in plugin is for a node without the program.
+// Each can take back what the other did.
 //
 // Thread-safe.
 class Plugins {
@@ -26,8 +26,8 @@ class Plugins {
   // `time_limit`: of each run of a program.
   Plugins(std::vector<std::string> folders, Duration time_limit);
 
-  // UNAVAILABLE if there is none. Programs come and go: a plugin is for use
-  // now, not for keeping.
+  // UNAVAILABLE if the node has no plugin of this type. Programs come and go:
+  // use the plugin now, do not keep it.
   StatusOr<std::shared_ptr<const Plugin>> Find(const std::string& type) const;
 
  private:
