@@ -6,12 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <ctime>
 #include <map>
 #include <memory>
-#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -31,8 +31,10 @@ namespace berth::admin {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -109,33 +111,30 @@ TEST_F(ServerTest, RefusesOtherPagesAndMethods) {
 
 // The values by their series; each line has to be one of the format's.
 std::map<std::string, double> Parse(const std::string& text) {
-  const std::regex comment("# (HELP|TYPE) ([a-z_]+) (.+)");
-  const std::regex sample(
-      R"(([a-z_]+)(\{[a-z]+="[^"\\\n]*"(,[a-z]+="[^"\\\n]*")*\})? (\S+))");
   std::set<std::string> seen;
   std::map<std::string, double> values;
   std::string family;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    std::smatch match;
-    if (std::regex_match(line, match, comment)) {
-      family = match[2];
-      EXPECT_TRUE(seen.insert(match[1].str() + " " + family).second) << line;
-    } else if (std::regex_match(line, match, sample)) {
-      const std::string name = match[1];
-      EXPECT_TRUE(seen.count("HELP " + family) + seen.count("TYPE " + family) ==
-                  2)
-          << line;
-      EXPECT_TRUE(name == family || name == family + "_sum" ||
-                  name == family + "_count")
-          << line;
-      size_t end = 0;
-      const double value = std::stod(match[4], &end);
-      EXPECT_EQ(end, match[4].str().size()) << line;
-      EXPECT_TRUE(values.emplace(name + match[2].str(), value).second) << line;
-    } else {
-      ADD_FAILURE() << "not of the format: " << line;
+    if (line[0] == '#') {
+      EXPECT_THAT(line, MatchesRegex("# (HELP|TYPE) [a-z_]+ .+"));
+      family = line.substr(7, line.find(' ', 7) - 7);
+      EXPECT_TRUE(seen.insert(line.substr(2, 5) + family).second) << line;
+      continue;
     }
+    const size_t space = std::min(line.rfind(' '), line.size());
+    const std::string series = line.substr(0, space);
+    EXPECT_THAT(series, MatchesRegex("[a-z_]+(\\{[a-z]+=\"[^\"\\]*\""
+                                     "(,[a-z]+=\"[^\"\\]*\")*\\})?"));
+    EXPECT_EQ(seen.count("HELP " + family) + seen.count("TYPE " + family), 2u)
+        << line;
+    EXPECT_THAT(series.substr(0, series.find('{')),
+                AnyOf(family, family + "_sum", family + "_count"));
+    size_t end = 0;
+    const std::string number = line.substr(std::min(space + 1, line.size()));
+    const double value = number.empty() ? 0 : std::stod(number, &end);
+    EXPECT_TRUE(end > 0 && end == number.size()) << line;
+    EXPECT_TRUE(values.emplace(series, value).second) << line;
   }
   EXPECT_TRUE(text.empty() || text.back() == '\n');
   return values;
