@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ using namespace ::berth::state::v1;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 class PlanTest : public ManagerTest {
@@ -42,6 +44,17 @@ class PlanTest : public ManagerTest {
   void StartAlone(const ContainerId& id) {
     EXPECT_OK(sandboxes_->Start(ctx_, SandboxId(id.str())));
     EXPECT_OK(containers_->Start(ctx_, id));
+  }
+  // Keys of the table.
+  std::vector<std::string> Saved(const char* table) {
+    std::map<std::string, std::string> records;
+    EXPECT_OK(store_->View([&](const Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(records, tx.All(table));
+      return OkStatus();
+    }));
+    std::vector<std::string> keys;
+    for (const auto& [key, record] : records) keys.push_back(key);
+    return keys;
   }
   // As the daemons before plans left a record.
   void ForgetPlan(const ContainerId& id) {
@@ -94,6 +107,42 @@ TEST_F(PlanTest, ARecordWithoutAPlanStartsListsAndStops) {
     EXPECT_OK(containers_->Stop(ctx_, id, std::chrono::seconds(1)));
     EXPECT_OK(containers_->Remove(ctx_, id));
   }
+}
+
+// Most writes of a container leave it alone.
+TEST_F(PlanTest, APlanIsSavedApartFromItsContainer) {
+  const ContainerId id = StartApp(StartPod(), "app");
+  EXPECT_THAT(Saved("plans"), ElementsAre(id.str()));
+  ASSERT_OK(store_->View([&](const Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(const std::string bytes, tx.Get("containers", id.str()));
+    ContainerRecord record;
+    EXPECT_TRUE(record.ParseFromString(bytes));
+    EXPECT_FALSE(record.has_plan());
+    return OkStatus();
+  }));
+  ASSERT_OK(containers_->Stop(ctx_, id, std::chrono::seconds(1)));
+  ASSERT_OK(containers_->Remove(ctx_, id));
+  EXPECT_THAT(Saved("plans"), IsEmpty());
+}
+
+TEST_F(PlanTest, APlanWithinARecordIsTakenOver) {
+  const SandboxId pod = StartPod();
+  ASSERT_OK_AND_ASSIGN(const ContainerId id,
+                       containers_->Create(ctx_, pod, App()));
+  const std::string plan = Look(id)->plan().spec();
+  // As a daemon left it that had plans in the records; and what such a one
+  // does not know to remove.
+  ASSERT_OK(store_->Update([&](Transaction& tx) -> Status {
+    RETURN_IF_ERROR(tx.Erase("plans", id.str()));
+    RETURN_IF_ERROR(tx.Put("plans", std::string(64, 'a'), ""));
+    return tx.Put("containers", id.str(), Look(id)->SerializeAsString());
+  }));
+  Restart();
+  EXPECT_EQ(Look(id)->plan().spec(), plan);
+  EXPECT_THAT(Saved("plans"), ElementsAre(id.str()));
+  ASSERT_OK(containers_->Start(ctx_, id));
+  Restart();
+  EXPECT_EQ(Look(id)->plan().spec(), plan);
 }
 
 TEST_F(PlanTest, NewLimitsAndANewNameAreInTheNextStart) {

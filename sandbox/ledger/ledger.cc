@@ -15,6 +15,7 @@ namespace berth::sandbox {
 namespace {
 
 using ::berth::state::v1::CONTAINER_PHASE_CREATING;
+using ::berth::state::v1::ContainerPlan;
 
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
@@ -40,6 +41,10 @@ void SetStrangeAside(const Transaction& tx, std::string_view table,
     if (strange) tx.SetAside(table, key, "its id or its phase is wrong");
     return strange;
   });
+}
+
+bool Same(const ContainerPlan& a, const ContainerPlan& b) {
+  return a.default_seccomp() == b.default_seccomp() && a.spec() == b.spec();
 }
 
 // A clock that is set back does not make a life end before it began.
@@ -148,21 +153,62 @@ Ledger::~Ledger() {
 Status Ledger::Load() {
   std::map<std::string, SandboxRecord> sandboxes;
   std::map<std::string, ContainerRecord> containers;
+  std::map<std::string, ContainerPlan> plans;
   RETURN_IF_ERROR_AS(store_.View([&](const Transaction& tx) -> Status {
     ASSIGN_OR_RETURN(sandboxes, sandboxes_.All(tx));
     ASSIGN_OR_RETURN(containers, containers_.All(tx));
+    ASSIGN_OR_RETURN(plans, plans_.All(tx));
     SetStrangeAside(tx, "sandboxes", sandboxes);
     SetStrangeAside(tx, "containers", containers);
     return OkStatus();
   }),
                      "load records of sandboxes");
+  SortPlans(containers, plans);
   for (auto& [id, sandbox] : sandboxes) {
     inventory_.Put(std::make_shared<SandboxRecord>(std::move(sandbox)));
   }
   for (auto& [id, container] : containers) {
+    const auto plan = plans.find(id);
+    if (plan != plans.end()) *container.mutable_plan() = plan->second;
     inventory_.Put(std::make_shared<ContainerRecord>(std::move(container)));
   }
   return OkStatus();
+}
+
+void Ledger::SortPlans(const std::map<std::string, ContainerRecord>& containers,
+                       const std::map<std::string, ContainerPlan>& plans) {
+  std::vector<const ContainerRecord*> whole;
+  for (const auto& [id, container] : containers) {
+    if (container.has_plan()) whole.push_back(&container);
+  }
+  std::vector<std::string> orphans;
+  for (const auto& [id, plan] : plans) {
+    if (containers.count(id) == 0) orphans.push_back(id);
+  }
+  if (whole.empty() && orphans.empty()) return;
+  const Status sorted = store_.Update([&](Transaction& tx) -> Status {
+    for (const ContainerRecord* container : whole) {
+      RETURN_IF_ERROR(PutApart(tx, *container, /*plan=*/true));
+    }
+    for (const std::string& id : orphans) {
+      RETURN_IF_ERROR(plans_.Erase(tx, id));
+    }
+    return OkStatus();
+  });
+  if (sorted.ok()) return;
+  LOG(WARNING) << "save plans of containers apart: " << Message(sorted);
+}
+
+Status Ledger::PutApart(Transaction& tx, const ContainerRecord& container,
+                        bool plan) const {
+  if (plan) {
+    RETURN_IF_ERROR(container.has_plan()
+                        ? plans_.Put(tx, container.id(), container.plan())
+                        : plans_.Erase(tx, container.id()));
+  }
+  ContainerRecord rest = container;
+  rest.clear_plan();
+  return containers_.Put(tx, rest.id(), rest);
 }
 
 Ledger::Write Ledger::Putting(const SandboxRecord& sandbox) const {
@@ -172,8 +218,19 @@ Ledger::Write Ledger::Putting(const SandboxRecord& sandbox) const {
 }
 
 Ledger::Write Ledger::Putting(const ContainerRecord& container) const {
-  return [this, container](Transaction& tx) {
-    return containers_.Put(tx, container.id(), container);
+  const ContainerId id(container.id());
+  const ContainerStatus shown = inventory_.FindContainer(id);
+  const bool new_plan =
+      !shown || !IsSaved(id) || !Same(shown->plan(), container.plan());
+  return [this, container, new_plan](Transaction& tx) {
+    return PutApart(tx, container, new_plan);
+  };
+}
+
+Ledger::Write Ledger::Erasing(const ContainerId& id) const {
+  return [this, id](Transaction& tx) -> Status {
+    RETURN_IF_ERROR(plans_.Erase(tx, id.str()));
+    return containers_.Erase(tx, id.str());
   };
 }
 
@@ -206,10 +263,7 @@ Status Ledger::Erase(const SandboxId& id) {
 }
 
 Status Ledger::Erase(const ContainerId& id) {
-  RETURN_IF_ERROR_AS(WriteNow(Key(id),
-                              [this, id](Transaction& tx) {
-                                return containers_.Erase(tx, id.str());
-                              }),
+  RETURN_IF_ERROR_AS(WriteNow(Key(id), Erasing(id)),
                      "forget container " + id.str());
   inventory_.Erase(id);
   Tell(id, nullptr);
@@ -239,10 +293,7 @@ void Ledger::Forget(const SandboxId& id) {
 }
 
 void Ledger::Forget(const ContainerId& id) {
-  WriteSurely(
-      Key(id),
-      [this, id](Transaction& tx) { return containers_.Erase(tx, id.str()); },
-      "forget");
+  WriteSurely(Key(id), Erasing(id), "forget");
   inventory_.Erase(id);
   Tell(id, nullptr);
 }

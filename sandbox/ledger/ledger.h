@@ -67,6 +67,9 @@ class HeldSandbox {
 // for what ends and frees. It is shown and told at once; if the disk has no
 // room for it, it is saved as soon as there is.
 //
+// A container's plan is a record of its own: it is long, and most writes of a
+// container do not change it.
+//
 // The writer of a record holds its object's lock. Thread-safe. A thread of its
 // own, while something is unsaved.
 class Ledger {
@@ -139,6 +142,15 @@ class Ledger {
 
   Write Putting(const SandboxRecord& sandbox) const;
   Write Putting(const ContainerRecord& container) const;
+  Write Erasing(const ContainerId& id) const;
+  // The record without its plan, and with `plan` that too.
+  Status PutApart(Transaction& tx, const ContainerRecord& container,
+                  bool plan) const;
+  // Of records by an older daemon, which have the plan within them; and takes
+  // away what a container has left that an older daemon removed. If the disk
+  // refuses, such a container is planned again when it starts.
+  void SortPlans(const std::map<std::string, ContainerRecord>& containers,
+                 const std::map<std::string, state::v1::ContainerPlan>& plans);
   // `key` names the object among both kinds.
   Status WriteNow(const std::string& key, const Write& write)
       EXCLUDES(writing_, mutex_);
@@ -161,6 +173,7 @@ class Ledger {
   Inventory& inventory_;
   const Table<SandboxRecord> sandboxes_{"sandboxes"};
   const Table<ContainerRecord> containers_{"containers"};
+  const Table<state::v1::ContainerPlan> plans_{"plans"};
   std::function<Status()> fault_;
   const Context until_;
 
