@@ -7,7 +7,7 @@
 #
 # Debian's libraries for arm64 are unpacked in a folder of the user
 # (~/.cache/berth-arm64), so the package setup of this machine stays as it is.
-# The headers are this machine's: they are the same for both.
+# The headers are this machine's, but for those that name the machine.
 #
 # As root, for the packages. BAZEL is the program to build with.
 set -euo pipefail
@@ -42,10 +42,16 @@ fetch() {
 
 ./deploy/install-deps.sh arm64
 [ -d "$work/root" ] || fetch
+headers=$work/root/usr/include/aarch64-linux-gnu
+# The compiler among its own linkers: Bazel has it look beside itself first.
+mkdir -p "$work/bin"
+ln -sf /usr/bin/aarch64-linux-gnu-gcc /usr/aarch64-linux-gnu/bin/* "$work/bin/"
 bazel() { # VERB ARGUMENT...
   local verb=$1
   shift
   ${BAZEL:-command bazel} "$verb" --noshow_progress --color=no --config=arm64 \
+    --repo_env=CC="$work/bin/aarch64-linux-gnu-gcc" \
+    --repo_env=BAZEL_CXXOPTS="-isystem:$headers" \
     --linkopt="-L$work/root/usr/lib/aarch64-linux-gnu" "$@"
 }
 if [ $# -gt 0 ]; then
