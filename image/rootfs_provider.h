@@ -66,6 +66,11 @@ class RootfsProvider {
                                          std::string_view path,
                                          uint64_t limit) = 0;
 
+  // Mounts that show the root file system of a key, and let nobody change it.
+  // They write nothing to the disk and may stand beside the writable mount of
+  // it; what is written there afterwards may or may not be seen. NOT_FOUND.
+  virtual StatusOr<std::vector<Mount>> Look(const std::string& key) = 0;
+
   // What the container wrote itself.
   virtual StatusOr<DiskUsage> Usage(const std::string& key) = 0;
 

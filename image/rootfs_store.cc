@@ -89,6 +89,13 @@ StatusOr<std::string> RootfsStore::ReadFile(const std::string& key,
   return snapshots_.ReadFile(record.number(), chain, path, limit);
 }
 
+StatusOr<std::vector<Mount>> RootfsStore::Look(const std::string& key) {
+  ASSIGN_OR_RETURN(const RootfsRecord record, Get(key));
+  ASSIGN_OR_RETURN(const Digest chain, ParseChain(record.chain_id()));
+  const Access access = record.read_only() ? Access::kReadOnly : Access::kLook;
+  return snapshots_.Mounts(record.number(), chain, access);
+}
+
 StatusOr<DiskUsage> RootfsStore::Usage(const std::string& key) {
   ASSIGN_OR_RETURN(const RootfsRecord record, Get(key));
   return snapshots_.Usage(record.number());

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/keyed_mutex.h"
 #include "base/status.h"
@@ -35,6 +36,7 @@ class RootfsStore : public RootfsProvider {
                                    const std::string& key) override;
   StatusOr<std::string> ReadFile(const std::string& key, std::string_view path,
                                  uint64_t limit) override;
+  StatusOr<std::vector<Mount>> Look(const std::string& key) override;
   StatusOr<DiskUsage> Usage(const std::string& key) override;
   Status Release(const Context& ctx, const std::string& key) override;
 

@@ -200,10 +200,12 @@ Status OverlaySnapshotter::Prepare(uint64_t number, const Digest& chain) {
 StatusOr<std::vector<Mount>> OverlaySnapshotter::Mounts(uint64_t number,
                                                         const Digest& chain,
                                                         Access access) const {
-  ASSIGN_OR_RETURN(const std::vector<std::string> lower,
-                   layers_->Directories(chain));
-  if (access == Access::kReadOnly) return ReadOnlyMounts(number, lower);
+  ASSIGN_OR_RETURN(std::vector<std::string> lower, layers_->Directories(chain));
   const std::string upper = layers_->PathOf(number);
+  if (access == Access::kLook) lower.insert(lower.begin(), upper);
+  if (access == Access::kReadOnly || access == Access::kLook) {
+    return ReadOnlyMounts(number, lower);
+  }
   if (lower.empty()) return std::vector<Mount>{Bind(upper, "rw")};
   std::vector<std::string> options = {"upperdir=" + upper,
                                       "workdir=" + upper + ".work"};

@@ -18,8 +18,9 @@
 namespace berth::image {
 
 // How a tree is used. What is written to a volatile one need not outlive a loss
-// of power (Persistence).
-enum class Access { kReadOnly, kDurable, kVolatile };
+// of power (Persistence). kLook shows a writable tree to nobody's writing,
+// while it may be mounted for writing as well.
+enum class Access { kReadOnly, kDurable, kVolatile, kLook };
 
 // The one owner of unpacked layers, and of what is written on top of them. A
 // layer is shared by all images whose first layers are the same: its name is

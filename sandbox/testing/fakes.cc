@@ -459,6 +459,11 @@ StatusOr<std::string> FakeImages::ReadFile(const std::string&,
   return it->second;
 }
 
+StatusOr<std::vector<Mount>> FakeImages::Look(const std::string&) {
+  if (root_.empty()) return std::vector<Mount>();
+  return std::vector<Mount>{Mount{"bind", root_, "", {"rbind", "ro"}}};
+}
+
 StatusOr<image::DiskUsage> FakeImages::Usage(const std::string&) {
   return image::DiskUsage();
 }

@@ -137,6 +137,7 @@ class FakeImages : public image::RootfsProvider {
                                           const std::string& key) override;
   StatusOr<std::string> ReadFile(const std::string& key, std::string_view path,
                                  uint64_t limit) override;
+  StatusOr<std::vector<Mount>> Look(const std::string& key) override;
   StatusOr<image::DiskUsage> Usage(const std::string& key) override;
   Status Release(const Context& ctx, const std::string& key) override;
 
