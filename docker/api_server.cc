@@ -19,9 +19,10 @@ constexpr int kNewestVersion = 50;
 
 std::vector<Route> AllRoutes() {
   std::vector<Route> all;
-  for (auto* group : {SystemRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
-                      ContainerRoutes, ContainerIoRoutes, ExecRoutes,
-                      NetworkRoutes, VolumeRoutes, UnsupportedRoutes}) {
+  for (auto* group :
+       {SystemRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
+        ContainerRoutes, ContainerIoRoutes, ContainerArchiveRoutes, ExecRoutes,
+        NetworkRoutes, VolumeRoutes, UnsupportedRoutes}) {
     std::vector<Route> routes = group();
     std::move(routes.begin(), routes.end(), std::back_inserter(all));
   }

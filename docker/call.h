@@ -61,6 +61,7 @@ std::vector<Route> ImageRoutes();
 std::vector<Route> ImageExportRoutes();
 std::vector<Route> ContainerRoutes();
 std::vector<Route> ContainerIoRoutes();
+std::vector<Route> ContainerArchiveRoutes();
 std::vector<Route> ExecRoutes();
 std::vector<Route> NetworkRoutes();
 std::vector<Route> VolumeRoutes();

@@ -13,6 +13,7 @@
 #include "docker/notes.h"
 #include "docker/volume_store.h"
 #include "image/image_service.h"
+#include "sandbox/container_files.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/container_streams.h"
 #include "sandbox/sandbox_manager.h"
@@ -45,6 +46,7 @@ struct Engine {
         sandboxes(sm),
         containers(cm),
         streams(w),
+        files(w),
         images(is.images()),
         transfer(is.transfer()),
         volumes(settings.root + "/volumes"),
@@ -57,6 +59,7 @@ struct Engine {
   sandbox::SandboxManager& sandboxes;
   sandbox::ContainerManager& containers;
   sandbox::ContainerStreams streams;
+  sandbox::ContainerFiles files;
   image::Images& images;
   image::Transfer& transfer;
   VolumeStore volumes;

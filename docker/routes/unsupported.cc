@@ -17,12 +17,8 @@ Status Refuse(Engine&, Call& call) {
 constexpr std::pair<const char*, const char*> kRoutes[] = {
     // Containers.
     {"GET", "/containers/{id}/changes"},
-    {"GET", "/containers/{id}/export"},
     {"GET", "/containers/{id}/stats"},
     {"POST", "/containers/{id}/update"},
-    {"HEAD", "/containers/{id}/archive"},
-    {"GET", "/containers/{id}/archive"},
-    {"PUT", "/containers/{id}/archive"},
     {"GET", "/containers/{id}/checkpoints"},
     {"POST", "/containers/{id}/checkpoints"},
     {"DELETE", "/containers/{id...}"},  // of one checkpoint

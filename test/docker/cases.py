@@ -17,6 +17,7 @@ from collections import Counter
 
 import cases_api
 import cases_attack
+import cases_copy
 import cases_exits
 import cases_faults
 import cases_lifecycle
@@ -384,9 +385,9 @@ def main():
             # Once is enough of what takes long or asks the engine alone.
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
-            for module in (cases_api, cases_attack, cases_faults, cases_pods,
-                           cases_pull, cases_requests, cases_restart,
-                           cases_tls, cases_websocket):
+            for module in (cases_api, cases_attack, cases_copy, cases_faults,
+                           cases_pods, cases_pull, cases_requests,
+                           cases_restart, cases_tls, cases_websocket):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
