@@ -240,7 +240,7 @@ class Daemon::Parts {
     if (!config.docker_socket().empty()) {
       docker_ = std::make_unique<docker::ApiServer>(
           DockerSettings(config), world_, sandboxes_, containers_, *images_,
-          requests_);
+          *stats_, requests_);
       RETURN_IF_ERROR(docker_->Listen(config.docker_socket()));
       LOG(INFO) << "berthd " << kVersion << " serves docker on "
                 << config.docker_socket();

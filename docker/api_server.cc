@@ -21,8 +21,9 @@ std::vector<Route> AllRoutes() {
   std::vector<Route> all;
   for (auto* group :
        {SystemRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
-        ContainerRoutes, ContainerIoRoutes, ContainerArchiveRoutes, ExecRoutes,
-        NetworkRoutes, VolumeRoutes, UnsupportedRoutes}) {
+        ContainerRoutes, ContainerIoRoutes, ContainerArchiveRoutes,
+        ContainerStatsRoutes, ExecRoutes, NetworkRoutes, VolumeRoutes,
+        SwarmRoutes, UnsupportedRoutes}) {
     std::vector<Route> routes = group();
     std::move(routes.begin(), routes.end(), std::back_inserter(all));
   }
@@ -91,8 +92,9 @@ void RespondError(door::HttpExchange& http, const Status& status) {
 ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
                      sandbox::SandboxManager& sandboxes,
                      sandbox::ContainerManager& containers,
-                     image::ImageService& images, door::RequestCounts& counts)
-    : engine_(std::move(settings), world, sandboxes, containers, images),
+                     image::ImageService& images, sandbox::StatsReader& stats,
+                     door::RequestCounts& counts)
+    : engine_(std::move(settings), world, sandboxes, containers, images, stats),
       monitor_(StartMonitor(engine_)),
       routes_(AllRoutes()),
       log_("docker", /*queries=*/true, &counts),

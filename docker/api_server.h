@@ -30,7 +30,7 @@ class ApiServer {
   ApiServer(EngineSettings settings, sandbox::World& world,
             sandbox::SandboxManager& sandboxes,
             sandbox::ContainerManager& containers, image::ImageService& images,
-            door::RequestCounts& counts);
+            sandbox::StatsReader& stats, door::RequestCounts& counts);
   ~ApiServer();
   ApiServer(const ApiServer&) = delete;
   ApiServer& operator=(const ApiServer&) = delete;

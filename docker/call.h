@@ -62,9 +62,11 @@ std::vector<Route> ImageExportRoutes();
 std::vector<Route> ContainerRoutes();
 std::vector<Route> ContainerIoRoutes();
 std::vector<Route> ContainerArchiveRoutes();
+std::vector<Route> ContainerStatsRoutes();
 std::vector<Route> ExecRoutes();
 std::vector<Route> NetworkRoutes();
 std::vector<Route> VolumeRoutes();
+std::vector<Route> SwarmRoutes();
 // The rest of Docker's API: an answer that says so. After all the others.
 std::vector<Route> UnsupportedRoutes();
 

@@ -17,6 +17,7 @@
 #include "sandbox/container_manager.h"
 #include "sandbox/container_streams.h"
 #include "sandbox/sandbox_manager.h"
+#include "sandbox/usage/stats.h"
 #include "sandbox/world.h"
 
 namespace berth::docker {
@@ -40,13 +41,15 @@ struct EngineSettings {
 // what may be lost with this process. Thread-safe: so is each of its members.
 struct Engine {
   Engine(EngineSettings s, sandbox::World& w, sandbox::SandboxManager& sm,
-         sandbox::ContainerManager& cm, image::ImageService& is)
+         sandbox::ContainerManager& cm, image::ImageService& is,
+         sandbox::StatsReader& st)
       : settings(std::move(s)),
         world(w),
         sandboxes(sm),
         containers(cm),
         streams(w),
         files(w),
+        stats(st),
         images(is.images()),
         transfer(is.transfer()),
         volumes(settings.root + "/volumes"),
@@ -60,6 +63,7 @@ struct Engine {
   sandbox::ContainerManager& containers;
   sandbox::ContainerStreams streams;
   sandbox::ContainerFiles files;
+  sandbox::StatsReader& stats;
   image::Images& images;
   image::Transfer& transfer;
   VolumeStore volumes;

@@ -17,7 +17,6 @@ Status Refuse(Engine&, Call& call) {
 constexpr std::pair<const char*, const char*> kRoutes[] = {
     // Containers.
     {"GET", "/containers/{id}/changes"},
-    {"GET", "/containers/{id}/stats"},
     {"POST", "/containers/{id}/update"},
     {"GET", "/containers/{id}/checkpoints"},
     {"POST", "/containers/{id}/checkpoints"},
@@ -40,24 +39,12 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"POST", "/networks/create"},
     {"POST", "/networks/{id}/connect"},
     {"POST", "/networks/{id}/disconnect"},
-    {"PUT", "/volumes/{name}"},
     // The rest.
     {"GET", "/system/df"},
     {"GET", "/debug/{name...}"},
     {"", "/plugins"},
     {"", "/plugins/{name...}"},
-    {"", "/swarm"},
-    {"", "/swarm/{name...}"},
-    {"", "/nodes"},
-    {"", "/nodes/{name...}"},
-    {"", "/services"},
-    {"", "/services/{name...}"},
-    {"", "/tasks"},
-    {"", "/tasks/{name...}"},
-    {"", "/secrets"},
-    {"", "/secrets/{name...}"},
-    {"", "/configs"},
-    {"", "/configs/{name...}"}};
+    {"", "/swarm/{name...}"}};
 
 }  // namespace
 

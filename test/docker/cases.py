@@ -25,6 +25,7 @@ import cases_pods
 import cases_pull
 import cases_requests
 import cases_restart
+import cases_stats
 import cases_stream
 import cases_tls
 import cases_websocket
@@ -387,7 +388,8 @@ def main():
         else:
             for module in (cases_api, cases_attack, cases_copy, cases_faults,
                            cases_pods, cases_pull, cases_requests,
-                           cases_restart, cases_tls, cases_websocket):
+                           cases_restart, cases_stats, cases_tls,
+                           cases_websocket):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
