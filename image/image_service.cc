@@ -60,6 +60,7 @@ ImageService::ImageService(const ImageServiceOptions& options,
                options.max_partial_bytes),
       images_(store_, *content_, *snapshots_, garbage_),
       rootfs_(metadata, store_, *snapshots_, garbage_),
+      changes_(metadata, *snapshots_),
       transfer_(options.transfer,
                 {metadata, *content_, *snapshots_, store_, leases_, garbage_}) {
 }

@@ -3,6 +3,7 @@
 // that died between two steps:
 //
 //   image.import.spooled      an archive's files are in import/
+//   image.make.spooled        the layer of a new image is in a nameless file
 //   image.blob.begun          file of a half-written blob made or reopened
 //   image.blob.whole          all bytes verified, not yet a blob of the store
 //   image.blob.committed      blob in the store, no record names it
@@ -35,6 +36,7 @@
 #include "image/garbage_collector.h"
 #include "image/image_store.h"
 #include "image/images.h"
+#include "image/rootfs_changes.h"
 #include "image/rootfs_store.h"
 #include "image/snapshot/snapshotter.h"
 #include "image/transfer/transfer.h"
@@ -64,6 +66,7 @@ class ImageService {
   Images& images() { return images_; }
   Transfer& transfer() { return transfer_; }
   RootfsProvider& rootfs() { return rootfs_; }
+  const RootfsChanges& changes() const { return changes_; }
 
  private:
   ImageService(const ImageServiceOptions& options, MetadataStore& metadata,
@@ -77,6 +80,7 @@ class ImageService {
   GarbageCollector garbage_;
   Images images_;
   RootfsStore rootfs_;
+  const RootfsChanges changes_;
   Transfer transfer_;  // last: its threads use the others
 };
 

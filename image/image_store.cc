@@ -51,12 +51,17 @@ NameRecord NameOf(const std::string& id, const std::string& digest) {
 Status ImageStore::Put(Transaction& tx, const ImageRecord& record,
                        const Reference& reference, const Digest& digest) const {
   const NameRecord name = NameOf(record.id(), digest.str());
-  const StatusOr<ImageRecord> known = kImages.Get(tx, record.id());
-  RETURN_IF_ERROR(kImages.Put(tx, record.id(),
-                              known.ok() ? Merge(record, *known) : record));
+  RETURN_IF_ERROR(PutUnnamed(tx, record));
   RETURN_IF_ERROR(kNames.Put(tx, reference.WithDigest(digest), name));
   if (reference.has_digest()) return OkStatus();
   return kNames.Put(tx, reference.str(), name);
+}
+
+Status ImageStore::PutUnnamed(Transaction& tx,
+                              const ImageRecord& record) const {
+  const StatusOr<ImageRecord> known = kImages.Get(tx, record.id());
+  return kImages.Put(tx, record.id(),
+                     known.ok() ? Merge(record, *known) : record);
 }
 
 Status ImageStore::Tag(const std::string& id, const Reference& name) {

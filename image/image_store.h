@@ -42,6 +42,9 @@ class ImageStore {
   // first.
   Status Put(Transaction& tx, const state::v1::ImageRecord& record,
              const Reference& reference, const Digest& digest) const;
+  // The same without a name.
+  Status PutUnnamed(Transaction& tx,
+                    const state::v1::ImageRecord& record) const;
   // A further name for an image.
   Status Tag(const std::string& id, const Reference& name);
 

@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "base/digest.h"
 #include "base/failpoint.h"
+#include "image/manifest.h"
 
 namespace berth::image {
 
@@ -37,6 +39,21 @@ Status Images::RemoveName(const Reference& name) {
   const Status removed = Failpoint("image.remove.name");
   garbage_.Wake();
   return removed;
+}
+
+StatusOr<std::vector<Images::LayerSize>> Images::LayersOf(
+    const Image& image) const {
+  std::vector<Digest> diff_ids;
+  std::vector<LayerSize> layers;
+  for (const std::string& text : image.record.diff_ids()) {
+    ASSIGN_OR_RETURN(const Digest diff_id, Digest::Parse(text));
+    diff_ids.push_back(diff_id);
+    LayerSize& layer = layers.emplace_back();
+    layer.chain = ChainIdOf(diff_ids, diff_ids.size());
+    ASSIGN_OR_RETURN(const DiskUsage usage, snapshots_.LayerUsage(layer.chain));
+    layer.bytes = usage.bytes;
+  }
+  return layers;
 }
 
 StatusOr<std::string> Images::ConfigJson(const std::string& image_id) const {

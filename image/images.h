@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/context.h"
+#include "base/digest.h"
 #include "base/status.h"
 #include "image/content/content_store.h"
 #include "image/garbage_collector.h"
@@ -47,6 +48,12 @@ class Images {
   Status Remove(std::string_view reference_or_id);
   // One name, a tag or a digest; the image with its last (ImageStore).
   Status RemoveName(const Reference& name);
+  // Its layers, base first: their names and unpacked sizes.
+  struct LayerSize {
+    Digest chain;
+    uint64_t bytes = 0;
+  };
+  StatusOr<std::vector<LayerSize>> LayersOf(const Image& image) const;
   // The image's configuration document as it is.
   StatusOr<std::string> ConfigJson(const std::string& image_id) const;
 

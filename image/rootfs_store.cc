@@ -3,6 +3,9 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/unique_fd.h"
+#include "image/layer/layer_stack.h"
 #include "image/reference.h"
 #include "image/snapshot/rootfs_records.h"
 
@@ -86,7 +89,10 @@ StatusOr<std::string> RootfsStore::ReadFile(const std::string& key,
                                             uint64_t limit) {
   ASSIGN_OR_RETURN(const RootfsRecord record, Get(key));
   ASSIGN_OR_RETURN(const Digest chain, ParseChain(record.chain_id()));
-  return snapshots_.ReadFile(record.number(), chain, path, limit);
+  ASSIGN_OR_RETURN(const LayerStack stack,
+                   snapshots_.Stack(record.number(), chain));
+  ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
+  return ReadAll(file.get(), limit, std::string(path));
 }
 
 StatusOr<std::vector<Mount>> RootfsStore::Look(const std::string& key) {

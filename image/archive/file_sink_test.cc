@@ -43,8 +43,9 @@ TEST(FileSinkTest, WhatIsWrittenIsReadAgain) {
     } else {
       ASSERT_OK_AND_ASSIGN(UniqueFd archive,
                            OpenFile(dir.Path(name), O_RDONLY));
-      ASSERT_OK_AND_ASSIGN(files, ArchiveFiles::Load(Ctx(), std::move(archive),
-                                                     dir.Path("spool"), {}));
+      FileSource source(std::move(archive));
+      ASSERT_OK_AND_ASSIGN(
+          files, ArchiveFiles::Load(Ctx(), source, dir.Path("spool"), {}));
     }
     EXPECT_THAT(files->Read("a/b/c", 1 << 20), IsOkAndHolds(large));
     EXPECT_THAT(files->Read("a/b/empty", 1 << 20), IsOkAndHolds(""));

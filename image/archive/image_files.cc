@@ -69,7 +69,7 @@ StatusOr<UniqueFd> DirectoryFiles::Open(const std::string& name) const {
 }
 
 StatusOr<std::unique_ptr<ImageFiles>> ArchiveFiles::Load(
-    const Context& ctx, UniqueFd archive, const std::string& spool,
+    const Context& ctx, ByteSource& archive, const std::string& spool,
     const Limits& limits) {
   std::string directory = spool + "/archive.XXXXXX";
   if (mkdtemp(directory.data()) == nullptr) {
@@ -78,8 +78,7 @@ StatusOr<std::unique_ptr<ImageFiles>> ArchiveFiles::Load(
   ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(directory, O_RDONLY | O_DIRECTORY));
   std::unique_ptr<ArchiveFiles> files(
       new ArchiveFiles(directory, std::move(fd)));
-  RETURN_IF_ERROR_AS(files->Unpack(ctx, std::move(archive), limits),
-                     "read image archive");
+  RETURN_IF_ERROR_AS(files->Unpack(ctx, archive, limits), "read image archive");
   return std::unique_ptr<ImageFiles>(std::move(files));
 }
 
@@ -88,17 +87,17 @@ ArchiveFiles::~ArchiveFiles() {
   if (!removed.ok()) LOG(WARNING) << Message(removed);
 }
 
-Status ArchiveFiles::Unpack(const Context& ctx, UniqueFd archive,
+Status ArchiveFiles::Unpack(const Context& ctx, ByteSource& archive,
                             const Limits& limits) {
-  FileSource file(std::move(archive));
   ASSIGN_OR_RETURN(const std::unique_ptr<Decompressor> plain,
-                   Decompressor::Open(file));
+                   Decompressor::Open(archive));
   HashingSource bounded(*plain, limits.bytes);
   LayerReader tar(bounded);
   while (true) {
     RETURN_IF_ERROR(ctx.Check());
     ASSIGN_OR_RETURN(const std::optional<LayerEntry> entry, tar.Next());
-    if (!entry) return OkStatus();
+    // A client that sends it is heard to its end.
+    if (!entry) return tar.Drain();
     if (files_.size() + links_.size() >= limits.members) {
       return FailedPrecondition("more than " + std::to_string(limits.members) +
                                 " members");

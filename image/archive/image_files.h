@@ -10,6 +10,7 @@
 #include "base/fs/rooted_path.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "image/layer/byte_source.h"
 #include "image/layer/layer_reader.h"
 
 namespace berth::image {
@@ -50,7 +51,7 @@ class ArchiveFiles : public ImageFiles {
   };
   // Makes a directory in `spool` and removes it when destroyed.
   static StatusOr<std::unique_ptr<ImageFiles>> Load(const Context& ctx,
-                                                    UniqueFd archive,
+                                                    ByteSource& archive,
                                                     const std::string& spool,
                                                     const Limits& limits);
   ~ArchiveFiles() override;
@@ -59,7 +60,7 @@ class ArchiveFiles : public ImageFiles {
  private:
   ArchiveFiles(std::string directory, UniqueFd fd)
       : directory_(std::move(directory)), fd_(std::move(fd)) {}
-  Status Unpack(const Context& ctx, UniqueFd archive, const Limits& limits);
+  Status Unpack(const Context& ctx, ByteSource& archive, const Limits& limits);
   Status UnpackFile(const Context& ctx, LayerReader& tar,
                     const LayerEntry& entry);
 

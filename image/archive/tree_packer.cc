@@ -189,6 +189,12 @@ Status TreePacker::Add(const Context& ctx, int parent, const std::string& name,
   return AddContent(ctx, directory.get(), EndsWith(as, "/") ? as : as + "/");
 }
 
+Status TreePacker::AddOne(const Context& ctx, int parent,
+                          const std::string& name, const std::string& as) {
+  ASSIGN_OR_RETURN(const struct stat info, StatAt(parent, name));
+  return AddEntry(ctx, parent, name, as, info);
+}
+
 Status TreePacker::AddContent(const Context& ctx, int directory,
                               const std::string& prefix) {
   std::vector<Level> levels;

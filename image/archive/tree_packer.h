@@ -34,6 +34,9 @@ class TreePacker {
   // what is below it gets `as` and a slash before its own. NOT_FOUND.
   Status Add(const Context& ctx, int parent, const std::string& name,
              const std::string& as);
+  // The same without what is below it.
+  Status AddOne(const Context& ctx, int parent, const std::string& name,
+                const std::string& as);
   // What is below the open directory, without itself, `prefix` before the
   // names.
   Status AddContent(const Context& ctx, int directory,

@@ -53,9 +53,9 @@ StatusOr<LayerStack> LayerStack::Open(
   return stack;
 }
 
-StatusOr<LayerStack::Step> LayerStack::Look(const Merged& in,
-                                            const std::string& name) {
-  Step step;
+StatusOr<LayerStack::Entry> LayerStack::Look(const Directory& in,
+                                             const std::string& name) {
+  Entry step;
   for (const std::shared_ptr<UniqueFd>& directory : in) {
     StatusOr<UniqueFd> fd =
         OpenFileAt(directory->get(), name, O_PATH | O_NOFOLLOW);
@@ -80,13 +80,13 @@ StatusOr<LayerStack::Step> LayerStack::Look(const Merged& in,
 
 StatusOr<std::optional<LayerStack::Found>> LayerStack::Find(
     std::string_view path) const {
-  Merged at = roots_;
+  Directory at = roots_;
   std::optional<Found> found;
   for (const std::string& name : Split(path, '/')) {
     if (name.empty() || name == ".") continue;
     if (name == "..") return InvalidArgument("find a path with \"..\"");
     if (at.empty()) return std::optional<Found>();  // below a file
-    ASSIGN_OR_RETURN(Step step, Look(at, name));
+    ASSIGN_OR_RETURN(Entry step, Look(at, name));
     if (!step.found) return std::optional<Found>();
     at = std::move(step.merged);
     found = std::move(step.found);
@@ -99,7 +99,7 @@ StatusOr<std::optional<LayerStack::Found>> LayerStack::Find(
 }
 
 StatusOr<UniqueFd> LayerStack::OpenFile(std::string_view path) const {
-  std::vector<Merged> way = {roots_};  // the directories we are in
+  std::vector<Directory> way = {roots_};  // the directories we are in
   std::deque<std::string> names;
   for (std::string& name : Split(path, '/')) names.push_back(std::move(name));
   int links = 0;
@@ -111,7 +111,7 @@ StatusOr<UniqueFd> LayerStack::OpenFile(std::string_view path) const {
       if (way.size() > 1) way.pop_back();
       continue;
     }
-    ASSIGN_OR_RETURN(Step step, Look(way.back(), name));
+    ASSIGN_OR_RETURN(Entry step, Look(way.back(), name));
     if (!step.found) return NoFile(path);
     const mode_t mode = step.found->info.st_mode;
     if (S_ISDIR(mode)) {

@@ -39,16 +39,22 @@ class LayerStack {
   // (FAILED_PRECONDITION). NOT_FOUND.
   StatusOr<UniqueFd> OpenFile(std::string_view path) const;
 
- private:
   // A directory of the merged tree: the layers' directories, topmost first.
-  using Merged = std::vector<std::shared_ptr<UniqueFd>>;
-  struct Step {
-    std::optional<Found> found;
-    Merged merged;  // if it is a directory
+  using Directory = std::vector<std::shared_ptr<UniqueFd>>;
+  struct Entry {
+    std::optional<Found> found;  // unset: no such name
+    Directory merged;            // if it is a directory
   };
-  static StatusOr<Step> Look(const Merged& in, const std::string& name);
+  // One name in a directory.
+  static StatusOr<Entry> Look(const Directory& in, const std::string& name);
 
-  Merged roots_;
+  // The root directory of the topmost layer, which must be there; and what the
+  // others show as theirs.
+  int top() const { return roots_.front()->get(); }
+  Directory Below() const { return {roots_.begin() + 1, roots_.end()}; }
+
+ private:
+  Directory roots_;
 };
 
 // A whiteout: a character device 0/0.

@@ -224,15 +224,11 @@ StatusOr<std::vector<Mount>> OverlaySnapshotter::ReadOnlyMounts(
   return Overlay(lower, {"ro"});
 }
 
-StatusOr<std::string> OverlaySnapshotter::ReadFile(uint64_t number,
-                                                   const Digest& chain,
-                                                   std::string_view path,
-                                                   uint64_t limit) const {
+StatusOr<LayerStack> OverlaySnapshotter::Stack(uint64_t number,
+                                               const Digest& chain) const {
   ASSIGN_OR_RETURN(std::vector<std::string> all, layers_->Directories(chain));
   all.insert(all.begin(), layers_->PathOf(number));
-  ASSIGN_OR_RETURN(const LayerStack stack, LayerStack::Open(all));
-  ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
-  return ReadAll(file.get(), limit, std::string(path));
+  return LayerStack::Open(all);
 }
 
 StatusOr<DiskUsage> OverlaySnapshotter::Usage(uint64_t number) const {

@@ -37,9 +37,8 @@ class OverlaySnapshotter : public Snapshotter {
   Status Prepare(uint64_t number, const Digest& chain) override;
   StatusOr<std::vector<Mount>> Mounts(uint64_t number, const Digest& chain,
                                       Access access) const override;
-  StatusOr<std::string> ReadFile(uint64_t number, const Digest& chain,
-                                 std::string_view path,
-                                 uint64_t limit) const override;
+  StatusOr<LayerStack> Stack(uint64_t number,
+                             const Digest& chain) const override;
   StatusOr<DiskUsage> Usage(uint64_t number) const override;
   Status Remove(uint64_t number) override;
 

@@ -67,6 +67,13 @@ class OverlaySnapshotterTest : public ::testing::Test {
     }
   }
 
+  StatusOr<std::string> ReadTree(uint64_t number, const Digest& chain,
+                                 const std::string& path) {
+    ASSIGN_OR_RETURN(const LayerStack stack, snapshots_->Stack(number, chain));
+    ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
+    return ReadAll(file.get(), 10, path);
+  }
+
   const Context ctx_ = Context::Background();
   TempDir dir_;
   std::string directory_;
@@ -100,10 +107,8 @@ TEST_F(OverlaySnapshotterTest, Mounts127LayersBelowARootOfAnyLength) {
       }
       ASSERT_OK(Unmount(dir_.Path("merged"), 0));
     }
-    EXPECT_THAT(snapshots_->ReadFile(number, chain, "/layer1", 10),
-                IsOkAndHolds("1"));
-    EXPECT_THAT(snapshots_->ReadFile(number, chain, "/written", 10),
-                IsOkAndHolds("here"));
+    EXPECT_THAT(ReadTree(number, chain, "/layer1"), IsOkAndHolds("1"));
+    EXPECT_THAT(ReadTree(number, chain, "/written"), IsOkAndHolds("here"));
     EXPECT_GT(snapshots_->Usage(number)->inodes, 0u);
     ASSERT_OK(snapshots_->Remove(number));
   }

@@ -5,7 +5,6 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/context.h"
@@ -13,6 +12,7 @@
 #include "base/status.h"
 #include "base/store/metadata_store.h"
 #include "image/layer/byte_source.h"
+#include "image/layer/layer_stack.h"
 #include "image/rootfs_provider.h"
 
 namespace berth::image {
@@ -81,10 +81,9 @@ class Snapshotter {
   virtual StatusOr<std::vector<Mount>> Mounts(uint64_t number,
                                               const Digest& chain,
                                               Access access) const = 0;
-  // A regular file of it, see RootfsProvider::ReadFile.
-  virtual StatusOr<std::string> ReadFile(uint64_t number, const Digest& chain,
-                                         std::string_view path,
-                                         uint64_t limit) const = 0;
+  // What it is made of: what was written, then the layers.
+  virtual StatusOr<LayerStack> Stack(uint64_t number,
+                                     const Digest& chain) const = 0;
   // What was written on top of the layers.
   virtual StatusOr<DiskUsage> Usage(uint64_t number) const = 0;
   // A tree, or a layer that was forgotten. OK if it is not there.

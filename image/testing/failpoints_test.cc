@@ -54,6 +54,7 @@ class Life {
     Status all = Import();
     all.Update(service_->images().RemoveName(*Reference::Parse("x.test/i:1")));
     all.Update(PullAndRun());
+    all.Update(MakeOnTop());
     all.Update(service_->rootfs().Release(Context::Background(), "root"));
     all.Update(service_->images().Remove(PulledImage().id()));
     all.Update(service_->images().CollectGarbage(ctx_).status());
@@ -88,6 +89,19 @@ class Life {
     ASSIGN_OR_RETURN(const std::string text,
                      service_->rootfs().ReadFile("root", "/d/a", 10));
     return text == "one" ? OkStatus() : Internal("read " + text);
+  }
+
+  // Once more in a second try: the same image then.
+  Status MakeOnTop() {
+    Transfer::NewImage made;
+    made.base = PulledImage().id();
+    made.config = {{"os", "linux"},
+                   {"architecture", HostPlatform().architecture()}};
+    ASSIGN_OR_RETURN(
+        const Image image, service_->transfer().Make(ctx_, made, [](int file) {
+          return WriteAll(file, TarBuilder().File("m", "").Bytes());
+        }));
+    return service_->images().Remove(image.id());
   }
 
   const std::string folder_;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/store/metadata_store.h"
+#include "base/sys/file.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "image/garbage_collector.h"
@@ -99,6 +100,12 @@ std::vector<std::string> ThreeLayers() {
 
 class InstallerTest : public ::testing::Test {
  protected:
+  StatusOr<std::string> ReadTree(uint64_t number, const Digest& chain,
+                                 const std::string& path) {
+    ASSIGN_OR_RETURN(const LayerStack stack, snapshots_->Stack(number, chain));
+    ASSIGN_OR_RETURN(const UniqueFd file, stack.OpenFile(path));
+    return ReadAll(file.get(), 10, path);
+  }
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root: owners, trusted xattrs";
     ASSERT_OK_AND_ASSIGN(metadata_, MetadataStore::Open(dir_.Path("meta.db")));
@@ -154,10 +161,9 @@ TEST_F(InstallerTest, UnpacksEachLayerOnceAndRemembersIt) {
                        Digest::Parse(installed.record.chain_id()));
   const uint64_t tree = snapshots_->NextNumber();
   ASSERT_OK(snapshots_->Prepare(tree, top));
-  EXPECT_THAT(snapshots_->ReadFile(tree, top, "/c", 10), IsOkAndHolds("three"));
+  EXPECT_THAT(ReadTree(tree, top, "/c"), IsOkAndHolds("three"));
   // The topmost layer takes it away.
-  EXPECT_THAT(snapshots_->ReadFile(tree, top, "/d/a", 10),
-              StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(ReadTree(tree, top, "/d/a"), StatusIs(StatusCode::kNotFound));
   ASSERT_OK(snapshots_->Remove(tree));
 
   FakeSource again(image);

@@ -96,8 +96,8 @@ StatusOr<std::string> Transfer::PullWork(const Context& ctx,
                                          const std::vector<RegistryHost>& hosts,
                                          const ProgressFunction& report) {
   ASSIGN_OR_RETURN(const RegistryShares::Place place,
-                   shares_.Acquire(ctx, arrival.name.domain()));
-  RegistryClient client(http_, arrival.name, hosts, options_.retry);
+                   shares_.Acquire(ctx, arrival.name->domain()));
+  RegistryClient client(http_, *arrival.name, hosts, options_.retry);
   return InstallAndName(ctx, client, arrival, report);
 }
 
@@ -157,8 +157,10 @@ StatusOr<Installed> Transfer::TryToInstall(const Context& ctx,
   RETURN_IF_ERROR(stores_.metadata.Update(
       [&](Transaction& tx) -> Status {
         RETURN_IF_ERROR(stores_.snapshots.MarkFlushed(tx, chain));
-        return stores_.images.Put(tx, installed.record, arrival.name,
-                                  installed.resolved);
+        return arrival.name
+                   ? stores_.images.Put(tx, installed.record, *arrival.name,
+                                        installed.resolved)
+                   : stores_.images.PutUnnamed(tx, installed.record);
       },
       Durability::kPowerCut));
   RETURN_IF_ERROR(Failpoint("image.pull.name"));

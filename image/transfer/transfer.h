@@ -2,11 +2,14 @@
 #define IMAGE_TRANSFER_TRANSFER_H_
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/context.h"
 #include "base/http/http_client.h"
+#include "base/json.h"
 #include "base/status.h"
 #include "base/store/metadata_store.h"
 #include "base/unique_fd.h"
@@ -15,6 +18,7 @@
 #include "image/content/lease.h"
 #include "image/garbage_collector.h"
 #include "image/image_store.h"
+#include "image/layer/byte_source.h"
 #include "image/reference.h"
 #include "image/registry/credentials.h"
 #include "image/registry/mirrors.h"
@@ -70,8 +74,8 @@ class Transfer {
                        const ProgressFunction& progress);
   // All images of an OCI layout, a directory, or of an archive: of a layout or
   // of what `docker save` wrote. They get the names that they give themselves;
-  // one that has a tag only, or nothing, is called after `base`, which may be
-  // empty.
+  // one that has a tag only, or nothing, is called after `base`. If that is
+  // empty, it has no name here.
   StatusOr<std::vector<Image>> ImportDirectory(const Context& ctx,
                                                const std::string& directory,
                                                const std::string& base,
@@ -80,6 +84,23 @@ class Transfer {
                                              UniqueFd archive,
                                              const std::string& base,
                                              BlobPolicy policy);
+  StatusOr<std::vector<Image>> ImportArchive(const Context& ctx,
+                                             ByteSource& archive,
+                                             const std::string& base,
+                                             BlobPolicy policy);
+
+  // An image that is made here: the layers of another, and one more.
+  struct NewImage {
+    std::string base;  // an id; empty: none
+    // The configuration document but for rootfs, which is added. Its history
+    // should have a line for the new layer.
+    Json config = Json::object();
+    std::optional<Reference> name;
+  };
+  // `layer` writes the new layer, a tar archive, into the file that it is
+  // given. Its blob is kept. NOT_FOUND without the base.
+  StatusOr<Image> Make(const Context& ctx, const NewImage& image,
+                       const std::function<Status(int file)>& layer);
 
   // An image that is here, and the names that it is sent under.
   struct Departure {
@@ -96,7 +117,7 @@ class Transfer {
  private:
   // How an image comes in.
   struct Arrival {
-    Reference name;
+    std::optional<Reference> name;
     BlobPolicy policy;
     std::string source;  // a repository; empty: files
   };

@@ -1,4 +1,6 @@
 // The half of Transfer that takes images from files.
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -10,20 +12,23 @@
 namespace berth::image {
 namespace {
 
+using OptionalName = std::optional<Reference>;
+
 // What an entry of a layout calls itself may be a full name or a tag only.
-StatusOr<Reference> NameOf(const Layout::Entry& entry,
-                           const std::string& base) {
+StatusOr<OptionalName> NameOf(const Layout::Entry& entry,
+                              const std::string& base) {
   const bool is_full = entry.name.find_first_of("/:") != std::string::npos;
-  if (is_full) return Reference::Parse(entry.name);
-  if (base.empty()) {
-    return InvalidArgument("image " + entry.descriptor.digest.str() +
-                           " calls itself " + Quoted(entry.name) +
-                           ": it needs a name");
-  }
-  if (entry.name.empty()) {
-    return Reference::Parse(base + "@" + entry.descriptor.digest.str());
-  }
-  return Reference::Parse(base + ":" + entry.name);
+  if (!is_full && base.empty()) return OptionalName();
+  const std::string text = is_full ? entry.name
+                           : entry.name.empty()
+                               ? base + "@" + entry.descriptor.digest.str()
+                               : base + ":" + entry.name;
+  ASSIGN_OR_RETURN(Reference name, Reference::Parse(text));
+  return OptionalName(std::move(name));
+}
+
+std::string NameText(const OptionalName& name) {
+  return name ? Quoted(name->str()) : "an image without a name";
 }
 
 }  // namespace
@@ -40,9 +45,16 @@ StatusOr<std::vector<Image>> Transfer::ImportArchive(const Context& ctx,
                                                      UniqueFd archive,
                                                      const std::string& base,
                                                      BlobPolicy policy) {
-  ASSIGN_OR_RETURN(
-      const std::unique_ptr<ImageFiles> files,
-      ArchiveFiles::Load(ctx, std::move(archive), options_.spool, {}));
+  FileSource file(std::move(archive));
+  return ImportArchive(ctx, file, base, policy);
+}
+
+StatusOr<std::vector<Image>> Transfer::ImportArchive(const Context& ctx,
+                                                     ByteSource& archive,
+                                                     const std::string& base,
+                                                     BlobPolicy policy) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ImageFiles> files,
+                   ArchiveFiles::Load(ctx, archive, options_.spool, {}));
   RETURN_IF_ERROR(Failpoint("image.import.spooled"));
   return Import(ctx, *files, base, policy);
 }
@@ -55,12 +67,12 @@ StatusOr<std::vector<Image>> Transfer::Import(const Context& ctx,
   if (files.Has("index.json")) {
     ASSIGN_OR_RETURN(const std::unique_ptr<Layout> layout, Layout::Open(files));
     for (const Layout::Entry& entry : layout->entries()) {
-      ASSIGN_OR_RETURN(const Reference name, NameOf(entry, base));
+      ASSIGN_OR_RETURN(const OptionalName name, NameOf(entry, base));
       LayoutSource source(*layout, entry.descriptor);
       ASSIGN_OR_RETURN_AS(
           std::string id,
           InstallAndName(ctx, source, {name, policy, ""}, nullptr),
-          "import " + Quoted(name.str()));
+          "import " + NameText(name));
       ids.push_back(std::move(id));
     }
   } else {
@@ -70,16 +82,16 @@ StatusOr<std::vector<Image>> Transfer::Import(const Context& ctx,
       ASSIGN_OR_RETURN(const std::unique_ptr<DockerArchiveSource> source,
                        DockerArchiveSource::Open(ctx, files, image));
       std::vector<std::string> names = image.tags;
-      if (names.empty() && !base.empty()) names.push_back(base);
-      if (names.empty()) {
-        return InvalidArgument("an image of the archive has no name");
-      }
+      if (names.empty()) names.push_back(base);
       for (const std::string& text : names) {
-        ASSIGN_OR_RETURN(const Reference name, Reference::Parse(text));
+        OptionalName name;
+        if (!text.empty()) {
+          ASSIGN_OR_RETURN(name, Reference::Parse(text));
+        }
         ASSIGN_OR_RETURN_AS(
             std::string id,
             InstallAndName(ctx, *source, {name, policy, ""}, nullptr),
-            "import " + Quoted(name.str()));
+            "import " + NameText(name));
         ids.push_back(std::move(id));
       }
     }
