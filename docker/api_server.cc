@@ -21,9 +21,9 @@ std::vector<Route> AllRoutes() {
   std::vector<Route> all;
   for (auto* group :
        {SystemRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
-        ContainerRoutes, ContainerIoRoutes, ContainerArchiveRoutes,
-        ContainerStatsRoutes, ExecRoutes, NetworkRoutes, VolumeRoutes,
-        SwarmRoutes, UnsupportedRoutes}) {
+        ImageImportRoutes, DiskUsageRoutes, ContainerRoutes, ContainerIoRoutes,
+        ContainerArchiveRoutes, ContainerStatsRoutes, ExecRoutes, NetworkRoutes,
+        VolumeRoutes, SwarmRoutes, UnsupportedRoutes}) {
     std::vector<Route> routes = group();
     std::move(routes.begin(), routes.end(), std::back_inserter(all));
   }

@@ -70,6 +70,8 @@ StatusOr<Json> Call::Body() const {
                            "): must be 'application/json'");
   }
   ASSIGN_OR_RETURN(Json json, ParseJson(body, "request body"));
+  // What a client of Go sends that has no object.
+  if (json.is_null()) return Json::object();
   if (!json.is_object()) {
     return InvalidArgument("request body: not an object");
   }

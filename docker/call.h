@@ -36,7 +36,7 @@ struct Call {
   // not passed over.
   Status Refuse(std::initializer_list<const char*> queries) const;
 
-  // The body as a JSON object. An empty body is an empty object.
+  // The body as a JSON object. No body, and null, are an empty object.
   StatusOr<Json> Body() const;
 
   Status Reply(int status, const Json& json) const;
@@ -59,6 +59,8 @@ std::vector<Route> SystemRoutes();
 std::vector<Route> EventRoutes();
 std::vector<Route> ImageRoutes();
 std::vector<Route> ImageExportRoutes();
+std::vector<Route> ImageImportRoutes();
+std::vector<Route> DiskUsageRoutes();
 std::vector<Route> ContainerRoutes();
 std::vector<Route> ContainerIoRoutes();
 std::vector<Route> ContainerArchiveRoutes();

@@ -51,6 +51,8 @@ struct Engine {
         files(w),
         stats(st),
         images(is.images()),
+        rootfs(is.rootfs()),
+        changes(is.changes()),
         transfer(is.transfer()),
         volumes(settings.root + "/volumes"),
         events(w.events(), w.inventory()) {}
@@ -65,6 +67,8 @@ struct Engine {
   sandbox::ContainerFiles files;
   sandbox::StatsReader& stats;
   image::Images& images;
+  image::RootfsProvider& rootfs;
+  const image::RootfsChanges& changes;
   image::Transfer& transfer;
   VolumeStore volumes;
   EventLog events;

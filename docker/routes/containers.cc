@@ -20,6 +20,7 @@
 #include "docker/lifecycle.h"
 #include "docker/restart_monitor.h"
 #include "docker/routes/container_create.h"
+#include "docker/routes/disk_usage.h"
 #include "image/image_service.h"
 #include "image/reference.h"
 #include "sandbox/ids.h"
@@ -139,7 +140,6 @@ Status List(Engine& engine, Call& call) {
       "publish",  "since",   "status", "volume", "isolation"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
-  RETURN_IF_ERROR(call.Refuse({"size"}));
   ASSIGN_OR_RETURN(int64_t limit, call.Number("limit", 0));
   ASSIGN_OR_RETURN(const int64_t before, CreatedOf(engine, filters, "before"));
   ASSIGN_OR_RETURN(const int64_t since, CreatedOf(engine, filters, "since"));
@@ -161,17 +161,18 @@ Status List(Engine& engine, Call& call) {
     if (!Matches(filters, wanted, view, around)) continue;
     Json& row = list.push_back(SummaryJson(view, around));
     row["Image"] = ImageColumn(view, names);
+    if (call.Flag("size")) AddSizes(engine, view, row);
     if (--limit == 0) break;
   }
   return call.Reply(200, list);
 }
 
 Status Inspect(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"size"}));
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
   Json json = InspectJson(view, SurroundingsOf(engine, view));
   const std::vector<std::string> execs = engine.execs.Of(view.id());
   if (!execs.empty()) json["ExecIDs"] = execs;
+  if (call.Flag("size")) AddSizes(engine, view, json);
   return call.Reply(200, json);
 }
 
@@ -416,26 +417,28 @@ Status Prune(Engine& engine, Call& call) {
       *new std::set<std::string>{"label", "label!", "until"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
-  if (filters.Has("until")) {
-    return Unimplemented("the filter until is not supported");
-  }
+  ASSIGN_OR_RETURN(const UnixNanos until, UntilOf(filters));
   Json deleted = Json::array();
+  uint64_t reclaimed = 0;
   for (const View& view : AllViews(engine)) {
     const auto& labels = view.container->config().labels();
     if (!view.ours() || !CheckRemovable(engine, view).ok() ||
-        !filters.MatchLabels({labels.begin(), labels.end()})) {
+        !filters.MatchLabels({labels.begin(), labels.end()}) ||
+        (until > 0 && view.container->created_at() >= until)) {
       continue;
     }
     ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                      engine.lifecycle.Acquire(call.ctx, view.id()));
     const View now = ViewOf(engine, view.id());
     if (now.container == nullptr || !CheckRemovable(engine, now).ok()) continue;
+    const uint64_t size = WrittenBy(engine, now);
     if (RemoveContainer(engine, call.ctx, now, false).ok()) {
       deleted.push_back(view.id());
+      reclaimed += size;
     }
   }
-  return call.Reply(200,
-                    {{"ContainersDeleted", deleted}, {"SpaceReclaimed", 0}});
+  return call.Reply(
+      200, {{"ContainersDeleted", deleted}, {"SpaceReclaimed", reclaimed}});
 }
 
 // The header and the rows of those pids, of ps(1)'s output.

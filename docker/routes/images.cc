@@ -1,6 +1,7 @@
 // Images: pull, list, inspect, tag, delete.
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -14,6 +15,8 @@
 #include "docker/convert/filters.h"
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
+#include "docker/routes/disk_usage.h"
+#include "docker/routes/image_names.h"
 #include "image/image_service.h"
 #include "image/manifest.h"
 #include "image/reference.h"
@@ -24,36 +27,6 @@ namespace {
 using image::Image;
 using image::Progress;
 using image::Reference;
-
-std::vector<std::string> Familiar(const std::vector<std::string>& names) {
-  std::vector<std::string> all;
-  for (const std::string& name : names) {
-    const StatusOr<Reference> reference = Reference::Parse(name);
-    all.push_back(reference.ok() ? reference->Familiar() : name);
-  }
-  return all;
-}
-
-// Tags, then digests: an image may have either alone.
-std::vector<std::string> NamesOf(const Image& image) {
-  std::vector<std::string> names = image.repo_tags;
-  names.insert(names.end(), image.repo_digests.begin(),
-               image.repo_digests.end());
-  return names;
-}
-
-StatusOr<Image> FindImage(const Engine& engine, const std::string& name) {
-  StatusOr<Image> found = engine.images.Resolve(name);
-  if (found.ok()) return found;
-  // A name that is none is a name that nothing has.
-  if (!IsNotFound(found.status()) &&
-      found.status().code() != StatusCode::kInvalidArgument) {
-    return found.status();
-  }
-  const StatusOr<Reference> reference = Reference::Parse(name);
-  return NotFound("No such image: " +
-                  (reference.ok() ? reference->Familiar() : name));
-}
 
 // X-Registry-Auth: base64url of JSON.
 StatusOr<image::RegistryAuth> AuthOf(const Call& call) {
@@ -163,12 +136,11 @@ Status CheckPlatform(const Call& call) {
 }
 
 Status Pull(Engine& engine, Call& call) {
+  if (!call.Query("fromSrc").empty()) return ImportImage(engine, call);
   RETURN_IF_ERROR(call.Refuse({"repo", "message", "changes"}));
   const std::string from = call.Query("fromImage");
   const std::string tag = call.Query("tag");
-  if (!call.Query("fromSrc").empty() || from.empty()) {
-    return Unimplemented("import is not supported");
-  }
+  if (from.empty()) return InvalidArgument("fromImage or fromSrc is missing");
   if (tag.empty() && from.find('@') == std::string::npos &&
       from.find(':', from.rfind('/') + 1) == std::string::npos) {
     return Unimplemented("pulling all tags is not supported");
@@ -221,49 +193,51 @@ std::vector<std::string> Matching(const Patterns& patterns,
   return matching;
 }
 
-std::map<std::string, std::string> LabelsOf(const Image& image) {
-  const auto& labels = image.record.config().labels();
-  return {labels.begin(), labels.end()};
+// "before" and "since" name an image: by its age. 0: no such filter.
+StatusOr<int64_t> CreatedOf(const Engine& engine, const Filters& filters,
+                            const std::string& key) {
+  if (!filters.Has(key)) return 0;
+  ASSIGN_OR_RETURN(const Image image,
+                   FindImage(engine, *filters.Of(key).begin()));
+  return image.record.created();
 }
 
-// Images had two sizes before version 1.44 of the API: both the same.
-void AddVirtualSize(const Call& call, const Image& image, Json& json) {
-  if (call.version < 44) json["VirtualSize"] = image.record.size();
-}
+// What a list of images asks for, by their age.
+struct Ages {
+  int64_t before = 0;
+  int64_t since = 0;
+  int64_t until = 0;
 
-Json SummaryOf(const Call& call, const Image& image) {
-  Json labels = LabelsOf(image);
-  Json json = {{"Id", image.id()},
-               {"ParentId", ""},
-               {"RepoTags", Familiar(image.repo_tags)},
-               {"RepoDigests", Familiar(image.repo_digests)},
-               {"Created", image.record.created() / 1000000000},
-               {"Size", image.record.size()},
-               {"SharedSize", -1},
-               {"Labels", labels.empty() ? Json() : labels},
-               {"Containers", -1}};
-  AddVirtualSize(call, image, json);
-  return json;
-}
+  static StatusOr<Ages> Of(const Engine& engine, const Filters& filters) {
+    Ages ages;
+    ASSIGN_OR_RETURN(ages.before, CreatedOf(engine, filters, "before"));
+    ASSIGN_OR_RETURN(ages.since, CreatedOf(engine, filters, "since"));
+    ASSIGN_OR_RETURN(ages.until, UntilOf(filters));
+    return ages;
+  }
+  bool Match(const Image& image) const {
+    const int64_t created = image.record.created();
+    return (before == 0 || created < before) &&
+           (since == 0 || created > since) && (until == 0 || created < until);
+  }
+};
 
 Status List(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"shared-size", "manifests", "identity"}));
+  RETURN_IF_ERROR(call.Refuse({"manifests", "identity"}));
   static const auto& known = *new std::set<std::string>{
       "before", "dangling", "label", "reference", "since", "until"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
-  for (const char* key : {"before", "since", "until"}) {
-    if (filters.Has(key)) {
-      return Unimplemented(std::string("image filter ") + key +
-                           " is not supported");
-    }
-  }
+  ASSIGN_OR_RETURN(const Ages ages, Ages::Of(engine, filters));
   ASSIGN_OR_RETURN(std::vector<Image> images, engine.images.List({}));
   std::sort(images.begin(), images.end(), [](const Image& a, const Image& b) {
     return a.record.created() > b.record.created();
   });
   ASSIGN_OR_RETURN(const Patterns patterns,
                    Patterns::Globs(filters.Of("reference")));
+  const bool wants_shared = call.Flag("shared-size");
+  std::optional<SharedSizes> shared;
+  if (wants_shared) shared.emplace(engine, images);
   Json list = Json::array();
   for (Image& image : images) {
     if (!filters.Any("dangling",
@@ -271,7 +245,7 @@ Status List(Engine& engine, Call& call) {
                        return w == "true" || w == "1" ? image.repo_tags.empty()
                                                       : !NamesOf(image).empty();
                      }) ||
-        !filters.MatchLabels(LabelsOf(image))) {
+        !filters.MatchLabels(LabelsOf(image)) || !ages.Match(image)) {
       continue;
     }
     if (filters.Has("reference")) {
@@ -279,34 +253,38 @@ Status List(Engine& engine, Call& call) {
       image.repo_digests = Matching(patterns, image.repo_digests);
       if (NamesOf(image).empty()) continue;
     }
-    list.push_back(SummaryOf(call, image));
+    Json& row = list.push_back(ImageSummary(call, image));
+    if (shared) row["SharedSize"] = shared->Of(image);
   }
   return call.Reply(200, list);
 }
 
-Json ConfigOf(const Engine& engine, const Image& image) {
-  const StatusOr<std::string> text = engine.images.ConfigJson(image.id());
-  if (!text.ok()) return Json::object();
-  const StatusOr<Json> json = ParseJson(*text, "image configuration");
-  if (!json.ok() || !json->is_object()) return Json::object();
-  const Json* const config = json->Find("config");
-  return config == nullptr ? Json::object() : *config;
+// Of the document, or of its last step.
+std::string CommentOf(const Json& document) {
+  const Json* const history = document.Find("history");
+  const std::string comment = document.Text("comment");
+  if (!comment.empty() || history == nullptr || history->empty()) {
+    return comment;
+  }
+  return history->elements().back().Text("comment");
 }
 
 Status Inspect(Engine& engine, Call& call) {
   RETURN_IF_ERROR(call.Refuse({"manifests", "platform"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   const auto& record = image.record;
+  const Json document = DocumentOf(engine, image);
+  const Json* const config = document.Find("config");
   Json json = {
       {"Id", image.id()},
       {"RepoTags", Familiar(image.repo_tags)},
       {"RepoDigests", Familiar(image.repo_digests)},
       {"Parent", ""},
-      {"Comment", ""},
+      {"Comment", CommentOf(document)},
       {"Created", TimeText(record.created())},
       {"DockerVersion", ""},
       {"Author", record.author()},
-      {"Config", ConfigOf(engine, image)},
+      {"Config", config == nullptr ? Json::object() : *config},
       {"Architecture", record.platform().architecture()},
       {"Variant", record.platform().variant()},
       {"Os", record.platform().os()},
@@ -323,13 +301,8 @@ Status Inspect(Engine& engine, Call& call) {
 
 Status Tag(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
-  const std::string repo = call.Query("repo");
-  const std::string tag = call.Query("tag");
-  const StatusOr<Reference> name =
-      Reference::Parse(tag.empty() ? repo : repo + ":" + tag);
-  if (!name.ok() || name->has_digest()) {
-    return InvalidArgument("invalid reference format");
-  }
+  ASSIGN_OR_RETURN(const auto name, NewNameOf(call));
+  if (!name) return InvalidArgument("invalid reference format");
   RETURN_IF_ERROR(engine.images.Tag(image.id(), *name));
   engine.events.Publish("image", "tag", image.id(),
                         {{"name", name->Familiar()}});
@@ -441,8 +414,8 @@ Status Delete(Engine& engine, Call& call) {
   return call.Reply(200, deleted);
 }
 
-// One step of an image's history. Which layer it made is not kept.
-StatusOr<Json> HistoryLine(const Json& step) {
+// One step of an image's history, which made a layer of `size` bytes.
+StatusOr<Json> HistoryLine(const Json& step, uint64_t size) {
   JsonReader reader(step, "history");
   std::string created;
   std::string by;
@@ -455,30 +428,38 @@ StatusOr<Json> HistoryLine(const Json& step) {
               {"Created", ParseRfc3339(created).value_or(0) / 1000000000},
               {"CreatedBy", by},
               {"Tags", nullptr},
-              {"Size", 0},
+              {"Size", size},
               {"Comment", comment}};
 }
 
-// From the image's own history, newest first.
+// From the image's own history, newest first. Each step that is not marked as
+// empty has made the next layer.
 Status History(Engine& engine, Call& call) {
   RETURN_IF_ERROR(call.Refuse({"platform"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   ASSIGN_OR_RETURN(const std::string text,
                    engine.images.ConfigJson(image.id()));
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, "image configuration"));
+  ASSIGN_OR_RETURN(const auto layers, engine.images.LayersOf(image));
   JsonReader reader(json, "image configuration");
-  Json list = Json::array();
-  const Json::Array& steps = reader.Array("history");
-  RETURN_IF_ERROR(reader.status());
-  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    ASSIGN_OR_RETURN(Json line, HistoryLine(*step));
-    if (list.empty()) {
-      line["Id"] = image.id();
-      line["Tags"] = Familiar(image.repo_tags);
-    }
-    list.push_back(std::move(line));
+  std::vector<Json> lines;
+  size_t layer = 0;
+  for (const Json& step : reader.Array("history")) {
+    const Json* const empty = step.Find("empty_layer");
+    const bool has_layer = empty == nullptr || empty->AsBool() != true;
+    const uint64_t size =
+        has_layer && layer < layers.size() ? layers[layer].bytes : 0;
+    if (has_layer) ++layer;
+    ASSIGN_OR_RETURN(Json line, HistoryLine(step, size));
+    lines.push_back(std::move(line));
   }
-  return call.Reply(200, list);
+  RETURN_IF_ERROR(reader.status());
+  std::reverse(lines.begin(), lines.end());
+  if (!lines.empty()) {
+    lines[0]["Id"] = image.id();
+    lines[0]["Tags"] = Familiar(image.repo_tags);
+  }
+  return call.Reply(200, lines);
 }
 
 }  // namespace

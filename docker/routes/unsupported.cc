@@ -16,12 +16,10 @@ Status Refuse(Engine&, Call& call) {
 // Method ("" for any) and pattern.
 constexpr std::pair<const char*, const char*> kRoutes[] = {
     // Containers.
-    {"GET", "/containers/{id}/changes"},
     {"POST", "/containers/{id}/update"},
     {"GET", "/containers/{id}/checkpoints"},
     {"POST", "/containers/{id}/checkpoints"},
     {"DELETE", "/containers/{id...}"},  // of one checkpoint
-    {"POST", "/commit"},
     // Images, beside pulling them.
     {"POST", "/build"},
     {"POST", "/build/prune"},
@@ -29,8 +27,6 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"GET", "/images/search"},
     {"GET", "/images/{name...}/attestations"},
     {"POST", "/images/{name...}/push"},
-    {"POST", "/images/load"},
-    {"POST", "/images/prune"},
     {"GET", "/distribution/{name...}"},
     {"POST", "/auth"},
     {"POST", "/session"},
@@ -40,7 +36,6 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"POST", "/networks/{id}/connect"},
     {"POST", "/networks/{id}/disconnect"},
     // The rest.
-    {"GET", "/system/df"},
     {"GET", "/debug/{name...}"},
     {"", "/plugins"},
     {"", "/plugins/{name...}"},

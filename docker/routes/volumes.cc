@@ -10,9 +10,9 @@
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
+#include "docker/routes/volume_json.h"
 
 namespace berth::docker {
-namespace {
 
 Json VolumeJson(const Volume& volume) {
   Json json = {{"CreatedAt", TimeText(volume.created)},
@@ -26,6 +26,8 @@ Json VolumeJson(const Volume& volume) {
   if (volume.options.empty()) json["Options"] = nullptr;
   return json;
 }
+
+namespace {
 
 Status List(Engine& engine, Call& call) {
   static const auto& known =

@@ -20,6 +20,7 @@ import cases_attack
 import cases_copy
 import cases_exits
 import cases_faults
+import cases_images
 import cases_lifecycle
 import cases_pods
 import cases_pull
@@ -387,7 +388,7 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             for module in (cases_api, cases_attack, cases_copy, cases_faults,
-                           cases_pods, cases_pull, cases_requests,
+                           cases_images, cases_pods, cases_pull, cases_requests,
                            cases_restart, cases_stats, cases_tls,
                            cases_websocket):
                 cases += module.CASES

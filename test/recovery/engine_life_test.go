@@ -21,7 +21,7 @@ import (
 
 // engineLife is one container by Docker's API, from its image to its removal:
 // it has a volume of its own and one without a name, fails once, is started
-// again by its policy, runs a second process, and is stopped.
+// again by its policy, runs a second process, is stopped, and made an image of.
 type engineLife struct {
 	t    *testing.T
 	n    *node
@@ -63,6 +63,12 @@ var engineSteps = []engineStep{
 	{"exec", (*engineLife).exec},
 	{"stop", func(l *engineLife) error { return l.post("/containers/c1/stop?t=30", nil, nil) }},
 	{"the exit code", (*engineLife).exited},
+	{"commit", func(l *engineLife) error {
+		return l.post("/commit?container=c1&repo=berth-test/made&tag=1", nil, nil)
+	}},
+	{"remove the committed image", func(l *engineLife) error {
+		return l.remove("/images/berth-test/made:1")
+	}},
 	{"remove", func(l *engineLife) error { return l.remove("/containers/c1?v=1") }},
 	{"remove the volume", func(l *engineLife) error { return l.remove("/volumes/v1") }},
 	{"tag", func(l *engineLife) error {

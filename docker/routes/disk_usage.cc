@@ -1,0 +1,202 @@
+// docker system df, and what makes room: docker image prune.
+#include "docker/routes/disk_usage.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/fs/tree_size.h"
+#include "base/strings.h"
+#include "base/sys/file.h"
+#include "docker/call.h"
+#include "docker/convert/go_time.h"
+#include "docker/lifecycle.h"
+#include "docker/routes/image_names.h"
+#include "docker/routes/volume_json.h"
+#include "image/image_service.h"
+
+namespace berth::docker {
+namespace {
+
+using image::Image;
+
+std::map<std::string, int> ContainersByImage(const std::vector<View>& views) {
+  std::map<std::string, int> counts;
+  for (const View& view : views) {
+    ++counts[view.container->config().image_id()];
+  }
+  return counts;
+}
+
+Json ImagesJson(const Call& call, const std::vector<Image>& images,
+                const SharedSizes& shared, const std::vector<View>& views) {
+  const std::map<std::string, int> counts = ContainersByImage(views);
+  Json list = Json::array();
+  for (const Image& image : images) {
+    Json& row = list.push_back(ImageSummary(call, image));
+    row["SharedSize"] = shared.Of(image);
+    const auto found = counts.find(image.id());
+    row["Containers"] = found == counts.end() ? 0 : found->second;
+  }
+  return list;
+}
+
+Json ContainersJson(const Engine& engine, const std::vector<View>& views) {
+  Json list = Json::array();
+  for (const View& view : views) {
+    Json& row = list.push_back(SummaryJson(view, SurroundingsOf(engine, view)));
+    AddSizes(engine, view, row);
+  }
+  return list;
+}
+
+// -1 if it cannot be counted.
+int64_t SizeOf(const Volume& volume) {
+  const StatusOr<UniqueFd> directory =
+      OpenFile(volume.mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory.ok()) return -1;
+  const StatusOr<TreeSize> size = MeasureTree(directory->get());
+  return size.ok() ? static_cast<int64_t>(size->bytes) : -1;
+}
+
+StatusOr<Json> VolumesJson(const Engine& engine) {
+  ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
+  Json list = Json::array();
+  for (const Volume& volume : volumes) {
+    Json& row = list.push_back(VolumeJson(volume));
+    row["UsageData"] = {{"Size", SizeOf(volume)},
+                        {"RefCount", UsersOf(engine, volume.name).size()}};
+  }
+  return list;
+}
+
+Status SystemDf(Engine& engine, Call& call) {
+  static const auto& kinds =
+      *new std::set<std::string>{"container", "image", "volume", "build-cache"};
+  std::set<std::string> wanted;
+  for (const std::string& kind : QueryList(call, "type")) {
+    if (kinds.count(kind) == 0) {
+      return InvalidArgument("unknown object type: " + kind);
+    }
+    wanted.insert(kind);
+  }
+  if (wanted.empty()) wanted = kinds;
+  const std::vector<View> views = AllViews(engine);
+  Json json = {{"LayersSize", 0},       {"Images", nullptr},
+               {"Containers", nullptr}, {"Volumes", nullptr},
+               {"BuildCache", nullptr}, {"BuilderSize", 0}};
+  if (wanted.count("image") > 0) {
+    ASSIGN_OR_RETURN(const std::vector<Image> images, engine.images.List({}));
+    const SharedSizes shared(engine, images);
+    json["LayersSize"] = shared.total();
+    json["Images"] = ImagesJson(call, images, shared, views);
+  }
+  if (wanted.count("container") > 0) {
+    json["Containers"] = ContainersJson(engine, views);
+  }
+  if (wanted.count("volume") > 0) {
+    ASSIGN_OR_RETURN(json["Volumes"], VolumesJson(engine));
+  }
+  if (wanted.count("build-cache") > 0) json["BuildCache"] = Json::array();
+  return call.Reply(200, json);
+}
+
+// Images without a tag, or all, that no container uses.
+Status PruneImages(Engine& engine, Call& call) {
+  static const auto& known =
+      *new std::set<std::string>{"dangling", "label", "label!", "until"};
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), known));
+  ASSIGN_OR_RETURN(const UnixNanos until, UntilOf(filters));
+  const bool dangling = filters.Any("dangling", [](const std::string& word) {
+    return word == "true" || word == "1";
+  });
+  ASSIGN_OR_RETURN(const std::vector<Image> images, engine.images.List({}));
+  const std::map<std::string, int> used = ContainersByImage(AllViews(engine));
+  Json deleted = Json::array();
+  for (const Image& image : images) {
+    if ((dangling && !image.repo_tags.empty()) || image.pinned ||
+        used.count(image.id()) > 0 || !filters.MatchLabels(LabelsOf(image)) ||
+        (until > 0 && image.record.created() >= until)) {
+      continue;
+    }
+    RETURN_IF_ERROR(engine.images.Remove(image.id()));
+    for (const std::string& name : Familiar(NamesOf(image))) {
+      deleted.push_back({{"Untagged", name}});
+      engine.events.Publish("image", "untag", image.id(), {{"name", name}});
+    }
+    deleted.push_back({{"Deleted", image.id()}});
+    engine.events.Publish("image", "delete", image.id(),
+                          {{"name", image.id()}});
+  }
+  uint64_t reclaimed = 0;
+  if (!deleted.empty()) {
+    ASSIGN_OR_RETURN(const image::DiskUsage freed,
+                     engine.images.CollectGarbage(call.ctx));
+    reclaimed = freed.bytes;
+  }
+  engine.events.Publish("image", "prune", "",
+                        {{"reclaimed", std::to_string(reclaimed)}});
+  return call.Reply(
+      200, {{"ImagesDeleted", deleted.empty() ? Json() : std::move(deleted)},
+            {"SpaceReclaimed", reclaimed}});
+}
+
+}  // namespace
+
+uint64_t WrittenBy(const Engine& engine, const View& view) {
+  const StatusOr<image::DiskUsage> usage =
+      engine.rootfs.Usage(view.container->snapshot_key());
+  return usage.ok() ? usage->bytes : 0;
+}
+
+void AddSizes(const Engine& engine, const View& view, Json& json) {
+  const uint64_t written = WrittenBy(engine, view);
+  const StatusOr<Image> image =
+      engine.images.Resolve(view.container->config().image_id());
+  json["SizeRw"] = written;
+  json["SizeRootFs"] = written + (image.ok() ? image->record.size() : 0);
+}
+
+StatusOr<UnixNanos> UntilOf(const Filters& filters) {
+  if (!filters.Has("until")) return 0;
+  if (filters.Of("until").size() > 1) {
+    return InvalidArgument("more than one until filter specified");
+  }
+  const std::string& text = *filters.Of("until").begin();
+  const std::optional<UnixNanos> moment = ParseMoment(text, Now());
+  if (!moment) return InvalidArgument("invalid filter 'until=" + text + "'");
+  return *moment;
+}
+
+SharedSizes::SharedSizes(const Engine& engine, const std::vector<Image>& images)
+    : engine_(engine) {
+  for (const Image& image : images) {
+    const auto layers = engine.images.LayersOf(image);
+    if (!layers.ok()) continue;
+    for (const auto& layer : *layers) {
+      if (++users_[layer.chain] == 1) total_ += layer.bytes;
+    }
+  }
+}
+
+uint64_t SharedSizes::Of(const Image& image) const {
+  uint64_t shared = 0;
+  const auto layers = engine_.images.LayersOf(image);
+  if (!layers.ok()) return 0;
+  for (const auto& layer : *layers) {
+    const auto users = users_.find(layer.chain);
+    if (users != users_.end() && users->second > 1) shared += layer.bytes;
+  }
+  return shared;
+}
+
+std::vector<Route> DiskUsageRoutes() {
+  return {{"GET", "/system/df", SystemDf},
+          {"POST", "/images/prune", PruneImages}};
+}
+
+}  // namespace berth::docker
