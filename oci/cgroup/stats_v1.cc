@@ -32,6 +32,10 @@ CpuStats ReadCpu(const std::string& cpu, const std::string& cpuacct) {
     stats.periods = ValueOf(table, "nr_periods");
     stats.throttled_periods = ValueOf(table, "nr_throttled");
     stats.throttled_ns = ValueOf(table, "throttled_time");
+    // -1, no limit, is no number here and reads as 0.
+    stats.quota_us = ReadNumber(cpu + "/cpu.cfs_quota_us");
+    stats.period_us = ReadNumber(cpu + "/cpu.cfs_period_us");
+    stats.shares = ReadNumber(cpu + "/cpu.shares");
   }
   return stats;
 }
@@ -47,7 +51,11 @@ MemoryStats ReadMemory(const std::string& directory) {
   stats.raw = ReadTable(directory + "/memory.stat");
   stats.rss = ValueOf(stats.raw, "total_rss");
   stats.cache = ValueOf(stats.raw, "total_cache");
+  stats.active_file = ValueOf(stats.raw, "total_active_file");
   stats.inactive_file = ValueOf(stats.raw, "total_inactive_file");
+  stats.mapped_file = ValueOf(stats.raw, "total_mapped_file");
+  stats.kernel = ReadNumber(directory + "/memory.kmem.usage_in_bytes");
+  stats.reservation = ReadNumber(directory + "/memory.soft_limit_in_bytes");
   stats.swap = ValueOf(stats.raw, "total_swap");
   stats.page_faults = ValueOf(stats.raw, "total_pgfault");
   stats.major_page_faults = ValueOf(stats.raw, "total_pgmajfault");

@@ -1,5 +1,6 @@
 #include "oci/cgroup/stats_v2.h"
 
+#include <cstdlib>
 #include <vector>
 
 #include "base/strings.h"
@@ -11,6 +12,49 @@ namespace {
 
 constexpr uint64_t kNanosPerMicro = 1000;
 
+// "avg10=0.00 avg60=0.00 avg300=0.00 total=0", behind "some" or "full".
+PressureLine ParsePressure(const std::vector<std::string>& words) {
+  PressureLine line;
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos) continue;
+    const std::string key = word.substr(0, equals);
+    const std::string value = word.substr(equals + 1);
+    if (key == "avg10") line.average_10 = std::strtod(value.c_str(), nullptr);
+    if (key == "avg60") line.average_60 = std::strtod(value.c_str(), nullptr);
+    if (key == "avg300") line.average_300 = std::strtod(value.c_str(), nullptr);
+    if (key == "total") {
+      line.total_ns = ParseUint(value).value_or(0) * kNanosPerMicro;
+    }
+  }
+  return line;
+}
+
+// None where the kernel was built or started without it: the file is missing
+// or cannot be read (EOPNOTSUPP).
+std::optional<Pressure> ReadPressure(const std::string& path) {
+  const auto text = ReadCgroupFile(path);
+  if (!text.ok()) return std::nullopt;
+  Pressure pressure;
+  for (const std::string& line : Split(*text, '\n')) {
+    const std::vector<std::string> words = Split(line, ' ');
+    if (words.empty()) continue;
+    if (words[0] == "some") pressure.some = ParsePressure(words);
+    if (words[0] == "full") pressure.full = ParsePressure(words);
+  }
+  return pressure;
+}
+
+// "20000 100000", or "max 100000".
+void ReadCpuMax(const std::string& path, CpuStats& stats) {
+  const auto text = ReadCgroupFile(path);
+  if (!text.ok()) return;
+  const std::vector<std::string> words = Split(*text, ' ');
+  if (words.size() != 2) return;
+  stats.quota_us = ParseUint(words[0]).value_or(0);
+  stats.period_us = ParseUint(words[1]).value_or(0);
+}
+
 CpuStats ReadCpu(const std::string& directory) {
   const auto table = ReadTable(directory + "/cpu.stat");
   CpuStats stats;
@@ -20,6 +64,9 @@ CpuStats ReadCpu(const std::string& directory) {
   stats.periods = ValueOf(table, "nr_periods");
   stats.throttled_periods = ValueOf(table, "nr_throttled");
   stats.throttled_ns = ValueOf(table, "throttled_usec") * kNanosPerMicro;
+  ReadCpuMax(directory + "/cpu.max", stats);
+  stats.weight = ReadNumber(directory + "/cpu.weight");
+  stats.pressure = ReadPressure(directory + "/cpu.pressure");
   return stats;
 }
 
@@ -33,12 +80,17 @@ MemoryStats ReadMemory(const std::string& directory) {
   stats.raw = ReadTable(directory + "/memory.stat");
   stats.rss = ValueOf(stats.raw, "anon");
   stats.cache = ValueOf(stats.raw, "file");
+  stats.active_file = ValueOf(stats.raw, "active_file");
   stats.inactive_file = ValueOf(stats.raw, "inactive_file");
+  stats.mapped_file = ValueOf(stats.raw, "file_mapped");
+  stats.kernel = ValueOf(stats.raw, "kernel");
+  stats.reservation = ReadNumber(directory + "/memory.low");
   stats.page_faults = ValueOf(stats.raw, "pgfault");
   stats.major_page_faults = ValueOf(stats.raw, "pgmajfault");
   const auto events = ReadTable(directory + "/memory.events");
   stats.failures = ValueOf(events, "max");
   stats.oom_kills = ValueOf(events, "oom_kill");
+  stats.pressure = ReadPressure(directory + "/memory.pressure");
   return stats;
 }
 
@@ -75,6 +127,7 @@ CgroupStats ReadStatsV2(const std::string& directory) {
   stats.pids = ReadNumber(directory + "/pids.current");
   stats.pids_limit = ReadNumber(directory + "/pids.max");
   ReadIo(directory, stats);
+  stats.io_pressure = ReadPressure(directory + "/io.pressure");
   stats.hugepages = ReadHugepages(directory, ".current", "", "");
   return stats;
 }
