@@ -9,7 +9,6 @@
 #include "base/sys/file.h"
 #include "base/sys/namespace.h"
 #include "base/thread.h"
-#include "oci/cgroup/cgroup.h"
 
 namespace berth::sandbox {
 namespace {
@@ -86,14 +85,27 @@ StatusOr<std::unique_ptr<StatsReader>> StatsReader::Open() {
   return std::make_unique<StatsReader>(std::move(host));
 }
 
-StatusOr<UsageStats> StatsReader::Container(const ContainerRecord& container) {
+StatusOr<std::unique_ptr<oci::Cgroup>> StatsReader::Open(
+    const ContainerRecord& container) const {
   if (!Runs(container)) {
     return FailedPrecondition("read usage of container " + container.id() +
                               ": it does not run");
   }
   ASSIGN_OR_RETURN(const std::string path,
                    oci::CgroupPath(container.cgroup(), container.id()));
-  return Read(container.id(), path);
+  return oci::OpenCgroup(host_, path);
+}
+
+StatusOr<UsageStats> StatsReader::Container(const ContainerRecord& container) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::Cgroup> cgroup, Open(container));
+  return Read(container.id(), *cgroup);
+}
+
+StatusOr<ProcessStats> StatsReader::Processes(
+    const ContainerRecord& container) const {
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::Cgroup> cgroup, Open(container));
+  ASSIGN_OR_RETURN(const std::vector<pid_t> pids, cgroup->Pids());
+  return ReadProcessStats(pids, container.pid());
 }
 
 StatusOr<UsageStats> StatsReader::Sandbox(
@@ -111,16 +123,16 @@ StatusOr<UsageStats> StatsReader::Sandbox(
   }
   ASSIGN_OR_RETURN(const std::string path,
                    oci::CgroupPath(sandbox.cgroup().pod_path(), sandbox.id()));
-  return Read(sandbox.id(), path);
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::Cgroup> cgroup,
+                   oci::OpenCgroup(host_, path));
+  return Read(sandbox.id(), *cgroup);
 }
 
 StatusOr<UsageStats> StatsReader::Read(const std::string& id,
-                                       const std::string& path) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<oci::Cgroup> cgroup,
-                   oci::OpenCgroup(host_, path));
+                                       const oci::Cgroup& cgroup) {
   UsageStats usage;
   usage.time = Now();
-  ASSIGN_OR_RETURN(usage.cgroup, cgroup->Stats());
+  ASSIGN_OR_RETURN(usage.cgroup, cgroup.Stats());
   usage.nano_cores = Rate(id, usage.time, usage.cgroup.cpu.total_ns);
   return usage;
 }
@@ -128,9 +140,12 @@ StatusOr<UsageStats> StatsReader::Read(const std::string& id,
 uint64_t StatsReader::Rate(const std::string& id, UnixNanos time,
                            uint64_t cpu) {
   MutexLock lock(mutex_);
-  std::erase_if(last_, [time](const auto& entry) {
-    return time - entry.second.time > kForget;
-  });
+  if (time - swept_ > kForget) {
+    swept_ = time;
+    std::erase_if(last_, [time](const auto& entry) {
+      return time - entry.second.time > kForget;
+    });
+  }
   const auto found = last_.find(id);
   if (found == last_.end()) {
     last_[id] = {time, cpu, 0};

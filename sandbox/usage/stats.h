@@ -10,16 +10,27 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "oci/cgroup/cgroup.h"
 #include "oci/cgroup/cgroup_host.h"
 #include "oci/cgroup/stats.h"
 #include "sandbox/inventory.h"
+#include "sandbox/usage/file_system.h"
+#include "sandbox/usage/processes.h"
 
 namespace berth::sandbox {
+
+// The doors read what a cgroup tells, and nothing else of oci/.
+using oci::BlockIoEntry;
+using oci::CgroupStats;
+using oci::HugepageStats;
+using oci::kNoLimit;
+using oci::Pressure;
+using oci::PressureLine;
 
 // Usage of one cgroup, at one moment.
 struct UsageStats {
   UnixNanos time = 0;
-  oci::CgroupStats cgroup;
+  CgroupStats cgroup;
   // CPU nanoseconds a second since the last look at the same object; 0 on the
   // first.
   uint64_t nano_cores = 0;
@@ -48,8 +59,10 @@ class StatsReader {
 
   // FAILED_PRECONDITION unless it runs.
   StatusOr<UsageStats> Container(const ContainerRecord& container);
-  // Of the sandbox's cgroup, if its creator gave it one of its own; else of
-  // its containers that run, added up.
+  // FAILED_PRECONDITION unless it runs.
+  StatusOr<ProcessStats> Processes(const ContainerRecord& container) const;
+  // Of the sandbox's cgroup if it has one of its own, whose counters never
+  // fall; else of its containers that run, added up.
   StatusOr<UsageStats> Sandbox(const SandboxRecord& sandbox,
                                const std::vector<ContainerStatus>& containers);
   // Empty for a sandbox in the host's network.
@@ -62,13 +75,16 @@ class StatsReader {
     uint64_t cpu = 0;
     uint64_t rate = 0;
   };
-  StatusOr<UsageStats> Read(const std::string& id, const std::string& path);
+  StatusOr<std::unique_ptr<oci::Cgroup>> Open(
+      const ContainerRecord& container) const;
+  StatusOr<UsageStats> Read(const std::string& id, const oci::Cgroup& cgroup);
   uint64_t Rate(const std::string& id, UnixNanos time, uint64_t cpu)
       EXCLUDES(mutex_);
 
   const oci::CgroupHost host_;
   Mutex mutex_;
   std::map<std::string, Sample> last_ GUARDED_BY(mutex_);
+  UnixNanos swept_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace berth::sandbox
