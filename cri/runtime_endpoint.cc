@@ -52,6 +52,8 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   METHOD_ON(ListContainerStats, ListContainerStats, lanes_.statistics)
   METHOD_ON(PodSandboxStats, PodSandboxStats, lanes_.statistics)
   METHOD_ON(ListPodSandboxStats, ListPodSandboxStats, lanes_.statistics)
+  METHOD_ON(ListMetricDescriptors, ListMetricDescriptors, lanes_.queries)
+  METHOD_ON(ListPodSandboxMetrics, ListPodSandboxMetrics, lanes_.statistics)
 #undef METHOD
 #undef METHOD_ON
 
@@ -65,6 +67,7 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   STREAM_ON(StreamContainers, lanes_.queries)
   STREAM_ON(StreamContainerStats, lanes_.statistics)
   STREAM_ON(StreamPodSandboxStats, lanes_.statistics)
+  STREAM_ON(StreamPodSandboxMetrics, lanes_.statistics)
 #undef STREAM_ON
 
   ServerUnaryReactor* ExecSync(CallbackServerContext* call,
@@ -100,20 +103,7 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   ABSENT(CheckpointContainer, "checkpoints are not supported")
   ABSENT(CheckpointPod, "checkpoints are not supported")
   ABSENT(RestorePod, "checkpoints are not supported")
-  ABSENT(ListMetricDescriptors, "metrics are not supported")
-  ABSENT(ListPodSandboxMetrics, "metrics are not supported")
 #undef ABSENT
-
-  ServerWriteReactor<v1::StreamPodSandboxMetricsResponse>*
-  StreamPodSandboxMetrics(
-      CallbackServerContext* call,
-      const v1::StreamPodSandboxMetricsRequest* request) override {
-    auto* stream = new door::StreamCall<v1::StreamPodSandboxMetricsRequest,
-                                        v1::StreamPodSandboxMetricsResponse>(
-        *call, "StreamPodSandboxMetrics", *request, lanes_.log, nullptr);
-    stream->Answer(Unimplemented("metrics are not supported"));
-    return stream;
-  }
 
  private:
   template <typename Request, typename Response>

@@ -141,6 +141,15 @@ class RuntimeService {
       const Context& ctx, const v1::StreamPodSandboxStatsRequest& request,
       const Sink<v1::StreamPodSandboxStatsResponse>& sink);
 
+  // ---- Metrics (runtime_metrics.cc) ----
+  StatusOr<v1::ListMetricDescriptorsResponse> ListMetricDescriptors(
+      const Context& ctx, const v1::ListMetricDescriptorsRequest& request);
+  StatusOr<v1::ListPodSandboxMetricsResponse> ListPodSandboxMetrics(
+      const Context& ctx, const v1::ListPodSandboxMetricsRequest& request);
+  Status StreamPodSandboxMetrics(
+      const Context& ctx, const v1::StreamPodSandboxMetricsRequest& request,
+      const Sink<v1::StreamPodSandboxMetricsResponse>& sink);
+
  private:
   // Pods alone: what another door has made is NOT_FOUND here.
   StatusOr<sandbox::SandboxStatus> FindPod(const std::string& id) const;
@@ -152,6 +161,12 @@ class RuntimeService {
 
   v1::ContainerStats StatsOf(const sandbox::ContainerRecord& record);
   v1::PodSandboxStats StatsOf(const sandbox::SandboxRecord& record);
+  v1::ContainerMetrics MetricsOfContainer(
+      const sandbox::SandboxRecord& pod,
+      const sandbox::ContainerRecord& container);
+  v1::PodSandboxMetrics MetricsOfPod(const sandbox::SandboxRecord& pod);
+  // Of all pods that are ready.
+  StatusOr<std::vector<v1::PodSandboxMetrics>> AllMetrics(const Context& ctx);
 
   const RuntimeFacts facts_;
   const RuntimeParts parts_;
