@@ -29,6 +29,8 @@ Status CheckParent(const std::string& parent, bool systemd) {
 
 Status CgroupParent::Acquire(const Context&, SandboxRecord& sandbox) {
   const std::string& wanted = sandbox.config().cgroup_parent();
+  const bool own = wanted.empty() && !systemd_ &&
+                   sandbox.config().kind() == state::v1::SANDBOX_KIND_POD;
   std::string parent = wanted.empty() ? default_parent_ : wanted;
   RETURN_IF_ERROR(CheckParent(parent, systemd_));
   auto& state = *sandbox.mutable_cgroup();
@@ -40,9 +42,10 @@ Status CgroupParent::Acquire(const Context&, SandboxRecord& sandbox) {
     return OkStatus();
   }
   if (!StartsWith(parent, "/")) parent = "/" + parent;
+  if (own) parent += "/" + sandbox.id();
   state.set_path(parent);
   state.set_pod_path(parent);
-  state.set_made(!wanted.empty() && !Exists(parent));
+  state.set_made((own || !wanted.empty()) && !Exists(parent));
   return Failpoint("sandbox.start.cgroup");
 }
 

@@ -10,8 +10,9 @@ namespace berth::sandbox {
 
 // The cgroup that the containers' own are made in: the one that the request
 // names (kubelet's pod cgroup, which is kubelet's to remove), or the daemon's
-// default. Containers make it when they start; if it was not there before, it
-// goes with the sandbox, unless something else lives in it by then.
+// default, in which every pod has one of its own: its counters are the pod's.
+// Containers make it when they start; if it was not there before, it goes with
+// the sandbox, unless something else lives in it by then.
 //
 // Thread-safe.
 class CgroupParent : public SandboxResource {
