@@ -76,6 +76,27 @@ Status RemoveDirectory(const std::string& path) {
   return removed ? OkStatus() : Errno(error, "remove cgroup " + path);
 }
 
+// The text of a file that the kernel writes at once, which is all that tell
+// numbers: one read(2), as statistics are read of many cgroups all the time.
+class OneRead {
+ public:
+  explicit OneRead(const std::string& path) {
+    const UniqueFd fd(TEMP_FAILURE_RETRY(
+        open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)));
+    if (!fd.valid()) return;
+    size_ = TEMP_FAILURE_RETRY(read(fd.get(), buffer_, sizeof(buffer_)));
+  }
+
+  bool ok() const { return size_ >= 0; }
+  std::string_view text() const {
+    return {buffer_, size_ > 0 ? static_cast<size_t>(size_) : 0};
+  }
+
+ private:
+  char buffer_[16 * 1024];  // memory.stat has some 4 KiB
+  ssize_t size_ = -1;
+};
+
 Status WriteLimit(
     const LimitWrite& write,
     const std::function<StatusOr<std::string>(
@@ -117,22 +138,25 @@ StatusOr<std::string> ReadCgroupFile(const std::string& path) {
 }
 
 uint64_t ReadNumber(const std::string& path) {
-  const auto text = ReadCgroupFile(path);
-  if (!text.ok()) return 0;
-  if (*text == "max") return kNoLimit;
-  const uint64_t value = ParseUint(*text).value_or(0);
+  const OneRead file(path);
+  if (!file.ok()) return 0;
+  const std::string_view text = Trim(file.text());
+  if (text == "max") return kNoLimit;
+  const uint64_t value = ParseUint(text).value_or(0);
   // v1 says "no limit" as the largest number of whole pages.
   return value >= uint64_t{INT64_MAX} - (64 << 10) ? kNoLimit : value;
 }
 
 std::map<std::string, uint64_t> ReadTable(const std::string& path) {
   std::map<std::string, uint64_t> table;
-  const auto text = ReadCgroupFile(path);
-  if (!text.ok()) return table;
-  for (const std::string& line : Split(*text, '\n')) {
+  const OneRead file(path);
+  std::string_view left = file.text();
+  while (!left.empty()) {
+    const std::string_view line = left.substr(0, left.find('\n'));
+    left.remove_prefix(std::min(left.size(), line.size() + 1));
     const size_t space = line.find(' ');
-    if (space == std::string::npos) continue;
-    const auto value = ParseUint(Trim(std::string_view(line).substr(space)));
+    if (space == std::string_view::npos) continue;
+    const auto value = ParseUint(Trim(line.substr(space)));
     if (value.has_value()) table.emplace(line.substr(0, space), *value);
   }
   return table;
