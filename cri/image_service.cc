@@ -68,7 +68,11 @@ ImageService::ImageService(ImageFacts facts, image::ImageService& images)
     : facts_(std::move(facts)),
       images_(images.images()),
       transfer_(images.transfer()),
-      rootfs_(images.rootfs()) {}
+      layers_([this, &rootfs = images.rootfs()](
+                  const std::string& key) -> StatusOr<v1::FilesystemUsage> {
+        ASSIGN_OR_RETURN(const image::DiskUsage usage, rootfs.Usage(key));
+        return ToUsage(facts_.mountpoint, usage, Now());
+      }) {}
 
 StatusOr<std::vector<v1::Image>> ImageService::Find(
     const v1::ImageFilter& filter) const {
@@ -219,9 +223,8 @@ StatusOr<ImageNames> ImageService::Names(const std::string& name) const {
 }
 
 StatusOr<v1::FilesystemUsage> ImageService::WritableLayer(
-    const std::string& key) const {
-  ASSIGN_OR_RETURN(const image::DiskUsage usage, rootfs_.Usage(key));
-  return ToUsage(facts_.mountpoint, usage, Now());
+    const std::string& key) {
+  return layers_.Get(key);
 }
 
 }  // namespace berth::cri

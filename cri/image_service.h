@@ -10,6 +10,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "cri/convert.h"
+#include "cri/usage/cache.h"
 #include "image/image_service.h"
 
 namespace berth::cri {
@@ -60,8 +61,8 @@ class ImageService {
 
   // What a name in a container's configuration stands for.
   StatusOr<ImageNames> Names(const std::string& name) const;
-  // Of a container's writable layer.
-  StatusOr<v1::FilesystemUsage> WritableLayer(const std::string& key) const;
+  // Of a container's writable layer; see UsageCache.
+  StatusOr<v1::FilesystemUsage> WritableLayer(const std::string& key);
 
  private:
   StatusOr<std::vector<v1::Image>> Find(const v1::ImageFilter& filter) const;
@@ -69,7 +70,7 @@ class ImageService {
   const ImageFacts facts_;
   image::Images& images_;
   image::Transfer& transfer_;
-  image::RootfsProvider& rootfs_;
+  UsageCache layers_;
 };
 
 }  // namespace berth::cri

@@ -1,70 +1,11 @@
 #include "base/clock.h"
 #include "cri/chunk.h"
 #include "cri/runtime_service.h"
+#include "cri/usage/convert.h"
 
 namespace berth::cri {
-namespace {
 
 using sandbox::UsageStats;
-
-v1::CpuUsage ToCpu(const UsageStats& usage) {
-  v1::CpuUsage cpu;
-  cpu.set_timestamp(usage.time);
-  cpu.mutable_usage_core_nano_seconds()->set_value(usage.cgroup.cpu.total_ns);
-  if (usage.nano_cores != 0) {
-    cpu.mutable_usage_nano_cores()->set_value(usage.nano_cores);
-  }
-  return cpu;
-}
-
-v1::MemoryUsage ToMemory(const UsageStats& usage, int64_t limit) {
-  const auto& ours = usage.cgroup.memory;
-  v1::MemoryUsage memory;
-  memory.set_timestamp(usage.time);
-  memory.mutable_usage_bytes()->set_value(ours.usage);
-  memory.mutable_working_set_bytes()->set_value(ours.working_set());
-  memory.mutable_rss_bytes()->set_value(ours.rss);
-  memory.mutable_page_faults()->set_value(ours.page_faults);
-  memory.mutable_major_page_faults()->set_value(ours.major_page_faults);
-  if (limit > 0) {
-    const auto ceiling = static_cast<uint64_t>(limit);
-    memory.mutable_available_bytes()->set_value(
-        ceiling > ours.working_set() ? ceiling - ours.working_set() : 0);
-  }
-  return memory;
-}
-
-v1::SwapUsage ToSwap(const UsageStats& usage) {
-  v1::SwapUsage swap;
-  swap.set_timestamp(usage.time);
-  swap.mutable_swap_usage_bytes()->set_value(usage.cgroup.memory.swap);
-  return swap;
-}
-
-v1::NetworkInterfaceUsage ToInterface(const sandbox::InterfaceStats& ours) {
-  v1::NetworkInterfaceUsage usage;
-  usage.set_name(ours.name);
-  usage.mutable_rx_bytes()->set_value(ours.rx_bytes);
-  usage.mutable_rx_errors()->set_value(ours.rx_errors);
-  usage.mutable_tx_bytes()->set_value(ours.tx_bytes);
-  usage.mutable_tx_errors()->set_value(ours.tx_errors);
-  return usage;
-}
-
-v1::NetworkUsage ToNetwork(
-    const std::vector<sandbox::InterfaceStats>& interfaces) {
-  v1::NetworkUsage network;
-  network.set_timestamp(Now());
-  bool first = true;
-  for (const sandbox::InterfaceStats& interface : interfaces) {
-    (first ? *network.mutable_default_interface() : *network.add_interfaces()) =
-        ToInterface(interface);
-    first = false;
-  }
-  return network;
-}
-
-}  // namespace
 
 // A container that ends while it is asked about has attributes and no usage.
 v1::ContainerStats RuntimeService::StatsOf(
@@ -74,9 +15,9 @@ v1::ContainerStats RuntimeService::StatsOf(
   const StatusOr<UsageStats> usage = parts_.stats.Container(record);
   if (usage.ok()) {
     *stats.mutable_cpu() = ToCpu(*usage);
-    *stats.mutable_memory() =
-        ToMemory(*usage, record.config().resources().memory_limit());
+    *stats.mutable_memory() = ToMemory(*usage);
     *stats.mutable_swap() = ToSwap(*usage);
+    if (auto io = ToIo(*usage)) *stats.mutable_io() = *std::move(io);
   }
   const StatusOr<v1::FilesystemUsage> layer =
       parts_.writable_layer(record.snapshot_key());
@@ -95,8 +36,8 @@ v1::PodSandboxStats RuntimeService::StatsOf(
   const StatusOr<UsageStats> usage = parts_.stats.Sandbox(record, containers);
   if (usage.ok()) {
     *usage_of_pod.mutable_cpu() = ToCpu(*usage);
-    *usage_of_pod.mutable_memory() =
-        ToMemory(*usage, record.config().resources().memory_limit());
+    *usage_of_pod.mutable_memory() = ToMemory(*usage);
+    if (auto io = ToIo(*usage)) *usage_of_pod.mutable_io() = *std::move(io);
     usage_of_pod.mutable_process()->set_timestamp(usage->time);
     usage_of_pod.mutable_process()->mutable_process_count()->set_value(
         usage->cgroup.pids);
@@ -104,7 +45,7 @@ v1::PodSandboxStats RuntimeService::StatsOf(
   const StatusOr<std::vector<sandbox::InterfaceStats>> interfaces =
       parts_.stats.Interfaces(record);
   if (interfaces.ok() && !interfaces->empty()) {
-    *usage_of_pod.mutable_network() = ToNetwork(*interfaces);
+    *usage_of_pod.mutable_network() = ToNetwork(Now(), *interfaces);
   }
   for (const sandbox::ContainerStatus& container : containers) {
     if (ToState(container->phase()) != v1::CONTAINER_RUNNING) continue;

@@ -58,7 +58,8 @@ struct MemoryStats {
   uint64_t kernel = 0;       // bytes that the kernel keeps for it
   uint64_t reservation = 0;  // v1: the soft limit; v2: memory.low
   uint64_t swap = 0;         // bytes in swap
-  uint64_t swap_limit = 0;   // v1: memory and swap together
+  uint64_t swap_limit = 0;
+  bool swap_with_memory = false;  // v1: the limit is of both together
   uint64_t page_faults = 0;
   uint64_t major_page_faults = 0;
   uint64_t oom_kills = 0;

@@ -48,6 +48,7 @@ MemoryStats ReadMemory(const std::string& directory) {
   stats.limit = ReadNumber(directory + "/memory.limit_in_bytes");
   stats.failures = ReadNumber(directory + "/memory.failcnt");
   stats.swap_limit = ReadNumber(directory + "/memory.memsw.limit_in_bytes");
+  stats.swap_with_memory = true;
   stats.raw = ReadTable(directory + "/memory.stat");
   stats.rss = ValueOf(stats.raw, "total_rss");
   stats.cache = ValueOf(stats.raw, "total_cache");

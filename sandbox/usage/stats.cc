@@ -25,9 +25,16 @@ bool Runs(const ContainerRecord& container) {
          container.phase() == ContainerPhase::CONTAINER_PHASE_STOPPING;
 }
 
+// A cgroup of its own, rather than the one that all are in.
+bool HasCgroup(const SandboxRecord& sandbox) {
+  return !sandbox.config().cgroup_parent().empty() || sandbox.cgroup().made();
+}
+
 // What is told of a pod as a whole.
 void Add(const UsageStats& part, UsageStats& sum) {
-  sum.nano_cores += part.nano_cores;
+  if (part.nano_cores.has_value()) {
+    sum.nano_cores = sum.nano_cores.value_or(0) + *part.nano_cores;
+  }
   sum.cgroup.cpu.total_ns += part.cgroup.cpu.total_ns;
   sum.cgroup.pids += part.cgroup.pids;
   oci::MemoryStats& memory = sum.cgroup.memory;
@@ -111,7 +118,7 @@ StatusOr<ProcessStats> StatsReader::Processes(
 StatusOr<UsageStats> StatsReader::Sandbox(
     const SandboxRecord& sandbox,
     const std::vector<ContainerStatus>& containers) {
-  if (sandbox.config().cgroup_parent().empty()) {
+  if (!HasCgroup(sandbox)) {
     UsageStats sum;
     sum.time = Now();
     for (const ContainerStatus& container : containers) {
@@ -125,7 +132,14 @@ StatusOr<UsageStats> StatsReader::Sandbox(
                    oci::CgroupPath(sandbox.cgroup().pod_path(), sandbox.id()));
   ASSIGN_OR_RETURN(const std::unique_ptr<oci::Cgroup> cgroup,
                    oci::OpenCgroup(host_, path));
-  return Read(sandbox.id(), *cgroup);
+  StatusOr<UsageStats> usage = Read(sandbox.id(), *cgroup);
+  // No container has made it yet.
+  if (IsNotFound(usage.status())) {
+    UsageStats nothing;
+    nothing.time = Now();
+    return nothing;
+  }
+  return usage;
 }
 
 StatusOr<UsageStats> StatsReader::Read(const std::string& id,
@@ -137,8 +151,8 @@ StatusOr<UsageStats> StatsReader::Read(const std::string& id,
   return usage;
 }
 
-uint64_t StatsReader::Rate(const std::string& id, UnixNanos time,
-                           uint64_t cpu) {
+std::optional<uint64_t> StatsReader::Rate(const std::string& id, UnixNanos time,
+                                          uint64_t cpu) {
   MutexLock lock(mutex_);
   if (time - swept_ > kForget) {
     swept_ = time;
@@ -148,8 +162,8 @@ uint64_t StatsReader::Rate(const std::string& id, UnixNanos time,
   }
   const auto found = last_.find(id);
   if (found == last_.end()) {
-    last_[id] = {time, cpu, 0};
-    return 0;
+    last_[id] = {time, cpu, std::nullopt};
+    return std::nullopt;
   }
   Sample& last = found->second;
   const UnixNanos passed = time - last.time;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,9 @@ using oci::PressureLine;
 struct UsageStats {
   UnixNanos time = 0;
   CgroupStats cgroup;
-  // CPU nanoseconds a second since the last look at the same object; 0 on the
-  // first.
-  uint64_t nano_cores = 0;
+  // CPU nanoseconds a second since the last look at the same object; none on
+  // the first.
+  std::optional<uint64_t> nano_cores;
 };
 
 struct InterfaceStats {
@@ -62,7 +63,8 @@ class StatsReader {
   // FAILED_PRECONDITION unless it runs.
   StatusOr<ProcessStats> Processes(const ContainerRecord& container) const;
   // Of the sandbox's cgroup if it has one of its own, whose counters never
-  // fall; else of its containers that run, added up.
+  // fall; else of its containers that run, added up. All zero before the first
+  // start.
   StatusOr<UsageStats> Sandbox(const SandboxRecord& sandbox,
                                const std::vector<ContainerStatus>& containers);
   // Empty for a sandbox in the host's network.
@@ -73,13 +75,13 @@ class StatsReader {
   struct Sample {
     UnixNanos time = 0;
     uint64_t cpu = 0;
-    uint64_t rate = 0;
+    std::optional<uint64_t> rate;
   };
   StatusOr<std::unique_ptr<oci::Cgroup>> Open(
       const ContainerRecord& container) const;
   StatusOr<UsageStats> Read(const std::string& id, const oci::Cgroup& cgroup);
-  uint64_t Rate(const std::string& id, UnixNanos time, uint64_t cpu)
-      EXCLUDES(mutex_);
+  std::optional<uint64_t> Rate(const std::string& id, UnixNanos time,
+                               uint64_t cpu) EXCLUDES(mutex_);
 
   const oci::CgroupHost host_;
   Mutex mutex_;
