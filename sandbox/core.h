@@ -79,6 +79,8 @@ struct World::Core {
   // The threads that no request waits for.
   Status StartThreads();
   SandboxResource* FindResource(const std::string& name) const;
+  void Show(const std::string& id, const SandboxRecord* last,
+            Event& event) const;
   void Publish(Event::Type type, const SandboxRecord& sandbox);
   void Publish(Event::Type type, const ContainerRecord& container,
                const std::string& detail = "");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "api/state/v1/state.pb.h"
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/mutex.h"
@@ -44,6 +45,10 @@ struct Event {
   UnixNanos time = 0;
   int exit_code = 0;   // kContainerExited, kExecExited
   std::string detail;  // reason of an exit; exec id; new name
+  // The sandbox and all its containers at the time of the event, for events of
+  // a lifecycle: a reader that asks later may find them changed, or gone.
+  std::shared_ptr<const state::v1::SandboxRecord> sandbox;
+  std::vector<std::shared_ptr<const state::v1::ContainerRecord>> containers;
 };
 
 // Which events a reader wants; an empty list is no restriction.

@@ -97,6 +97,19 @@ SandboxResource* World::Core::FindResource(const std::string& name) const {
   return nullptr;
 }
 
+// What events show of a sandbox. `last` is the record of one that has just been
+// forgotten.
+void World::Core::Show(const std::string& id, const SandboxRecord* last,
+                       Event& event) const {
+  event.sandbox = inventory.FindSandbox(SandboxId(id));
+  if (!event.sandbox && last != nullptr) {
+    event.sandbox = std::make_shared<const SandboxRecord>(*last);
+  }
+  ContainerFilter filter;
+  filter.sandbox_id_or_prefix = id;
+  event.containers = inventory.Containers(filter);
+}
+
 void World::Core::Publish(Event::Type type, const SandboxRecord& sandbox) {
   Event event;
   event.type = type;
@@ -105,6 +118,7 @@ void World::Core::Publish(Event::Type type, const SandboxRecord& sandbox) {
   event.detail = sandbox.reason();
   event.time = std::max(
       {Now(), sandbox.created_at(), sandbox.ready_at(), sandbox.stopped_at()});
+  Show(sandbox.id(), &sandbox, event);
   events.Publish(event);
 }
 
@@ -114,10 +128,16 @@ void World::Core::Publish(Event::Type type, const ContainerRecord& container,
   event.type = type;
   event.sandbox_id = container.sandbox_id();
   event.container_id = container.id();
-  const SandboxStatus sandbox =
-      inventory.FindSandbox(SandboxId(container.sandbox_id()));
-  event.of_pod =
-      !sandbox || sandbox->config().kind() == state::v1::SANDBOX_KIND_POD;
+  // Probes run commands all the time, and nobody asks what else there was.
+  const bool command =
+      type == Event::Type::kExecStarted || type == Event::Type::kExecExited;
+  if (command) {
+    event.sandbox = inventory.FindSandbox(SandboxId(container.sandbox_id()));
+  } else {
+    Show(container.sandbox_id(), nullptr, event);
+  }
+  event.of_pod = !event.sandbox ||
+                 event.sandbox->config().kind() == state::v1::SANDBOX_KIND_POD;
   event.exit_code = container.exit_code();
   event.detail = detail;
   event.time = std::max({Now(), container.created_at(), container.started_at(),
