@@ -54,6 +54,11 @@ state::v1::SelinuxOptions FromSelinux(const v1::SELinuxOption& options);
 StatusOr<int> FromSignal(v1::Signal signal, const std::string& field);
 v1::Signal ToSignal(int number);
 
+// ---- Configurations as they came (convert_config.cc) ------------------------
+
+v1::PodSandboxConfig ToPodConfig(const state::v1::SandboxConfig& ours);
+v1::ContainerConfig ToContainerConfig(const state::v1::ContainerConfig& ours);
+
 // ---- Pods (convert_pod.cc) --------------------------------------------------
 
 StatusOr<state::v1::SandboxConfig> FromPodConfig(
@@ -81,6 +86,7 @@ using ImageResolver =
 StatusOr<state::v1::ContainerConfig> FromContainerConfig(
     const v1::ContainerConfig& config, const ImageResolver& images);
 
+v1::Mount ToMount(const state::v1::Mount& ours);
 v1::ContainerState ToState(state::v1::ContainerPhase phase);
 v1::ContainerStatus ToContainerStatus(const state::v1::ContainerRecord& record);
 v1::Container ToContainer(const state::v1::ContainerRecord& record);

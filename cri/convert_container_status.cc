@@ -19,25 +19,6 @@ v1::MountPropagation ToPropagation(state::v1::MountPropagation propagation) {
   }
 }
 
-v1::Mount ToMount(const state::v1::Mount& ours) {
-  v1::Mount mount;
-  mount.set_container_path(ours.container_path());
-  mount.set_host_path(ours.host_path());
-  mount.set_readonly(ours.readonly());
-  mount.set_recursive_read_only(ours.recursive_readonly());
-  mount.set_propagation(ToPropagation(ours.propagation()));
-  mount.set_selinux_relabel(ours.selinux_relabel());
-  ToMappings(ours.uid_mappings(), *mount.mutable_uidmappings());
-  ToMappings(ours.gid_mappings(), *mount.mutable_gidmappings());
-  *mount.mutable_mount_options() = ours.options();
-  if (ours.type() == state::v1::MOUNT_TYPE_IMAGE) {
-    mount.mutable_image()->set_image(ours.image());
-    mount.mutable_image()->set_image_ref(ours.image_ref());
-    mount.set_image_sub_path(ours.image_sub_path());
-  }
-  return mount;
-}
-
 v1::ContainerMetadata ToMetadata(const ContainerRecord& record) {
   v1::ContainerMetadata metadata;
   metadata.set_name(record.config().name());
@@ -82,6 +63,25 @@ v1::LinuxContainerUser ToUser(const state::v1::ContainerUser& ours) {
 
 }  // namespace
 
+v1::Mount ToMount(const state::v1::Mount& ours) {
+  v1::Mount mount;
+  mount.set_container_path(ours.container_path());
+  mount.set_host_path(ours.host_path());
+  mount.set_readonly(ours.readonly());
+  mount.set_recursive_read_only(ours.recursive_readonly());
+  mount.set_propagation(ToPropagation(ours.propagation()));
+  mount.set_selinux_relabel(ours.selinux_relabel());
+  ToMappings(ours.uid_mappings(), *mount.mutable_uidmappings());
+  ToMappings(ours.gid_mappings(), *mount.mutable_gidmappings());
+  *mount.mutable_mount_options() = ours.options();
+  if (ours.type() == state::v1::MOUNT_TYPE_IMAGE) {
+    mount.mutable_image()->set_image(ours.image());
+    mount.mutable_image()->set_image_ref(ours.image_ref());
+    mount.set_image_sub_path(ours.image_sub_path());
+  }
+  return mount;
+}
+
 v1::ContainerState ToState(state::v1::ContainerPhase phase) {
   switch (phase) {
     case state::v1::CONTAINER_PHASE_CREATED:
@@ -101,6 +101,9 @@ v1::ContainerState ToState(state::v1::ContainerPhase phase) {
 v1::ContainerStatus ToContainerStatus(const ContainerRecord& record) {
   v1::ContainerStatus status;
   FillSummary(record, status);
+  // kubelet asks for an image by its id, and shows this name to its user.
+  const std::string& written = record.config().user_specified_image();
+  if (!written.empty()) status.mutable_image()->set_image(written);
   status.set_started_at(record.started_at());
   status.set_finished_at(record.finished_at());
   if (status.state() == v1::CONTAINER_EXITED) {

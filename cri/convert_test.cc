@@ -428,6 +428,15 @@ TEST(ToContainerStatusTest, SaysHowItEnded) {
   EXPECT_THAT(status.user().linux().supplemental_groups(), ElementsAre(3, 5));
 }
 
+TEST(ToContainerStatusTest, NamesTheImageAsItsUserWroteIt) {
+  state::v1::ContainerRecord record;
+  record.mutable_config()->set_image("sha256:abc");
+  EXPECT_EQ(ToContainerStatus(record).image().image(), "sha256:abc");
+  record.mutable_config()->set_user_specified_image("busybox:1");
+  EXPECT_EQ(ToContainerStatus(record).image().image(), "busybox:1");
+  EXPECT_EQ(ToContainer(record).image().image(), "sha256:abc");
+}
+
 TEST(FromFilterTest, TurnsAStateIntoItsPhases) {
   v1::ContainerFilter filter;
   EXPECT_THAT(FromFilter(filter).phases, IsEmpty());

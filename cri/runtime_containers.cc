@@ -1,12 +1,8 @@
-#include <google/protobuf/util/json_util.h>
-
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
-#include "base/json.h"
 #include "base/strings.h"
 #include "cri/chunk.h"
+#include "cri/info/verbose_info.h"
 #include "cri/runtime_service.h"
 
 namespace berth::cri {
@@ -35,33 +31,6 @@ void FitIntoAnswer(std::string& a, std::string& b) {
       std::min(a.size(), kMaxAnswerBytes - std::min(b.size(), kHalf));
   a.resize(keep_a);
   b.resize(std::min(b.size(), kMaxAnswerBytes - keep_a));
-}
-
-// The bundle's config.json; null before the first start.
-Json RuntimeSpec(const sandbox::ContainerRecord& record) {
-  if (record.bundle().empty()) return nullptr;
-  std::ifstream file(record.bundle() + "/config.json");
-  std::ostringstream text;
-  text << file.rdbuf();
-  StatusOr<Json> spec = ParseJson(text.str(), "config.json");
-  return spec.ok() ? *std::move(spec) : Json(nullptr);
-}
-
-// What `crictl inspect` shows and scripts read.
-StatusOr<std::string> VerboseInfo(const sandbox::ContainerRecord& record) {
-  std::string text;
-  if (!google::protobuf::util::MessageToJsonString(record.config(), &text)
-           .ok()) {
-    return Internal("write the configuration of container " + record.id());
-  }
-  ASSIGN_OR_RETURN(Json config, ParseJson(text, "configuration"));
-  return DumpJson(
-      Json{{"sandboxID", record.sandbox_id()},
-           {"pid", record.pid()},
-           {"snapshotKey", record.snapshot_key()},
-           {"removing", record.phase() == state::v1::CONTAINER_PHASE_REMOVING},
-           {"config", std::move(config)},
-           {"runtimeSpec", RuntimeSpec(record)}});
 }
 
 }  // namespace
@@ -132,8 +101,7 @@ StatusOr<v1::ContainerStatusResponse> RuntimeService::ContainerStatus(
   v1::ContainerStatusResponse response;
   *response.mutable_status() = ToContainerStatus(*container);
   if (request.verbose()) {
-    ASSIGN_OR_RETURN((*response.mutable_info())["info"],
-                     VerboseInfo(*container));
+    (*response.mutable_info())["info"] = ContainerInfo(*container);
   }
   return response;
 }

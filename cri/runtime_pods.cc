@@ -1,11 +1,8 @@
-#include <google/protobuf/util/json_util.h>
-
 #include <algorithm>
 
-#include "base/clock.h"
-#include "base/json.h"
 #include "base/strings.h"
 #include "cri/chunk.h"
+#include "cri/info/verbose_info.h"
 #include "cri/runtime_service.h"
 
 namespace berth::cri {
@@ -15,37 +12,6 @@ using sandbox::SandboxId;
 using sandbox::SandboxStatus;
 
 bool IsFullId(const std::string& id) { return id.size() == 64; }
-
-// In the form in which the field's tools look for it.
-Json CniResult(const state::v1::NetworkState& network) {
-  Json ips = Json::array();
-  for (const state::v1::PodIp& ip : network.ips()) {
-    ips.push_back({{"IP", ip.address()}, {"Gateway", ip.gateway()}});
-  }
-  const Json interface = {{"IPConfigs", std::move(ips)},
-                          {"Mac", network.mac()}};
-  return {{"Interfaces", {{network.interface(), interface}}}};
-}
-
-// What `crictl inspectp` shows and scripts read.
-StatusOr<std::string> VerboseInfo(const sandbox::SandboxRecord& record) {
-  std::string text;
-  if (!google::protobuf::util::MessageToJsonString(record.config(), &text)
-           .ok()) {
-    return Internal("write the configuration of sandbox " + record.id());
-  }
-  ASSIGN_OR_RETURN(Json config, ParseJson(text, "configuration"));
-  Json info = {
-      {"pid", record.pod_pid()},
-      {"runtimeHandler", record.config().runtime_handler()},
-      {"netNamespace", record.namespaces().network()},
-      {"netNamespaceClosed", record.phase() != state::v1::SANDBOX_PHASE_READY},
-      {"config", std::move(config)}};
-  if (record.network().attached()) {
-    info["cniResult"] = CniResult(record.network());
-  }
-  return DumpJson(info);
-}
 
 }  // namespace
 
@@ -110,13 +76,14 @@ StatusOr<v1::PodSandboxStatusResponse> RuntimeService::PodSandboxStatus(
   ASSIGN_OR_RETURN(const SandboxStatus pod, FindPod(request.pod_sandbox_id()));
   v1::PodSandboxStatusResponse response;
   *response.mutable_status() = ToPodStatus(*pod);
-  // The event-driven kubelet takes the containers from here.
+  // The timestamp stays unset: kubelet takes what has one for older than the
+  // events that it got meanwhile, and starts init containers over and over. It
+  // asks for each container then.
   for (const sandbox::ContainerStatus& container : ContainersOf(pod->id())) {
     *response.add_containers_statuses() = ToContainerStatus(*container);
   }
-  response.set_timestamp(Now());
   if (request.verbose()) {
-    ASSIGN_OR_RETURN((*response.mutable_info())["info"], VerboseInfo(*pod));
+    (*response.mutable_info())["info"] = PodInfo(*pod, ContainersOf(pod->id()));
   }
   return response;
 }

@@ -1,0 +1,22 @@
+// What a verbose status tells besides the status: JSON with the members that
+// scripts read of containerd's, by `crictl inspectp` and `crictl inspect`.
+#ifndef CRI_INFO_VERBOSE_INFO_H_
+#define CRI_INFO_VERBOSE_INFO_H_
+
+#include <string>
+#include <vector>
+
+#include "api/state/v1/state.pb.h"
+#include "sandbox/inventory.h"
+
+namespace berth::cri {
+
+// `pid` is a process in the namespaces of the sandbox: process 1 of a shared
+// pid namespace, else that of a container that runs, else 0.
+std::string PodInfo(const state::v1::SandboxRecord& sandbox,
+                    const std::vector<sandbox::ContainerStatus>& containers);
+std::string ContainerInfo(const state::v1::ContainerRecord& container);
+
+}  // namespace berth::cri
+
+#endif  // CRI_INFO_VERBOSE_INFO_H_
