@@ -118,8 +118,10 @@ int ErrnoOf(const Status& status) {
 Status Annotate(const Status& status, const std::string& doing) {
   if (status.ok()) return status;
   Status annotated(status.code(), doing + ": " + Message(status));
-  const absl::optional<absl::Cord> payload = status.GetPayload(kErrnoPayload);
-  if (payload.has_value()) annotated.SetPayload(kErrnoPayload, *payload);
+  status.ForEachPayload(
+      [&annotated](absl::string_view type, const absl::Cord& payload) {
+        annotated.SetPayload(type, payload);
+      });
   return annotated;
 }
 

@@ -54,6 +54,10 @@ state::v1::SelinuxOptions FromSelinux(const v1::SELinuxOption& options);
 StatusOr<int> FromSignal(v1::Signal signal, const std::string& field);
 v1::Signal ToSignal(int number);
 
+// An error that kubelet knows by a word: UNKNOWN, and a text that begins with
+// it. All others, and OK, as they are.
+Status WordFirst(const Status& status);
+
 // ---- Configurations as they came (convert_config.cc) ------------------------
 
 v1::PodSandboxConfig ToPodConfig(const state::v1::SandboxConfig& ours);

@@ -1,5 +1,6 @@
 #include <set>
 
+#include "base/error/word.h"
 #include "base/strings.h"
 #include "cri/convert.h"
 
@@ -68,8 +69,7 @@ Status FromProcess(const v1::ContainerConfig& config, ContainerConfig& ours) {
   return OkStatus();
 }
 
-// The mount is an image's content (KEP 4639). Clients know the reason by the
-// first word of the error.
+// The mount is an image's content (KEP 4639).
 Status FromImageMount(const v1::Mount& mount, const ImageResolver& images,
                       const std::string& field, state::v1::Mount& ours) {
   if (!mount.host_path().empty()) {
@@ -80,9 +80,9 @@ Status FromImageMount(const v1::Mount& mount, const ImageResolver& images,
   }
   const StatusOr<ImageNames> names = images(mount.image().image());
   if (!names.ok()) {
-    return Annotate(names.status(), "ImageVolumeMountFailed: " + field +
-                                        ".image " +
-                                        Quoted(mount.image().image()));
+    return WithWord(Annotate(names.status(),
+                             field + ".image " + Quoted(mount.image().image())),
+                    "ImageVolumeMountFailed");
   }
   ours.set_type(state::v1::MOUNT_TYPE_IMAGE);
   ours.set_image(mount.image().image());

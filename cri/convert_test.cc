@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "base/error/word.h"
 #include "base/testing/status_matchers.h"
 
 namespace berth::cri {
@@ -309,7 +310,7 @@ TEST(FromContainerConfigTest, RefusesMountsThatCannotWork) {
     m.set_readonly(true);
     m.mutable_image()->set_image("nginx");
   }));
-  EXPECT_THAT(Message(missing), StartsWith("ImageVolumeMountFailed"));
+  EXPECT_EQ(WordOf(missing), "ImageVolumeMountFailed");
 }
 
 TEST(FromResourcesTest, ALimitOfMemoryAloneLeavesNoSwap) {
@@ -435,6 +436,19 @@ TEST(ToContainerStatusTest, NamesTheImageAsItsUserWroteIt) {
   record.mutable_config()->set_user_specified_image("busybox:1");
   EXPECT_EQ(ToContainerStatus(record).image().image(), "busybox:1");
   EXPECT_EQ(ToContainer(record).image().image(), "sha256:abc");
+}
+
+TEST(WordFirstTest, IsTheFormThatKubeletKnows) {
+  const Status error = WithWord(NotFound("no image"), "MountFailed");
+  EXPECT_THAT(WordFirst(Annotate(error, "create")),
+              StatusIs(StatusCode::kUnknown));
+  EXPECT_EQ(Message(WordFirst(Annotate(error, "create"))),
+            "MountFailed: create: no image");
+  const Status first =
+      WithWord(Unavailable("MountFailed: busy"), "MountFailed");
+  EXPECT_EQ(Message(WordFirst(first)), "MountFailed: busy");
+  EXPECT_EQ(WordFirst(NotFound("x")), NotFound("x"));
+  EXPECT_OK(WordFirst(OkStatus()));
 }
 
 TEST(FromFilterTest, TurnsAStateIntoItsPhases) {

@@ -1,6 +1,7 @@
 #include <csignal>
 #include <map>
 
+#include "base/error/word.h"
 #include "base/strings.h"
 #include "cri/convert.h"
 
@@ -329,6 +330,14 @@ v1::Signal ToSignal(int number) {
     }
   }
   return v1::SIGNAL_RUNTIME_DEFAULT;
+}
+
+Status WordFirst(const Status& status) {
+  const std::string word = WordOf(status);
+  if (word.empty()) return status;
+  const std::string text = Message(status);
+  return Error(StatusCode::kUnknown,
+               StartsWith(text, word) ? text : word + ": " + text);
 }
 
 }  // namespace berth::cri

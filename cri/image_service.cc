@@ -138,11 +138,11 @@ StatusOr<v1::PullImageResponse> ImageService::PullImage(
   ASSIGN_OR_RETURN_AS(const image::Reference reference,
                       image::Reference::Parse(request.image().image()),
                       "image.image");
-  ASSIGN_OR_RETURN(const image::Image image,
-                   transfer_.Pull(ctx, reference, FromAuth(request.auth()),
-                                  facts_.pulled_blobs, nullptr));
+  const StatusOr<image::Image> image = transfer_.Pull(
+      ctx, reference, FromAuth(request.auth()), facts_.pulled_blobs, nullptr);
+  RETURN_IF_ERROR(WordFirst(image.status()));
   v1::PullImageResponse response;
-  response.set_image_ref(image.id());
+  response.set_image_ref(image->id());
   return response;
 }
 

@@ -58,12 +58,14 @@ StatusOr<v1::CreateContainerResponse> RuntimeService::CreateContainer(
   // sandbox_config repeats what RunPodSandbox was given, and we remember.
   ASSIGN_OR_RETURN(const sandbox::SandboxStatus pod,
                    FindPod(request.pod_sandbox_id()));
-  ASSIGN_OR_RETURN(const state::v1::ContainerConfig config,
-                   FromContainerConfig(request.config(), parts_.resolve_image));
-  ASSIGN_OR_RETURN(const ContainerId id,
-                   parts_.containers.Create(ctx, SandboxId(pod->id()), config));
+  const StatusOr<state::v1::ContainerConfig> config =
+      FromContainerConfig(request.config(), parts_.resolve_image);
+  RETURN_IF_ERROR(WordFirst(config.status()));
+  const StatusOr<ContainerId> id =
+      parts_.containers.Create(ctx, SandboxId(pod->id()), *config);
+  RETURN_IF_ERROR(WordFirst(id.status()));
   v1::CreateContainerResponse response;
-  response.set_container_id(id.str());
+  response.set_container_id(id->str());
   return response;
 }
 
@@ -71,7 +73,8 @@ StatusOr<v1::StartContainerResponse> RuntimeService::StartContainer(
     const Context& ctx, const v1::StartContainerRequest& request) {
   ASSIGN_OR_RETURN(const sandbox::ContainerStatus container,
                    FindContainer(request.container_id()));
-  RETURN_IF_ERROR(parts_.containers.Start(ctx, ContainerId(container->id())));
+  RETURN_IF_ERROR(
+      WordFirst(parts_.containers.Start(ctx, ContainerId(container->id()))));
   return v1::StartContainerResponse();
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "base/error/word.h"
 #include "base/fs/copy_tree.h"
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
@@ -101,6 +102,29 @@ bool IsCovered(const ContainerConfig& config, const std::string& path) {
                      });
 }
 
+StatusOr<std::vector<std::string>> MountEachImage(const Context& ctx,
+                                                  Core& core,
+                                                  const SandboxRecord& sandbox,
+                                                  ContainerRecord& container) {
+  std::vector<std::string> roots;
+  container.clear_image_mount_keys();
+  for (const auto& mount : container.config().mounts()) {
+    if (mount.type() != MOUNT_TYPE_IMAGE) continue;
+    const std::string what = "mount " + Quoted(mount.container_path());
+    const int index = static_cast<int>(roots.size());
+    const std::string key = container.id() + "-image" + std::to_string(index);
+    container.add_image_mount_keys(key);
+    ASSIGN_OR_RETURN_AS(
+        image::Rootfs rootfs,
+        core.parts.images.AcquireReadOnly(ctx, mount.image_id(), key), what);
+    MapIds(sandbox, rootfs.mounts);
+    roots.push_back(ImageRoot(core, container.id(), index));
+    RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));
+    RETURN_IF_ERROR_AS(MountRootfs(rootfs, roots.back()), what);
+  }
+  return roots;
+}
+
 }  // namespace
 
 StatusOr<image::Rootfs> AcquireRootfs(const Context& ctx, Core& core,
@@ -121,23 +145,9 @@ void MapIds(const SandboxRecord& sandbox, std::vector<::berth::Mount>& mounts) {
 StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,
                                                const SandboxRecord& sandbox,
                                                ContainerRecord& container) {
-  std::vector<std::string> roots;
-  container.clear_image_mount_keys();
-  for (const auto& mount : container.config().mounts()) {
-    if (mount.type() != MOUNT_TYPE_IMAGE) continue;
-    const std::string what =
-        "ImageVolumeMountFailed: mount " + Quoted(mount.container_path());
-    const int index = static_cast<int>(roots.size());
-    const std::string key = container.id() + "-image" + std::to_string(index);
-    container.add_image_mount_keys(key);
-    ASSIGN_OR_RETURN_AS(
-        image::Rootfs rootfs,
-        core.parts.images.AcquireReadOnly(ctx, mount.image_id(), key), what);
-    MapIds(sandbox, rootfs.mounts);
-    roots.push_back(ImageRoot(core, container.id(), index));
-    RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));
-    RETURN_IF_ERROR_AS(MountRootfs(rootfs, roots.back()), what);
-  }
+  StatusOr<std::vector<std::string>> roots =
+      MountEachImage(ctx, core, sandbox, container);
+  if (!roots.ok()) return WithWord(roots.status(), kImageMountWord);
   return roots;
 }
 

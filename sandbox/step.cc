@@ -1,5 +1,7 @@
 #include "sandbox/step.h"
 
+#include "base/error/word.h"
+
 namespace berth::sandbox {
 
 Status StepError(const Status& status, const std::string& doing, StepOf whose) {
@@ -7,9 +9,12 @@ Status StepError(const Status& status, const std::string& doing, StepOf whose) {
   const bool mistaken = status.code() == StatusCode::kNotFound ||
                         status.code() == StatusCode::kAlreadyExists;
   if (!mistaken) return Annotate(status, doing);
-  const std::string message = doing + ": " + Message(status);
-  return whose == StepOf::kAsked ? InvalidArgument(message)
-                                 : FailedPrecondition(message);
+  const StatusCode code = whose == StepOf::kAsked
+                              ? StatusCode::kInvalidArgument
+                              : StatusCode::kFailedPrecondition;
+  const Status mended(code, doing + ": " + Message(status));
+  const std::string word = WordOf(status);
+  return word.empty() ? mended : WithWord(mended, word);
 }
 
 }  // namespace berth::sandbox

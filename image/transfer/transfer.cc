@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error/word.h"
 #include "base/failpoint.h"
 #include "base/strings.h"
 #include "image/snapshot/rootfs_records.h"
@@ -39,7 +40,8 @@ bool IsWorthAnotherTry(const Status& status) {
 // The kubelet looks for this word (CRI, errors of PullImage).
 Status WithReason(const Status& status) {
   if (status.code() != StatusCode::kUnavailable) return status;
-  return Annotate(status, "RegistryUnavailable");
+  constexpr char kWord[] = "RegistryUnavailable";
+  return WithWord(Annotate(status, kWord), kWord);
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ class Transfer {
   //
   // INVALID_ARGUMENT for the image itself, NOT_FOUND, UNAUTHENTICATED,
   // PERMISSION_DENIED, DATA_LOSS when bytes do not match their digest,
-  // UNAVAILABLE with the text "RegistryUnavailable: ..." when no registry can
+  // UNAVAILABLE with the word "RegistryUnavailable" when no registry can
   // be reached.
   StatusOr<Image> Pull(const Context& ctx, const Reference& reference,
                        const RegistryAuth& auth, BlobPolicy policy,

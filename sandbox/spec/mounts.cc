@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <set>
 
+#include "base/error/word.h"
 #include "base/fs/foreign_path.h"
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
@@ -127,8 +128,7 @@ StatusOr<oci::MountSpec> Bind(const Context& ctx, const Mount& mount,
 }
 
 StatusOr<oci::MountSpec> Image(const Mount& mount, const std::string& root) {
-  const std::string what =
-      "ImageVolumeMountFailed: mount " + Quoted(mount.container_path());
+  const std::string what = "mount " + Quoted(mount.container_path());
   if (!mount.host_path().empty()) {
     return InvalidArgument(what + ": both an image and a host path");
   }
@@ -249,9 +249,9 @@ StatusOr<MountPlan> RequestedMounts(const Context& ctx,
       if (images >= image_roots.size()) {
         return Internal("mount image: not mounted on the host");
       }
-      ASSIGN_OR_RETURN(oci::MountSpec spec,
-                       Image(mount, image_roots[images++]));
-      plan.mounts.push_back(std::move(spec));
+      StatusOr<oci::MountSpec> spec = Image(mount, image_roots[images++]);
+      if (!spec.ok()) return WithWord(spec.status(), kImageMountWord);
+      plan.mounts.push_back(*std::move(spec));
     } else if (mount.type() == state::v1::MOUNT_TYPE_TMPFS) {
       plan.mounts.push_back(Tmpfs(mount));
     } else {

@@ -13,6 +13,9 @@
 
 namespace berth::sandbox {
 
+// By this word kubelet knows that an image could not be mounted as a volume.
+inline constexpr char kImageMountWord[] = "ImageVolumeMountFailed";
+
 // How the host's mounts pass events on: /proc/self/mountinfo at one moment.
 // A value; thread-compatible.
 class HostMounts {

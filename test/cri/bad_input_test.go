@@ -211,19 +211,19 @@ func TestARegistryThatIsDown(t *testing.T) {
 	defer stillServing(t)
 	_, err := client.RawImages.PullImage(t.Context(), &cri.PullImageRequest{
 		Image: &cri.ImageSpec{Image: "127.0.0.1:1/test/busybox:latest"}})
-	wantCode(t, err, codes.Unavailable)
+	wantCode(t, err, codes.Unknown) // with the word by which kubelet knows it
 }
 
 func TestARegistryThatMisbehaves(t *testing.T) {
 	for fault, want := range map[string][]codes.Code{
-		"500":              {codes.Unavailable, codes.Internal},
-		"html":             {codes.DataLoss, codes.InvalidArgument, codes.Unavailable},
+		"500":              {codes.Unknown, codes.Internal},
+		"html":             {codes.DataLoss, codes.InvalidArgument, codes.Unknown},
 		"garbage":          {codes.DataLoss, codes.InvalidArgument},
 		"endless-manifest": {codes.DataLoss, codes.InvalidArgument, codes.ResourceExhausted},
-		"redirect-loop":    {codes.Unavailable, codes.Internal},
+		"redirect-loop":    {codes.Unknown, codes.Internal},
 		"other-manifest":   {codes.DataLoss},
 		"wrong-bytes":      {codes.DataLoss},
-		"cut-short":        {codes.DataLoss, codes.Unavailable},
+		"cut-short":        {codes.DataLoss, codes.Unknown},
 		"too-long":         {codes.DataLoss},
 		"endless-layer":    {codes.DataLoss},
 	} {
