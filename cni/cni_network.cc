@@ -204,6 +204,12 @@ Status CniNetwork::DeleteAll(const Context& ctx, const Plan& plan) const {
   return first;
 }
 
+StatusOr<std::string> CniNetwork::DefaultList() const {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
+                   networks_->Find(""));
+  return list->text;
+}
+
 Status CniNetwork::Ready() const {
   ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
                    networks_->Find(""));

@@ -51,6 +51,8 @@ class CniNetwork : public Network {
   CniNetwork(CniOptions options, MetadataStore& store);
 
   Status Ready() const override;
+  // The text of the default network's list; errors as Ready.
+  StatusOr<std::string> DefaultList() const;
   StatusOr<NetworkResult> Attach(const Context& ctx,
                                  const Attachment& to) override;
   Status Check(const Context& ctx, const Attachment& to) override;

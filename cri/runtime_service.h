@@ -29,6 +29,9 @@ struct RuntimeFacts {
   // The handlers that can run pods in user namespaces; "" is the default.
   std::set<std::string> user_namespaces;
   bool systemd_cgroup = false;
+  std::string config;  // the daemon's, every setting, as text
+  std::string network_folder;
+  std::vector<std::string> plugin_folders;
   std::string root;  // folders, for those who look into them
   std::string state;
   // Bytes of ExecSync output that are kept of each stream.
@@ -49,6 +52,8 @@ struct RuntimeParts {
       writable_layer;
   // OK, or why pods cannot get a network yet.
   std::function<Status()> network_ready;
+  // The text of the default network's list.
+  std::function<StatusOr<std::string>()> network_list;
   // Records that nobody can read, as "table/key".
   std::function<StatusOr<std::vector<std::string>>()> records_set_aside;
 };

@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "cri/info/verbose_info.h"
 #include "cri/runtime_service.h"
 
 namespace berth::cri {
@@ -38,8 +39,9 @@ StatusOr<v1::StatusResponse> RuntimeService::GetStatus(
     const Context&, const v1::StatusRequest& request) {
   v1::StatusResponse response;
   AddCondition(*response.mutable_status(), "RuntimeReady", OkStatus(), "");
-  AddCondition(*response.mutable_status(), "NetworkReady",
-               parts_.network_ready(), "NetworkPluginNotReady");
+  const Status network = parts_.network_ready();
+  AddCondition(*response.mutable_status(), "NetworkReady", network,
+               "NetworkPluginNotReady");
   // The default goes by the empty name, and first.
   std::vector<std::string> names = {""};
   names.insert(names.end(), facts_.handlers.begin(), facts_.handlers.end());
@@ -58,7 +60,13 @@ StatusOr<v1::StatusResponse> RuntimeService::GetStatus(
     (*response.mutable_info())["config"] =
         DumpJson(Json{{"stateDir", facts_.state},
                       {"rootDir", facts_.root},
-                      {"systemdCgroup", facts_.systemd_cgroup}});
+                      {"systemdCgroup", facts_.systemd_cgroup},
+                      {"file", facts_.config}});
+    (*response.mutable_info())["cniconfig"] =
+        NetworkInfo(facts_.network_folder, facts_.plugin_folders,
+                    parts_.network_list().value_or(""));
+    (*response.mutable_info())["lastCNILoadStatus"] =
+        DumpJson(Json(network.ok() ? "OK" : Message(network)));
     ASSIGN_OR_RETURN(const std::vector<std::string> set_aside,
                      parts_.records_set_aside());
     (*response.mutable_info())["recordsSetAside"] = DumpJson(Json(set_aside));

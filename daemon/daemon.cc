@@ -302,6 +302,9 @@ class Daemon::Parts {
             .recursive_read_only_mounts = setattr,
             .user_namespaces = UserNamespaceHandlers(config),
             .systemd_cgroup = false,
+            .config = EffectiveConfigText(config),
+            .network_folder = config.network().conf_dir(),
+            .plugin_folders = PluginFolders(config),
             .root = config.root(),
             .state = config.state(),
             .exec_sync_output = config.limits().exec_sync_output()};
@@ -322,6 +325,7 @@ class Daemon::Parts {
               return cri_images_.WritableLayer(key);
             },
         .network_ready = [this] { return network_.Ready(); },
+        .network_list = [this] { return network_.DefaultList(); },
         .records_set_aside = [this] { return store_->SetAside(); }};
   }
 

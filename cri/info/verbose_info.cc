@@ -73,7 +73,37 @@ Json RuntimeSpec(const state::v1::ContainerRecord& container) {
   return spec.ok() ? *std::move(spec) : Json(nullptr);
 }
 
+// One network, as the go-cni library writes its configuration.
+Json NetworkConfig(const std::string& list) {
+  StatusOr<Json> parsed = ParseJson(list, "network list", kDeepJson);
+  if (!parsed.ok()) return nullptr;
+  Json plugins = Json::array();
+  Json& theirs = (*parsed)["plugins"];
+  if (theirs.is_array()) {
+    for (const Json& plugin : theirs.elements()) {
+      plugins.push_back({{"Network", plugin}, {"Source", DumpJson(plugin)}});
+    }
+  }
+  return {{"IFName", "eth0"},
+          {"Config",
+           {{"Name", parsed->Text("name")},
+            {"CNIVersion", parsed->Text("cniVersion")},
+            {"Plugins", std::move(plugins)},
+            {"Source", list}}}};
+}
+
 }  // namespace
+
+std::string NetworkInfo(const std::string& config_folder,
+                        const std::vector<std::string>& plugin_folders,
+                        const std::string& list) {
+  Json networks = Json::array();
+  if (!list.empty()) networks.push_back(NetworkConfig(list));
+  return DumpJson(Json{{"PluginConfDir", config_folder},
+                       {"PluginDirs", Json(plugin_folders)},
+                       {"Prefix", "eth"},
+                       {"Networks", std::move(networks)}});
+}
 
 std::string PodInfo(const SandboxRecord& sandbox,
                     const std::vector<sandbox::ContainerStatus>& containers) {

@@ -17,6 +17,12 @@ std::string PodInfo(const state::v1::SandboxRecord& sandbox,
                     const std::vector<sandbox::ContainerStatus>& containers);
 std::string ContainerInfo(const state::v1::ContainerRecord& container);
 
+// Where networks are configured, and `list`: the text of the default network's
+// list, empty if there is none. For `crictl info`, as "cniconfig".
+std::string NetworkInfo(const std::string& config_folder,
+                        const std::vector<std::string>& plugin_folders,
+                        const std::string& list);
+
 }  // namespace berth::cri
 
 #endif  // CRI_INFO_VERBOSE_INFO_H_

@@ -75,6 +75,21 @@ TEST(PodInfoTest, HasEveryInterface) {
   EXPECT_TRUE(found["eth1"].is_object());
 }
 
+TEST(NetworkInfoTest, HasTheFoldersAndTheListInForce) {
+  const std::string list =
+      R"({"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "bridge"}]})";
+  Json info = Parse(NetworkInfo("/etc/cni/net.d", {"/opt/cni/bin"}, list));
+  EXPECT_EQ(DumpJson(info["PluginConfDir"]), R"("/etc/cni/net.d")");
+  EXPECT_EQ(DumpJson(info["PluginDirs"]), R"(["/opt/cni/bin"])");
+  ASSERT_EQ(info["Networks"].elements().size(), 1u);
+  Json network = info["Networks"].elements()[0];
+  EXPECT_EQ(DumpJson(network["Config"]["Name"]), R"("n")");
+  EXPECT_EQ(
+      DumpJson(network["Config"]["Plugins"]),
+      R"([{"Network":{"type":"bridge"},"Source":"{\"type\":\"bridge\"}"}])");
+  EXPECT_EQ(DumpJson(Parse(NetworkInfo("/x", {}, ""))["Networks"]), "[]");
+}
+
 TEST(ContainerInfoTest, HasTheSpecificationInForce) {
   TempDir bundle;
   bundle.Write("config.json", R"({"ociVersion": "1.2.0"})");

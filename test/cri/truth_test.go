@@ -233,3 +233,36 @@ func TestVerboseInfoAsScriptsReadIt(t *testing.T) {
 		t.Errorf("%+v", inspected)
 	}
 }
+
+// What scripts read of `crictl info`.
+func TestVerboseStatusHasTheNetworksConfiguration(t *testing.T) {
+	answer, err := client.Runtime.Status(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var network struct {
+		PluginConfDir string
+		PluginDirs    []string
+		Networks      []struct {
+			Config struct {
+				Name    string
+				Plugins []struct{ Network struct{ Type string } }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(answer.Info["cniconfig"]), &network); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, one := range network.Networks {
+		for _, plugin := range one.Config.Plugins {
+			found = found || plugin.Network.Type == "bridge"
+		}
+	}
+	if network.PluginConfDir == "" || len(network.PluginDirs) == 0 || !found {
+		t.Errorf("cniconfig: %s", answer.Info["cniconfig"])
+	}
+	if got := answer.Info["lastCNILoadStatus"]; !strings.Contains(got, "OK") {
+		t.Errorf("lastCNILoadStatus: %s", got)
+	}
+}
