@@ -65,7 +65,8 @@ CniNetwork::CniNetwork(CniOptions options, MetadataStore& store)
     : options_(std::move(options)),
       plugins_(options_.plugin_folders, options_.plugin_time_limit),
       networks_(std::make_unique<Networks>(options_.config_directory)),
-      records_(store) {
+      records_(store),
+      status_(options_.status_good_for, options_.status_limit) {
   if (options_.old_result_directory.empty()) return;
   const Status taken = records_.TakeOver(options_.old_result_directory, "eth0");
   LOG_IF(WARNING, !taken.ok())
@@ -216,7 +217,16 @@ Status CniNetwork::Ready() const {
   for (const Json& plugin : list->plugins) {
     RETURN_IF_ERROR(plugins_.Find(TypeOf(plugin)).status());
   }
-  return OkStatus();
+  // STATUS came with 1.1.0.
+  if (!VersionAtLeast(list->cni_version, "1.1.0")) return OkStatus();
+  return status_.Get(list->text, [this, &list](const Context& ctx) -> Status {
+    Plan plan;
+    plan.list = *list;
+    for (size_t i = 0; i < plan.list.plugins.size(); ++i) {
+      RETURN_IF_ERROR(RunOne(ctx, plan, i, "STATUS", Json()).status());
+    }
+    return OkStatus();
+  });
 }
 
 StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
@@ -326,11 +336,23 @@ Status CniNetwork::DetachOne(const Context& ctx, const Attachment& from) {
                   "detach from network " + Quoted(plan->list.name));
 }
 
+// If this node can run all of it.
+bool CniNetwork::TakeTodaysList(Plan& plan) const {
+  auto today = networks_->Find(plan.list.name);
+  if (!today.ok()) today = networks_->Find("");
+  if (!today.ok()) return false;
+  for (const Json& plugin : (*today)->plugins) {
+    if (!plugins_.Find(TypeOf(plugin)).ok()) return false;
+  }
+  plan.list = **today;
+  return true;
+}
+
 Status CniNetwork::DeleteOrLetGo(const Context& ctx, Plan& plan) {
   for (const Json& plugin : plan.list.plugins) {
     const Status found = plugins_.Find(TypeOf(plugin)).status();
     if (found.ok() || !HasWork(plugin, plan.capabilities)) continue;
-    if (plan.failed) break;
+    if (plan.failed || TakeTodaysList(plan)) break;
     if (plan.missing_since == 0) {
       plan.missing_since = Now();
       RETURN_IF_ERROR(Save(plan));

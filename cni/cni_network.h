@@ -17,6 +17,7 @@
 #include "cni/network.h"
 #include "cni/networks.h"
 #include "cni/plugin/plugins.h"
+#include "cni/plugin/status_check.h"
 
 namespace berth::cni {
 
@@ -29,6 +30,10 @@ struct CniOptions {
   Duration plugin_time_limit = std::chrono::seconds(60);
   // How long Detach insists on a plugin that no folder has any more.
   Duration missing_plugin_patience = std::chrono::minutes(1);
+  // How long what plugins say of their state counts, and how long they may take
+  // to say it.
+  Duration status_good_for = std::chrono::seconds(5);
+  Duration status_limit = std::chrono::seconds(3);
 };
 
 // Networks made by CNI plugins, by the configuration list that the network has
@@ -38,7 +43,8 @@ struct CniOptions {
 // what was given.
 //
 // Detach of what could not be attached is tried, and its errors are logged: no
-// sandbox is held for them. A plugin whose program is gone is UNAVAILABLE at
+// sandbox is held for them. Where a plugin's program is gone, the network's
+// list of today takes the place of that list; if it cannot, UNAVAILABLE at
 // first; after a while the sandbox is let go, and the record stays for whoever
 // finds it by Attached.
 //
@@ -69,6 +75,7 @@ class CniNetwork : public Network {
   void TakeBack(const Context& ctx, Plan& plan);
   Status DetachOne(const Context& ctx, const Attachment& from);
   Status DeleteOrLetGo(const Context& ctx, Plan& plan);
+  bool TakeTodaysList(Plan& plan) const;
 
   StatusOr<Json> RunOne(const Context& ctx, const Plan& plan, size_t index,
                         const char* command, const Json& previous) const;
@@ -81,6 +88,7 @@ class CniNetwork : public Network {
   const std::unique_ptr<Networks> networks_;
   AttachmentStore records_;
   MasqueradeRule masquerade_;
+  mutable StatusCheck status_;
   KeyedMutex verbs_;
 };
 
