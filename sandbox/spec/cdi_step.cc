@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -12,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/strings.h"
+#include "sandbox/spec/devices.h"
 #include "sandbox/spec/mounts.h"
 
 namespace berth::sandbox {
@@ -26,19 +27,6 @@ void KeepLast(std::vector<T>& list, std::string T::*key) {
   size_t index = 0;
   std::erase_if(list,
                 [&](const T& item) { return last.at(item.*key) != index++; });
-}
-
-// Nodes cannot be made there: the runtime binds the host's of the same path,
-// which would be another device.
-Status CheckNodes(const CdiEdits& edits, const oci::Spec& spec) {
-  if (spec.linux.Find(oci::NamespaceType::kUser) == nullptr) return OkStatus();
-  for (const CdiNode& cdi : edits.nodes) {
-    if (cdi.host_path == cdi.node.path) continue;
-    return Unimplemented("CDI device node " + Quoted(cdi.node.path) +
-                         ": another path than on the host, " +
-                         Quoted(cdi.host_path) + ", in a user namespace");
-  }
-  return OkStatus();
 }
 
 void AddNodes(const std::vector<CdiEdits>& all, oci::Spec& spec) {
@@ -62,6 +50,20 @@ void AddNodes(const std::vector<CdiEdits>& all, oci::Spec& spec) {
     }
   }
   KeepLast(spec.linux.devices, &oci::DeviceNode::path);
+}
+
+// Of several nodes with one path the last counts.
+std::map<std::string, std::string> Elsewhere(const std::vector<CdiEdits>& all) {
+  std::map<std::string, std::string> elsewhere;
+  for (const CdiEdits& edits : all) {
+    for (const CdiNode& cdi : edits.nodes) {
+      elsewhere.erase(cdi.node.path);
+      if (cdi.host_path != cdi.node.path) {
+        elsewhere[cdi.node.path] = cdi.host_path;
+      }
+    }
+  }
+  return elsewhere;
 }
 
 bool IsMapped(const oci::MountSpec& mount) {
@@ -115,13 +117,13 @@ Status CdiStep(const SpecInputs& in, oci::Spec& spec) {
     if (!edits.unsupported.empty()) {
       return Unimplemented("CDI devices: " + edits.unsupported);
     }
-    RETURN_IF_ERROR(CheckNodes(edits, spec));
     env.insert(env.end(), edits.env.begin(), edits.env.end());
     AddHooks(edits.hooks, spec.hooks);
   }
   spec.process->env = MergeEnv(spec.process->env, env);
   AddNodes(in.cdi, spec);
   AddMounts(in.cdi, spec);
+  BindElsewhere(Elsewhere(in.cdi), spec);
   AddGroups(in.cdi, spec.process->user);
   return OkStatus();
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -148,10 +149,33 @@ TEST_F(CdiStepTest, BindMountsAreMappedToAUserNamespace) {
       EXPECT_THAT(mount.options, ElementsAre("rbind", "ro", "ridmap"));
     }
   }
-  // The host's node of that path would be bound.
+}
+
+TEST_F(CdiStepTest, ANodeThatIsElsewhereIsBoundInAUserNamespace) {
+  CdiEdits edits;
+  edits.nodes = {Node("/dev/a", 'c', 2)};
   edits.nodes[0].host_path = "/dev/b";
-  EXPECT_THAT(Build({edits}),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("/dev/b")));
+  const auto has_node = [](const oci::Spec& spec) {
+    return std::any_of(
+        spec.linux.devices.begin(), spec.linux.devices.end(),
+        [](const oci::DeviceNode& node) { return node.path == "/dev/a"; });
+  };
+  ASSERT_OK_AND_ASSIGN(const oci::Spec made, Build({edits}));
+  EXPECT_TRUE(has_node(made));
+  sandbox_.mutable_namespaces()->set_user("/run/x/userns");
+  auto& options = *sandbox_.mutable_config()->mutable_namespaces();
+  for (auto* maps :
+       {options.mutable_uid_mappings(), options.mutable_gid_mappings()}) {
+    maps->Add()->set_size(65536);
+  }
+  ASSERT_OK_AND_ASSIGN(const oci::Spec bound, Build({edits}));
+  EXPECT_FALSE(has_node(bound));
+  const auto mount = std::find_if(
+      bound.mounts.begin(), bound.mounts.end(),
+      [](const oci::MountSpec& one) { return one.destination == "/dev/a"; });
+  ASSERT_NE(mount, bound.mounts.end());
+  EXPECT_EQ(mount->source, "/dev/b");
+  EXPECT_EQ(bound.linux.resources->devices.back().minor, 2);
 }
 
 TEST_F(CdiStepTest, HooksAreAppended) {

@@ -11,6 +11,7 @@
 
 #include "base/fs/foreign_path.h"
 #include "base/strings.h"
+#include "sandbox/spec/mounts.h"
 
 namespace berth::sandbox {
 namespace {
@@ -63,9 +64,14 @@ bool IsForeign(const std::string& path) {
   return !mount.ok() || !mount->empty();
 }
 
+struct FoundNode {
+  oci::DeviceNode node;
+  std::string host_path;
+};
+
 // All nodes of a directory of the host, as nodes below another one.
 void NodesBelow(const std::string& host, const std::string& container,
-                int depth, std::vector<oci::DeviceNode>& nodes) {
+                int depth, std::vector<FoundNode>& nodes) {
   // What a container gets fresh, or has no use for.
   static const std::set<std::string> kSkipped = {
       "pts",  "shm",  "fd",  "mqueue", "console", "null",
@@ -80,7 +86,7 @@ void NodesBelow(const std::string& host, const std::string& container,
     if (S_ISDIR(info.st_mode)) {
       NodesBelow(path, container + "/" + name, depth + 1, nodes);
     } else if (IsDevice(info)) {
-      nodes.push_back(NodeOf(info, container + "/" + name));
+      nodes.push_back({NodeOf(info, container + "/" + name), path});
     }
   }
 }
@@ -139,7 +145,7 @@ StatusOr<DeviceSet> RequestedDevices(const Context& ctx,
     ASSIGN_OR_RETURN_AS(const PathFacts found, InspectPath(ctx, host),
                         "stat device");
     const struct stat& info = found.info;
-    std::vector<oci::DeviceNode> nodes;
+    std::vector<FoundNode> nodes;
     if (S_ISDIR(info.st_mode)) {
       if (IsForeign(found.path)) {
         return InvalidArgument("device folder " + Quoted(host) +
@@ -147,12 +153,18 @@ StatusOr<DeviceSet> RequestedDevices(const Context& ctx,
       }
       NodesBelow(host, container, 1, nodes);
     } else if (IsDevice(info)) {
-      nodes.push_back(NodeOf(info, container));
+      nodes.push_back({NodeOf(info, container), host});
     } else {
       return InvalidArgument("device " + Quoted(host) + ": not a device");
     }
-    for (oci::DeviceNode& node : nodes) {
+    for (FoundNode& found_node : nodes) {
+      oci::DeviceNode& node = found_node.node;
       set.rules.push_back(RuleOf(node, access));
+      if (node.path != found_node.host_path) {
+        set.elsewhere[node.path] = found_node.host_path;
+      } else {
+        set.elsewhere.erase(node.path);
+      }
       set.nodes.push_back(std::move(node));
     }
   }
@@ -163,9 +175,32 @@ StatusOr<DeviceSet> RequestedDevices(const Context& ctx,
   return set;
 }
 
+void BindElsewhere(const std::map<std::string, std::string>& elsewhere,
+                   oci::Spec& spec) {
+  if (elsewhere.empty() ||
+      spec.linux.Find(oci::NamespaceType::kUser) == nullptr) {
+    return;
+  }
+  std::erase_if(spec.linux.devices, [&](const oci::DeviceNode& node) {
+    return elsewhere.count(node.path) > 0;
+  });
+  std::vector<oci::MountSpec> mounts;
+  for (const auto& [path, host] : elsewhere) {
+    oci::MountSpec mount;
+    mount.destination = path;
+    mount.type = "bind";
+    mount.source = host;
+    mount.options = {"bind", "rprivate", "nosuid", "noexec"};
+    mounts.push_back(std::move(mount));
+  }
+  spec.mounts = MergeMounts(std::move(spec.mounts), mounts);
+}
+
 DeviceSet HostDevices(const std::string& dev) {
   DeviceSet set;
-  NodesBelow(dev, "/dev", 0, set.nodes);
+  std::vector<FoundNode> found;
+  NodesBelow(dev, "/dev", 0, found);
+  for (FoundNode& one : found) set.nodes.push_back(std::move(one.node));
   oci::DeviceRule all;
   all.allow = true;
   set.rules.push_back(all);

@@ -2,6 +2,7 @@
 #ifndef SANDBOX_SPEC_DEVICES_H_
 #define SANDBOX_SPEC_DEVICES_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ namespace berth::sandbox {
 struct DeviceSet {
   std::vector<oci::DeviceNode> nodes;
   std::vector<oci::DeviceRule> rules;
+  // The host's path of each node that is elsewhere there, by its own path.
+  std::map<std::string, std::string> elsewhere;
 
   bool operator==(const DeviceSet&) const = default;
 };
@@ -28,6 +31,11 @@ StatusOr<DeviceSet> RequestedDevices(const Context& ctx,
 // Every device of the host below `dev` ("/dev"), for privileged containers,
 // and leave to use any.
 DeviceSet HostDevices(const std::string& dev);
+
+// In a user namespace no node can be made: the runtime binds the host's of the
+// same path. A node that is elsewhere on the host is one of the mounts there.
+void BindElsewhere(const std::map<std::string, std::string>& elsewhere,
+                   oci::Spec& spec);
 
 StatusOr<oci::DeviceRule> ParseDeviceRule(const std::string& text);
 

@@ -303,6 +303,11 @@ Status Devices(const SpecInputs& in, oci::Spec& spec) {
   return OkStatus();
 }
 
+Status DevicesElsewhere(const SpecInputs& in, oci::Spec& spec) {
+  BindElsewhere(in.devices.elsewhere, spec);
+  return OkStatus();
+}
+
 Status Namespaces(const SpecInputs& in, oci::Spec& spec) {
   using oci::NamespaceType;
   oci::Linux& linux = spec.linux;
@@ -400,6 +405,7 @@ const std::vector<PlanStep>& PlanSteps() {
       {"devices", StepTime::kStart, Devices},
       {"namespaces", StepTime::kStart, Namespaces},
       {"mounts", StepTime::kStart, Mounts},
+      {"devices elsewhere", StepTime::kStart, DevicesElsewhere},
       {"names", StepTime::kStart, Names},
       {"CDI devices", StepTime::kStart, CdiStep},
   };

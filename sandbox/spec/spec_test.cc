@@ -387,6 +387,7 @@ TEST(DeviceTest, RulesAndNodes) {
                        RequestedDevices(Context::Background(), config));
   ASSERT_EQ(set.nodes.size(), 1u);
   EXPECT_EQ(set.nodes[0].path, "/dev/nothing");
+  EXPECT_EQ(set.elsewhere.at("/dev/nothing"), "/dev/null");
   EXPECT_EQ(set.rules[0].access, "r");
 }
 

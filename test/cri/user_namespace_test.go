@@ -76,6 +76,27 @@ func firstProcess(t *testing.T, container *criclient.Container) string {
 	return "/proc/" + strings.Fields(string(procs))[0]
 }
 
+// A device may have another path in the container than on the host. Where
+// nodes cannot be made, the host's node of the container's path is not it.
+func TestDeviceElsewhereInAUserNamespace(t *testing.T) {
+	needUserNamespaces(t)
+	if peer() {
+		t.Skip("runc binds the host's node of the container's path")
+	}
+	pod := client.RunPod(t, logs, inUserNamespace(100000))
+	container := pod.Run(t, "c", busybox, []string{"sleep", "1000"}, func(config *cri.ContainerConfig) {
+		config.Devices = []*cri.Device{
+			{HostPath: "/dev/zero", ContainerPath: "/dev/kmsg", Permissions: "rw"},
+			{HostPath: "/dev/zero", ContainerPath: "/dev/new", Permissions: "rw"},
+		}
+	})
+	for _, path := range []string{"/dev/kmsg", "/dev/new"} {
+		if got := container.Output(t, "stat", "-c", "%t:%T", path); got != "1:5" {
+			t.Errorf("%s is device %s; want 1:5", path, got)
+		}
+	}
+}
+
 func TestUserNamespace(t *testing.T) {
 	needUserNamespaces(t)
 	const host = 131072
