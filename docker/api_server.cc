@@ -111,9 +111,9 @@ Status ApiServer::Listen(const std::string& socket) {
 
 Status ApiServer::ListenTcp(const std::string& address,
                             const std::optional<door::TlsFiles>& tls) {
-  std::shared_ptr<const door::TlsServer> server;
+  std::unique_ptr<door::TlsReloader> server;
   if (tls.has_value()) {
-    ASSIGN_OR_RETURN(server, door::TlsServer::Load(*tls));
+    ASSIGN_OR_RETURN(server, door::TlsReloader::Load(*tls));
   }
   ASSIGN_OR_RETURN(door::Listener listener, door::Listener::OnTcp(address));
   ASSIGN_OR_RETURN(tcp_,

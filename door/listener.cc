@@ -87,6 +87,22 @@ StatusOr<Listener> Listener::OnTcp(const std::string& address) {
   return Listener(std::move(socket), "");
 }
 
+StatusOr<std::string> Listener::Address() const {
+  TcpAddress address;
+  address.length = sizeof(address.name);
+  if (getsockname(socket_.get(), &address.name.any, &address.length) != 0) {
+    return Errno(errno, "ask for a listener's address");
+  }
+  char ip[INET6_ADDRSTRLEN] = "";
+  if (address.name.any.sa_family == AF_INET6) {
+    inet_ntop(AF_INET6, &address.name.v6.sin6_addr, ip, sizeof(ip));
+    return "[" + std::string(ip) +
+           "]:" + std::to_string(ntohs(address.name.v6.sin6_port));
+  }
+  inet_ntop(AF_INET, &address.name.v4.sin_addr, ip, sizeof(ip));
+  return ip + (":" + std::to_string(ntohs(address.name.v4.sin_port)));
+}
+
 StatusOr<Listener> Listener::OnUnix(const std::string& path, mode_t mode) {
   if (SomebodyListens(path)) {
     return AlreadyExists("socket " + Quoted(path) + " is in use");

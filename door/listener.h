@@ -34,6 +34,10 @@ class Listener {
   Listener& operator=(Listener&& other) noexcept;
   ~Listener() { Close(); }
 
+  // "IP:port" or "[IP]:port" of a TCP socket, with the port that the kernel
+  // chose for port 0.
+  StatusOr<std::string> Address() const;
+
   // To wait for connections: readable when there are some.
   int fd() const { return socket_.get(); }
 

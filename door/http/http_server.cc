@@ -90,14 +90,20 @@ HttpServer::HttpServer(Handler handler, HttpServerOptions options)
 HttpServer::~HttpServer() { Shutdown(); }
 
 Status HttpServer::Listen(const std::string& path, mode_t mode) {
-  options_ = WithinDescriptorLimit(options_);
   ASSIGN_OR_RETURN(listener_, Listener::OnUnix(path, mode));
+  return Start();
+}
+
+Status HttpServer::Start() {
+  options_ = WithinDescriptorLimit(options_);
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_.valid()) return Errno(errno, "make an epoll instance");
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!timer_.valid()) return Errno(errno, "make a timer");
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, root_.cancel_fd(), EPOLLIN, kStop));
-  RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.fd(), EPOLLIN, kListener));
+  if (listener_.fd() >= 0) {
+    RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.fd(), EPOLLIN, kListener));
+  }
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer));
   ASSIGN_OR_RETURN(spare_, StartThread("http-spare", [this] { ServeLine(); }));
   ASSIGN_OR_RETURN(loop_, StartThread("http-loop", [this] { Loop(); }));
@@ -235,7 +241,9 @@ void HttpServer::ServeLine() {
 void HttpServer::CloseExpired() {
   uint64_t times;
   (void)!read(timer_.get(), &times, sizeof(times));
-  (void)Watch(EPOLL_CTL_MOD, listener_.fd(), EPOLLIN, kListener);
+  if (listener_.fd() >= 0) {
+    (void)Watch(EPOLL_CTL_MOD, listener_.fd(), EPOLLIN, kListener);
+  }
   const SteadyTime now = std::chrono::steady_clock::now();
   MutexLock lock(mutex_);
   timer_at_ = SteadyTime::max();

@@ -127,9 +127,11 @@ class HttpServer {
   // ALREADY_EXISTS if another process listens on it; RESOURCE_EXHAUSTED if
   // there is no thread to be had.
   Status Listen(const std::string& path, mode_t mode);
+  // Instead of Listen: serves what Take is given, and nothing else.
+  Status Start();
 
   // Serves a connection that another accepted: a stream socket, non-blocking.
-  // After Listen.
+  // After Listen or Start.
   void Take(UniqueFd socket);
 
   // Cancels what runs and waits until no handler is left.

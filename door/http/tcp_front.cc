@@ -30,7 +30,7 @@ void SetUp(int socket) {
 }  // namespace
 
 StatusOr<std::unique_ptr<TcpFront>> TcpFront::Start(
-    Listener listener, std::shared_ptr<const TlsServer> tls,
+    Listener listener, std::unique_ptr<TlsReloader> tls,
     TcpFrontOptions options, Take take) {
   std::unique_ptr<TcpFront> front(new TcpFront(
       std::move(listener), std::move(tls), options, std::move(take)));
@@ -42,7 +42,7 @@ StatusOr<std::unique_ptr<TcpFront>> TcpFront::Start(
   return front;
 }
 
-TcpFront::TcpFront(Listener listener, std::shared_ptr<const TlsServer> tls,
+TcpFront::TcpFront(Listener listener, std::unique_ptr<TlsReloader> tls,
                    TcpFrontOptions options, Take take)
     : listener_(std::move(listener)),
       tls_(std::move(tls)),
@@ -83,8 +83,8 @@ void TcpFront::Begin(UniqueFd socket) {
   if (relays_.size() >= most && !CloseHandshaking()) return;
   const uint64_t id = next_id_++;
   auto relay =
-      std::make_unique<TlsRelay>(*loop_, *tls_, std::move(socket), take_,
-                                 [this, id] { relays_.erase(id); });
+      std::make_unique<TlsRelay>(*loop_, *tls_->Current(), std::move(socket),
+                                 take_, [this, id] { relays_.erase(id); });
   if (!relay->Start().ok()) return;
   relays_.emplace(id, std::move(relay));
   loop_->After(options_.handshake_limit, [this, id] {

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/thread.h"
 #include "base/unique_fd.h"
+#include "door/http/tls_files.h"
 #include "door/http/tls_relay.h"
 #include "door/listener.h"
 
@@ -38,7 +39,7 @@ class TcpFront {
 
   // Without `tls`, connections are handed on as they are.
   static StatusOr<std::unique_ptr<TcpFront>> Start(
-      Listener listener, std::shared_ptr<const TlsServer> tls,
+      Listener listener, std::unique_ptr<TlsReloader> tls,
       TcpFrontOptions options, Take take);
   ~TcpFront();  // Stop
   TcpFront(const TcpFront&) = delete;
@@ -49,7 +50,7 @@ class TcpFront {
   void Stop();
 
  private:
-  TcpFront(Listener listener, std::shared_ptr<const TlsServer> tls,
+  TcpFront(Listener listener, std::unique_ptr<TlsReloader> tls,
            TcpFrontOptions options, Take take);
 
   // All on the front's thread.
@@ -59,7 +60,7 @@ class TcpFront {
   bool CloseHandshaking();
 
   Listener listener_;
-  const std::shared_ptr<const TlsServer> tls_;
+  const std::unique_ptr<TlsReloader> tls_;
   const TcpFrontOptions options_;
   const Take take_;
   const Context root_;

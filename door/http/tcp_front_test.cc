@@ -102,6 +102,15 @@ class Client {
     orderly = SSL_get_error(ssl_, n) == SSL_ERROR_ZERO_RETURN;
     return all;
   }
+  std::string ServersName() {
+    X509* const shown = SSL_get_peer_certificate(ssl_);
+    if (shown == nullptr) return "";
+    char name[64] = "";
+    X509_NAME_get_text_by_NID(X509_get_subject_name(shown), NID_commonName,
+                              name, sizeof(name));
+    X509_free(shown);
+    return name;
+  }
   int socket_fd() const { return socket_.get(); }
 
  private:
@@ -122,22 +131,24 @@ class TcpFrontTest : public ::testing::Test {
   }
 
   void Start(bool tls, TcpFrontOptions options = {}) {
-    std::shared_ptr<const TlsServer> server;
-    if (tls) {
-      ASSERT_OK_AND_ASSIGN(server, TlsServer::Load(certificates().Of("one")));
+    StartWith(tls ? certificates().Of("one") : TlsFiles(), options);
+  }
+  void StartWith(const TlsFiles& files, TcpFrontOptions options = {}) {
+    std::unique_ptr<TlsReloader> server;
+    if (!files.cert.empty()) {
+      ASSERT_OK_AND_ASSIGN(server, TlsReloader::Load(files));
     }
     ASSERT_OK_AND_ASSIGN(Listener listener, Listener::OnTcp("127.0.0.1:0"));
-    sockaddr_in address = {};
-    socklen_t size = sizeof(address);
-    getsockname(listener.fd(), reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-    ASSERT_OK_AND_ASSIGN(front_,
-                         TcpFront::Start(std::move(listener), server, options,
-                                         [this](UniqueFd socket) {
-                                           MutexLock lock(mutex_);
-                                           taken_.push_back(std::move(socket));
-                                           changed_.SignalAll();
-                                         }));
+    ASSERT_OK_AND_ASSIGN(const std::string address, listener.Address());
+    ASSERT_EQ(address.rfind("127.0.0.1:", 0), 0u);
+    port_ = static_cast<uint16_t>(atoi(address.c_str() + 10));
+    ASSERT_OK_AND_ASSIGN(
+        front_, TcpFront::Start(std::move(listener), std::move(server), options,
+                                [this](UniqueFd socket) {
+                                  MutexLock lock(mutex_);
+                                  taken_.push_back(std::move(socket));
+                                  changed_.SignalAll();
+                                }));
   }
   // The server's end of the next connection, blocking.
   UniqueFd Taken() {
@@ -281,6 +292,45 @@ TEST_F(TcpFrontTest, WithoutTlsItHandsConnectionsOn) {
   const Client client(port_, nullptr);
   ASSERT_EQ(send(client.socket_fd(), "plain", 5, 0), 5);
   EXPECT_EQ(Read(Taken(), 5), "plain");
+}
+
+TEST_F(TcpFrontTest, WithoutAnAuthorityNobodyNeedsACertificate) {
+  TlsFiles files = certificates().Of("one");
+  files.ca_cert.clear();
+  StartWith(files);
+  Client client(port_, nullptr);
+  ASSERT_TRUE(client.Connect());
+  client.Write("hello");
+  EXPECT_EQ(Read(Taken(), 5), "hello");
+}
+
+TEST_F(TcpFrontTest, ShowsANewCertificateWhenTheFilesChange) {
+  const TempDir dir;
+  const TlsFiles files = {"", dir.Path("cert.pem"), dir.Path("key.pem")};
+  const auto put = [](const std::string& from, const std::string& to) {
+    ASSERT_EQ(
+        system(("cp " + from + " " + to + ".new && mv " + to + ".new " + to)
+                   .c_str()),
+        0);
+  };
+  put(certificates().Of("one").cert, files.cert);
+  put(certificates().Of("one").key, files.key);
+  StartWith(files);
+  Client before(port_, nullptr);
+  ASSERT_TRUE(before.Connect());
+  EXPECT_EQ(before.ServersName(), "one");
+  // Half of the change: the old one stays.
+  put(certificates().Of("two").cert, files.cert);
+  Client between(port_, nullptr);
+  ASSERT_TRUE(between.Connect());
+  EXPECT_EQ(between.ServersName(), "one");
+  put(certificates().Of("two").key, files.key);
+  Client after(port_, nullptr);
+  ASSERT_TRUE(after.Connect());
+  EXPECT_EQ(after.ServersName(), "two");
+  // Connections that are there go on.
+  before.Write("still");
+  EXPECT_EQ(Read(Taken(), 5), "still");
 }
 
 TEST(TlsServerTest, SaysWhatIsWrongWithItsFiles) {

@@ -23,6 +23,17 @@ Status TlsError(const std::string& what) {
   return InvalidArgument(what + ": " + text);
 }
 
+// For a certificate of this authority.
+Status AskClients(SSL_CTX* ssl, const std::string& authority) {
+  if (SSL_CTX_load_verify_locations(ssl, authority.c_str(), nullptr) != 1) {
+    return TlsError("read the authority " + Quoted(authority));
+  }
+  SSL_CTX_set_client_CA_list(ssl, SSL_load_client_CA_file(authority.c_str()));
+  SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                     nullptr);
+  return OkStatus();
+}
+
 }  // namespace
 
 struct TlsServer::Context {
@@ -47,11 +58,7 @@ StatusOr<std::shared_ptr<const TlsServer>> TlsServer::Load(
   SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_RELEASE_BUFFERS);
-  if (SSL_CTX_load_verify_locations(ssl, files.ca_cert.c_str(), nullptr) != 1) {
-    return TlsError("read the authority " + Quoted(files.ca_cert));
-  }
-  SSL_CTX_set_client_CA_list(ssl,
-                             SSL_load_client_CA_file(files.ca_cert.c_str()));
+  if (!files.ca_cert.empty()) RETURN_IF_ERROR(AskClients(ssl, files.ca_cert));
   if (SSL_CTX_use_certificate_chain_file(ssl, files.cert.c_str()) != 1) {
     return TlsError("read the certificate " + Quoted(files.cert));
   }
@@ -60,8 +67,6 @@ StatusOr<std::shared_ptr<const TlsServer>> TlsServer::Load(
       SSL_CTX_check_private_key(ssl) != 1) {
     return TlsError("read the key " + Quoted(files.key));
   }
-  SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                     nullptr);
   return std::shared_ptr<const TlsServer>(new TlsServer(std::move(context)));
 }
 

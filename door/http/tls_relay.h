@@ -14,14 +14,15 @@
 namespace berth::door {
 
 // PEM files of a TLS server that serves only clients with a certificate of its
-// authority (dockerd's --tlsverify --tlscacert --tlscert --tlskey).
+// authority (dockerd's --tlsverify --tlscacert --tlscert --tlskey). Without an
+// authority, clients need no certificate.
 struct TlsFiles {
   std::string ca_cert;
   std::string cert;
   std::string key;
 };
 
-// What all connections of such a server share: OpenSSL's SSL_CTX. Immutable,
+// What connections of such a server share: OpenSSL's SSL_CTX. Immutable,
 // thread-safe.
 class TlsServer {
  public:

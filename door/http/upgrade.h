@@ -44,6 +44,10 @@ class UpgradedConnection {
   // first bytes, see above. Answers how much.
   StatusOr<size_t> TryWrite(const Context& ctx, std::string_view bytes);
 
+  // The first bytes need not be held back: the protocol's clients keep what
+  // they have read with the head.
+  void SpeakAtOnce() { head_read_ = true; }
+
   // For poll(2): POLLHUP when the client is gone altogether. Non-blocking.
   int fd() const { return socket_; }
 
