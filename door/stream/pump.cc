@@ -1,5 +1,6 @@
 #include "door/stream/pump.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -18,36 +19,46 @@ namespace berth::door {
 namespace {
 
 constexpr size_t kPiece = 32 << 10;
-// A fifo that says POLLOUT takes PIPE_BUF bytes without blocking.
-constexpr size_t kFifoPiece = 4096;
+// Input that is held for a program. A client that keeps to the window of its
+// stream sends no more, so that its other streams are always read.
+constexpr size_t kMaxInput = 64 << 10;
 // For a shim that does not answer.
 constexpr Duration kShimLimit = std::chrono::seconds(10);
 
-// Both ways in one thread: at most a piece each way is held, and what cannot
-// go on is not read.
+int MillisUntil(SteadyTime at) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      at - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp<int64_t>(left.count() + 1, 0, 3'600'000));
+}
+
+// Both ways in one thread: at most a few pieces each way are held, and what
+// cannot go on is not read.
 class Pumping {
  public:
   Pumping(const Context& ctx, StreamChannel& client,
           sandbox::StreamSession& session, PumpOptions& options)
-      : ctx_(ctx), client_(client), session_(session), options_(options) {}
+      : ctx_(ctx), client_(client), session_(session), options_(options) {
+    // The open file is ours alone: the shim's end stays as it is.
+    const int in = session_.stdin_fd().get();
+    if (in >= 0) (void)fcntl(in, F_SETFL, O_WRONLY | O_NONBLOCK);
+  }
 
   // CANCELLED, DEADLINE_EXCEEDED: the context ended.
   StatusOr<PumpEnd> Run() {
     while (!OutputsEnded()) {
       Watch();
-      const int wait = WantsInput() && client_.HasPending() ? 0 : -1;
-      if (poll(polled_, 5, wait) < 0 && errno != EINTR) {
-        return Errno(errno, "poll streams");
-      }
+      const bool pending = WantsInput() && client_.HasPending();
+      const int n = poll(polled_, 5, pending ? 0 : MillisUntil(idle_at_));
+      if (n < 0 && errno != EINTR) return Errno(errno, "poll streams");
       RETURN_IF_ERROR(ctx_.Check());
-      if ((polled_[kClient].revents & (POLLHUP | POLLERR)) != 0) {
-        return PumpEnd::kClientGone;
+      if (n > 0 || pending) {
+        idle_at_ = std::chrono::steady_clock::now() + options_.idle_limit;
+      } else if (n == 0 && idle_at_ <= std::chrono::steady_clock::now()) {
+        return PumpEnd::kIdle;
       }
-      if (!Show()) return PumpEnd::kClientGone;
+      if (ClientIsGone() || !Show()) return PumpEnd::kClientGone;
       if (!Type()) return PumpEnd::kClientGone;
-      if (options_.detach_keys.detached() && input_.empty()) {
-        return PumpEnd::kDetached;
-      }
+      if (Detached() && input_.empty()) return PumpEnd::kDetached;
     }
     return PumpEnd::kOutputsEnded;
   }
@@ -55,45 +66,55 @@ class Pumping {
  private:
   enum Watched { kClient, kStdin, kStdout, kStderr, kEnd };
 
-  bool OutputsEnded() {
-    return !client_.HasUnsent() && !session_.stdout_fd().valid() &&
-           !session_.stderr_fd().valid();
+  bool Detached() const {
+    return options_.detach_keys.has_value() && options_.detach_keys->detached();
   }
+  bool OutputsEnded() {
+    return client_.Takes(Stream::kStdout) && client_.Takes(Stream::kStderr) &&
+           !session_.stdout_fd().valid() && !session_.stderr_fd().valid();
+  }
+  // A client whose connection is more than the program's input is read on when
+  // that has ended.
   bool WantsInput() const {
-    return input_.empty() && !input_ended_ && !options_.detach_keys.detached();
+    return input_.size() < kMaxInput && !Detached() &&
+           (!input_ended_ || client_.EndsWithClient()) &&
+           !client_.client().IsFull();
+  }
+  // What it has sent before is not worth waiting for when the program does not
+  // read.
+  bool ClientIsGone() const {
+    const short revents = polled_[kClient].revents;
+    return (revents & (POLLHUP | POLLERR)) != 0 ||
+           ((revents & POLLRDHUP) != 0 && !WantsInput());
   }
 
   void Watch() {
-    const auto source = [&](const UniqueFd& fd) {
-      return pollfd{!client_.HasUnsent() ? fd.get() : -1, POLLIN, 0};
+    const auto source = [&](const UniqueFd& fd, Stream stream) {
+      return pollfd{client_.Takes(stream) ? fd.get() : -1, POLLIN, 0};
     };
     short client = 0;
     if (WantsInput()) client |= POLLIN;
-    if (client_.HasUnsent()) client |= POLLOUT;
-    polled_[kClient] = {client_.fd(), client, 0};
+    if (client_.client().HasUnsent()) client |= POLLOUT;
+    if (client_.EndsWithClient()) client |= POLLRDHUP;
+    polled_[kClient] = {client_.client().fd(), client, 0};
     polled_[kStdin] = {input_.empty() ? -1 : session_.stdin_fd().get(), POLLOUT,
                        0};
-    polled_[kStdout] = source(session_.stdout_fd());
-    polled_[kStderr] = source(session_.stderr_fd());
+    polled_[kStdout] = source(session_.stdout_fd(), Stream::kStdout);
+    polled_[kStderr] = source(session_.stderr_fd(), Stream::kStderr);
     polled_[kEnd] = {ctx_.cancel_fd(), POLLIN, 0};
   }
 
   // Program to client. False when the client is gone.
   bool Show() {
-    if (!client_.HasUnsent()) {
-      Carry(kStdout, session_.stdout_fd(), Stream::kStdout,
-            options_.want_stdout);
-    }
+    Carry(kStdout, session_.stdout_fd(), Stream::kStdout, options_.want_stdout);
     if (!Flush()) return false;
-    if (!client_.HasUnsent()) {
-      Carry(kStderr, session_.stderr_fd(), Stream::kStderr,
-            options_.want_stderr);
-    }
+    Carry(kStderr, session_.stderr_fd(), Stream::kStderr, options_.want_stderr);
     return Flush();
   }
 
   void Carry(Watched watched, UniqueFd& fd, Stream stream, bool wanted) {
     if (!fd.valid() || polled_[watched].revents == 0) return;
+    if (!client_.Takes(stream)) return;
     char bytes[kPiece];
     const ssize_t n = TEMP_FAILURE_RETRY(read(fd.get(), bytes, sizeof(bytes)));
     if (n < 0 && errno == EAGAIN) return;
@@ -118,27 +139,28 @@ class Pumping {
   }
 
   void Take(const ChannelInput& input) {
-    input_ended_ = input.ended;
     if (input.size.has_value()) {
       (void)session_.Resize(ctx_.WithTimeout(kShimLimit), *input.size);
     }
-    input_ =
-        session_.tty() ? options_.detach_keys.Pass(input.bytes) : input.bytes;
     // Input that nobody wants is dropped, and so is what a program that has
     // closed its input is sent: its outputs decide when this ends.
-    if (!options_.want_stdin || !session_.stdin_fd().valid()) input_.clear();
+    if (!options_.want_stdin || input_ended_ || !session_.stdin_fd().valid()) {
+      client_.Took(input.bytes.size());
+    } else {
+      const bool keys = session_.tty() && options_.detach_keys.has_value();
+      input_ += keys ? options_.detach_keys->Pass(input.bytes) : input.bytes;
+    }
+    input_ended_ = input_ended_ || input.ended;
   }
 
   void Deliver() {
-    const ssize_t n = write(session_.stdin_fd().get(), input_.data(),
-                            std::min(input_.size(), kFifoPiece));
+    const ssize_t n =
+        write(session_.stdin_fd().get(), input_.data(), input_.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-    if (n > 0) {
-      input_.erase(0, static_cast<size_t>(n));
-    } else {
-      input_.clear();
-      options_.want_stdin = false;
-    }
+    const size_t taken = n > 0 ? static_cast<size_t>(n) : input_.size();
+    client_.Took(taken);
+    input_.erase(0, taken);
+    if (n <= 0) options_.want_stdin = false;
   }
 
   void CloseInput() {
@@ -154,6 +176,7 @@ class Pumping {
   pollfd polled_[5] = {};
   std::string input_;  // for the program
   bool input_ended_ = false;
+  SteadyTime idle_at_ = std::chrono::steady_clock::now() + options_.idle_limit;
 };
 
 }  // namespace

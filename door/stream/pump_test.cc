@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -201,12 +202,24 @@ TEST_F(PumpTest, InputGoesOnWhileTheClientDoesNotRead) {
 }
 
 TEST_F(PumpTest, DetachesByKeysAfterWhatWasTypedBefore) {
-  Start(true, WithStdin());
+  PumpOptions options = WithStdin();
+  options.detach_keys = DetachKeys();
+  Start(true, std::move(options));
   ASSERT_TRUE(Send(client_.get(), "ls\x10\x11never"));
   EXPECT_EQ(*End(), PumpEnd::kDetached);
   session_.stdin_fd().reset();
   EXPECT_EQ(ReadAll(stdin_.get()), "ls");
   EXPECT_EQ(control_->closed, 0);
+}
+
+TEST_F(PumpTest, WithoutKeysToDetachAllIsInput) {
+  Start(true, WithStdin());
+  ASSERT_TRUE(Send(client_.get(), "ls\x10\x11!"));
+  char typed[5];
+  ASSERT_EQ(read(stdin_.get(), typed, 5), 5);
+  EXPECT_EQ(std::string(typed, 5), "ls\x10\x11!");
+  client_.reset();
+  EXPECT_EQ(*End(), PumpEnd::kClientGone);
 }
 
 TEST_F(PumpTest, EndsWithAQuietClientThatLeaves) {
@@ -232,7 +245,7 @@ class LetterChannel : public StreamChannel {
     return (stream == Stream::kStderr ? "e(" : "o(") + std::string(bytes) + ")";
   }
   StatusOr<std::optional<ChannelInput>> Decode(
-      const std::string& received) override {
+      std::string_view received) override {
     ChannelInput input;
     input.ended = received.empty();
     for (const char c : received) {
@@ -250,8 +263,9 @@ class LetterChannel : public StreamChannel {
     }
     return input;
   }
-  std::string EncodeEnd(std::optional<int> exit_code) override {
-    return exit_code.has_value() ? "end" + std::to_string(*exit_code) : "left";
+  std::string EncodeEnd(const StreamEnd& end) override {
+    if (!end.ok()) return "failed";
+    return end->has_value() ? "end" + std::to_string(**end) : "left";
   }
 };
 
@@ -282,12 +296,48 @@ TEST_F(PumpTest, AClientThatBreaksTheProtocolIsGone) {
   EXPECT_THAT(End(), IsOkAndHolds(PumpEnd::kClientGone));
 }
 
+TEST_F(PumpTest, AClientThatLeavesIsNoticedThoughTheProgramDoesNotRead) {
+  channel_ =
+      std::make_unique<LetterChannel>(UpgradedConnection(server_.get(), ""));
+  Start(false, WithStdin());
+  fcntl(client_.get(), F_SETFL, O_NONBLOCK);
+  pollfd full = {client_.get(), POLLOUT, 0};
+  while (poll(&full, 1, 200) > 0) {
+    (void)!write(client_.get(), "inputinputinputinput", 20);
+  }
+  // TCP does not tell a client that has closed from one that reads on.
+  shutdown(client_.get(), SHUT_WR);
+  EXPECT_THAT(End(), IsOkAndHolds(PumpEnd::kClientGone));
+}
+
+TEST_F(PumpTest, TheTerminalsSizeIsHeardAfterTheEndOfTheInput) {
+  channel_ =
+      std::make_unique<LetterChannel>(UpgradedConnection(server_.get(), ""));
+  Start(false, WithStdin());
+  ASSERT_TRUE(Send(client_.get(), "."));
+  char typed;
+  EXPECT_EQ(read(stdin_.get(), &typed, 1), 0);
+  ASSERT_TRUE(Send(client_.get(), "9?"));
+  char answer[3];
+  ASSERT_EQ(recv(client_.get(), answer, 3, MSG_WAITALL), 3);
+  EXPECT_EQ(control_->width, 9);
+  client_.reset();
+  EXPECT_THAT(End(), IsOkAndHolds(PumpEnd::kClientGone));
+}
+
+TEST_F(PumpTest, EndsWhenNothingHappensForLong) {
+  PumpOptions options = WithStdin();
+  options.idle_limit = std::chrono::milliseconds(50);
+  Start(false, std::move(options));
+  EXPECT_THAT(End(), IsOkAndHolds(PumpEnd::kIdle));
+}
+
 TEST_F(PumpTest, TheExitStatusComesLast) {
   LetterChannel channel(UpgradedConnection(server_.get(), ""));
   channel.Put(Stream::kStdout, "x");
-  EXPECT_TRUE(channel.HasUnsent());
+  EXPECT_FALSE(channel.Takes(Stream::kStdout));
   ASSERT_OK(channel.End(ctx_, 3));
-  EXPECT_FALSE(channel.HasUnsent());
+  EXPECT_TRUE(channel.Takes(Stream::kStdout));
   shutdown(server_.get(), SHUT_WR);
   EXPECT_EQ(ReadAll(client_.get()), "o(x)end3");
 }

@@ -17,15 +17,19 @@ class RawChannel : public StreamChannel {
  public:
   using StreamChannel::StreamChannel;
 
+  // `docker attach < file` shuts its side down and reads on.
+  bool EndsWithClient() const override { return false; }
+
  protected:
   std::string Encode(Stream /*stream*/, std::string_view bytes) override {
     return std::string(bytes);
   }
   StatusOr<std::optional<ChannelInput>> Decode(
-      const std::string& received) override {
-    return ChannelInput{received, /*ended=*/received.empty(), std::nullopt};
+      std::string_view received) override {
+    return ChannelInput{std::string(received), /*ended=*/received.empty(),
+                        std::nullopt};
   }
-  std::string EncodeEnd(std::optional<int> /*exit_code*/) override {
+  std::string EncodeEnd(const StreamEnd& /*end*/) override {
     return "";  // the client asks for it by another request
   }
 };

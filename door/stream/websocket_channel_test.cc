@@ -1,11 +1,9 @@
 #include "door/stream/websocket_channel.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,63 +13,23 @@
 #include "base/context.h"
 #include "base/testing/fuzz.h"
 #include "base/testing/status_matchers.h"
-#include "base/unique_fd.h"
-#include "door/http/http_server.h"
-#include "door/http/upgrade.h"
 #include "door/stream/channel.h"
 #include "door/stream/stream.h"
+#include "door/stream/test_exchange.h"
 
 namespace berth::door {
 namespace {
 
-// A request for an upgrade, and the connection that it becomes.
-class Exchange : public HttpExchange {
+// The example of RFC 6455, section 1.3.
+class Exchange : public TestExchange {
  public:
-  Exchange() {
-    int ends[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    client_.reset(ends[0]);
-    server_.reset(ends[1]);
-    EXPECT_EQ(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
-    // The example of RFC 6455, section 1.3.
-    request_.headers = {{"host", "server.example.com"},
-                        {"upgrade", "websocket"},
-                        {"connection", "Upgrade"},
-                        {"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="},
-                        {"origin", "http://server.example.com:8080"},
-                        {"sec-websocket-version", "13"}};
-  }
-
-  void SetHeader(const std::string& name, const std::string& value) {
-    for (auto& [key, old] : request_.headers) {
-      if (key == name) old = value;
-    }
-  }
-  const std::map<std::string, std::string>& answer() const { return answer_; }
-  int client() const { return client_.get(); }
-
-  const ServerRequest& request() const override { return request_; }
-  StatusOr<std::string> ReadSome(size_t) override { return ""; }
-  StatusOr<std::string> ReadBody(size_t) override { return ""; }
-  bool body_too_long() const override { return false; }
-  void AddHeader(const std::string& name, const std::string& value) override {
-    answer_[name] = value;
-  }
-  Status Respond(int, const std::string&, std::string_view) override {
-    return OkStatus();
-  }
-  Status BeginStream(int, const std::string&) override { return OkStatus(); }
-  Status Write(std::string_view) override { return OkStatus(); }
-  StatusOr<UpgradedConnection> Upgrade(const std::string&) override {
-    return UpgradedConnection(server_.get(), "");
-  }
-  bool answered() const override { return false; }
-
- private:
-  ServerRequest request_;
-  std::map<std::string, std::string> answer_;
-  UniqueFd client_;
-  UniqueFd server_;
+  Exchange()
+      : TestExchange({{"host", "server.example.com"},
+                      {"upgrade", "websocket"},
+                      {"connection", "Upgrade"},
+                      {"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="},
+                      {"origin", "http://server.example.com:8080"},
+                      {"sec-websocket-version", "13"}}) {}
 };
 
 class WebsocketTest : public ::testing::Test {
@@ -80,17 +38,6 @@ class WebsocketTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(channel_, OpenWebsocket(exchange_));
   }
 
-  // A client's frame with the mask 1, 2, 3, 4.
-  static std::string Masked(int first, std::string payload) {
-    std::string frame(1, static_cast<char>(first));
-    EXPECT_LT(payload.size(), 126u);
-    frame += static_cast<char>(0x80 | payload.size());
-    frame += "\1\2\3\4";
-    for (size_t i = 0; i < payload.size(); ++i) {
-      payload[i] ^= static_cast<char>(i % 4 + 1);
-    }
-    return frame + payload;
-  }
   void Send(std::string_view bytes) {
     ASSERT_EQ(send(exchange_.client(), bytes.data(), bytes.size(), 0),
               static_cast<ssize_t>(bytes.size()));
@@ -181,8 +128,7 @@ TEST_F(WebsocketTest, ACloseFrameIsAnsweredAndEndsTheInput) {
 
 TEST_F(WebsocketTest, EndsWithTheConnection) {
   shutdown(exchange_.client(), SHUT_WR);
-  ASSERT_OK_AND_ASSIGN(const auto input, channel_->TryRead());
-  EXPECT_TRUE(input->ended);
+  EXPECT_THAT(channel_->TryRead(), StatusIs(StatusCode::kUnavailable));
 }
 
 TEST(WebsocketFramesTest, RefusesFramesThatBreakTheRules) {
