@@ -36,22 +36,14 @@ Status InNamespace(int netns, const std::function<Status()>& action) {
   return status;
 }
 
-StatusOr<UniqueFd> SocketIn(int netns) {
-  UniqueFd made;
-  RETURN_IF_ERROR(InNamespace(netns, [&] {
-    made.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    return made.valid() ? OkStatus() : Errno(errno, "make a socket");
-  }));
-  return made;
-}
-
 Status SetUp(int netns, const std::string& name, bool up) {
   ifreq request = {};
   if (name.size() >= sizeof(request.ifr_name)) {
     return InvalidArgument("link name " + Quoted(name) + " is too long");
   }
   memcpy(request.ifr_name, name.data(), name.size());
-  ASSIGN_OR_RETURN(const UniqueFd control, SocketIn(netns));
+  ASSIGN_OR_RETURN(const UniqueFd control,
+                   SocketIn(netns, AF_INET, SOCK_DGRAM));
   const std::string what = "set link " + Quoted(name) + (up ? " up" : " down");
   if (ioctl(control.get(), SIOCGIFFLAGS, &request) != 0) {
     return errno == ENODEV ? NotFound(what + ": no such link")
@@ -94,6 +86,15 @@ std::string AddressText(const ifaddrs& entry, int family) {
 }
 
 }  // namespace
+
+StatusOr<UniqueFd> SocketIn(int netns, int family, int type) {
+  UniqueFd made;
+  RETURN_IF_ERROR(InNamespace(netns, [&] {
+    made.reset(socket(family, type | SOCK_CLOEXEC, 0));
+    return made.valid() ? OkStatus() : Errno(errno, "make a socket");
+  }));
+  return made;
+}
 
 Status SetLinkUp(int netns, const std::string& name) {
   return SetUp(netns, name, true);

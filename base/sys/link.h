@@ -7,12 +7,16 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/unique_fd.h"
 
 namespace berth {
 
 // `netns` is an open descriptor of a network namespace. The caller's own
 // namespace does not change, so any thread may call these. NOT_FOUND if there
 // is no link `name` in it.
+
+// A socket of that namespace, socket(2), for any thread to use.
+StatusOr<UniqueFd> SocketIn(int netns, int family, int type);
 
 // Sets or clears IFF_UP; so already: OK.
 Status SetLinkUp(int netns, const std::string& name);
