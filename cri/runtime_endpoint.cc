@@ -48,6 +48,10 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
   METHOD_ON(ListContainers, ListContainers, lanes_.queries)
   METHOD(UpdateContainerResources)
   METHOD(ReopenContainerLog)
+  // These only answer an address.
+  METHOD_ON(Exec, Exec, lanes_.queries)
+  METHOD_ON(Attach, Attach, lanes_.queries)
+  METHOD_ON(PortForward, PortForward, lanes_.queries)
   METHOD_ON(ContainerStats, ContainerStats, lanes_.statistics)
   METHOD_ON(ListContainerStats, ListContainerStats, lanes_.statistics)
   METHOD_ON(PodSandboxStats, PodSandboxStats, lanes_.statistics)
@@ -97,9 +101,6 @@ class RuntimeEndpoint final : public v1::RuntimeService::CallbackService {
                            v1::Verb##Response* response) override { \
     return Refuse(call, #Verb, request, response, reason);          \
   }
-  ABSENT(Exec, "streaming is not supported yet; ExecSync is")
-  ABSENT(Attach, "streaming is not supported yet")
-  ABSENT(PortForward, "streaming is not supported yet")
   ABSENT(CheckpointContainer, "checkpoints are not supported")
   ABSENT(CheckpointPod, "checkpoints are not supported")
   ABSENT(RestorePod, "checkpoints are not supported")

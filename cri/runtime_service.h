@@ -11,6 +11,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "cri/convert.h"
+#include "cri/stream_tokens.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/container_streams.h"
 #include "sandbox/event_bus.h"
@@ -54,6 +55,8 @@ struct RuntimeParts {
   std::function<Status()> network_ready;
   // The text of the default network's list.
   std::function<StatusOr<std::string>()> network_list;
+  // Where a client gets the streams of a request that has been checked.
+  std::function<StatusOr<std::string>(StreamRequest request)> stream_url;
   // Records that nobody can read, as "table/key".
   std::function<StatusOr<std::vector<std::string>>()> records_set_aside;
 };
@@ -124,6 +127,14 @@ class RuntimeService {
                                           const v1::ExecSyncRequest& request);
   // The pod of a container, for sharing; the given id if it is not known.
   std::string PodOf(const std::string& container_id) const;
+
+  // ---- Streams (runtime_streaming.cc) ----
+  StatusOr<v1::ExecResponse> Exec(const Context& ctx,
+                                  const v1::ExecRequest& request);
+  StatusOr<v1::AttachResponse> Attach(const Context& ctx,
+                                      const v1::AttachRequest& request);
+  StatusOr<v1::PortForwardResponse> PortForward(
+      const Context& ctx, const v1::PortForwardRequest& request);
 
   // ---- Events (runtime_events.cc) ----
   Status GetContainerEvents(const Context& ctx,

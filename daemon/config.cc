@@ -164,6 +164,7 @@ void CheckLimits(const config::v1::Limits& limits, Checker& check) {
   check.Between("limits.pulls", limits.pulls(), 1u, 256u);
   check.Between("limits.exec_sync_output", limits.exec_sync_output(), 1024u,
                 16u << 20);
+  check.Between("limits.streams", limits.streams(), 1u, 16384u);
   check.Between("limits.log_line", limits.log_line(), 256u, 1u << 20);
 }
 
@@ -196,6 +197,29 @@ void CheckDockerTcp(const Config& config, Checker& check) {
   } else if (!*loopback) {
     check.Wrong("docker_tcp.insecure_loopback",
                 Quoted(tcp.address()) + " is not an address of loopback");
+  }
+}
+
+void CheckStreaming(const config::v1::Streaming& streaming, Checker& check) {
+  for (const auto& [setting, path] :
+       {std::pair("cert", streaming.cert()), std::pair("key", streaming.key()),
+        std::pair("ca_cert", streaming.ca_cert())}) {
+    check.Absolute(std::string("streaming.") + setting, path);
+  }
+  check.Between("streaming.idle_timeout_seconds",
+                streaming.idle_timeout_seconds(), 1u, 7u * 86400u);
+  const bool tls = !streaming.cert().empty() && !streaming.key().empty();
+  if (!tls &&
+      !(streaming.cert() + streaming.key() + streaming.ca_cert()).empty()) {
+    check.Wrong("streaming", "needs cert and key, or neither of them");
+  }
+  const StatusOr<bool> loopback = door::IsLoopback(streaming.address());
+  if (!loopback.ok()) {
+    check.Wrong("streaming.address", Message(loopback.status()));
+  } else if (!*loopback && !tls) {
+    check.Wrong("streaming.address",
+                Quoted(streaming.address()) +
+                    " is reached by other machines: it needs cert and key");
   }
 }
 
@@ -267,6 +291,7 @@ std::vector<std::string> CheckConfig(const Config& config) {
   CheckLimits(config.limits(), check);
   CheckHandlers(config, check);
   CheckDockerTcp(config, check);
+  CheckStreaming(config.streaming(), check);
   return std::move(check).Found();
 }
 

@@ -81,6 +81,34 @@ TEST(CheckConfigTest, ServesDockerOnTcpWithCertificatesOnly) {
   }
 }
 
+TEST(CheckConfigTest, ServesStreamsToOtherMachinesWithTlsOnly) {
+  const auto wrong = [](const std::string& streaming) {
+    StatusOr<Config> config =
+        ParseConfig("streaming { " + streaming + " }", "f");
+    EXPECT_OK(config.status());
+    return CheckConfig(*config);
+  };
+  const std::string files = " cert: \"/cert\" key: \"/key\"";
+  EXPECT_THAT(wrong(""), IsEmpty());
+  EXPECT_THAT(wrong("address: \"[::1]:10010\""), IsEmpty());
+  EXPECT_THAT(wrong("address: \"0.0.0.0:10010\"" + files), IsEmpty());
+  EXPECT_THAT(wrong("address: \"10.0.0.1:0\" ca_cert: \"/ca\"" + files),
+              IsEmpty());
+  for (const std::string& streaming : {
+           std::string("address: \"0.0.0.0:10010\""),
+           std::string("address: \"10.0.0.1:10010\""),
+           std::string("address: \"localhost:10010\""),
+           std::string("address: \"\""),
+           std::string("cert: \"/cert\""),
+           std::string("ca_cert: \"/ca\""),
+           std::string("cert: \"cert\" key: \"/key\""),
+           std::string("idle_timeout_seconds: 0"),
+       }) {
+    EXPECT_THAT(wrong(streaming), Contains(HasSubstr("streaming")))
+        << streaming;
+  }
+}
+
 TEST(LoadConfigTest, MergesTheFolderInOrderOfNames) {
   TempDir dir;
   dir.Write("berth.conf",

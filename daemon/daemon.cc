@@ -19,6 +19,7 @@
 #include "cri/image_service.h"
 #include "cri/runtime_service.h"
 #include "cri/server.h"
+#include "cri/streaming_server.h"
 #include "daemon/claims.h"
 #include "daemon/host_facts.h"
 #include "daemon/version.h"
@@ -167,6 +168,21 @@ cri::ServerOptions DoorOptions(const Config& config,
   return options;
 }
 
+cri::StreamingOptions StreamingOptionsOf(const Config& config,
+                                         door::RequestCounts& counts) {
+  const config::v1::Streaming& streaming = config.streaming();
+  cri::StreamingOptions options;
+  options.address = streaming.address();
+  if (!streaming.cert().empty()) {
+    options.tls =
+        door::TlsFiles{streaming.ca_cert(), streaming.cert(), streaming.key()};
+  }
+  options.idle_limit = std::chrono::seconds(streaming.idle_timeout_seconds());
+  options.streams = config.limits().streams();
+  options.counts = &counts;
+  return options;
+}
+
 std::vector<admin::Health::Door> DoorsOf(const Config& config) {
   std::vector<admin::Health::Door> doors = {{"cri", CriSocket(config)}};
   if (!config.docker_socket().empty()) {
@@ -224,6 +240,8 @@ class Daemon::Parts {
         sandboxes_(world_),
         containers_(world_),
         stats_(std::move(stats)),
+        streaming_(StreamingOptionsOf(config, requests_),
+                   sandbox::ContainerStreams(world_), world_.inventory()),
         cri_images_(ImageFactsOf(config), *images_),
         cri_runtime_(RuntimeFactsOf(config), RuntimePartsOf()) {}
 
@@ -233,6 +251,9 @@ class Daemon::Parts {
   void FinishRecovery() { world_.FinishRecovery(); }
 
   Status OpenDoors(const Config& config) {
+    RETURN_IF_ERROR_AS(streaming_.Listen(), "serve streams");
+    LOG(INFO) << "berthd " << kVersion << " serves the CRI's streams on "
+              << streaming_.base_url();
     ASSIGN_OR_RETURN(door_, cri::Server::Start(DoorOptions(config, requests_),
                                                cri_runtime_, cri_images_));
     LOG(INFO) << "berthd " << kVersion << " serves the CRI on "
@@ -285,6 +306,7 @@ class Daemon::Parts {
     if (admin_ != nullptr) admin_->Shutdown();
     if (docker_ != nullptr) docker_->Shutdown();
     if (door_ != nullptr) door_->Shutdown(kGrace);
+    streaming_.Shutdown();
   }
 
  private:
@@ -326,6 +348,10 @@ class Daemon::Parts {
             },
         .network_ready = [this] { return network_.Ready(); },
         .network_list = [this] { return network_.DefaultList(); },
+        .stream_url =
+            [this](cri::StreamRequest request) {
+              return streaming_.UrlFor(std::move(request));
+            },
         .records_set_aside = [this] { return store_->SetAside(); }};
   }
 
@@ -338,9 +364,10 @@ class Daemon::Parts {
   sandbox::SandboxManager sandboxes_;
   sandbox::ContainerManager containers_;
   const std::unique_ptr<sandbox::StatsReader> stats_;
+  door::RequestCounts requests_;
+  cri::StreamingServer streaming_;
   cri::ImageService cri_images_;
   cri::RuntimeService cri_runtime_;
-  door::RequestCounts requests_;
   std::unique_ptr<cri::Server> door_;
   std::unique_ptr<docker::ApiServer> docker_;
   std::unique_ptr<admin::Server> admin_;
