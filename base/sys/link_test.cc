@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -52,6 +53,25 @@ TEST_F(SetLinkUpTest, BringsLoopbackUpInAnotherNamespace) {
   EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
   EXPECT_TRUE(IsUp("lo"));
   EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
+}
+
+TEST_F(SetLinkUpTest, SocketsOfAnotherNamespaceReachItsOwnLoopback) {
+  ASSERT_OK(SetLinkUp(netns_.get(), "lo"));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd server,
+                       SocketIn(netns_.get(), AF_INET, SOCK_STREAM));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr* const name = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(server.get(), name, size), 0);
+  ASSERT_EQ(listen(server.get(), 1), 0);
+  ASSERT_EQ(getsockname(server.get(), name, &size), 0);
+  ASSERT_OK_AND_ASSIGN(const UniqueFd inside,
+                       SocketIn(netns_.get(), AF_INET, SOCK_STREAM));
+  EXPECT_EQ(connect(inside.get(), name, size), 0);
+  const UniqueFd outside(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_NE(connect(outside.get(), name, size), 0);
 }
 
 TEST_F(SetLinkUpTest, TakesItDownAgain) {
