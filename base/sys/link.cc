@@ -1,7 +1,9 @@
 #include "base/sys/link.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -123,6 +125,24 @@ StatusOr<Link> FindLink(int netns, const std::string& name) {
   }
   if (!found) return NotFound("no link " + Quoted(name));
   return link;
+}
+
+Status RemoveBridge(const std::string& name) {
+  const std::string what = "remove bridge " + Quoted(name);
+  if (name.size() >= IFNAMSIZ) return InvalidArgument(what + ": too long");
+  const UniqueFd here(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!here.valid()) return Errno(errno, what);
+  // The kernel keeps one that is up (br_ioctl.c, br_del_bridge: EBUSY).
+  const Status down = SetLinkDown(here.get(), name);
+  if (IsNotFound(down)) return OkStatus();
+  RETURN_IF_ERROR(down);
+  const UniqueFd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!control.valid()) return Errno(errno, what);
+  std::string text = name;
+  if (ioctl(control.get(), SIOCBRDELBR, text.data()) == 0 || errno == ENXIO) {
+    return OkStatus();
+  }
+  return Errno(errno, what);
 }
 
 }  // namespace berth

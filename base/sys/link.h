@@ -28,6 +28,10 @@ struct Link {
 };
 StatusOr<Link> FindLink(int netns, const std::string& name);
 
+// Takes a bridge of the caller's own namespace away, up or down. OK if there is
+// none of that name.
+Status RemoveBridge(const std::string& name);
+
 }  // namespace berth
 
 #endif  // BASE_SYS_LINK_H_

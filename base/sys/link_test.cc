@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -102,6 +103,25 @@ TEST_F(SetLinkUpTest, NamesALinkThatIsNotThere) {
               StatusIs(StatusCode::kNotFound, testing::HasSubstr("none0")));
   EXPECT_THAT(SetLinkUp(netns_.get(), "a-name-beyond-fifteen"),
               StatusIs(StatusCode::kInvalidArgument));
+}
+
+// In a thread of its own: the namespace is the caller's.
+TEST(RemoveBridgeTest, RemovesBridgesAlone) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  std::thread inside([] {
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    UniqueFd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    char name[] = "br0";
+    ASSERT_EQ(ioctl(control.get(), SIOCBRADDBR, name), 0);
+    ASSERT_OK_AND_ASSIGN(const UniqueFd here,
+                         OpenFile("/proc/thread-self/ns/net", 0));
+    ASSERT_OK(SetLinkUp(here.get(), "br0"));
+    EXPECT_OK(RemoveBridge("br0"));
+    EXPECT_THAT(FindLink(here.get(), "br0"), StatusIs(StatusCode::kNotFound));
+    EXPECT_OK(RemoveBridge("br0"));
+    EXPECT_FALSE(RemoveBridge("lo").ok());
+  });
+  inside.join();
 }
 
 }  // namespace
