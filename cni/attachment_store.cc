@@ -68,6 +68,17 @@ StatusOr<std::vector<std::string>> AttachmentStore::Interfaces(
   return interfaces;
 }
 
+StatusOr<std::vector<std::string>> AttachmentStore::All() const {
+  std::vector<std::string> texts;
+  RETURN_IF_ERROR(store_.View([&](const Transaction& tx) -> Status {
+    using Records = std::map<std::string, std::string>;
+    ASSIGN_OR_RETURN(const Records records, tx.All(kTable));
+    for (const auto& [key, text] : records) texts.push_back(text);
+    return OkStatus();
+  }));
+  return texts;
+}
+
 StatusOr<std::set<std::string>> AttachmentStore::Sandboxes() const {
   std::set<std::string> ids;
   RETURN_IF_ERROR(store_.View([&](const Transaction& tx) -> Status {

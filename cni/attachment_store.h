@@ -29,6 +29,8 @@ class AttachmentStore {
   // Those with a record of this sandbox, "eth2" before "eth10".
   StatusOr<std::vector<std::string>> Interfaces(
       const std::string& sandbox_id) const;
+  // All records.
+  StatusOr<std::vector<std::string>> All() const;
   // The sandboxes that have a record.
   StatusOr<std::set<std::string>> Sandboxes() const;
 

@@ -1,0 +1,55 @@
+#ifndef CNI_USER_USER_NETWORK_H_
+#define CNI_USER_USER_NETWORK_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "cni/config_list.h"
+
+namespace berth::cni {
+
+struct UserSubnet {
+  std::string subnet;
+  std::string gateway;  // an address of the bridge
+  std::string range;    // where addresses are chosen; "": the subnet
+  bool asked = false;   // the user named the subnet
+};
+
+// A network that somebody made by an API: a bridge of this host with addresses
+// of its own. A value.
+struct UserNetwork {
+  std::string id;  // 64 hex digits; also the name of its CNI list
+  std::string name;
+  UnixNanos created = 0;
+  std::string bridge;     // name of the interface
+  int64_t mtu = 0;        // 0: the kernel's
+  bool internal = false;  // no way out of it, and none in
+  bool masquerade = true;
+  bool ipv6 = false;
+  std::vector<UserSubnet> subnets;  // IPv4 first
+  // Only kept: for who asks.
+  std::string driver = "bridge";
+  bool attachable = false;
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> options;
+  std::string ipam_driver = "default";
+  std::map<std::string, std::string> ipam_options;
+};
+
+std::string SerializeUserNetwork(const UserNetwork& network);
+// INVALID_ARGUMENT for what SerializeUserNetwork cannot have written.
+StatusOr<UserNetwork> ParseUserNetwork(const std::string& text);
+
+// The plugins that attach to it: bridge with host-local, which keeps its
+// addresses in `address_directory`/<id>, and portmap. With `any_address` an
+// address that is asked for may be outside of the range.
+StatusOr<ConfigList> ListOf(const UserNetwork& network,
+                            const std::string& address_directory,
+                            bool any_address);
+
+}  // namespace berth::cni
+
+#endif  // CNI_USER_USER_NETWORK_H_
