@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 #include <sched.h>
 
+#include <optional>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -44,6 +45,15 @@ Status CheckInterface(const std::string& name) {
               : InvalidArgument(Quoted(name) + " is no name of an interface");
 }
 
+// Of the node's default network, if it is a bridge of our own.
+std::optional<FirewalledBridge> DefaultBridge(Networks& networks) {
+  const auto list = networks.Find("");
+  if (!list.ok() || !(*list)->masquerade.has_value()) return std::nullopt;
+  FirewalledBridge bridge;
+  bridge.bridge = (*list)->masquerade->interface;
+  return bridge;
+}
+
 // ParseConfigList has seen to it that there is one.
 std::string TypeOf(const Json& plugin) { return plugin.Text("type"); }
 
@@ -59,6 +69,8 @@ struct CniNetwork::Plan {
   Json result;                // of ADD; null while it runs
   bool failed = false;        // ADD did not succeed
   int64_t missing_since = 0;  // when DEL first found no program; 0: it did
+  // Of a new attachment to a network that a user has made.
+  std::shared_ptr<const UserNetworks::Use> use;
 };
 
 CniNetwork::CniNetwork(CniOptions options, MetadataStore& store)
@@ -66,6 +78,8 @@ CniNetwork::CniNetwork(CniOptions options, MetadataStore& store)
       plugins_(options_.plugin_folders, options_.plugin_time_limit),
       networks_(std::make_unique<Networks>(options_.config_directory)),
       records_(store),
+      user_networks_(store, options_.address_directory,
+                     [this] { return DefaultBridge(*networks_); }),
       status_(options_.status_good_for, options_.status_limit) {
   if (options_.old_result_directory.empty()) return;
   const Status taken = records_.TakeOver(options_.old_result_directory, "eth0");
@@ -73,15 +87,21 @@ CniNetwork::CniNetwork(CniOptions options, MetadataStore& store)
       << "take over network results: " << Message(taken);
 }
 
-StatusOr<CniNetwork::Plan> CniNetwork::NewPlan(const Attachment& to) const {
-  ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
-                   networks_->Find(to.network));
+StatusOr<CniNetwork::Plan> CniNetwork::NewPlan(const Attachment& to) {
   Plan plan;
   plan.sandbox_id = to.sandbox_id;
   plan.netns = to.netns;
   plan.interface = to.interface;
   plan.args = ArgsOf(to);
   plan.capabilities = CapabilitiesOf(to);
+  StatusOr<UserNetworks::Use> use = user_networks_.BeginUse(to.network);
+  if (use.ok()) {
+    ASSIGN_OR_RETURN(plan.list, use->List(!to.ips.empty()));
+    plan.use = std::make_shared<const UserNetworks::Use>(*std::move(use));
+    return plan;
+  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<const ConfigList> list,
+                   networks_->Find(to.network));
   plan.list = *list;
   return plan;
 }
@@ -170,17 +190,21 @@ StatusOr<Json> CniNetwork::AddAll(const Context& ctx, Plan& plan) const {
   return result;
 }
 
-// The rule beside the plugins: neither needs the other.
-StatusOr<Json> CniNetwork::AddAllAndMasquerade(const Context& ctx, Plan& plan) {
-  if (!plan.list.masquerade) return AddAll(ctx, plan);
+Status CniNetwork::EnsureRules(const Context& ctx, const Plan& plan) {
+  if (plan.use != nullptr) return plan.use->EnsureRules(ctx);
+  if (!plan.list.masquerade.has_value()) return OkStatus();
+  return masquerade_.Ensure(ctx, *plan.list.masquerade);
+}
+
+// The rules beside the plugins: neither needs the other.
+StatusOr<Json> CniNetwork::AddAllAndRules(const Context& ctx, Plan& plan) {
+  if (!plan.list.masquerade && !plan.use) return AddAll(ctx, plan);
   Status ruled;
-  const auto ensure = [&] {
-    ruled = masquerade_.Ensure(ctx, *plan.list.masquerade);
-  };
-  StatusOr<Thread> rule = StartThread("masquerade", ensure);
+  const auto ensure = [&] { ruled = EnsureRules(ctx, plan); };
+  StatusOr<Thread> rules = StartThread("firewall", ensure);
   StatusOr<Json> added = AddAll(ctx, plan);
-  if (rule.ok()) {
-    rule->Join();
+  if (rules.ok()) {
+    rules->Join();
   } else {
     ensure();
   }
@@ -240,7 +264,7 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
   RETURN_IF_ERROR(Save(plan));
   RETURN_IF_ERROR(Failpoint("cni.attach.recorded"));
 
-  StatusOr<Json> added = AddAllAndMasquerade(ctx, plan);
+  StatusOr<Json> added = AddAllAndRules(ctx, plan);
   StatusOr<NetworkResult> result =
       added.ok() ? ParseResult(*added, plan.interface) : added.status();
   if (added.ok() && !result.ok()) {
@@ -252,6 +276,9 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
     if (saved.ok()) saved = Failpoint("cni.attach.result");
     if (saved.ok()) {
       result->network = plan.list.name;
+      if (plan.use && plan.use->network().internal) {
+        for (Address& address : result->addresses) address.gateway.clear();
+      }
       return result;
     }
     result = saved;
@@ -317,6 +344,16 @@ Status CniNetwork::Detach(const Context& ctx, const Attachment& from) {
     }
   }
   return first;
+}
+
+Status CniNetwork::DetachInterface(const Context& ctx, const Attachment& from) {
+  RETURN_IF_ERROR(CheckId(from.sandbox_id));
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   verbs_.Acquire(ctx, from.sandbox_id));
+  const Status there = records_.Load(from.sandbox_id, from.interface).status();
+  if (IsNotFound(there)) return OkStatus();
+  RETURN_IF_ERROR(there);
+  return DetachOne(ctx, from);
 }
 
 Status CniNetwork::DetachOne(const Context& ctx, const Attachment& from) {

@@ -18,11 +18,14 @@
 #include "cni/networks.h"
 #include "cni/plugin/plugins.h"
 #include "cni/plugin/status_check.h"
+#include "cni/user/user_networks.h"
 
 namespace berth::cni {
 
 struct CniOptions {
   std::string config_directory = "/etc/cni/net.d";
+  // host-local's for the networks that users make; "": its own default.
+  std::string address_directory;
   std::vector<std::string> plugin_folders = {"/usr/lib/cni", "/opt/cni/bin"};
   // Where an older version kept a file for the eth0 of each sandbox: taken
   // over.
@@ -37,7 +40,8 @@ struct CniOptions {
 };
 
 // Networks made by CNI plugins, by the configuration list that the network has
-// at the time of Attach. Check and Detach use the very list that Attach used,
+// at the time of Attach: one of the administrator's files, or that of a network
+// that a user has made. Check and Detach use the very list that Attach used,
 // from a record that is saved before the first plugin runs and again with its
 // result: so neither a crash, nor a reboot, nor a new configuration strands
 // what was given.
@@ -64,12 +68,15 @@ class CniNetwork : public Network {
   Status Check(const Context& ctx, const Attachment& to) override;
   Status Detach(const Context& ctx, const Attachment& from) override;
 
+  Status DetachInterface(const Context& ctx, const Attachment& from) override;
   StatusOr<std::set<std::string>> Attached() const override;
+
+  UserNetworks& user_networks() { return user_networks_; }
 
  private:
   struct Plan;  // an attachment and the list it goes by
 
-  StatusOr<Plan> NewPlan(const Attachment& to) const;
+  StatusOr<Plan> NewPlan(const Attachment& to);
   StatusOr<Plan> SavedPlan(const Attachment& of) const;
   Status Save(const Plan& plan);
   void TakeBack(const Context& ctx, Plan& plan);
@@ -80,13 +87,15 @@ class CniNetwork : public Network {
   StatusOr<Json> RunOne(const Context& ctx, const Plan& plan, size_t index,
                         const char* command, const Json& previous) const;
   StatusOr<Json> AddAll(const Context& ctx, Plan& plan) const;
-  StatusOr<Json> AddAllAndMasquerade(const Context& ctx, Plan& plan);
+  Status EnsureRules(const Context& ctx, const Plan& plan);
+  StatusOr<Json> AddAllAndRules(const Context& ctx, Plan& plan);
   Status DeleteAll(const Context& ctx, const Plan& plan) const;
 
   const CniOptions options_;
   const Plugins plugins_;
   const std::unique_ptr<Networks> networks_;
   AttachmentStore records_;
+  UserNetworks user_networks_;
   MasqueradeRule masquerade_;
   mutable StatusCheck status_;
   KeyedMutex verbs_;

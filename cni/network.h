@@ -41,6 +41,8 @@ struct Attachment {
   std::string netns;               // path of the pinned namespace; "" if gone
   std::string network;             // its name; "" is the node's default
   std::string interface = "eth0";  // inside the sandbox; no two are the same
+  std::vector<std::string> ips;    // to have there; empty: any
+  std::string mac;                 // to have there; "": any
   // K8S_POD_*; all empty for what is not a pod.
   std::string pod_namespace;
   std::string pod_name;
@@ -64,7 +66,8 @@ struct NetworkResult {
   std::string network;    // name of the configuration list
   std::string interface;  // inside the sandbox
   std::string mac;
-  // The first is the sandbox's address; no two are the same.
+  // The first is the sandbox's address; no two are the same. A network without
+  // a way out has no gateway.
   std::vector<Address> addresses;
   Dns dns;
 };
@@ -95,6 +98,10 @@ class Network {
   // namespace is gone (then addresses and port mappings are still given back).
   // `from`: any of its attachments; it stands in for a record that is damaged.
   virtual Status Detach(const Context& ctx, const Attachment& from) = 0;
+
+  // The same for the one interface that `from` names.
+  virtual Status DetachInterface(const Context& ctx,
+                                 const Attachment& from) = 0;
 
   // The sandboxes that something is, or may be, attached for.
   virtual StatusOr<std::set<std::string>> Attached() const = 0;

@@ -55,6 +55,8 @@ Json CapabilitiesOf(const Attachment& attachment) {
     Json bandwidth = BandwidthOf(*attachment.bandwidth);
     if (!bandwidth.empty()) all["bandwidth"] = std::move(bandwidth);
   }
+  if (!attachment.ips.empty()) all["ips"] = attachment.ips;
+  if (!attachment.mac.empty()) all["mac"] = attachment.mac;
   if (attachment.dns.has_value()) {
     all["dns"] = {{"servers", attachment.dns->servers},
                   {"searches", attachment.dns->searches},

@@ -184,6 +184,9 @@ class Plugin : public cni::Network {
   Status Detach(const Context&, const cni::Attachment&) override {
     return OkStatus();
   }
+  Status DetachInterface(const Context&, const cni::Attachment&) override {
+    return OkStatus();
+  }
   StatusOr<std::set<std::string>> Attached() const override {
     return std::set<std::string>();
   }

@@ -399,10 +399,12 @@ StatusOr<cni::NetworkResult> FakeNetwork::Attach(const Context& ctx,
   RETURN_IF_ERROR(
       ctx.Await(mutex_, changed_,
                 [this]() NO_THREAD_SAFETY_ANALYSIS { return !hang_attach_; }));
-  attached_.insert(to.sandbox_id);
+  attached_[to.sandbox_id].insert(to.interface);
   cni::NetworkResult result;
-  result.interface = "eth0";
-  result.addresses.push_back({"10.1.2.3", 24, "10.1.2.1"});
+  result.interface = to.interface;
+  result.network = to.network;
+  result.addresses.push_back({to.ips.empty() ? "10.1.2.3" : to.ips[0], 24,
+                              to.network.empty() ? "10.1.2.1" : ""});
   return result;
 }
 
@@ -417,14 +419,30 @@ Status FakeNetwork::Detach(const Context&, const cni::Attachment& from) {
   return OkStatus();
 }
 
-StatusOr<std::set<std::string>> FakeNetwork::Attached() const {
+Status FakeNetwork::DetachInterface(const Context&,
+                                    const cni::Attachment& from) {
+  RETURN_IF_ERROR(failures.Check("DetachInterface"));
   MutexLock lock(mutex_);
-  return attached_;
+  const auto found = attached_.find(from.sandbox_id);
+  if (found == attached_.end()) return OkStatus();
+  found->second.erase(from.interface);
+  if (found->second.empty()) attached_.erase(found);
+  return OkStatus();
 }
 
-std::set<std::string> FakeNetwork::attached() {
+StatusOr<std::set<std::string>> FakeNetwork::Attached() const {
   MutexLock lock(mutex_);
-  return attached_;
+  std::set<std::string> ids;
+  for (const auto& [id, interfaces] : attached_) ids.insert(id);
+  return ids;
+}
+
+std::set<std::string> FakeNetwork::attached() { return *Attached(); }
+
+std::set<std::string> FakeNetwork::interfaces(const std::string& sandbox_id) {
+  MutexLock lock(mutex_);
+  const auto found = attached_.find(sandbox_id);
+  return found == attached_.end() ? std::set<std::string>() : found->second;
 }
 
 // ---- Images -----------------------------------------------------------------

@@ -106,6 +106,8 @@ class FakeNetwork : public cni::Network {
                                       const cni::Attachment& to) override;
   Status Check(const Context& ctx, const cni::Attachment& to) override;
   Status Detach(const Context& ctx, const cni::Attachment& from) override;
+  Status DetachInterface(const Context& ctx,
+                         const cni::Attachment& from) override;
   StatusOr<std::set<std::string>> Attached() const override;
 
   // Plugins that hang, until their time is up.
@@ -113,12 +115,14 @@ class FakeNetwork : public cni::Network {
 
   Failures failures;
   std::set<std::string> attached();
+  std::set<std::string> interfaces(const std::string& sandbox_id);
 
  private:
   mutable Mutex mutex_;
   CondVar changed_;
   bool hang_attach_ GUARDED_BY(mutex_) = false;
-  std::set<std::string> attached_ GUARDED_BY(mutex_);
+  // Interfaces by sandbox.
+  std::map<std::string, std::set<std::string>> attached_ GUARDED_BY(mutex_);
 };
 
 // One image, "sha256:busybox": a directory that each key gets a copy of the
