@@ -19,6 +19,7 @@ namespace sandbox = containerd::runtime::sandbox::v1;
 
 constexpr char kName[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kPidNamespace[] = "berth.pid-namespace";
+constexpr char kNames[] = "berth.names";
 constexpr char kUserNamespace[] = "berth.user-namespace";
 
 std::string Architecture() {
@@ -88,6 +89,13 @@ void SandboxService::Create(const std::string& payload,
   }
   const auto user = request.annotations().find(kUserNamespace);
   if (user != request.annotations().end()) user_namespace_ = user->second;
+  const auto names = request.annotations().find(kNames);
+  if (names != request.annotations().end()) {
+    StatusOr<std::unique_ptr<NameServer>> server =
+        NameServer::Start(parts_.loop, request.netns_path(), names->second);
+    if (!server.ok()) return reply.Fail(server.status());
+    names_ = *std::move(server);
+  }
   id_ = request.sandbox_id();
   phase_ = Phase::kCreated;
   reply.Send(OkStatus());

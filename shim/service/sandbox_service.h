@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/io/event_loop.h"
 #include "base/status.h"
+#include "shim/names/name_server.h"
 #include "shim/process/reaper.h"
 #include "shim/process/task.h"
 #include "shim/shim.h"
@@ -23,6 +25,8 @@ namespace berth::shim {
 // makes a process that is pid 1 of a pid namespace of its own, does nothing but
 // reap, and dies with the shim. No image, no container. The namespace belongs
 // to the user namespace of which "berth.user-namespace" is the path, if any.
+// The annotation "berth.names" is the file of a name server in the sandbox's
+// network (names/name_server.h).
 // Single-threaded.
 class SandboxService {
  public:
@@ -54,6 +58,7 @@ class SandboxService {
   const ShimParts parts_;
   TaskTable& tasks_;
   const std::function<void()> shutdown_;
+  std::unique_ptr<NameServer> names_;
   Phase phase_ = Phase::kNone;
   std::string id_;
   bool wants_init_ = false;
