@@ -177,6 +177,9 @@ Status ContainerManager::Rename(const Context& ctx, const ContainerId& id,
   core.names.Release(old, id.str());
   core.names.Release(old_on_node, id.str());
   core.Publish(Event::Type::kContainerRenamed, container, name);
+  const SandboxStatus sandbox =
+      core.inventory.FindSandbox(SandboxId(container.sandbox_id()));
+  if (sandbox) core.network_names.Update(sandbox->config());
   return OkStatus();
 }
 

@@ -31,6 +31,10 @@
 //   container.exit.saved        EXITED saved, nobody told
 //   container.remove.recorded   record REMOVING saved
 //   container.remove.rootfs     root file system gone
+//   sandbox.connect.recorded    network to be attached saved
+//   sandbox.connect.attached    plugins ran, addresses not yet recorded
+//   sandbox.disconnect.recorded network to be detached saved
+//   sandbox.disconnect.detached plugins ran, still recorded
 //   sandbox.stop.recorded       STOPPING saved
 //   sandbox.stop.containers     all containers dead
 //   sandbox.stop.shim           shim gone
@@ -61,6 +65,7 @@
 #include "sandbox/process/running_starts.h"
 #include "sandbox/process/task_table.h"
 #include "sandbox/record/name_index.h"
+#include "sandbox/resource/name_files.h"
 #include "sandbox/resource/sandbox_resource.h"
 #include "sandbox/resource/shim_process.h"
 #include "sandbox/settings.h"
@@ -102,6 +107,7 @@ struct World::Core {
   TaskTable tasks;
   RunningStarts starts;
   WaitingAttachments waiting;
+  NetworkNames network_names;
   // In order of acquisition.
   std::vector<std::unique_ptr<SandboxResource>> resources;
 

@@ -148,6 +148,10 @@ void Recovery::Finish() {
 }
 
 Status Recovery::FinishAll(const Context& ctx) {
+  rest_.Add("names", [this](const Context&) {
+    core_.network_names.UpdateAll();
+    return OkStatus();
+  });
   rest_.Add("sweep", [this](const Context&) { return Sweep(core_, rest_); });
   for (const SandboxId& id : sandboxes_) {
     rest_.Add("finish sandbox " + id.str(), [this, id](const Context& until) {

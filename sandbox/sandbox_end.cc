@@ -115,6 +115,7 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   sandbox.clear_network();
   sandbox.clear_more_networks();
   core.records.Keep(sandbox);
+  core.network_names.Update(sandbox.config());
   if (was_ready) core.Publish(Event::Type::kSandboxStopped, sandbox);
   return OkStatus();
 }

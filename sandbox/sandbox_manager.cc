@@ -12,6 +12,7 @@
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
 #include "sandbox/resource/state_directory.h"
+#include "sandbox/sandbox_connect.h"
 #include "sandbox/sandbox_end.h"
 #include "sandbox/spec/check_config.h"
 #include "sandbox/step.h"
@@ -172,6 +173,7 @@ Status SandboxManager::Start(const Context& ctx, const SandboxId& id) {
     RollBack(core, sandbox, started);
     return StepError(started, "start sandbox " + id.str());
   }
+  core.network_names.Update(sandbox.config());
   Passed("sandbox.start.ready");
   core.Publish(Event::Type::kSandboxStarted, sandbox);
   return OkStatus();
@@ -211,6 +213,20 @@ Status SandboxManager::Remove(const Context& ctx, const SandboxId& id) {
   StatusOr<HeldSandbox> held = core.records.Hold(ctx, id, "remove");
   if (!held.ok()) return IgnoreNotFound(held.status());
   return EraseSandbox(ctx, core, held->record());
+}
+
+Status SandboxManager::Connect(const Context& ctx, const SandboxId& id,
+                               const NetworkAttachment& network) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "connect"));
+  return ConnectSandbox(ctx, core, held.record(), network);
+}
+
+Status SandboxManager::Disconnect(const Context& ctx, const SandboxId& id,
+                                  const std::string& network) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "disconnect"));
+  return DisconnectSandbox(ctx, core, held.record(), network);
 }
 
 Status SandboxManager::SetDoorNotes(const Context& ctx, const SandboxId& id,

@@ -60,6 +60,16 @@ class SandboxManager {
   // Stop, then all containers, files, record and name.
   Status Remove(const Context& ctx, const SandboxId& id);
 
+  // Attaches it to one more network: now if it is READY, else at each start.
+  // ALREADY_EXISTS if it is on that network; FAILED_PRECONDITION if it has no
+  // network of its own.
+  Status Connect(const Context& ctx, const SandboxId& id,
+                 const state::v1::NetworkAttachment& network);
+  // By SandboxConfig.networks' `network`. NOT_FOUND also for a network that it
+  // is not on.
+  Status Disconnect(const Context& ctx, const SandboxId& id,
+                    const std::string& network);
+
   // Replaces SandboxConfig.door_notes.
   Status SetDoorNotes(const Context& ctx, const SandboxId& id,
                       const std::string& notes);

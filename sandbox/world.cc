@@ -57,6 +57,7 @@ World::Core::Core(Settings all_settings, Parts all_parts)
                    const std::shared_ptr<shim::Shim>& shim) {
         exits.Watch(SandboxId(id), shim);
       }),
+      network_names(paths, inventory),
       kills(settings.shim_silence,
             {[this](const ContainerId& id) {
                exits.Run([this, id] { KillContainer(*this, id); });

@@ -4,14 +4,20 @@
 
 #include <cstdlib>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "base/failpoint.h"
 #include "base/strings.h"
 #include "base/sys/namespace.h"
+#include "base/sys/route.h"
 #include "base/thread.h"
 #include "base/unique_fd.h"
 #include "cni/plugin/loopback_plugin.h"
+#include "cni/user/name_redirect.h"
+#include "sandbox/resource/name_files.h"
 #include "sandbox/resource/namespaces.h"
+#include "sandbox/resource/network_state.h"
 
 namespace berth::sandbox {
 namespace {
@@ -101,26 +107,22 @@ StatusOr<uint64_t> ParseRate(const std::string& text) {
 
 namespace {
 
-// What it asks of its first network.
-StatusOr<cni::Attachment> FirstAttachment(const SandboxRecord& sandbox) {
+// A name server's port, for a sandbox with names to be told of.
+Status ServeNames(const Context& ctx, const SandboxRecord& sandbox) {
+  if (!HasNames(sandbox.config())) return OkStatus();
+  return cni::RedirectNames(ctx, sandbox.namespaces().network());
+}
+
+// What it asks of any network.
+StatusOr<cni::Attachment> Common(const SandboxRecord& sandbox) {
   const auto& config = sandbox.config();
   cni::Attachment to;
   to.sandbox_id = sandbox.id();
   to.netns = sandbox.namespaces().network();
-  if (config.networks_size() > 0) to.network = config.networks(0).network();
   if (config.kind() == state::v1::SANDBOX_KIND_POD) {
     to.pod_namespace = config.metadata().namespace_();
     to.pod_name = config.metadata().name();
     to.pod_uid = config.metadata().uid();
-  }
-  for (const auto& port : config.port_mappings()) {
-    if (port.host_port() == 0) continue;
-    cni::PortMapping mapping;
-    mapping.host_port = static_cast<int32_t>(port.host_port());
-    mapping.container_port = static_cast<int32_t>(port.container_port());
-    mapping.protocol = ProtocolName(port.protocol());
-    mapping.host_ip = port.host_ip();
-    to.port_mappings.push_back(mapping);
   }
   cni::Bandwidth bandwidth;
   ASSIGN_OR_RETURN(bandwidth.ingress_rate,
@@ -144,6 +146,50 @@ StatusOr<cni::Attachment> FirstAttachment(const SandboxRecord& sandbox) {
   return to;
 }
 
+void Publish(const SandboxRecord& sandbox, cni::Attachment& to) {
+  for (const auto& port : sandbox.config().port_mappings()) {
+    if (port.host_port() == 0) continue;
+    cni::PortMapping mapping;
+    mapping.host_port = static_cast<int32_t>(port.host_port());
+    mapping.container_port = static_cast<int32_t>(port.container_port());
+    mapping.protocol = ProtocolName(port.protocol());
+    mapping.host_ip = port.host_ip();
+    to.port_mappings.push_back(mapping);
+  }
+}
+
+void Ask(const state::v1::NetworkAttachment& asked, cni::Attachment& to) {
+  to.network = asked.network();
+  to.ips = {asked.ips().begin(), asked.ips().end()};
+  to.mac = asked.mac();
+}
+
+// Of the networks that are attached and have a gateway of the family.
+const NetworkState* WayOut(const SandboxRecord& sandbox, bool v6,
+                           std::string& gateway) {
+  const auto& asked = sandbox.config().networks();
+  const NetworkState* best = nullptr;
+  int best_at = 0;
+  for (int at = 0; at < asked.size(); ++at) {
+    const NetworkState& state = StateOf(sandbox, at);
+    if (!state.attached() ||
+        (best != nullptr && !ComesFirst(asked[at], asked[best_at]))) {
+      continue;
+    }
+    for (const auto& ip : state.ips()) {
+      if (ip.gateway().empty() ||
+          (ip.gateway().find(':') != std::string::npos) != v6) {
+        continue;
+      }
+      best = &state;
+      best_at = at;
+      gateway = ip.gateway();
+      break;
+    }
+  }
+  return best;
+}
+
 void Record(const cni::NetworkResult& result, NetworkState& state) {
   state.set_attached(true);
   state.set_interface(result.interface);
@@ -162,17 +208,60 @@ void Record(const cni::NetworkResult& result, NetworkState& state) {
 
 StatusOr<std::vector<cni::Attachment>> AttachmentsOf(
     const SandboxRecord& sandbox) {
-  ASSIGN_OR_RETURN(cni::Attachment to, FirstAttachment(sandbox));
+  ASSIGN_OR_RETURN(cni::Attachment to, Common(sandbox));
+  const auto& config = sandbox.config();
+  const std::optional<int> gateway = GatewayOf(config);
   std::vector<cni::Attachment> all;
-  for (const auto& asked : sandbox.config().networks()) {
-    to.network = asked.network();
-    to.interface = "eth" + std::to_string(all.size());
-    all.push_back(to);
-    to.port_mappings.clear();
-    to.bandwidth.reset();
+  for (int at = 0; at < config.networks_size(); ++at) {
+    cni::Attachment one = to;
+    Ask(config.networks(at), one);
+    one.interface = "eth" + std::to_string(at);
+    if (gateway == at) Publish(sandbox, one);
+    if (at > 0) one.bandwidth.reset();
+    all.push_back(std::move(one));
   }
-  if (all.empty()) all.push_back(to);
+  if (all.empty() && !config.exact_networks()) {
+    Publish(sandbox, to);
+    all.push_back(to);
+  }
   return all;
+}
+
+Status SetGateways(const SandboxRecord& sandbox) {
+  if (!sandbox.config().exact_networks()) return OkStatus();
+  ASSIGN_OR_RETURN(const UniqueFd netns,
+                   OpenNamespace(sandbox.namespaces().network(), CLONE_NEWNET));
+  for (const bool v6 : {false, true}) {
+    std::string gateway;
+    const NetworkState* const out = WayOut(sandbox, v6, gateway);
+    RETURN_IF_ERROR(out == nullptr ? ClearDefaultRoutes(netns.get(), v6)
+                                   : SetDefaultRoute(netns.get(), gateway,
+                                                     out->interface()));
+  }
+  return OkStatus();
+}
+
+Status ConnectOne(const Context& ctx, cni::Network& network,
+                  SandboxRecord& sandbox, int at) {
+  ASSIGN_OR_RETURN(cni::Attachment to, Common(sandbox));
+  to.bandwidth.reset();
+  Ask(sandbox.config().networks(at), to);
+  NetworkState& state = MutableState(sandbox, at);
+  to.interface = state.interface();
+  // What a try that was cut off has left.
+  RETURN_IF_ERROR(network.DetachInterface(ctx, to));
+  ASSIGN_OR_RETURN(const cni::NetworkResult result, network.Attach(ctx, to));
+  Record(result, state);
+  RETURN_IF_ERROR(SetGateways(sandbox));
+  return ServeNames(ctx, sandbox);
+}
+
+Status DisconnectOne(const Context& ctx, cni::Network& network,
+                     const SandboxRecord& sandbox, int at) {
+  ASSIGN_OR_RETURN(cni::Attachment from, Common(sandbox));
+  Ask(sandbox.config().networks(at), from);
+  from.interface = StateOf(sandbox, at).interface();
+  return network.DetachInterface(ctx, from);
 }
 
 Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
@@ -186,13 +275,15 @@ Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
   sandbox.clear_more_networks();
   ASSIGN_OR_RETURN(const std::vector<cni::Attachment> all,
                    AttachmentsOf(sandbox));
+  RETURN_IF_ERROR(ServeNames(ctx, sandbox));
+  int at = 0;
   for (const cni::Attachment& to : all) {
-    NetworkState& state = &to == &all.front() ? *sandbox.mutable_network()
-                                              : *sandbox.add_more_networks();
+    NetworkState& state = MutableState(sandbox, at++);
     state.set_attaching(true);
     ASSIGN_OR_RETURN(const cni::NetworkResult result, network_.Attach(ctx, to));
     Record(result, state);
   }
+  RETURN_IF_ERROR(SetGateways(sandbox));
   RETURN_IF_ERROR(SetSysctls(sandbox, paths_.proc));
   return Failpoint("sandbox.start.network");
 }
@@ -205,9 +296,12 @@ Status PodNetwork::Recover(const Context&, SandboxRecord&) {
 
 Status PodNetwork::Release(const Context& ctx, const SandboxRecord& sandbox) {
   if (!Attached(sandbox)) return OkStatus();
-  StatusOr<cni::Attachment> from = FirstAttachment(sandbox);
+  StatusOr<cni::Attachment> from = Common(sandbox);
   // A request that was refused for its annotations has never been attached.
   if (!from.ok()) return OkStatus();
+  if (sandbox.config().networks_size() > 0) {
+    Ask(sandbox.config().networks(0), *from);
+  }
   from->netns = paths_.NetworkNamespace(sandbox.id());
   if (!OpenNamespace(from->netns, CLONE_NEWNET).ok()) from->netns.clear();
   RETURN_IF_ERROR(network_.Detach(ctx.WithTimeout(kReleaseTime), *from));

@@ -34,10 +34,20 @@ class PodNetwork : public SandboxResource {
 
 // What each network of the sandbox is asked for, in the network's words: eth0,
 // eth1 and so on; the node's default network if the sandbox names none. Ports
-// are published, and bandwidth limited, at the first alone. INVALID_ARGUMENT
-// for a bandwidth annotation that is no rate. Pure.
+// are published at the way out alone, and bandwidth is limited at the first.
+// INVALID_ARGUMENT for a bandwidth annotation that is no rate. Pure.
 StatusOr<std::vector<cni::Attachment>> AttachmentsOf(
     const state::v1::SandboxRecord& sandbox);
+
+// The verbs of a sandbox that runs. `at` is an index into
+// SandboxConfig.networks, which has a state already, with its interface.
+Status ConnectOne(const Context& ctx, cni::Network& network,
+                  state::v1::SandboxRecord& sandbox, int at);
+Status DisconnectOne(const Context& ctx, cni::Network& network,
+                     const state::v1::SandboxRecord& sandbox, int at);
+// The way out is that of the networks that are attached now. Nothing to do for
+// a sandbox that names no network.
+Status SetGateways(const state::v1::SandboxRecord& sandbox);
 
 // "10M", "1.5Gi", "800k": bits a second, 1k to 1P (Kubernetes' quantities).
 StatusOr<uint64_t> ParseRate(const std::string& text);

@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/strings.h"
 #include "sandbox/record/files.h"
+#include "sandbox/resource/name_files.h"
 
 namespace berth::sandbox {
 namespace {
@@ -75,6 +76,13 @@ StatusOr<shim::SandboxShim> ShimProcess::Describe(
   if (SharesPids(sandbox)) shim.annotations["berth.pid-namespace"] = "pod";
   if (const std::string& user = sandbox.namespaces().user(); !user.empty()) {
     shim.annotations["berth.user-namespace"] = user;
+  }
+  // Asked for by every sandbox that may be given names while it runs.
+  shim.annotations.erase("berth.names");
+  if (sandbox.config().kind() == state::v1::SANDBOX_KIND_STANDALONE &&
+      sandbox.config().namespaces().network() ==
+          state::v1::NAMESPACE_MODE_POD) {
+    shim.annotations["berth.names"] = NamesPath(paths_, sandbox.id());
   }
   shim.netns_path = sandbox.namespaces().network();
   return shim;

@@ -6,12 +6,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "base/failpoint.h"
 #include "base/strings.h"
 #include "base/sys/id_mapped.h"
 #include "base/sys/mount.h"
 #include "base/unique_fd.h"
+#include "cni/user/name_redirect.h"
 #include "sandbox/record/files.h"
+#include "sandbox/resource/name_files.h"
+#include "sandbox/resource/network_state.h"
 #include "sandbox/spec/id_maps.h"
 
 namespace berth::sandbox {
@@ -44,16 +50,28 @@ std::string HostFile(const std::string& path) {
   return text.ok() ? *std::move(text) : "";
 }
 
-Status WriteFiles(const SandboxRecord& sandbox) {
+// That of a sandbox whose names we serve: our server in place of the others.
+std::string ServedResolvConf(const state::v1::SandboxConfig& config) {
+  state::v1::DnsConfig dns = config.dns();
+  const state::v1::DnsConfig host =
+      ParseResolvConf(HostFile("/etc/resolv.conf"));
+  if (dns.searches().empty()) *dns.mutable_searches() = host.searches();
+  if (dns.options().empty()) *dns.mutable_options() = host.options();
+  dns.clear_servers();
+  dns.add_servers(cni::kNameServer);
+  const bool dots = std::any_of(
+      dns.options().begin(), dns.options().end(),
+      [](const std::string& one) { return StartsWith(one, "ndots:"); });
+  if (!dots) dns.add_options("ndots:0");
+  return ResolvConf(dns);
+}
+
+Status WriteFiles(const SandboxRecord& sandbox, const HostPaths& paths) {
   const auto& config = sandbox.config();
   const std::string& root = sandbox.directory().root_path();
   RETURN_IF_ERROR(
       WriteSmallFile(root + "/hostname", sandbox.hostname() + "\n", 0644));
-  RETURN_IF_ERROR(WriteSmallFile(root + "/resolv.conf",
-                                 config.has_dns()
-                                     ? ResolvConf(config.dns())
-                                     : HostFile("/etc/resolv.conf"),
-                                 0644));
+  RETURN_IF_ERROR(WriteNameFiles(sandbox, paths));
   if (config.kind() == state::v1::SANDBOX_KIND_STANDALONE) {
     return WriteHostsFile(sandbox);
   }
@@ -93,7 +111,7 @@ Status StateDirectory::Acquire(const Context&, SandboxRecord& sandbox) {
     directory.set_shm_path(directory.state_path() + "/shm");
     RETURN_IF_ERROR(MountShm(sandbox));
   }
-  RETURN_IF_ERROR(WriteFiles(sandbox));
+  RETURN_IF_ERROR(WriteFiles(sandbox, paths_));
   RETURN_IF_ERROR(GiveToNamespace(sandbox));
   return Failpoint("sandbox.start.directory");
 }
@@ -131,6 +149,40 @@ std::string ResolvConf(const state::v1::DnsConfig& dns) {
   return text;
 }
 
+state::v1::DnsConfig ParseResolvConf(const std::string& text) {
+  state::v1::DnsConfig dns;
+  for (std::string line : Split(text, '\n')) {
+    std::replace(line.begin(), line.end(), '\t', ' ');
+    std::vector<std::string> words;
+    for (std::string& word : Split(line, ' ')) {
+      if (!word.empty()) words.push_back(std::move(word));
+    }
+    if (words.size() < 2) continue;
+    const auto rest = words.begin() + 1;
+    if (words[0] == "nameserver") dns.add_servers(*rest);
+    // The last one counts (resolv.conf(5)).
+    if (words[0] == "search" || words[0] == "domain") {
+      dns.mutable_searches()->Assign(rest, words.end());
+    }
+    if (words[0] == "options") dns.mutable_options()->Add(rest, words.end());
+  }
+  return dns;
+}
+
+Status WriteNameFiles(const SandboxRecord& sandbox, const HostPaths& paths) {
+  const auto& config = sandbox.config();
+  std::string resolv_conf;
+  if (HasNames(config)) {
+    RETURN_IF_ERROR(WriteNames(sandbox, paths));
+    resolv_conf = ServedResolvConf(config);
+  } else {
+    resolv_conf = config.has_dns() ? ResolvConf(config.dns())
+                                   : HostFile("/etc/resolv.conf");
+  }
+  return WriteSmallFile(sandbox.directory().root_path() + "/resolv.conf",
+                        resolv_conf, 0644);
+}
+
 std::string HostsFile(const std::vector<std::string>& extra_hosts,
                       const std::vector<std::string>& addresses,
                       const std::string& hostname,
@@ -156,17 +208,47 @@ std::string HostsFile(const std::vector<std::string>& extra_hosts,
   return text;
 }
 
+namespace {
+
+// The host as the sandbox reaches it; "" if there is no way out.
+std::string HostAddress(const SandboxRecord& sandbox) {
+  const int at = GatewayOf(sandbox.config()).value_or(0);
+  for (const auto& ip : StateOf(sandbox, at).ips()) {
+    if (!ip.gateway().empty()) return ip.gateway();
+  }
+  return "";
+}
+
+// With the host's address where the client wants it.
+std::vector<std::string> ExtraHosts(const SandboxRecord& sandbox) {
+  constexpr std::string_view kHost = ":host-gateway";
+  std::vector<std::string> entries;
+  for (std::string entry : sandbox.config().extra_hosts()) {
+    if (EndsWith(entry, kHost)) {
+      const std::string address = HostAddress(sandbox);
+      if (address.empty()) continue;
+      entry.resize(entry.size() - kHost.size() + 1);
+      entry += address;
+    }
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+}  // namespace
+
 Status WriteHostsFile(const SandboxRecord& sandbox) {
   std::vector<std::string> addresses;
-  for (const auto& ip : sandbox.network().ips()) {
-    addresses.push_back(ip.address());
+  for (int at = 0; at <= sandbox.more_networks_size(); ++at) {
+    for (const auto& ip : StateOf(sandbox, at).ips()) {
+      addresses.push_back(ip.address());
+    }
   }
   const auto& config = sandbox.config();
-  return WriteSmallFile(
-      sandbox.directory().root_path() + "/hosts",
-      HostsFile({config.extra_hosts().begin(), config.extra_hosts().end()},
-                addresses, sandbox.hostname(), config.domainname()),
-      0644);
+  return WriteSmallFile(sandbox.directory().root_path() + "/hosts",
+                        HostsFile(ExtraHosts(sandbox), addresses,
+                                  sandbox.hostname(), config.domainname()),
+                        0644);
 }
 
 }  // namespace berth::sandbox

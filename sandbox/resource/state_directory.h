@@ -34,12 +34,19 @@ class StateDirectory : public SandboxResource {
 
 // What the three files say. Pure.
 std::string ResolvConf(const state::v1::DnsConfig& dns);
+// The same read back: of an administrator's file, say.
+state::v1::DnsConfig ParseResolvConf(const std::string& text);
 // "name:address" entries after the standard lines; then the sandbox's own
 // name at each of its addresses.
 std::string HostsFile(const std::vector<std::string>& extra_hosts,
                       const std::vector<std::string>& addresses,
                       const std::string& hostname,
                       const std::string& domainname);
+
+// What depends on the sandbox's networks (STANDALONE): `resolv.conf`, and what
+// its name server reads.
+Status WriteNameFiles(const state::v1::SandboxRecord& sandbox,
+                      const HostPaths& paths);
 
 // Writes `hosts` anew, now that the addresses are known (STANDALONE; a pod's
 // file is a copy of the host's, and kubelet mounts its own over it).
