@@ -77,6 +77,7 @@ cni::CniOptions NetworkOptions(const Config& config) {
   cni::CniOptions options;
   options.config_directory = config.network().conf_dir();
   options.plugin_folders = PluginFolders(config);
+  options.address_directory = config.state() + "/cni-addresses";
   options.old_result_directory = config.state() + "/cni";
   options.plugin_time_limit =
       std::chrono::seconds(config.network().plugin_timeout_seconds());
@@ -261,7 +262,7 @@ class Daemon::Parts {
     if (!config.docker_socket().empty()) {
       docker_ = std::make_unique<docker::ApiServer>(
           DockerSettings(config), world_, sandboxes_, containers_, *images_,
-          *stats_, requests_);
+          *stats_, network_.user_networks(), requests_);
       RETURN_IF_ERROR(docker_->Listen(config.docker_socket()));
       LOG(INFO) << "berthd " << kVersion << " serves docker on "
                 << config.docker_socket();

@@ -93,8 +93,9 @@ ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
                      sandbox::SandboxManager& sandboxes,
                      sandbox::ContainerManager& containers,
                      image::ImageService& images, sandbox::StatsReader& stats,
-                     door::RequestCounts& counts)
-    : engine_(std::move(settings), world, sandboxes, containers, images, stats),
+                     cni::UserNetworks& networks, door::RequestCounts& counts)
+    : engine_(std::move(settings), world, sandboxes, containers, images, stats,
+              networks),
       monitor_(StartMonitor(engine_)),
       routes_(AllRoutes()),
       log_("docker", /*queries=*/true, &counts),

@@ -30,7 +30,8 @@ class ApiServer {
   ApiServer(EngineSettings settings, sandbox::World& world,
             sandbox::SandboxManager& sandboxes,
             sandbox::ContainerManager& containers, image::ImageService& images,
-            sandbox::StatsReader& stats, door::RequestCounts& counts);
+            sandbox::StatsReader& stats, cni::UserNetworks& networks,
+            door::RequestCounts& counts);
   ~ApiServer();
   ApiServer(const ApiServer&) = delete;
   ApiServer& operator=(const ApiServer&) = delete;

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/strings.h"
 #include "docker/convert/start_error.h"
+#include "docker/endpoint_json.h"
 
 namespace berth::docker {
 namespace {
@@ -23,44 +24,6 @@ const char* ProtocolName(state::v1::Protocol protocol) {
 
 // "" where our own network mode is an address.
 const std::string kAnyAddress = "0.0.0.0";
-
-Json EndpointJson(const View& view, const std::string& network) {
-  Json endpoint = {{"IPAMConfig", nullptr},
-                   {"Links", nullptr},
-                   {"Aliases", nullptr},
-                   {"MacAddress", ""},
-                   {"DriverOpts", nullptr},
-                   {"GwPriority", 0},
-                   {"NetworkID", NetworkId(network)},
-                   {"EndpointID", ""},
-                   {"Gateway", ""},
-                   {"IPAddress", ""},
-                   {"IPPrefixLen", 0},
-                   {"IPv6Gateway", ""},
-                   {"GlobalIPv6Address", ""},
-                   {"GlobalIPv6PrefixLen", 0},
-                   {"DNSNames", nullptr}};
-  if (!view.sandbox || !view.running()) return endpoint;
-  const auto& state = view.sandbox->network();
-  if (!state.attached()) return endpoint;
-  endpoint["EndpointID"] = Digest::Of(view.sandbox->id()).hex();
-  endpoint["MacAddress"] = state.mac();
-  for (const auto& ip : state.ips()) {
-    const bool six = ip.address().find(':') != std::string::npos;
-    const char* address = six ? "GlobalIPv6Address" : "IPAddress";
-    if (endpoint[address] != "") continue;
-    endpoint[address] = ip.address();
-    endpoint[six ? "GlobalIPv6PrefixLen" : "IPPrefixLen"] = ip.prefix_length();
-    endpoint[six ? "IPv6Gateway" : "Gateway"] = ip.gateway();
-  }
-  return endpoint;
-}
-
-Json NetworksJson(const View& view) {
-  const std::string mode = NetworkModeOf(view);
-  if (StartsWith(mode, "container:")) return Json::object();
-  return {{mode, EndpointJson(view, mode)}};
-}
 
 // It is reached through the default network, by ports of its own.
 bool HasPorts(const View& view) {
@@ -321,7 +284,7 @@ Json InspectJson(const View& view, const Surroundings& around) {
   json["HostnamePath"] = files.empty() ? "" : files + "/hostname";
   json["HostsPath"] = files.empty() ? "" : files + "/hosts";
 
-  Json networks = NetworksJson(view);
+  Json networks = EndpointsJson(view);
   Json settings = {
       {"Bridge", ""},
       {"SandboxID", record.sandbox_id()},
@@ -335,9 +298,8 @@ Json InspectJson(const View& view, const Surroundings& around) {
       {"Ports", PortMapJson(view)},
       {"Networks", networks}};
   // The default network's addresses are repeated at the top.
-  Json endpoint = networks.Find("bridge") != nullptr
-                      ? networks["bridge"]
-                      : EndpointJson(View{}, "none");
+  Json endpoint = networks.Find("bridge") != nullptr ? networks["bridge"]
+                                                     : BareEndpointJson();
   for (const char* member :
        {"EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen",
         "IPAddress", "IPPrefixLen", "IPv6Gateway", "MacAddress"}) {
@@ -361,7 +323,7 @@ Json SummaryJson(const View& view, const Surroundings& around) {
           {"State", view.state(around.restarting)},
           {"Status", StatusText(view, around)},
           {"HostConfig", {{"NetworkMode", NetworkModeOf(view)}}},
-          {"NetworkSettings", {{"Networks", NetworksJson(view)}}},
+          {"NetworkSettings", {{"Networks", EndpointsJson(view)}}},
           {"Mounts", MountsJson(view, around)}};
 }
 

@@ -6,6 +6,7 @@
 #include "base/context.h"
 #include "base/keyed_mutex.h"
 #include "base/status.h"
+#include "cni/user/user_networks.h"
 #include "docker/background.h"
 #include "docker/container_json.h"
 #include "docker/event_log.h"
@@ -42,7 +43,7 @@ struct EngineSettings {
 struct Engine {
   Engine(EngineSettings s, sandbox::World& w, sandbox::SandboxManager& sm,
          sandbox::ContainerManager& cm, image::ImageService& is,
-         sandbox::StatsReader& st)
+         sandbox::StatsReader& st, cni::UserNetworks& un)
       : settings(std::move(s)),
         world(w),
         sandboxes(sm),
@@ -54,6 +55,7 @@ struct Engine {
         rootfs(is.rootfs()),
         changes(is.changes()),
         transfer(is.transfer()),
+        user_networks(un),
         volumes(settings.root + "/volumes"),
         events(w.events(), w.inventory()) {}
 
@@ -70,6 +72,7 @@ struct Engine {
   image::RootfsProvider& rootfs;
   const image::RootfsChanges& changes;
   image::Transfer& transfer;
+  cni::UserNetworks& user_networks;
   VolumeStore volumes;
   EventLog events;
   ExecTable execs;

@@ -13,6 +13,7 @@
 #include "base/failpoint.h"
 #include "base/fs/tree.h"
 #include "base/unique_fd.h"
+#include "docker/networks.h"
 #include "docker/restart_monitor.h"
 #include "sandbox/ids.h"
 
@@ -98,7 +99,11 @@ Status StartSandbox(Engine& engine, const Context& ctx, const View& view) {
       view.sandbox->phase() == state::v1::SANDBOX_PHASE_STOPPING) {
     RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
   }
+  const bool ready = view.sandbox != nullptr &&
+                     view.sandbox->phase() == state::v1::SANDBOX_PHASE_READY;
+  if (!ready) RETURN_IF_ERROR(ResolveNetworks(engine, ctx, view));
   RETURN_IF_ERROR(engine.sandboxes.Start(ctx, SandboxOf(view)));
+  if (!ready) PublishNetworkEvents(engine, view, "connect");
   return Failpoint("docker.start.sandbox");
 }
 
@@ -240,7 +245,10 @@ Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
   if (engine.monitor != nullptr && engine.monitor->Schedule(view)) {
     return OkStatus();
   }
+  const bool ready = view.sandbox != nullptr &&
+                     view.sandbox->phase() == state::v1::SANDBOX_PHASE_READY;
   RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
+  if (ready) PublishNetworkEvents(engine, view, "disconnect");
   RETURN_IF_ERROR(Failpoint("docker.exit.stopped"));
   if (!view.notes.auto_remove()) return OkStatus();
   return RemoveContainer(engine, ctx, view, true);

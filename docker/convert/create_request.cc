@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/sys/process.h"
 #include "docker/convert/host_field.h"
+#include "docker/convert/is_unset.h"
 
 namespace berth::docker {
 namespace {
@@ -178,23 +179,15 @@ Status CheckRest(const Json& body) {
   return OkStatus();
 }
 
-// Endpoints say nothing unless an address, alias or the like is asked for.
-Status CheckNetworking(const Json& body) {
+Status SetEndpoints(const Json& body, CreateRequest& request) {
   const Json* const networking = body.Find("NetworkingConfig");
   if (networking == nullptr) return OkStatus();
   JsonReader reader(*networking, "NetworkingConfig");
   const Json::Object& endpoints = reader.Object("EndpointsConfig");
   RETURN_IF_ERROR(reader.status());
-  for (const auto& [network, endpoint] : endpoints) {
-    if (endpoint.is_null()) continue;
-    JsonReader members(endpoint, "EndpointsConfig." + network);
-    RETURN_IF_ERROR(members.status());
-    for (const auto& [key, value] : endpoint.members()) {
-      if (!IsUnset(value)) {
-        return Unimplemented("EndpointsConfig." + network + "." + key +
-                             " is not supported");
-      }
-    }
+  for (const auto& [network, json] : endpoints) {
+    ASSIGN_OR_RETURN(EndpointRequest endpoint, ConvertEndpoint(network, json));
+    request.endpoints.push_back(std::move(endpoint));
   }
   return OkStatus();
 }
@@ -213,20 +206,6 @@ const std::set<std::string>& ConfigMembers() {
       "Tty",          "User",         "Volumes",
       "WorkingDir"};
   return members;
-}
-
-bool IsUnset(const Json& value) {
-  if (value.is_array()) {
-    return std::all_of(value.elements().begin(), value.elements().end(),
-                       IsUnset);
-  }
-  if (value.is_object()) {
-    return std::all_of(
-        value.members().begin(), value.members().end(),
-        [](const auto& member) { return IsUnset(member.second); });
-  }
-  return value == nullptr || value == false || value == 0 || value == 0.0 ||
-         value == "";
 }
 
 StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what) {
@@ -255,7 +234,7 @@ StatusOr<CreateRequest> ConvertCreate(const Json& written,
   const Json* const host = body.Find("HostConfig");
   request.host_config = host == nullptr ? Json::object() : WithoutNulls(*host);
   RETURN_IF_ERROR(CheckRest(body));
-  RETURN_IF_ERROR(CheckNetworking(body));
+  RETURN_IF_ERROR(SetEndpoints(body, request));
 
   state::v1::SandboxConfig& sandbox = request.sandbox;
   state::v1::ContainerConfig& container = request.container;

@@ -4,12 +4,15 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/state/v1/image.pb.h"
 #include "api/state/v1/state.pb.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "docker/convert/is_unset.h"
+#include "docker/convert/network_request.h"
 
 namespace berth::docker {
 
@@ -32,6 +35,12 @@ struct CreateRequest {
   state::v1::SandboxConfig sandbox;
   state::v1::ContainerConfig container;
   std::vector<VolumeUse> volumes;
+  // Of NetworkingConfig; which networks these are is for the caller to find.
+  std::vector<EndpointRequest> endpoints;
+  // Of HostConfig.Links: names of the container's own for others of its network.
+  std::map<std::string, std::string> links;  // alias -> container
+  // The host port of a mapping (index into port_mappings) is one of these.
+  std::map<int, std::pair<uint32_t, uint32_t>> port_ranges;
   // "container:NAME" of the three modes, as typed; "" otherwise.
   std::string network_container;
   std::string pid_container;
@@ -59,9 +68,6 @@ Status ConvertMounts(const Json& config, const Json& host,
 Status ConvertPorts(const Json& config, const Json& host,
                     const state::v1::ImageConfig& image,
                     CreateRequest& request);
-
-// Null, false, 0, "", [] or {}, or an object or array of such alone.
-bool IsUnset(const Json& value);
 
 // "64m" in bytes; INVALID_ARGUMENT naming `what`.
 StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what);

@@ -126,7 +126,8 @@ Status NetworkMode(const Field& field) {
     }
     return OkStatus();
   }
-  return NotFound("network " + mode + " not found");
+  // A network of a user's; whether there is one is found out later.
+  return OkStatus();
 }
 
 Status PidMode(const Field& field) {
@@ -185,7 +186,6 @@ Status ExtraHosts(const Field& field) {
     if (entry.find(':') == std::string::npos) {
       return field.Invalid("bad format for add-host: " + Quoted(entry));
     }
-    if (EndsWith(entry, ":host-gateway")) return field.Unsupported(entry);
     field.request.sandbox.add_extra_hosts(entry);
   }
   return OkStatus();
@@ -321,6 +321,11 @@ const std::map<std::string, Apply>& OtherFields() {
          }
        })},
       {"Init", Simple([](const Field& f) { f.request.init = f.Flag(); })},
+      {"Links",
+       [](const Field& f) -> Status {
+         ASSIGN_OR_RETURN(f.request.links, ParseLinks(f.List()));
+         return OkStatus();
+       }},
       {"LogConfig", LogConfig},
       {"MaskedPaths", Paths},
       {"Mounts", Ignore},           // ConvertMounts

@@ -150,9 +150,20 @@ TEST_F(HostLimitsTest, RefusesPortsThatAreNone) {
                 "invalid port specification: \"x\"");
   ExpectInvalid(R"({"PortBindings": {"80/tcp": [{"HostPort": 80}]}})",
                 "HostPort is not a string");
-  EXPECT_THAT(
-      Hosted(R"({"PortBindings": {"80/tcp": [{"HostPort": "80-90"}]}})"),
-      StatusIs(StatusCode::kUnimplemented, HasSubstr("ranges")));
+  ExpectInvalid(R"({"PortBindings": {"80/tcp": [{"HostPort": "90-80"}]}})",
+                "invalid port specification: \"90-80\"");
+  ExpectInvalid(R"({"PortBindings": {"80/tcp": [{"HostPort": "80-"}]}})",
+                "invalid port specification: \"80-\"");
+}
+
+TEST_F(HostLimitsTest, LeavesTheChoiceOfARangeToTheCaller) {
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request,
+                       Hosted(R"({"PortBindings": {"80/tcp": [{"HostPort": "9"},
+                                             {"HostPort": "80-90"}]}})"));
+  ASSERT_EQ(request.sandbox.port_mappings_size(), 2);
+  EXPECT_EQ(request.sandbox.port_mappings(1).host_port(), 0u);
+  EXPECT_EQ(request.port_ranges.at(1), std::pair(80u, 90u));
+  EXPECT_EQ(request.port_ranges.count(0), 0u);
 }
 
 // What an image says is no error of the request.

@@ -70,9 +70,16 @@ Status AddBinding(const Port& port, const Json& binding,
     mapping->set_host_port(*parsed);
     return OkStatus();
   }
-  if (number.find('-') != std::string::npos) {
-    return Unimplemented(
-        "HostConfig.PortBindings.HostPort: ranges are not supported");
+  // The caller chooses one that is free.
+  const size_t dash = number.find('-');
+  if (dash != std::string::npos) {
+    const auto first = PortNumber(number.substr(0, dash));
+    const auto last = PortNumber(number.substr(dash + 1));
+    if (first.has_value() && last.has_value() && *first <= *last) {
+      request.port_ranges[request.sandbox.port_mappings_size() - 1] = {*first,
+                                                                       *last};
+      return OkStatus();
+    }
   }
   return InvalidArgument("invalid port specification: \"" + number + "\"");
 }

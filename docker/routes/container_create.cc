@@ -23,6 +23,7 @@
 #include "docker/convert/names.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
+#include "docker/networks.h"
 #include "image/reference.h"
 
 namespace berth::docker {
@@ -85,14 +86,20 @@ StatusOr<ChosenName> ChooseName(Engine& engine, const std::string& asked) {
   return ChosenName{name, std::move(claim)};
 }
 
-// A port that nobody listens on now.
-StatusOr<uint32_t> FreePort(state::v1::Protocol protocol) {
+// A port that nobody listens on now: this one, or any for 0. ALREADY_EXISTS if
+// it is taken.
+StatusOr<uint32_t> FreePort(state::v1::Protocol protocol, uint32_t wanted) {
   const bool udp = protocol == state::v1::PROTOCOL_UDP;
   const UniqueFd probe(
       socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
   if (!probe.valid()) return Errno(errno, "make a socket");
+  const int on = 1;  // the rests of old connections are no listener
+  if (!udp) {
+    setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  }
   sockaddr_in address = {};
   address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(wanted));
   socklen_t size = sizeof(address);
   auto* plain = reinterpret_cast<sockaddr*>(&address);
   if (bind(probe.get(), plain, size) != 0 ||
@@ -113,19 +120,41 @@ std::set<uint32_t> TakenPorts(const Engine& engine) {
   return taken;
 }
 
-Status ChoosePorts(const Engine& engine, state::v1::SandboxConfig& sandbox) {
+// The first that is free; 0 if none is.
+uint32_t FirstFree(state::v1::Protocol protocol,
+                   const std::pair<uint32_t, uint32_t>& range,
+                   std::set<uint32_t>& taken) {
+  for (uint32_t port = range.first; port <= range.second; ++port) {
+    if (taken.count(port) == 0 && FreePort(protocol, port).ok()) {
+      taken.insert(port);
+      return port;
+    }
+  }
+  return 0;
+}
+
+Status ChoosePorts(const Engine& engine, CreateRequest& request) {
   constexpr int kTries = 100;
   std::set<uint32_t> taken;
-  for (auto& mapping : *sandbox.mutable_port_mappings()) {
+  for (int at = 0; at < request.sandbox.port_mappings_size(); ++at) {
+    auto& mapping = *request.sandbox.mutable_port_mappings(at);
     if (mapping.host_port() != 0) continue;
     if (taken.empty()) taken = TakenPorts(engine);
-    for (int i = 0; i < kTries && mapping.host_port() == 0; ++i) {
-      ASSIGN_OR_RETURN(const uint32_t port, FreePort(mapping.protocol()));
+    const auto range = request.port_ranges.find(at);
+    if (range != request.port_ranges.end()) {
+      mapping.set_host_port(
+          FirstFree(mapping.protocol(), range->second, taken));
+    }
+    for (int i = 0; range == request.port_ranges.end() && i < kTries &&
+                    mapping.host_port() == 0;
+         ++i) {
+      ASSIGN_OR_RETURN(const uint32_t port, FreePort(mapping.protocol(), 0));
       if (taken.insert(port).second) mapping.set_host_port(port);
     }
     if (mapping.host_port() == 0) {
-      return ResourceExhausted("no free port for container port " +
-                               std::to_string(mapping.container_port()));
+      return Internal("no free port for container port " +
+                      std::to_string(mapping.container_port()) +
+                      ": all ports are allocated");
     }
   }
   return OkStatus();
@@ -282,7 +311,7 @@ StatusOr<sandbox::SandboxId> MakeSandbox(Engine& engine, const Context& ctx,
                                          CreateRequest& request) {
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                    engine.ports.Acquire(ctx, "ports"));
-  RETURN_IF_ERROR(ChoosePorts(engine, request.sandbox));
+  RETURN_IF_ERROR(ChoosePorts(engine, request));
   return engine.sandboxes.Create(ctx, request.sandbox);
 }
 
@@ -313,6 +342,7 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
   ASSIGN_OR_RETURN(ChosenName chosen, ChooseName(engine, call.Query("name")));
   request.container.set_name(chosen.name);
   RETURN_IF_ERROR(FindTargets(engine, request));
+  RETURN_IF_ERROR(ChooseNetworks(engine, request));
   RETURN_IF_ERROR(CheckRelabel(request));
   Undo undo;
   // Ends before `undo` removes what has been made.

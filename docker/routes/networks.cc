@@ -1,94 +1,55 @@
-// The three networks that are always there.
+// Networks.
+#include "docker/networks.h"
+
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/strings.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
+#include "docker/convert/network_request.h"
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
+#include "sandbox/ids.h"
 
 namespace berth::docker {
 namespace {
 
-struct Predefined {
-  const char* name;
-  const char* driver;
-};
-constexpr Predefined kNetworks[] = {
-    {"bridge", "bridge"}, {"host", "host"}, {"none", "null"}};
+using sandbox::SandboxId;
 
-// "10.88.0.0/16" -> "10.88.0.1": where the bridge plugin puts the gateway.
-std::string GatewayOf(const std::string& subnet) {
-  const std::vector<std::string> parts =
-      Split(subnet.substr(0, subnet.find('/')), '.');
-  if (parts.size() != 4) return "";
-  return parts[0] + "." + parts[1] + "." + parts[2] + "." +
-         std::to_string(ParseInt(parts[3]).value_or(0) + 1);
+Status Forbidden(const std::string& why) {
+  return Error(StatusCode::kPermissionDenied, why);
 }
 
-Json NetworkJson(const Engine& engine, const Predefined& network) {
-  Json config = Json::array();
-  Json options = Json::object();
-  if (std::string(network.name) == "bridge") {
-    config.push_back({{"Subnet", engine.settings.subnet},
-                      {"Gateway", GatewayOf(engine.settings.subnet)}});
-    options["com.docker.network.bridge.name"] = engine.settings.bridge;
-    options["com.docker.network.bridge.default_bridge"] = "true";
-  }
-  return {{"Name", network.name},
-          {"Id", NetworkId(network.name)},
-          {"Created", TimeText(0)},
-          {"Scope", "local"},
-          {"Driver", network.driver},
-          {"EnableIPv4", true},
-          {"EnableIPv6", false},
-          {"IPAM",
-           {{"Driver", "default"}, {"Options", nullptr}, {"Config", config}}},
-          {"Internal", false},
-          {"Attachable", false},
-          {"Ingress", false},
-          {"ConfigFrom", {{"Network", ""}}},
-          {"ConfigOnly", false},
-          {"Containers", Json::object()},
-          {"Options", options},
-          {"Labels", Json::object()}};
+void Publish(Engine& engine, const EngineNetwork& network,
+             const std::string& action, const std::string& container = "") {
+  std::map<std::string, std::string> attributes = {{"name", network.name},
+                                                   {"type", network.driver}};
+  if (!container.empty()) attributes["container"] = container;
+  engine.events.Publish("network", action, network.id, std::move(attributes));
 }
 
-Json MembersJson(const Engine& engine, const std::string& network) {
-  Json members = Json::object();
-  for (const View& view : AllViews(engine)) {
-    if (!view.running() || NetworkModeOf(view) != network || !view.sandbox) {
-      continue;
-    }
-    const auto& state = view.sandbox->network();
-    Json member = {{"Name", view.name()},
-                   {"EndpointID", ""},
-                   {"MacAddress", state.mac()},
-                   {"IPv4Address", ""},
-                   {"IPv6Address", ""}};
-    for (const auto& ip : state.ips()) {
-      const bool six = ip.address().find(':') != std::string::npos;
-      member[six ? "IPv6Address" : "IPv4Address"] =
-          ip.address() + "/" + std::to_string(ip.prefix_length());
-    }
-    members[view.id()] = std::move(member);
-  }
-  return members;
-}
+bool IsTrue(const std::string& text) { return text == "true" || text == "1"; }
 
-const Predefined* Find(const std::string& text) {
-  for (const Predefined& network : kNetworks) {
-    if (text == network.name) return &network;
-  }
-  for (const Predefined& network : kNetworks) {
-    if (text.size() >= 4 && StartsWith(NetworkId(network.name), text)) {
-      return &network;
-    }
-  }
-  return nullptr;
+bool Matches(const Engine& engine, const EngineNetwork& network,
+             const Filters& filters) {
+  const std::map<std::string, std::string> labels =
+      network.user ? network.user->labels
+                   : std::map<std::string, std::string>();
+  return filters.Any("driver", [&](auto& w) {
+    return w == network.driver;
+  }) && filters.Any("scope", [](auto& w) {
+    return w == "local";
+  }) && filters.Any("type", [&](auto& w) {
+    return w == (network.user ? "custom" : "builtin");
+  }) && filters.Any("dangling", [&](auto& w) {
+    const bool unused = network.user && MembersJson(engine, network).empty();
+    return unused == IsTrue(w);
+  }) && filters.MatchLabels(labels);
 }
 
 Status List(Engine& engine, Call& call) {
@@ -99,13 +60,9 @@ Status List(Engine& engine, Call& call) {
   const Patterns names = Patterns::Expressions(filters.Of("name"));
   const Patterns ids = Patterns::Expressions(filters.Of("id"));
   Json list = Json::array();
-  for (const Predefined& network : kNetworks) {
-    const std::string name = network.name;
-    if (filters.Any("driver", [&](auto& w) { return w == network.driver; }) &&
-        names.Match(name) && ids.Match(NetworkId(name)) &&
-        filters.Any("scope", [](auto& w) { return w == "local"; }) &&
-        filters.Any("type", [](auto& w) { return w == "builtin"; }) &&
-        !filters.Has("label")) {
+  for (const EngineNetwork& network : AllNetworks(engine)) {
+    if (names.Match(network.name) && ids.Match(network.id) &&
+        Matches(engine, network, filters)) {
       list.push_back(NetworkJson(engine, network));
     }
   }
@@ -113,27 +70,160 @@ Status List(Engine& engine, Call& call) {
 }
 
 Status Inspect(Engine& engine, Call& call) {
-  const Predefined* network = Find(call.name);
-  if (network == nullptr) {
-    return NotFound("network " + call.name + " not found");
-  }
-  Json json = NetworkJson(engine, *network);
-  json["Containers"] = MembersJson(engine, network->name);
+  ASSIGN_OR_RETURN(const EngineNetwork network, FindNetwork(engine, call.name));
+  Json json = NetworkJson(engine, network);
+  json["Containers"] = MembersJson(engine, network);
   return call.Reply(200, json);
 }
 
-Status Remove(Engine&, Call& call) {
-  const Predefined* network = Find(call.name);
-  if (network == nullptr) {
-    return NotFound("network " + call.name + " not found");
-  }
-  return Error(StatusCode::kPermissionDenied,
-               std::string(network->name) +
-                   " is a pre-defined network and cannot be removed");
+Status Create(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Json body, call.Body());
+  ASSIGN_OR_RETURN(cni::UserNetwork wanted, ConvertNetwork(body));
+  StatusOr<cni::UserNetwork> made =
+      engine.user_networks.Create(call.ctx, std::move(wanted));
+  // 404 is for drivers alone.
+  if (IsNotFound(made.status())) return Internal(Message(made.status()));
+  RETURN_IF_ERROR(made.status());
+  Publish(engine, {made->id, made->name, made->driver, *made}, "create");
+  return call.Reply(201, {{"Id", made->id}, {"Warning", ""}});
 }
 
-Status Prune(Engine&, Call& call) {
-  return call.Reply(200, {{"NetworksDeleted", nullptr}});
+Status CheckUnused(const Engine& engine, const EngineNetwork& network) {
+  std::vector<std::string> members;
+  const Json all = MembersJson(engine, network);
+  for (const auto& [id, member] : all.members()) {
+    members.push_back("name:" + Quoted(member.Text("Name")) +
+                      " id:" + Quoted(member.Text("EndpointID").substr(0, 12)));
+  }
+  if (members.empty()) return OkStatus();
+  return Forbidden("error while removing network: network " + network.name +
+                   " has active endpoints (" + Join(members, ", ") + ")");
+}
+
+Status RemoveOne(Engine& engine, const Context& ctx,
+                 const EngineNetwork& network) {
+  RETURN_IF_ERROR(CheckUnused(engine, network));
+  const Status removed = engine.user_networks.Remove(ctx, network.id);
+  // What is on its way to be a member.
+  if (removed.code() == StatusCode::kFailedPrecondition) {
+    return Forbidden("error while removing network: network " + network.name +
+                     " has active endpoints");
+  }
+  RETURN_IF_ERROR(removed);
+  Publish(engine, network, "destroy");
+  return OkStatus();
+}
+
+Status Remove(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const EngineNetwork network, FindNetwork(engine, call.name));
+  if (!network.user) {
+    return Forbidden(network.name +
+                     " is a pre-defined network and cannot be removed");
+  }
+  RETURN_IF_ERROR(RemoveOne(engine, call.ctx, network));
+  return call.Reply(204);
+}
+
+Status Prune(Engine& engine, Call& call) {
+  static const auto& known =
+      *new std::set<std::string>{"label", "label!", "until"};
+  ASSIGN_OR_RETURN(const Filters filters,
+                   Filters::Parse(call.Query("filters"), known));
+  if (filters.Has("until")) {
+    return Unimplemented("the filter until is not supported");
+  }
+  Json deleted;
+  for (const EngineNetwork& network : AllNetworks(engine)) {
+    if (!network.user || !filters.MatchLabels(network.user->labels)) continue;
+    if (RemoveOne(engine, call.ctx, network).ok()) {
+      deleted.push_back(network.name);
+    }
+  }
+  return call.Reply(200, {{"NetworksDeleted", deleted}});
+}
+
+// The container of a connect or disconnect, which has networks to speak of.
+StatusOr<View> FindMember(Engine& engine, const std::string& text) {
+  if (text.empty()) return InvalidArgument("no container is named");
+  ASSIGN_OR_RETURN(View view, FindOurs(engine, text));
+  if (view.sandbox == nullptr) {
+    return FailedPrecondition("container " + view.id() + " is being removed");
+  }
+  const std::string mode = NetworkModeOf(view);
+  if (StartsWith(mode, "container:") || mode == "host") {
+    return InvalidArgument(
+        "container sharing network namespace with another container or host "
+        "cannot be connected to any other network");
+  }
+  if (mode == "none") {
+    return InvalidArgument(
+        "container cannot be connected to multiple networks with one of the "
+        "networks in private (none) mode");
+  }
+  return view;
+}
+
+StatusOr<EngineNetwork> FindOwn(Engine& engine, const std::string& text) {
+  ASSIGN_OR_RETURN(EngineNetwork network, FindNetwork(engine, text));
+  if (network.user || network.name == "bridge") return network;
+  return InvalidArgument("container cannot be connected to " + network.name +
+                         " network");
+}
+
+Status Connect(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Json body, call.Body());
+  JsonReader reader(body, "connect", JsonNames::kAnyCase);
+  std::string container;
+  reader.Get("Container", container);
+  RETURN_IF_ERROR(reader.status());
+  const Json* const asked = reader.Find("EndpointConfig");
+  ASSIGN_OR_RETURN(const EngineNetwork network, FindOwn(engine, call.name));
+  ASSIGN_OR_RETURN(
+      const EndpointRequest endpoint,
+      ConvertEndpoint(network.name, asked == nullptr ? Json() : *asked));
+  ASSIGN_OR_RETURN(const auto attachment, AttachmentFor(network, endpoint));
+  ASSIGN_OR_RETURN(const View named, FindMember(engine, container));
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.lifecycle.Acquire(call.ctx, named.id()));
+  ASSIGN_OR_RETURN(const View view, FindMember(engine, named.id()));
+  const Status connected = engine.sandboxes.Connect(
+      call.ctx, SandboxId(view.container->sandbox_id()), attachment);
+  if (connected.code() == StatusCode::kAlreadyExists) {
+    return Forbidden("endpoint with name " + view.name() +
+                     " already exists in network " + network.name);
+  }
+  RETURN_IF_ERROR(connected);
+  if (view.running()) Publish(engine, network, "connect", view.id());
+  return call.Reply(200);
+}
+
+Status Disconnect(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const Json body, call.Body());
+  JsonReader reader(body, "disconnect", JsonNames::kAnyCase);
+  std::string container;
+  bool force = false;
+  reader.Get("Container", container);
+  reader.Get("Force", force);
+  RETURN_IF_ERROR(reader.status());
+  ASSIGN_OR_RETURN(const EngineNetwork network, FindNetwork(engine, call.name));
+  if (!container.empty() && !network.user && network.name != "bridge") {
+    RETURN_IF_ERROR(FindOurs(engine, container).status());
+    return Forbidden("container cannot be disconnected from " + network.name +
+                     " network");
+  }
+  ASSIGN_OR_RETURN(const View named, FindMember(engine, container));
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   engine.lifecycle.Acquire(call.ctx, named.id()));
+  ASSIGN_OR_RETURN(const View view, FindMember(engine, named.id()));
+  const Status disconnected = engine.sandboxes.Disconnect(
+      call.ctx, SandboxId(view.container->sandbox_id()), network.in_sandbox());
+  if (IsNotFound(disconnected)) {
+    return Forbidden("container " + view.id() +
+                     " is not connected to the network " + network.name);
+  }
+  RETURN_IF_ERROR(disconnected);
+  if (view.running()) Publish(engine, network, "disconnect", view.id());
+  return call.Reply(200);
 }
 
 }  // namespace
@@ -141,9 +231,12 @@ Status Prune(Engine&, Call& call) {
 std::vector<Route> NetworkRoutes() {
   return {{"GET", "/networks/", List},
           {"GET", "/networks", List},
+          {"POST", "/networks/create", Create},
           {"POST", "/networks/prune", Prune},
           {"GET", "/networks/{id}", Inspect},
-          {"DELETE", "/networks/{id}", Remove}};
+          {"DELETE", "/networks/{id}", Remove},
+          {"POST", "/networks/{id}/connect", Connect},
+          {"POST", "/networks/{id}/disconnect", Disconnect}};
 }
 
 }  // namespace berth::docker

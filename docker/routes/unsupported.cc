@@ -31,10 +31,6 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"POST", "/auth"},
     {"POST", "/session"},
     {"POST", "/grpc"},
-    // Networks and volumes.
-    {"POST", "/networks/create"},
-    {"POST", "/networks/{id}/connect"},
-    {"POST", "/networks/{id}/disconnect"},
     // The rest.
     {"GET", "/debug/{name...}"},
     {"", "/plugins"},

@@ -3,6 +3,7 @@
 // network. The first byte chooses the route; the first line is its query.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/context.h"
 #include "base/store/metadata_store.h"
 #include "base/testing/temp_dir.h"
+#include "cni/user/user_networks.h"
 #include "docker/call.h"
 #include "docker/engine.h"
 #include "door/http/http_server.h"
@@ -91,9 +93,11 @@ class Daemon {
     sandboxes_ = std::make_unique<sandbox::SandboxManager>(*world_);
     containers_ = std::make_unique<sandbox::ContainerManager>(*world_);
     FUZZ_CHECK(world_->Recover(ctx_).ok());
+    user_networks_ = std::make_unique<cni::UserNetworks>(
+        *store_, dir_.Path("addresses"), [] { return std::nullopt; });
     engine_ = std::make_unique<docker::Engine>(
         docker::EngineSettings{settings.root, "1", "id", "berth0", ""}, *world_,
-        *sandboxes_, *containers_, *images_);
+        *sandboxes_, *containers_, *images_, *user_networks_);
     AddRunning();
     for (auto* group : {docker::ExecRoutes, docker::VolumeRoutes,
                         docker::ContainerRoutes, docker::ImageRoutes}) {
@@ -160,6 +164,7 @@ class Daemon {
   std::unique_ptr<sandbox::World> world_;
   std::unique_ptr<sandbox::SandboxManager> sandboxes_;
   std::unique_ptr<sandbox::ContainerManager> containers_;
+  std::unique_ptr<cni::UserNetworks> user_networks_;
   std::unique_ptr<docker::Engine> engine_;
   std::vector<docker::Route> routes_;
 };
