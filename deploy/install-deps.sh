@@ -27,7 +27,8 @@ busybox-static ca-certificates protobuf-compiler python3-grpcio python3-protobuf
 # Peers are installed so that the suites can run on them first; their services
 # are never started (see policy_rc_d below).
 TEST="
-attr clang-19 clang-tidy-19 containerd crun curl docker-registry docker.io e2fsprogs
+attr clang-19 clang-tidy-19 containerd crun curl docker-compose docker-registry docker.io
+e2fsprogs
 golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
 strace umoci util-linux zstd
 "

@@ -17,11 +17,13 @@ from collections import Counter
 
 import cases_api
 import cases_attack
+import cases_compose
 import cases_copy
 import cases_exits
 import cases_faults
 import cases_images
 import cases_lifecycle
+import cases_networks
 import cases_pods
 import cases_pull
 import cases_requests
@@ -387,8 +389,9 @@ def main():
             # Once is enough of what takes long or asks the engine alone.
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
-            for module in (cases_api, cases_attack, cases_copy, cases_faults,
-                           cases_images, cases_pods, cases_pull, cases_requests,
+            for module in (cases_api, cases_attack, cases_compose, cases_copy,
+                           cases_faults, cases_images, cases_networks,
+                           cases_pods, cases_pull, cases_requests,
                            cases_restart, cases_stats, cases_tls,
                            cases_websocket):
                 cases += module.CASES

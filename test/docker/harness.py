@@ -160,13 +160,14 @@ class Docker:
         return self("inspect", "-f", template, name).out.rstrip("\n")
 
     def clear(self):
-        """Removes every container and every volume."""
+        """Removes every container, volume and network."""
         ids = self("ps", "-aq").out.split()
         if ids:
             self("rm", "-f", "-v", *ids, code=None)
         volumes = self("volume", "ls", "-q", code=None).out.split()
         if volumes:
             self("volume", "rm", *volumes, code=None)
+        self("network", "prune", "-f", code=None)
 
 
 def eventually(what, probe, seconds=10):
