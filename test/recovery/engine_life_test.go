@@ -56,10 +56,13 @@ var engineSteps = []engineStep{
 	{"create the volume", func(l *engineLife) error {
 		return l.post("/volumes/create", map[string]any{"Name": "v1"}, nil)
 	}},
+	{"create the networks", (*engineLife).createNetworks},
 	{"create", (*engineLife).create},
 	{"attach", (*engineLife).attach},
 	{"start", func(l *engineLife) error { return l.post("/containers/c1/start", nil, nil) }},
 	{"the restart", func(l *engineLife) error { return l.eventuallyRuns() }},
+	{"connect", func(l *engineLife) error { return l.member("connect", "already exists in network") }},
+	{"disconnect", func(l *engineLife) error { return l.member("disconnect", "is not connected") }},
 	{"exec", (*engineLife).exec},
 	{"stop", func(l *engineLife) error { return l.post("/containers/c1/stop?t=30", nil, nil) }},
 	{"the exit code", (*engineLife).exited},
@@ -70,6 +73,9 @@ var engineSteps = []engineStep{
 		return l.remove("/images/berth-test/made:1")
 	}},
 	{"remove", func(l *engineLife) error { return l.remove("/containers/c1?v=1") }},
+	{"remove the networks", func(l *engineLife) error {
+		return errors.Join(l.remove("/networks/n1"), l.remove("/networks/n2"))
+	}},
 	{"remove the volume", func(l *engineLife) error { return l.remove("/volumes/v1") }},
 	{"tag", func(l *engineLife) error {
 		return l.post("/images/"+image("busybox:latest")+"/tag?repo=berth-test&tag=other", nil, nil)
@@ -136,9 +142,31 @@ func (l *engineLife) create() error {
 		"Volumes": map[string]any{"/anonymous": map[string]any{}},
 		"HostConfig": map[string]any{
 			"Binds":         []string{"v1:/v"},
+			"NetworkMode":   "n1",
 			"RestartPolicy": map[string]any{"Name": "on-failure", "MaximumRetryCount": 5}},
 	}, nil)
 	if errors.Is(err, errConflict) { // an earlier try's, whose answer was lost
+		return nil
+	}
+	return err
+}
+
+// createNetworks takes one that is there for an earlier try's.
+func (l *engineLife) createNetworks() error {
+	for _, name := range []string{"n1", "n2"} {
+		err := l.post("/networks/create", map[string]any{"Name": name}, nil)
+		if err != nil && !errors.Is(err, errConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+// member has the container join or leave the second network; an answer with
+// `done` in it is that to an earlier try.
+func (l *engineLife) member(verb, done string) error {
+	err := l.post("/networks/n2/"+verb, map[string]any{"Container": "c1"}, nil)
+	if err != nil && strings.Contains(err.Error(), done) {
 		return nil
 	}
 	return err

@@ -50,7 +50,7 @@ func storyFor(t *testing.T, name, armed string) (story, *node) {
 		t.Skip(why)
 	}
 	n := newNode(t, armed)
-	for _, prefix := range []string{"docker.", "container.exec.", "container.start.task", "image.make.", "image.remove.name"} {
+	for _, prefix := range []string{"docker.", "cni.network.", "sandbox.connect.", "sandbox.disconnect.", "container.exec.", "container.start.task", "image.make.", "image.remove.name"} {
 		if strings.HasPrefix(name, prefix) {
 			return newEngineLife(t, n), n
 		}
