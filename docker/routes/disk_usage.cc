@@ -114,6 +114,7 @@ Status PruneImages(Engine& engine, Call& call) {
   const bool dangling = filters.Any("dangling", [](const std::string& word) {
     return word == "true" || word == "1";
   });
+  ASSIGN_OR_RETURN(const auto before, engine.images.StoreUsageNow());
   ASSIGN_OR_RETURN(const std::vector<Image> images, engine.images.List({}));
   const std::map<std::string, int> used = ContainersByImage(AllViews(engine));
   Json deleted = Json::array();
@@ -134,9 +135,11 @@ Status PruneImages(Engine& engine, Call& call) {
   }
   uint64_t reclaimed = 0;
   if (!deleted.empty()) {
-    ASSIGN_OR_RETURN(const image::DiskUsage freed,
-                     engine.images.CollectGarbage(call.ctx));
-    reclaimed = freed.bytes;
+    // Some of it may have been collected by now, behind our back.
+    RETURN_IF_ERROR(engine.images.CollectGarbage(call.ctx).status());
+    ASSIGN_OR_RETURN(const auto after, engine.images.StoreUsageNow());
+    reclaimed =
+        before.usage.bytes - std::min(before.usage.bytes, after.usage.bytes);
   }
   engine.events.Publish("image", "prune", "",
                         {{"reclaimed", std::to_string(reclaimed)}});
