@@ -17,6 +17,11 @@ import (
 func TestCountersOfAPodNeverFall(t *testing.T) {
 	for _, parent := range []string{"given", "none"} {
 		t.Run(parent, func(t *testing.T) {
+			if peer() && parent == "none" {
+				t.Skip("containerd has no statistics of a pod without a parent")
+			}
+			// What all pods without a parent are in stays, by design.
+			t.Cleanup(func() { criclient.RemoveCgroup("/berth") })
 			pod := client.RunPod(t, logs, func(config *cri.PodSandboxConfig) {
 				if parent == "none" {
 					config.Linux.CgroupParent = ""
