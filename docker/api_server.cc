@@ -22,8 +22,9 @@ std::vector<Route> AllRoutes() {
   for (auto* group :
        {SystemRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
         ImageImportRoutes, DiskUsageRoutes, ContainerRoutes, ContainerIoRoutes,
-        ContainerArchiveRoutes, ContainerStatsRoutes, ExecRoutes, NetworkRoutes,
-        VolumeRoutes, SwarmRoutes, UnsupportedRoutes}) {
+        ContainerArchiveRoutes, ContainerStatsRoutes, ContainerUpdateRoutes,
+        ExecRoutes, NetworkRoutes, VolumeRoutes, SwarmRoutes,
+        UnsupportedRoutes}) {
     std::vector<Route> routes = group();
     std::move(routes.begin(), routes.end(), std::back_inserter(all));
   }
@@ -97,6 +98,7 @@ ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
     : engine_(std::move(settings), world, sandboxes, containers, images, stats,
               networks),
       monitor_(StartMonitor(engine_)),
+      health_(std::make_unique<HealthMonitor>(engine_)),
       routes_(AllRoutes()),
       log_("docker", /*queries=*/true, &counts),
       server_([this](const Context& ctx, door::HttpExchange& http) {

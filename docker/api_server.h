@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "docker/call.h"
 #include "docker/engine.h"
+#include "docker/health_monitor.h"
 #include "docker/restart_monitor.h"
 #include "door/http/http_server.h"
 #include "door/http/tcp_front.h"
@@ -50,6 +51,7 @@ class ApiServer {
 
   Engine engine_;
   std::unique_ptr<RestartMonitor> monitor_;
+  std::unique_ptr<HealthMonitor> health_;
   const std::vector<Route> routes_;
   const door::RequestLog log_;
   door::HttpServer server_;

@@ -65,6 +65,7 @@ std::vector<Route> ContainerRoutes();
 std::vector<Route> ContainerIoRoutes();
 std::vector<Route> ContainerArchiveRoutes();
 std::vector<Route> ContainerStatsRoutes();
+std::vector<Route> ContainerUpdateRoutes();
 std::vector<Route> ExecRoutes();
 std::vector<Route> NetworkRoutes();
 std::vector<Route> VolumeRoutes();

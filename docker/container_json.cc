@@ -125,7 +125,7 @@ std::string ErrorText(const View& view) {
 
 Json StateJson(const View& view, const Surroundings& around) {
   const auto& record = *view.container;
-  return {
+  Json json = {
       {"Status", view.state(around.restarting)},
       {"Running", view.running() || around.restarting},
       {"Paused", view.running() && record.paused()},
@@ -137,6 +137,14 @@ Json StateJson(const View& view, const Surroundings& around) {
       {"Error", ErrorText(view)},
       {"StartedAt", TimeText(view.failed_start() ? 0 : record.started_at())},
       {"FinishedAt", TimeText(view.failed_start() ? 0 : record.finished_at())}};
+  if (around.health) json["Health"] = around.health->ToJson();
+  return json;
+}
+
+std::string HealthText(const Surroundings& around) {
+  if (!around.health) return "";
+  const std::string& status = around.health->status();
+  return status == "starting" ? " (health: starting)" : " (" + status + ")";
 }
 
 std::string StatusText(const View& view, const Surroundings& around) {
@@ -146,7 +154,9 @@ std::string StatusText(const View& view, const Surroundings& around) {
   };
   const std::string state = view.state(around.restarting);
   const std::string code = "(" + std::to_string(view.exit_code()) + ") ";
-  if (state == "running") return "Up " + since(record.started_at());
+  if (state == "running") {
+    return "Up " + since(record.started_at()) + HealthText(around);
+  }
   if (state == "paused")
     return "Up " + since(record.started_at()) + " (Paused)";
   if (state == "restarting") {

@@ -2,10 +2,12 @@
 #ifndef DOCKER_CONTAINER_JSON_H_
 #define DOCKER_CONTAINER_JSON_H_
 
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "docker/convert/healthcheck.h"
 #include "docker/notes.h"
 
 namespace berth::docker {
@@ -14,6 +16,7 @@ namespace berth::docker {
 struct Surroundings {
   std::string volume_directory;
   bool restarting = false;  // waits for its restart policy
+  std::optional<Health> health;
   UnixNanos now = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "docker/health_monitor.h"
 #include "docker/restart_monitor.h"
 
 namespace berth::docker {
@@ -96,6 +97,7 @@ Surroundings SurroundingsOf(const Engine& engine, const View& view) {
   around.now = Now();
   around.restarting =
       engine.monitor != nullptr && engine.monitor->Waiting(view.id());
+  if (engine.health != nullptr) around.health = engine.health->Of(view.id());
   return around;
 }
 

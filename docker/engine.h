@@ -23,6 +23,7 @@
 
 namespace berth::docker {
 
+class HealthMonitor;
 class RestartMonitor;
 
 struct EngineSettings {
@@ -77,6 +78,7 @@ struct Engine {
   EventLog events;
   ExecTable execs;
   RestartMonitor* monitor = nullptr;
+  HealthMonitor* health = nullptr;
   // By container id: start, restart and what follows an exit. Never held
   // while a process is waited for.
   KeyedMutex lifecycle;

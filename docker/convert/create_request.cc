@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "base/sys/process.h"
+#include "docker/convert/healthcheck.h"
 #include "docker/convert/host_field.h"
 #include "docker/convert/is_unset.h"
 
@@ -169,14 +170,7 @@ Status CheckRest(const Json& body) {
       return Unimplemented(std::string(key) + " is not supported");
     }
   }
-  const Json* const check = body.Find("Healthcheck");
-  if (check != nullptr && !IsUnset(*check)) {
-    const Json* const test = check->Find("Test");
-    if (test == nullptr || *test != Json::array({"NONE"})) {
-      return Unimplemented("Healthcheck is not supported");
-    }
-  }
-  return OkStatus();
+  return CheckHealthcheck(body);
 }
 
 Status SetEndpoints(const Json& body, CreateRequest& request) {

@@ -48,7 +48,9 @@ const Shape& CreateShape() {
   static const Shape& shape = *new Shape([] {
     std::map<std::string, Shape> members;
     for (const std::string& name : ConfigMembers()) members[name] = Shape();
-    members["Healthcheck"] = Shape::Struct({"Test"});
+    members["Healthcheck"] =
+        Shape::Struct({"Test", "Interval", "Timeout", "Retries", "StartPeriod",
+                       "StartInterval"});
     members["HostConfig"] = HostShape();
     members["NetworkingConfig"] = Shape::Struct({"EndpointsConfig"});
     return Shape::Struct(std::move(members));

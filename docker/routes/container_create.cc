@@ -20,6 +20,7 @@
 #include "base/undo.h"
 #include "base/unique_fd.h"
 #include "docker/convert/create_request.h"
+#include "docker/convert/healthcheck.h"
 #include "docker/convert/names.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
@@ -248,18 +249,6 @@ Status FitToKernel(const Engine& engine, CreateRequest& request) {
   return OkStatus();
 }
 
-// What would otherwise be left out without a word.
-Json Warnings(const Image& image, const CreateRequest& request) {
-  Json warnings = Json::array();
-  const auto& check = image.record.config().healthcheck();
-  if (check.test_size() > 0 && check.test(0) != "NONE" &&
-      request.config.Find("Healthcheck") == nullptr) {
-    warnings.push_back(
-        "The image's HEALTHCHECK is not supported: it is not run.");
-  }
-  return warnings;
-}
-
 // What the host and the image add to the request.
 Status Complete(const Engine& engine, const Image& image,
                 const std::string& asked_image, CreateRequest& request,
@@ -282,6 +271,7 @@ Status Complete(const Engine& engine, const Image& image,
   if (log_type != "none") {
     request.container.mutable_log()->set_path(log_directory + "/json.log");
   }
+  InheritHealthcheck(image.record.config().healthcheck(), request.config);
   Notes notes;
   notes.config = request.config;
   notes.host_config = request.host_config;
@@ -359,7 +349,7 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
   for (const VolumeUse& use : request.volumes) {
     LogFailure("claim volume " + use.name, engine.volumes.Claim(use.name));
   }
-  return call.Reply(201, {{"Id", id}, {"Warnings", Warnings(image, request)}});
+  return call.Reply(201, {{"Id", id}, {"Warnings", Json::array()}});
 }
 
 }  // namespace

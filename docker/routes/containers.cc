@@ -96,7 +96,11 @@ bool Matches(const Filters& filters, const Wanted& wanted, const View& view,
                      }) &&
          filters.Any("publish", [&](auto& w) { return Publishes(view, w); }) &&
          filters.Any("expose", [&](auto& w) { return Publishes(view, w); }) &&
-         filters.Any("health", [](auto& w) { return w == "none"; }) &&
+         filters.Any(
+             "health",
+             [&](auto& w) {
+               return w == (around.health ? around.health->status() : "none");
+             }) &&
          filters.Any("is-task", [](auto& w) { return w == "false"; });
 }
 

@@ -16,7 +16,6 @@ Status Refuse(Engine&, Call& call) {
 // Method ("" for any) and pattern.
 constexpr std::pair<const char*, const char*> kRoutes[] = {
     // Containers.
-    {"POST", "/containers/{id}/update"},
     {"GET", "/containers/{id}/checkpoints"},
     {"POST", "/containers/{id}/checkpoints"},
     {"DELETE", "/containers/{id...}"},  // of one checkpoint

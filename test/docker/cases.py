@@ -21,6 +21,7 @@ import cases_compose
 import cases_copy
 import cases_exits
 import cases_faults
+import cases_health
 import cases_images
 import cases_lifecycle
 import cases_networks
@@ -390,10 +391,10 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             for module in (cases_api, cases_attack, cases_compose, cases_copy,
-                           cases_faults, cases_images, cases_networks,
-                           cases_pods, cases_pull, cases_requests,
-                           cases_restart, cases_stats, cases_tls,
-                           cases_websocket):
+                           cases_faults, cases_health, cases_images,
+                           cases_networks, cases_pods, cases_pull,
+                           cases_requests, cases_restart, cases_stats,
+                           cases_tls, cases_websocket):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
