@@ -21,10 +21,10 @@ std::vector<Route> AllRoutes() {
   std::vector<Route> all;
   for (auto* group :
        {SystemRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
-        ImageImportRoutes, DiskUsageRoutes, ContainerRoutes, ContainerIoRoutes,
-        ContainerArchiveRoutes, ContainerStatsRoutes, ContainerUpdateRoutes,
-        ExecRoutes, NetworkRoutes, VolumeRoutes, SwarmRoutes,
-        UnsupportedRoutes}) {
+        ImageImportRoutes, DiskUsageRoutes, RegistryRoutes, ContainerRoutes,
+        ContainerIoRoutes, ContainerArchiveRoutes, ContainerStatsRoutes,
+        ContainerUpdateRoutes, ExecRoutes, NetworkRoutes, VolumeRoutes,
+        SwarmRoutes, UnsupportedRoutes}) {
     std::vector<Route> routes = group();
     std::move(routes.begin(), routes.end(), std::back_inserter(all));
   }

@@ -61,6 +61,7 @@ std::vector<Route> ImageRoutes();
 std::vector<Route> ImageExportRoutes();
 std::vector<Route> ImageImportRoutes();
 std::vector<Route> DiskUsageRoutes();
+std::vector<Route> RegistryRoutes();
 std::vector<Route> ContainerRoutes();
 std::vector<Route> ContainerIoRoutes();
 std::vector<Route> ContainerArchiveRoutes();

@@ -56,6 +56,12 @@ StatusOr<std::vector<Images::LayerSize>> Images::LayersOf(
   return layers;
 }
 
+StatusOr<uint64_t> Images::BlobSize(const std::string& digest) const {
+  ASSIGN_OR_RETURN(const Digest parsed, Digest::Parse(digest));
+  ASSIGN_OR_RETURN(const BlobInfo blob, content_.Stat(parsed));
+  return blob.size;
+}
+
 StatusOr<std::string> Images::ConfigJson(const std::string& image_id) const {
   ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(image_id));
   return content_.Read(digest, kMaxConfigBytes);

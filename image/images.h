@@ -54,6 +54,8 @@ class Images {
     uint64_t bytes = 0;
   };
   StatusOr<std::vector<LayerSize>> LayersOf(const Image& image) const;
+  // Of a blob that is here: its digest as a text.
+  StatusOr<uint64_t> BlobSize(const std::string& digest) const;
   // The image's configuration document as it is.
   StatusOr<std::string> ConfigJson(const std::string& image_id) const;
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/base64.h"
 #include "base/strings.h"
 #include "image/reference.h"
 
@@ -86,6 +87,25 @@ Json ImageSummary(const Call& call, const Image& image) {
                {"Containers", -1}};
   AddVirtualSize(call, image, json);
   return json;
+}
+
+StatusOr<image::RegistryAuth> RegistryAuthOf(const Call& call) {
+  image::RegistryAuth auth;
+  const std::string header = call.http.request().Header("x-registry-auth");
+  if (header.empty()) return auth;
+  ASSIGN_OR_RETURN_AS(const std::string text, Base64Decode(header),
+                      "X-Registry-Auth");
+  if (Trim(text).empty()) return auth;
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "X-Registry-Auth"));
+  JsonReader reader(json, "X-Registry-Auth", JsonNames::kAnyCase);
+  reader.Get("username", auth.username);
+  reader.Get("password", auth.password);
+  reader.Get("auth", auth.auth);
+  reader.Get("serveraddress", auth.server_address);
+  reader.Get("identitytoken", auth.identity_token);
+  reader.Get("registrytoken", auth.registry_token);
+  RETURN_IF_ERROR(reader.status());
+  return auth;
 }
 
 }  // namespace berth::docker

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "docker/call.h"
 #include "docker/engine.h"
+#include "image/image_service.h"
 #include "image/image_store.h"
 #include "image/reference.h"
 
@@ -35,6 +36,9 @@ std::map<std::string, std::string> LabelsOf(const image::Image& image);
 void AddVirtualSize(const Call& call, const image::Image& image, Json& json);
 // ImageSummary, an element of the list, without shared sizes.
 Json ImageSummary(const Call& call, const image::Image& image);
+
+// The header X-Registry-Auth: base64url of JSON. INVALID_ARGUMENT.
+StatusOr<image::RegistryAuth> RegistryAuthOf(const Call& call);
 
 // POST /images/create?fromSrc=...: docker import.
 Status ImportImage(Engine& engine, Call& call);

@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "base/base64.h"
 #include "base/digest.h"
 #include "base/rfc3339.h"
 #include "base/strings.h"
@@ -27,26 +26,6 @@ namespace {
 using image::Image;
 using image::Progress;
 using image::Reference;
-
-// X-Registry-Auth: base64url of JSON.
-StatusOr<image::RegistryAuth> AuthOf(const Call& call) {
-  image::RegistryAuth auth;
-  const std::string header = call.http.request().Header("x-registry-auth");
-  if (header.empty()) return auth;
-  ASSIGN_OR_RETURN_AS(const std::string text, Base64Decode(header),
-                      "X-Registry-Auth");
-  if (Trim(text).empty()) return auth;
-  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "X-Registry-Auth"));
-  JsonReader reader(json, "X-Registry-Auth", JsonNames::kAnyCase);
-  reader.Get("username", auth.username);
-  reader.Get("password", auth.password);
-  reader.Get("auth", auth.auth);
-  reader.Get("serveraddress", auth.server_address);
-  reader.Get("identitytoken", auth.identity_token);
-  reader.Get("registrytoken", auth.registry_token);
-  RETURN_IF_ERROR(reader.status());
-  return auth;
-}
 
 // The lines of a pull. The stream begins with the first of them, so that what
 // fails before is a plain error. Writing them may block: that delays nobody but
@@ -154,7 +133,7 @@ Status Pull(Engine& engine, Call& call) {
                            Message(reference.status()));
   }
   RETURN_IF_ERROR(CheckPlatform(call));
-  ASSIGN_OR_RETURN(const image::RegistryAuth auth, AuthOf(call));
+  ASSIGN_OR_RETURN(const image::RegistryAuth auth, RegistryAuthOf(call));
   const StatusOr<Image> before = engine.images.Resolve(reference->str());
 
   PullReport report(call, *reference);

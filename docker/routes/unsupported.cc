@@ -25,9 +25,6 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"POST", "/build/cancel"},
     {"GET", "/images/search"},
     {"GET", "/images/{name...}/attestations"},
-    {"POST", "/images/{name...}/push"},
-    {"GET", "/distribution/{name...}"},
-    {"POST", "/auth"},
     {"POST", "/session"},
     {"POST", "/grpc"},
     // The rest.

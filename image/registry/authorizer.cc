@@ -174,8 +174,10 @@ StatusOr<std::string> Authorizer::FetchToken(const Context& ctx,
   }
   if (!asked) {
     request.url += (request.url.find('?') == std::string::npos ? "?" : "&");
-    request.url +=
-        "service=" + UrlEncode(service) + "&scope=" + UrlEncode(scope_);
+    request.url += "service=" + UrlEncode(service);
+    for (const std::string& scope : Split(scope_, ' ')) {
+      request.url += "&scope=" + UrlEncode(scope);
+    }
     if (credential.has_password()) {
       request.headers.emplace_back(
           "Authorization", "Basic " + Base64Encode(credential.username + ":" +

@@ -33,7 +33,8 @@ std::vector<Challenge> ParseChallenges(std::string_view header);
 // token wait for the one that fetches it, until their context ends.
 class Authorizer {
  public:
-  // `http` must outlive it. `scope`: "repository:NAME:pull".
+  // `http` must outlive it. `scope`: "repository:NAME:pull", or several with
+  // blanks between them.
   Authorizer(const HttpClient& http, std::string scope)
       : http_(http), scope_(std::move(scope)) {}
 

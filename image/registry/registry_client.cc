@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
-#include "base/json.h"
 #include "base/strings.h"
+#include "image/registry/registry_request.h"
 
 namespace berth::image {
 namespace {
@@ -17,50 +17,6 @@ constexpr char kManifestTypes[] =
     "application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.v2+json, */*";
 constexpr uint64_t kProgressThatCounts = 1 << 20;
-constexpr size_t kMaxErrorText = 512;
-
-// The first of the registry's own error messages; it comes from outside, so it
-// is cut and escaped.
-std::string ErrorText(const HttpResponse& response) {
-  const StatusOr<Json> json = ParseJson(response.body, "error");
-  if (!json.ok() || !json->is_object()) return "";
-  JsonReader reader(*json, "");
-  for (const Json& error : reader.Array("errors")) {
-    std::string code;
-    std::string message;
-    JsonReader entry(error, "");
-    entry.Get("code", code);
-    entry.Get("message", message);
-    const std::string text = code + (code.empty() ? "" : ": ") + message;
-    return ": " + Quoted(text.substr(0, kMaxErrorText));
-  }
-  return "";
-}
-
-// Another try may bring something else.
-bool MayPass(int status) {
-  return status == 408 || status == 429 || status == 500 || status == 502 ||
-         status == 503 || status == 504;
-}
-
-Status ErrorFrom(const HttpResponse& response, const std::string& what) {
-  const std::string text = what + ": status " +
-                           std::to_string(response.status) +
-                           ErrorText(response);
-  switch (response.status) {
-    case 401:
-      return Error(StatusCode::kUnauthenticated, "unauthorized: " + text);
-    case 403:
-      return Error(StatusCode::kPermissionDenied, text);
-    case 404:
-      return NotFound(text);
-    case 429:
-      return Unavailable("toomanyrequests: " + text);
-    default:
-      if (MayPass(response.status)) return Unavailable(text);
-      return FailedPrecondition(text);
-  }
-}
 
 // After an answer that will not change.
 Attempt::Hope HopeAfterRefusal(const RegistryHost& host) {
@@ -131,27 +87,8 @@ StatusOr<HttpResponse> RegistryClient::SendTo(const Context& ctx,
   if (!host.is_upstream) {
     request.url += "?ns=" + UrlEncode(reference_.domain());
   }
-  request.tls = host.tls;
-  request.connect_timeout = host.dial_timeout;
-  request.allow_downgrade = host.insecure();
-  for (const auto& header : host.headers) request.headers.push_back(header);
-  const size_t plain = request.headers.size();
-  // A token may have expired meanwhile, or its scope not suffice: one fresh one
-  // is final.
-  for (int refusals = 0;; ++refusals) {
-    const std::string authorization = authorizer_.HeaderFor(host);
-    request.headers.resize(plain);
-    if (!authorization.empty()) {
-      request.headers.emplace_back("Authorization", authorization);
-    }
-    StatusOr<HttpResponse> response = sink != nullptr
-                                          ? http_.Download(ctx, request, *sink)
-                                          : http_.Fetch(ctx, request);
-    if (!response.ok() || response->status != 401 || refusals >= 2) {
-      return response;
-    }
-    RETURN_IF_ERROR(authorizer_.Answer(ctx, host, *response, authorization));
-  }
+  return SendToRegistry(ctx, http_, authorizer_, host, std::move(request),
+                        sink);
 }
 
 RegistryClient::Answer RegistryClient::Send(const Context& ctx, size_t index,
@@ -187,8 +124,8 @@ RegistryClient::Answer RegistryClient::Send(const Context& ctx, size_t index,
   }
   if (response->status >= 300) {
     attempt.status =
-        ErrorFrom(*response, request.method + " " + host.api + "/" +
-                                 reference_.path() + "/" + path);
+        RegistryError(*response, request.method + " " + host.api + "/" +
+                                     reference_.path() + "/" + path);
     if (MayPass(response->status)) attempt.hope = Attempt::Hope::kAll;
     attempt.retry_after = RetryAfter(*response);
     return answer;

@@ -23,6 +23,7 @@
 #include "image/registry/credentials.h"
 #include "image/registry/mirrors.h"
 #include "image/registry/registry_client.h"
+#include "image/registry/registry_pusher.h"
 #include "image/registry/registry_shares.h"
 #include "image/snapshot/snapshotter.h"
 #include "image/transfer/image_sink.h"
@@ -113,6 +114,19 @@ class Transfer {
   // an image came from files.
   Status Export(const Context& ctx, const std::vector<Departure>& images,
                 ImageSink& sink);
+  // The same into the repository of `name`, in the registry itself.
+  Status Push(const Context& ctx, const std::string& id, const Reference& name,
+              const RegistryAuth& auth, const PushFunction& progress);
+  // UNAUTHENTICATED unless the registry of that domain takes `auth`.
+  Status Login(const Context& ctx, const std::string& domain,
+               const RegistryAuth& auth);
+  // What a name means in its registry now.
+  struct Remote {
+    Descriptor descriptor;
+    std::vector<Platform> platforms;
+  };
+  StatusOr<Remote> Look(const Context& ctx, const Reference& name,
+                        const RegistryAuth& auth);
 
  private:
   // How an image comes in.

@@ -27,6 +27,7 @@ import cases_lifecycle
 import cases_networks
 import cases_pods
 import cases_pull
+import cases_push
 import cases_requests
 import cases_restart
 import cases_stats
@@ -392,7 +393,7 @@ def main():
         else:
             for module in (cases_api, cases_attack, cases_compose, cases_copy,
                            cases_faults, cases_health, cases_images,
-                           cases_networks, cases_pods, cases_pull,
+                           cases_networks, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_stats,
                            cases_tls, cases_websocket):
                 cases += module.CASES
