@@ -332,6 +332,26 @@ def hostile_archives_are_refused(docker):
     equal(docker("exec", "box", "echo", "well").out, "well\n")
 
 
+def no_program_of_a_container_decompresses(docker):
+    """CVE-2026-41567: xz and bzip2 of the container's own PATH."""
+    import bz2
+    import lzma
+    if docker.engine == "dockerd":
+        return "20.10 runs the host's xz"
+    docker("pull", "busybox")
+    docker.start("--name", "box", "busybox", "sleep", "1000")
+    docker("exec", "box", "sh", "-c",
+           "for one in xz unxz bzip2 bunzip2; do rm -f /bin/$one;"
+           "printf '#!/bin/sh\\ntouch /run-me\\n' >/bin/$one;"
+           "chmod 755 /bin/$one; done")
+    data = archive(("packed", b"small"))
+    for packed in (lzma.compress(data), bz2.compress(data)):
+        status, text = put(docker, "box", "/tmp", packed)
+        check(status == 501 and "not supported" in text, (status, text))
+    docker("exec", "box", "ls", "/run-me", code=1)
+    return None
+
+
 def a_link_that_changes_leads_nowhere(docker):
     """CVE-2018-15664: a directory that becomes a link while it is used."""
     docker("pull", "busybox")
@@ -433,6 +453,7 @@ CASES = [a_file_goes_in_and_comes_out, what_was_copied_in_is_there_at_the_start,
          what_is_missing_is_404, owners_are_the_archives_or_the_users,
          kinds_are_not_exchanged, volumes_and_binds_are_inside,
          a_read_only_root_stays_so, links_lead_nowhere_outside,
-         hostile_archives_are_refused, a_link_that_changes_leads_nowhere,
+         hostile_archives_are_refused, no_program_of_a_container_decompresses,
+         a_link_that_changes_leads_nowhere,
          a_client_that_stalls_stops_nobody, a_reader_lets_a_container_start,
          copying_is_told_as_events, an_export_is_the_root_alone]
