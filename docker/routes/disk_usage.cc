@@ -53,21 +53,12 @@ Json ContainersJson(const Engine& engine, const std::vector<View>& views) {
   return list;
 }
 
-// -1 if it cannot be counted.
-int64_t SizeOf(const Volume& volume) {
-  const StatusOr<UniqueFd> directory =
-      OpenFile(volume.mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!directory.ok()) return -1;
-  const StatusOr<TreeSize> size = MeasureTree(directory->get());
-  return size.ok() ? static_cast<int64_t>(size->bytes) : -1;
-}
-
 StatusOr<Json> VolumesJson(const Engine& engine) {
   ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
   Json list = Json::array();
   for (const Volume& volume : volumes) {
     Json& row = list.push_back(VolumeJson(volume));
-    row["UsageData"] = {{"Size", SizeOf(volume)},
+    row["UsageData"] = {{"Size", VolumeSize(volume)},
                         {"RefCount", UsersOf(engine, volume.name).size()}};
   }
   return list;
@@ -149,6 +140,14 @@ Status PruneImages(Engine& engine, Call& call) {
 }
 
 }  // namespace
+
+int64_t VolumeSize(const Volume& volume) {
+  const StatusOr<UniqueFd> directory =
+      OpenFile(volume.mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory.ok()) return -1;
+  const StatusOr<TreeSize> size = MeasureTree(directory->get());
+  return size.ok() ? static_cast<int64_t>(size->bytes) : -1;
+}
 
 uint64_t WrittenBy(const Engine& engine, const View& view) {
   const StatusOr<image::DiskUsage> usage =

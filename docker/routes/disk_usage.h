@@ -13,6 +13,7 @@
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
 #include "docker/engine.h"
+#include "docker/volume_store.h"
 #include "image/image_store.h"
 
 namespace berth::docker {
@@ -20,6 +21,8 @@ namespace berth::docker {
 // The bytes that a container has written over its image; 0 if they cannot be
 // counted.
 uint64_t WrittenBy(const Engine& engine, const View& view);
+// The bytes of a volume; -1 if they cannot be counted.
+int64_t VolumeSize(const Volume& volume);
 // SizeRw and SizeRootFs, of a list's row or of an inspection.
 void AddSizes(const Engine& engine, const View& view, Json& json);
 

@@ -1,4 +1,5 @@
 // Volumes.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
+#include "docker/routes/disk_usage.h"
 #include "docker/routes/volume_json.h"
 
 namespace berth::docker {
@@ -111,16 +113,20 @@ Status Prune(Engine& engine, Call& call) {
   });
   ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
   Json deleted = Json::array();
+  int64_t reclaimed = 0;
   for (const Volume& volume : volumes) {
     if (!(all || call.version < 42 || volume.anonymous()) ||
         !filters.MatchLabels(volume.labels)) {
       continue;
     }
+    const int64_t size = VolumeSize(volume);
     if (RemoveVolume(engine, call.ctx, volume.name).ok()) {
       deleted.push_back(volume.name);
+      reclaimed += std::max<int64_t>(size, 0);
     }
   }
-  return call.Reply(200, {{"VolumesDeleted", deleted}, {"SpaceReclaimed", 0}});
+  return call.Reply(
+      200, {{"VolumesDeleted", deleted}, {"SpaceReclaimed", reclaimed}});
 }
 
 }  // namespace

@@ -258,6 +258,17 @@ def pruned_containers_free_their_space(docker):
     check("Total reclaimed space: 3.1" in out, out)
 
 
+def pruned_volumes_free_their_space(docker):
+    docker("pull", "busybox")
+    docker.shell("dd if=/dev/zero of=/v/big bs=1M count=3", "-v", "gone:/v")
+    out = docker("volume", "prune", "-f", "-a",
+                 code=None if docker.engine == "dockerd" else 0).out
+    if docker.engine == "dockerd" and not out:
+        return "20.10 knows no -a"
+    check("gone" in out and "Total reclaimed space: 3.1" in out, out)
+    return None
+
+
 def odd_bodies_are_refused(docker):
     docker("pull", "busybox")
     docker("create", "--name", "box", "busybox")
@@ -288,4 +299,5 @@ CASES = [a_diff_tells_what_changed, a_commit_has_the_containers_files,
          a_commit_takes_changes, a_running_container_is_committed,
          an_archive_is_imported, what_was_saved_is_loaded, a_history_has_sizes,
          images_are_filtered, unused_images_are_pruned, disk_usage_is_told,
-         pruned_containers_free_their_space, odd_bodies_are_refused]
+         pruned_containers_free_their_space, pruned_volumes_free_their_space,
+         odd_bodies_are_refused]
