@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "cri/chunk.h"
-#include "cri/metric_table.h"
+#include "cri/metrics/metric_table.h"
 #include "cri/runtime_service.h"
 
 namespace berth::cri {

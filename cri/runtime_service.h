@@ -11,7 +11,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "cri/convert.h"
-#include "cri/stream_tokens.h"
+#include "cri/streaming/stream_tokens.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/container_streams.h"
 #include "sandbox/event_bus.h"

@@ -19,7 +19,7 @@
 #include "cri/image_service.h"
 #include "cri/runtime_service.h"
 #include "cri/server.h"
-#include "cri/streaming_server.h"
+#include "cri/streaming/streaming_server.h"
 #include "daemon/claims.h"
 #include "daemon/host_facts.h"
 #include "daemon/version.h"

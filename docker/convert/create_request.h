@@ -37,7 +37,8 @@ struct CreateRequest {
   std::vector<VolumeUse> volumes;
   // Of NetworkingConfig; which networks these are is for the caller to find.
   std::vector<EndpointRequest> endpoints;
-  // Of HostConfig.Links: names of the container's own for others of its network.
+  // Of HostConfig.Links: names of the container's own for others of its
+  // network.
   std::map<std::string, std::string> links;  // alias -> container
   // The host port of a mapping (index into port_mappings) is one of these.
   std::map<int, std::pair<uint32_t, uint32_t>> port_ranges;

@@ -1,4 +1,4 @@
-#include "cri/metric_reader.h"
+#include "cri/metrics/metric_reader.h"
 
 #include <cmath>
 #include <utility>

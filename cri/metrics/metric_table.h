@@ -1,8 +1,8 @@
 // The metrics of the CRI, which take cAdvisor's place in /metrics/cadvisor:
 // their names, what each says and where it is read. kubelet passes all of it on
 // as it is, so names, labels and units are those that dashboards know.
-#ifndef CRI_METRIC_TABLE_H_
-#define CRI_METRIC_TABLE_H_
+#ifndef CRI_METRICS_METRIC_TABLE_H_
+#define CRI_METRICS_METRIC_TABLE_H_
 
 #include <cstdint>
 #include <optional>
@@ -57,4 +57,4 @@ google::protobuf::RepeatedPtrField<v1::Metric> MetricsOf(
 
 }  // namespace berth::cri
 
-#endif  // CRI_METRIC_TABLE_H_
+#endif  // CRI_METRICS_METRIC_TABLE_H_

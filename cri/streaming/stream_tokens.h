@@ -1,5 +1,5 @@
-#ifndef CRI_STREAM_TOKENS_H_
-#define CRI_STREAM_TOKENS_H_
+#ifndef CRI_STREAMING_STREAM_TOKENS_H_
+#define CRI_STREAMING_STREAM_TOKENS_H_
 
 #include <chrono>
 #include <cstddef>
@@ -57,4 +57,4 @@ class StreamTokens {
 
 }  // namespace berth::cri
 
-#endif  // CRI_STREAM_TOKENS_H_
+#endif  // CRI_STREAMING_STREAM_TOKENS_H_

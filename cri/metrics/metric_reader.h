@@ -1,7 +1,7 @@
 // How the values of metrics are read: what the rows of the table are made of.
 // Private to this folder.
-#ifndef CRI_METRIC_READER_H_
-#define CRI_METRIC_READER_H_
+#ifndef CRI_METRICS_METRIC_READER_H_
+#define CRI_METRICS_METRIC_READER_H_
 
 #include <cstdint>
 #include <functional>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cri/metric_table.h"
+#include "cri/metrics/metric_table.h"
 
 namespace berth::cri {
 
@@ -79,4 +79,4 @@ void ReadShares(const MetricSource& source, Rows& rows);
 
 }  // namespace berth::cri
 
-#endif  // CRI_METRIC_READER_H_
+#endif  // CRI_METRICS_METRIC_READER_H_

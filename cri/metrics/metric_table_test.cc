@@ -1,4 +1,4 @@
-#include "cri/metric_table.h"
+#include "cri/metrics/metric_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-#ifndef CRI_STREAMING_SERVER_H_
-#define CRI_STREAMING_SERVER_H_
+#ifndef CRI_STREAMING_STREAMING_SERVER_H_
+#define CRI_STREAMING_STREAMING_SERVER_H_
 
 #include <chrono>
 #include <cstddef>
@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/status.h"
-#include "cri/stream_tokens.h"
+#include "cri/streaming/stream_tokens.h"
 #include "door/http/http_server.h"
 #include "door/http/tcp_front.h"
 #include "door/http/tls_relay.h"
@@ -83,4 +83,4 @@ class StreamingServer {
 
 }  // namespace berth::cri
 
-#endif  // CRI_STREAMING_SERVER_H_
+#endif  // CRI_STREAMING_STREAMING_SERVER_H_

@@ -1,4 +1,4 @@
-#include "cri/streaming_server.h"
+#include "cri/streaming/streaming_server.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "cri/stream_tokens.h"
+#include "cri/streaming/stream_tokens.h"
 
 #include <utility>
 

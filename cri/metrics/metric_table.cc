@@ -1,8 +1,8 @@
-#include "cri/metric_table.h"
+#include "cri/metrics/metric_table.h"
 
 #include <utility>
 
-#include "cri/metric_reader.h"
+#include "cri/metrics/metric_reader.h"
 
 namespace berth::cri {
 namespace {
