@@ -372,9 +372,13 @@ def listen(host="127.0.0.1"):
 
 
 def fetch(port, host="127.0.0.1"):
-    with socket.create_connection((host, port), 5) as client:
-        client.settimeout(5)
-        return client.recv(100).decode()
+    """What a server says first; "" while there is none."""
+    try:
+        with socket.create_connection((host, port), 5) as client:
+            client.settimeout(5)
+            return client.recv(100).decode()
+    except OSError:
+        return ""
 
 
 def published_ports(docker):
