@@ -139,6 +139,11 @@ Status PruneImages(Engine& engine, Call& call) {
             {"SpaceReclaimed", reclaimed}});
 }
 
+// There is no build cache to prune; "docker system prune" asks all the same.
+Status PruneBuilds(Engine&, Call& call) {
+  return call.Reply(200, {{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}});
+}
+
 }  // namespace
 
 int64_t VolumeSize(const Volume& volume) {
@@ -198,7 +203,8 @@ uint64_t SharedSizes::Of(const Image& image) const {
 
 std::vector<Route> DiskUsageRoutes() {
   return {{"GET", "/system/df", SystemDf},
-          {"POST", "/images/prune", PruneImages}};
+          {"POST", "/images/prune", PruneImages},
+          {"POST", "/build/prune", PruneBuilds}};
 }
 
 }  // namespace berth::docker

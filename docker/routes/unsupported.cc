@@ -21,7 +21,6 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"DELETE", "/containers/{id...}"},  // of one checkpoint
     // Images, beside pulling them.
     {"POST", "/build"},
-    {"POST", "/build/prune"},
     {"POST", "/build/cancel"},
     {"GET", "/images/search"},
     {"GET", "/images/{name...}/attestations"},

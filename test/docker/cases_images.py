@@ -249,6 +249,16 @@ def disk_usage_is_told(docker):
         equal(call(docker, "GET", "/system/df?type=nothing")[0], 400)
 
 
+def a_system_is_pruned(docker):
+    stopped(docker, "true")
+    docker("network", "create", "unused")
+    out = docker("system", "prune", "-f").out
+    check("Deleted Containers" in out and "unused" in out, out)
+    check("Total reclaimed space" in out, out)
+    docker("inspect", "box", code=1)
+    docker("network", "inspect", "unused", code=1)
+
+
 def pruned_containers_free_their_space(docker):
     stopped(docker, "dd if=/dev/zero of=/big bs=1M count=3", "-l", "go=yes")
     prune = ("container", "prune", "-f", "--filter", "label=go=yes")
@@ -299,5 +309,6 @@ CASES = [a_diff_tells_what_changed, a_commit_has_the_containers_files,
          a_commit_takes_changes, a_running_container_is_committed,
          an_archive_is_imported, what_was_saved_is_loaded, a_history_has_sizes,
          images_are_filtered, unused_images_are_pruned, disk_usage_is_told,
+         a_system_is_pruned,
          pruned_containers_free_their_space, pruned_volumes_free_their_space,
          odd_bodies_are_refused]
