@@ -198,15 +198,6 @@ TEST_F(DaemonTest, StreamsNothingForNothing) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
-TEST_F(DaemonTest, TellsOnFirstReadWhatItCannotStream) {
-  grpc::ClientContext context;
-  const auto stream = runtime_->StreamPodSandboxMetrics(
-      &context, v1::StreamPodSandboxMetricsRequest());
-  v1::StreamPodSandboxMetricsResponse message;
-  EXPECT_FALSE(stream->Read(&message));
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNIMPLEMENTED);
-}
-
 // A client that leaks its streams keeps no other client out.
 TEST_F(DaemonTest, ANewEventStreamTakesThePlaceOfTheOldest) {
   // Which of the two comes first is not told.

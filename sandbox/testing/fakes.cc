@@ -403,8 +403,9 @@ StatusOr<cni::NetworkResult> FakeNetwork::Attach(const Context& ctx,
   cni::NetworkResult result;
   result.interface = to.interface;
   result.network = to.network;
-  result.addresses.push_back({to.ips.empty() ? "10.1.2.3" : to.ips[0], 24,
-                              to.network.empty() ? "10.1.2.1" : ""});
+  // No way out: there is no interface for the route.
+  result.addresses.push_back(
+      {to.ips.empty() ? "10.1.2.3" : to.ips[0], 24, /*gateway=*/""});
   return result;
 }
 

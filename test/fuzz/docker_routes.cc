@@ -17,10 +17,12 @@
 #include "docker/engine.h"
 #include "door/http/http_server.h"
 #include "image/image_service.h"
+#include "oci/cgroup/cgroup_host.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/testing/fakes.h"
+#include "sandbox/usage/stats.h"
 #include "sandbox/world.h"
 #include "test/fuzz/driver/fuzz_target.h"
 
@@ -97,7 +99,7 @@ class Daemon {
         *store_, dir_.Path("addresses"), [] { return std::nullopt; });
     engine_ = std::make_unique<docker::Engine>(
         docker::EngineSettings{settings.root, "1", "id", "berth0", ""}, *world_,
-        *sandboxes_, *containers_, *images_, *user_networks_);
+        *sandboxes_, *containers_, *images_, stats_, *user_networks_);
     AddRunning();
     for (auto* group : {docker::ExecRoutes, docker::VolumeRoutes,
                         docker::ContainerRoutes, docker::ImageRoutes}) {
@@ -164,6 +166,7 @@ class Daemon {
   std::unique_ptr<sandbox::World> world_;
   std::unique_ptr<sandbox::SandboxManager> sandboxes_;
   std::unique_ptr<sandbox::ContainerManager> containers_;
+  sandbox::StatsReader stats_{oci::CgroupHost()};
   std::unique_ptr<cni::UserNetworks> user_networks_;
   std::unique_ptr<docker::Engine> engine_;
   std::vector<docker::Route> routes_;
