@@ -33,8 +33,8 @@ berth::docker::View ViewOf(std::string_view notes) {
 FUZZ_TARGET(bytes) {
   using namespace berth::docker;
   const View view = ViewOf(bytes);
-  const Surroundings around{
-      "/volumes", false, std::nullopt, 1'700'000'000'000'000'000};
+  const Surroundings around{"/volumes", false, std::nullopt,
+                            1'700'000'000'000'000'000};
   for (const auto& json :
        {InspectJson(view, around), SummaryJson(view, around)}) {
     FUZZ_CHECK(berth::ParseJson(berth::DumpJson(json), "answer").ok());
