@@ -17,6 +17,9 @@ func TestStatusNamesTheImageAsItsUserWroteIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if peer() && len(image.Image.RepoTags) > 1 {
+		t.Skip("containerd 1.6 tells any of the image's names")
+	}
 	pod := client.RunPod(t, logs)
 	container := pod.Create(t, "c", image.Image.Id, []string{"true"}, func(config *cri.ContainerConfig) {
 		config.Image.UserSpecifiedImage = busybox
