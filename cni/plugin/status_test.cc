@@ -137,10 +137,10 @@ TEST_F(CniStatusTest, IsNotReadyWhenAPluginSaysSo) {
   Plugin("one", "");
   Plugin("two",
          "[ $CNI_COMMAND != STATUS ] || { echo '{\"code\": 50, \"msg\": "
-         "\"the agent is away\"}'; exit 1; }");
+         "\"the service is down\"}'; exit 1; }");
   Network("1.1.0", R"({"type": "one"}, {"type": "two"})");
   EXPECT_THAT(network_->Ready(), StatusIs(StatusCode::kUnavailable,
-                                          HasSubstr("the agent is away")));
+                                          HasSubstr("the service is down")));
   EXPECT_EQ(Calls(), "STATUS one\nSTATUS two\n");
   Plugin("two", "");
   EXPECT_OK(network_->Ready());

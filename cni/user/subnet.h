@@ -38,7 +38,7 @@ class Subnet {
   bool v6_ = false;
 };
 
-// The address in its shortest spelling; "" if it is none.
+// The address in its shortest spelling; "" if the text is not an address.
 std::string CanonicalAddress(const std::string& text);
 
 // Of the text of /proc/net/route: the destinations but the default one. Pure.
@@ -49,7 +49,7 @@ std::vector<Subnet> ParseRoutesV6(std::string_view text);
 // A subnet for a network that asks for none: of IPv4 172.18.0.0/16 to
 // 172.31.0.0/16, then 192.168.0.0/20 and so on; of IPv6 a /64 of the addresses
 // for local use, by the network's id (hex). It overlaps none of `taken`.
-// RESOURCE_EXHAUSTED if there is none left.
+// RESOURCE_EXHAUSTED if every such subnet is taken.
 StatusOr<Subnet> ChooseSubnet(bool v6, const std::string& id,
                               const std::vector<Subnet>& taken);
 

@@ -30,7 +30,7 @@ struct UserNetwork {
   bool masquerade = true;
   bool ipv6 = false;
   std::vector<UserSubnet> subnets;  // IPv4 first
-  // Only kept: for who asks.
+  // Kept for inspect; nothing here acts on them.
   std::string driver = "bridge";
   bool attachable = false;
   std::map<std::string, std::string> labels;

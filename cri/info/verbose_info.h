@@ -18,7 +18,7 @@ std::string PodInfo(const state::v1::SandboxRecord& sandbox,
 std::string ContainerInfo(const state::v1::ContainerRecord& container);
 
 // Where networks are configured, and `list`: the text of the default network's
-// list, empty if there is none. For `crictl info`, as "cniconfig".
+// list, empty without such a network. For `crictl info`, as "cniconfig".
 std::string NetworkInfo(const std::string& config_folder,
                         const std::vector<std::string>& plugin_folders,
                         const std::string& list);

@@ -50,7 +50,7 @@ class Rows {
   const Family* family_ = nullptr;
 };
 
-// Each gives no row where the source has no such part, or the value is none.
+// Each gives no row if the source lacks the part, or the part lacks the value.
 template <typename Part>
 using Value = std::function<std::optional<uint64_t>(const Part&)>;
 
