@@ -2,10 +2,10 @@
 #include <utility>
 #include <vector>
 
-#include "base/base64.h"
 #include "base/strings.h"
 #include "door/stream/command_channel.h"
 #include "door/stream/command_status.h"
+#include "door/stream/numbered_messages.h"
 #include "door/stream/protocols.h"
 #include "door/stream/terminal_sizes.h"
 #include "door/stream/websocket.h"
@@ -18,24 +18,23 @@ constexpr uint8_t kIn = 0;
 constexpr uint8_t kError = 3;
 constexpr uint8_t kResize = 4;
 constexpr uint8_t kClose = 255;  // version 5: the next byte is the one to close
-// A message in base64 is unpacked when all of it is there.
-constexpr size_t kMaxText = 1 << 20;
 
 class WebsocketCommand final : public StreamChannel {
  public:
   WebsocketCommand(UpgradedConnection client, const CommandStreams& streams,
                    const std::string& protocol)
       : StreamChannel(std::move(client)),
-        base64_(protocol.find("base64.") != std::string::npos),
+        messages_(protocol.find("base64.") != std::string::npos),
         version_(protocol[0] == 'v' ? protocol[1] - '0' : 1) {
     // Tells the client that its request has been heard.
     const uint8_t first = streams.out ? 1 : streams.err ? 2 : kError;
-    PutAnswer(Message(first, ""));
+    PutAnswer(messages_.Pack(first, ""));
   }
 
  protected:
   std::string Encode(Stream stream, std::string_view bytes) override {
-    return frames_.TakeAnswers() + Message(static_cast<uint8_t>(stream), bytes);
+    return frames_.TakeAnswers() +
+           messages_.Pack(static_cast<uint8_t>(stream), bytes);
   }
 
   StatusOr<std::optional<ChannelInput>> Decode(
@@ -43,9 +42,9 @@ class WebsocketCommand final : public StreamChannel {
     ASSIGN_OR_RETURN(std::vector<Websocket::Piece> pieces,
                      frames_.Receive(received));
     ChannelInput input;
-    for (Websocket::Piece& piece : pieces) {
-      RETURN_IF_ERROR(base64_ ? TakeText(piece, input)
-                              : TakeBytes(piece, input));
+    for (const Websocket::Piece& piece : pieces) {
+      ASSIGN_OR_RETURN(const auto part, messages_.Take(piece));
+      if (part.has_value()) Give(part->channel, part->bytes, input);
     }
     if (frames_.closed()) return Unavailable("the client has gone");
     if (!HasUnsent()) PutAnswer(frames_.TakeAnswers());
@@ -55,44 +54,11 @@ class WebsocketCommand final : public StreamChannel {
   std::string EncodeEnd(const StreamEnd& end) override {
     const std::string text =
         version_ >= 4 ? CommandStatus(end) : CommandErrorText(end);
-    return (text.empty() ? "" : Message(kError, text)) + Websocket::Close();
+    return (text.empty() ? "" : messages_.Pack(kError, text)) +
+           Websocket::Close();
   }
 
  private:
-  std::string Message(uint8_t channel, std::string_view bytes) const {
-    if (base64_) {
-      return Websocket::Text(static_cast<char>('0' + channel) +
-                             Base64Encode(bytes));
-    }
-    return Websocket::Binary(static_cast<char>(channel) + std::string(bytes));
-  }
-
-  Status TakeBytes(const Websocket::Piece& piece, ChannelInput& input) {
-    std::string_view bytes = piece.bytes;
-    if (piece.first) channel_.reset();
-    if (!channel_.has_value() && !bytes.empty()) {
-      channel_ = static_cast<uint8_t>(bytes[0]);
-      bytes.remove_prefix(1);
-    }
-    if (channel_.has_value()) Give(*channel_, bytes, input);
-    return OkStatus();
-  }
-
-  Status TakeText(const Websocket::Piece& piece, ChannelInput& input) {
-    text_ += piece.bytes;
-    if (text_.size() > kMaxText) {
-      return ResourceExhausted("websocket: a text of more than " +
-                               std::to_string(kMaxText) + " bytes");
-    }
-    if (!piece.last) return OkStatus();
-    const std::string text = std::exchange(text_, "");
-    if (text.empty()) return OkStatus();
-    ASSIGN_OR_RETURN(const std::string bytes,
-                     Base64Decode(std::string_view(text).substr(1)));
-    Give(static_cast<uint8_t>(text[0] - '0'), bytes, input);
-    return OkStatus();
-  }
-
   void Give(uint8_t channel, std::string_view bytes, ChannelInput& input) {
     if (channel == kIn && !ended_) {
       input.bytes += bytes;
@@ -104,12 +70,10 @@ class WebsocketCommand final : public StreamChannel {
     }
   }
 
-  const bool base64_;
+  NumberedMessages messages_;
   const int version_;
   Websocket frames_;
-  std::optional<uint8_t> channel_;  // of the message that is coming
-  std::string text_;                // of such a message, in base64
-  bool ended_ = false;              // its input
+  bool ended_ = false;  // its input
   TerminalSizes sizes_;
 };
 

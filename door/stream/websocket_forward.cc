@@ -3,15 +3,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/base64.h"
 #include "door/stream/forward_channel.h"
+#include "door/stream/numbered_messages.h"
 #include "door/stream/websocket.h"
 
 namespace berth::door {
 namespace {
-
-// A message in base64 is unpacked when all of it is there.
-constexpr size_t kMaxText = 1 << 20;
 
 // The older way: one connection for each port that the request names, with the
 // channels 2i for data and 2i + 1 for errors. The first byte of a message is
@@ -21,7 +18,7 @@ class WebsocketForward final : public ForwardChannel {
   WebsocketForward(UpgradedConnection client, bool base64,
                    const std::vector<uint16_t>& ports)
       : ForwardChannel(std::move(client)),
-        base64_(base64),
+        messages_(base64),
         ports_(ports),
         left_(ports.size()) {}
 
@@ -59,9 +56,9 @@ class WebsocketForward final : public ForwardChannel {
                      frames_.Receive(received));
     if (frames_.closed()) return Unavailable("the client has gone");
     Events events;
-    for (Websocket::Piece& piece : pieces) {
-      RETURN_IF_ERROR(base64_ ? TakeText(piece, events)
-                              : TakeBytes(piece, events));
+    for (const Websocket::Piece& piece : pieces) {
+      ASSIGN_OR_RETURN(const auto part, messages_.Take(piece));
+      if (part.has_value()) Give(part->channel, part->bytes, events);
     }
     if (!HasUnsent()) Send(frames_.TakeAnswers());
     return events;
@@ -69,38 +66,7 @@ class WebsocketForward final : public ForwardChannel {
 
  private:
   void SendMessage(uint32_t channel, std::string_view bytes) {
-    if (base64_) {
-      Send(Websocket::Text(static_cast<char>('0' + channel) +
-                           Base64Encode(bytes)));
-    } else {
-      Send(Websocket::Binary(static_cast<char>(channel) + std::string(bytes)));
-    }
-  }
-
-  Status TakeBytes(const Websocket::Piece& piece, Events& events) {
-    std::string_view bytes = piece.bytes;
-    if (piece.first) channel_.reset();
-    if (!channel_.has_value() && !bytes.empty()) {
-      channel_ = static_cast<uint8_t>(bytes[0]);
-      bytes.remove_prefix(1);
-    }
-    if (channel_.has_value()) Give(*channel_, bytes, events);
-    return OkStatus();
-  }
-
-  Status TakeText(const Websocket::Piece& piece, Events& events) {
-    text_ += piece.bytes;
-    if (text_.size() > kMaxText) {
-      return ResourceExhausted("websocket: a text of more than " +
-                               std::to_string(kMaxText) + " bytes");
-    }
-    if (!piece.last) return OkStatus();
-    const std::string text = std::exchange(text_, "");
-    if (text.empty()) return OkStatus();
-    ASSIGN_OR_RETURN(const std::string bytes,
-                     Base64Decode(std::string_view(text).substr(1)));
-    Give(static_cast<uint8_t>(text[0] - '0'), bytes, events);
-    return OkStatus();
+    Send(messages_.Pack(static_cast<uint8_t>(channel), bytes));
   }
 
   void Give(uint8_t channel, std::string_view bytes, Events& events) {
@@ -109,12 +75,10 @@ class WebsocketForward final : public ForwardChannel {
     events.push_back({ForwardEvent::Type::kData, id, 0, std::string(bytes)});
   }
 
-  const bool base64_;
+  NumberedMessages messages_;
   std::vector<uint16_t> ports_;  // 0: its connection is over
   size_t left_;
   Websocket frames_;
-  std::optional<uint8_t> channel_;  // of the message that is coming
-  std::string text_;                // of such a message, in base64
 };
 
 }  // namespace
