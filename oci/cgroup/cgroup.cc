@@ -4,6 +4,7 @@
 
 #include "oci/cgroup/cgroup_v1.h"
 #include "oci/cgroup/cgroup_v2.h"
+#include "oci/cgroup/systemd_cgroup.h"
 
 namespace berth::oci {
 
@@ -19,6 +20,14 @@ StatusOr<std::unique_ptr<Cgroup>> OpenCgroup(const CgroupHost& host,
     if (hierarchy.v2) return std::make_unique<CgroupV2>(hierarchy, path);
   }
   return FailedPrecondition("no cgroup2 file system is mounted");
+}
+
+StatusOr<std::unique_ptr<Cgroup>> OpenScope(const CgroupHost& host,
+                                            const std::string& path,
+                                            ScopeOptions options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Cgroup> files, OpenCgroup(host, path));
+  return std::make_unique<SystemdCgroup>(host.version, path, std::move(files),
+                                         std::move(options));
 }
 
 }  // namespace berth::oci

@@ -12,8 +12,11 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "oci/cgroup/cgroup_host.h"
+#include "oci/cgroup/cgroup_path.h"
 #include "oci/cgroup/stats.h"
 #include "oci/spec/resources.h"
+#include "oci/systemd/systemd_manager.h"
+#include "oci/systemd/unit_property.h"
 
 namespace berth::oci {
 
@@ -40,7 +43,7 @@ class OomWatch {
 // How a process gets in decides how long a start takes: a pid written to
 // cgroup.procs waits up to 10 ms for an RCU grace period on a quiet machine.
 // So: v2: clone3 with CLONE_INTO_CGROUP and birth_fd(); v1: the child, still
-// single-threaded, calls EnterSelf(). Enter(pid) is for all else.
+// single-threaded, calls EnterSelf().
 //
 // On v1 only the hierarchies that are needed are joined: devices, memory,
 // cpu, cpuacct, pids, and systemd's where our own process is in one; others
@@ -60,13 +63,15 @@ class Cgroup {
   // Limits only; unset ones stay. Device rules replace the earlier ones.
   virtual Status Update(const Resources& limits) = 0;
 
-  virtual Status Enter(pid_t pid) = 0;
   // The calling process, which must have one thread. Makes no allocation that
-  // a child of clone3 could not make. On v2: as Enter(0).
+  // a child of clone3 could not make.
   virtual Status EnterSelf() = 0;
   // For CLONE_INTO_CGROUP: a directory fd, opened at the first call and owned
   // by this object. -1 on v1, and where there is no such cgroup.
   virtual int birth_fd() = 0;
+  // The first process is in. systemd makes no scope for nobody: until now one
+  // of ours has held its place there, a child of the caller's.
+  virtual void Settle() {}
 
   // Returns when all processes have stopped, or run again. NOT_FOUND if there
   // is no such cgroup; DEADLINE_EXCEEDED (and thawed) if it does not settle.
@@ -88,6 +93,21 @@ class Cgroup {
 // `path` as CgroupPath makes it. Touches nothing.
 StatusOr<std::unique_ptr<Cgroup>> OpenCgroup(const CgroupHost& host,
                                              const std::string& path);
+
+// What is said of a scope when it is made.
+struct ScopeOptions {
+  std::string description;
+  std::vector<UnitProperty> properties;  // win over ours
+  SystemdAddress systemd;
+};
+
+// The same, where the directories are those of a scope that systemd makes, and
+// whose limits it keeps; a path of CgroupPath from "slice:prefix:name". Create,
+// Update and Remove ask systemd; who only reads needs no more than OpenCgroup.
+// Create forks: the caller must have one thread.
+StatusOr<std::unique_ptr<Cgroup>> OpenScope(const CgroupHost& host,
+                                            const std::string& path,
+                                            ScopeOptions options = {});
 
 }  // namespace berth::oci
 

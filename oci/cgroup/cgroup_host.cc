@@ -140,32 +140,4 @@ const CgroupHierarchy* CgroupHost::Find(std::string_view controller) const {
   return nullptr;
 }
 
-StatusOr<std::string> CgroupPath(const std::string& cgroups_path,
-                                 const std::string& id) {
-  const std::string& wanted = cgroups_path.empty() ? id : cgroups_path;
-  if (wanted.find('\0') != std::string::npos) {
-    return InvalidArgument("linux.cgroupsPath holds a NUL character");
-  }
-  const bool systemd_form =
-      wanted.find('/') == std::string::npos && Split(wanted, ':').size() == 3;
-  if (systemd_form) {
-    return Unimplemented("linux.cgroupsPath " + Quoted(wanted) +
-                         ": the systemd cgroup driver is not supported");
-  }
-  std::vector<std::string> kept;
-  for (std::string& part : Split(wanted, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      kept.push_back(std::move(part));
-    } else if (!kept.empty()) {
-      kept.pop_back();
-    }
-  }
-  if (kept.empty()) {
-    return InvalidArgument("linux.cgroupsPath " + Quoted(wanted) +
-                           " is the root cgroup");
-  }
-  return "/" + Join(kept, "/");
-}
-
 }  // namespace berth::oci

@@ -44,14 +44,6 @@ struct CgroupHost {
   const CgroupHierarchy* Find(std::string_view controller) const;
 };
 
-// The path of a container below the root of every hierarchy, from
-// `linux.cgroupsPath`: absolute as it is, relative below the root as runc
-// does, "/<id>" if empty; cleaned, so that ".." cannot climb out.
-// UNIMPLEMENTED for the systemd form "slice:prefix:name"; INVALID_ARGUMENT for
-// the root itself.
-StatusOr<std::string> CgroupPath(const std::string& cgroups_path,
-                                 const std::string& id);
-
 }  // namespace berth::oci
 
 #endif  // OCI_CGROUP_CGROUP_HOST_H_

@@ -76,19 +76,5 @@ TEST(CgroupHostTest, SaysWhenThereIsNone) {
               StatusIs(StatusCode::kFailedPrecondition));
 }
 
-TEST(CgroupPathTest, CannotClimbOut) {
-  EXPECT_THAT(CgroupPath("/a/b", "id"), IsOkAndHolds("/a/b"));
-  EXPECT_THAT(CgroupPath("a/./b/", "id"), IsOkAndHolds("/a/b"));
-  EXPECT_THAT(CgroupPath("", "id"), IsOkAndHolds("/id"));
-  EXPECT_THAT(CgroupPath("../../a/../b", "id"), IsOkAndHolds("/b"));
-  EXPECT_THAT(CgroupPath("/..", "id"), StatusIs(StatusCode::kInvalidArgument));
-  EXPECT_THAT(CgroupPath("/", "id"), StatusIs(StatusCode::kInvalidArgument));
-}
-
-TEST(CgroupPathTest, NamesTheDriverThatIsMissing) {
-  EXPECT_THAT(CgroupPath("system.slice:runc:x", "id"),
-              StatusIs(StatusCode::kUnimplemented));
-}
-
 }  // namespace
 }  // namespace berth::oci

@@ -174,21 +174,6 @@ TEST_F(CgroupTest, ListsProcessesOfTheSubtree) {
   EXPECT_THAT(cgroup_->Pids(), IsOkAndHolds(ElementsAre(child)));
 }
 
-TEST_F(CgroupTest, TakesInAProcess) {
-  ASSERT_OK(cgroup_->Create({}));
-  const pid_t child = fork();
-  if (child == 0) {
-    pause();
-    _exit(0);
-  }
-  children_.push_back(child);
-  ASSERT_OK(cgroup_->Enter(child));
-  EXPECT_THAT(cgroup_->Pids(), IsOkAndHolds(ElementsAre(child)));
-  EXPECT_EQ(Read("memory", "cgroup.procs", "cgroup.procs"),
-            std::to_string(child));
-  EXPECT_THAT(cgroup_->Enter(4194303), Not(IsOk()));
-}
-
 TEST_F(CgroupTest, AChildIsBornInside) {
   if (!v2()) GTEST_SKIP() << "needs cgroup v2";
   ASSERT_OK(cgroup_->Create({}));

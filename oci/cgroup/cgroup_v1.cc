@@ -226,18 +226,6 @@ Status CgroupV1::Update(const Resources& limits) {
   return WriteLimits(limits, writes);
 }
 
-Status CgroupV1::Enter(pid_t pid) {
-  bool entered = false;
-  for (const CgroupHierarchy& hierarchy : host_.hierarchies) {
-    const Status status = WriteCgroupFile(
-        DirectoryOf(hierarchy) + "/cgroup.procs", std::to_string(pid));
-    if (ErrnoOf(status) == ESRCH) return status;
-    RETURN_IF_ERROR(IgnoreNotFound(status));
-    entered |= status.ok();
-  }
-  return entered ? OkStatus() : NotFound("no cgroup " + path_);
-}
-
 Status CgroupV1::EnterSelf() {
   bool entered = false;
   for (const std::string& file : tasks_) {

@@ -19,7 +19,6 @@ class CgroupV1 : public Cgroup {
 
   Status Create(const Resources& limits) override;
   Status Update(const Resources& limits) override;
-  Status Enter(pid_t pid) override;
   Status EnterSelf() override;
   int birth_fd() override { return -1; }
   Status Freeze(bool frozen) override;

@@ -197,11 +197,9 @@ Status CgroupV2::Update(const Resources& limits) {
   return WriteLimits(limits, writes);
 }
 
-Status CgroupV2::Enter(pid_t pid) {
-  return WriteCgroupFile(File("cgroup.procs"), std::to_string(pid));
+Status CgroupV2::EnterSelf() {
+  return WriteCgroupFile(File("cgroup.procs"), "0");
 }
-
-Status CgroupV2::EnterSelf() { return Enter(0); }
 
 int CgroupV2::birth_fd() {
   if (!fd_.valid()) {

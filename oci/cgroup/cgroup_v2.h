@@ -21,7 +21,6 @@ class CgroupV2 : public Cgroup {
 
   Status Create(const Resources& limits) override;
   Status Update(const Resources& limits) override;
-  Status Enter(pid_t pid) override;
   Status EnterSelf() override;
   int birth_fd() override;
   Status Freeze(bool frozen) override;

@@ -33,9 +33,10 @@ namespace {
 constexpr int kKillMilliseconds = 10000;
 constexpr uint64_t kMaxAnswer = 64 << 10;
 
-StatusOr<std::unique_ptr<Cgroup>> CgroupAt(const std::string& path) {
+StatusOr<std::unique_ptr<Cgroup>> CgroupAt(const std::string& path,
+                                           bool systemd) {
   ASSIGN_OR_RETURN(const CgroupHost* const host, CgroupHost::Own());
-  return OpenCgroup(*host, path);
+  return systemd ? OpenScope(*host, path) : OpenCgroup(*host, path);
 }
 
 // The init, if it is still the one that was recorded: NOT_FOUND otherwise. A
@@ -155,7 +156,8 @@ StatusOr<const Spec*> Container::GetSpec() const {
 
 StatusOr<Cgroup*> Container::GetCgroup() const {
   if (cgroup_ == nullptr) {
-    ASSIGN_OR_RETURN(cgroup_, CgroupAt(state_.cgroup_path));
+    ASSIGN_OR_RETURN(cgroup_,
+                     CgroupAt(state_.cgroup_path, state_.systemd_cgroup));
   }
   return cgroup_.get();
 }
@@ -288,7 +290,7 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
   if (!options.cgroup.empty()) {
     ASSIGN_OR_RETURN(const std::string path,
                      CgroupBelow(state_.cgroup_path, options.cgroup));
-    ASSIGN_OR_RETURN(below, CgroupAt(path));
+    ASSIGN_OR_RETURN(below, CgroupAt(path, false));
     cgroup = below.get();
   }
   const bool user = spec->linux.Find(NamespaceType::kUser) != nullptr;
@@ -444,7 +446,8 @@ Status Container::DeleteRemains(const std::string& root,
   if (spec.ok()) {
     ASSIGN_OR_RETURN(const std::string path,
                      CgroupPath(spec->linux.cgroups_path, id));
-    ASSIGN_OR_RETURN(const auto cgroup, CgroupAt(path));
+    ASSIGN_OR_RETURN(const auto cgroup,
+                     CgroupAt(path, IsScopePath(spec->linux.cgroups_path)));
     // Made after the cgroup: without it, who is in there is not ours.
     const bool ours = access((directory + "/" + kStartFifo).c_str(), F_OK) == 0;
     if (ours) RETURN_IF_ERROR(cgroup->Signal(SIGKILL));

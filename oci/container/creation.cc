@@ -14,9 +14,11 @@
 #include "base/sys/file.h"
 #include "base/sys/process.h"
 #include "oci/cgroup/device_filter.h"
+#include "oci/cgroup/unit_limits.h"
 #include "oci/container/hooks.h"
 #include "oci/init/rootfs.h"
 #include "oci/spec/parse.h"
+#include "oci/spec/serialize.h"
 #include "oci/spec/validate.h"
 
 namespace berth::oci {
@@ -51,9 +53,6 @@ Status MakePipe(UniqueFd& reader, UniqueFd& writer) {
 
 Status Creation::Run() {
   RETURN_IF_ERROR(CheckContainerId(options_.id));
-  if (options_.systemd_cgroup) {
-    return Unimplemented("--systemd-cgroup: the systemd cgroup driver");
-  }
   // Nobody in the container may look into a process of ours that comes to
   // it, or follow its fds (CVE-2016-9962).
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
@@ -77,10 +76,34 @@ Status Creation::ReadConfiguration() {
                    ReadFile(state_.bundle + "/config.json", kMaxSpecBytes));
   ASSIGN_OR_RETURN_AS(spec_, ParseSpec(text_), "config.json");
   RETURN_IF_ERROR_AS(Validate(spec_), "config.json");
+  RETURN_IF_ERROR(NameCgroup());
   state_.id = options_.id;
   state_.oci_version = spec_.oci_version;
   state_.annotations = spec_.annotations;
   return OkStatus();
+}
+
+// Also in the copy of config.json: whoever cleans up after us reads it there.
+Status Creation::NameCgroup() {
+  ASSIGN_OR_RETURN(std::string wanted,
+                   CgroupsPathFor(options_.systemd_cgroup,
+                                  spec_.linux.cgroups_path, options_.id));
+  state_.systemd_cgroup = options_.systemd_cgroup;
+  if (wanted != spec_.linux.cgroups_path) {
+    spec_.linux.cgroups_path = std::move(wanted);
+    text_ = SerializeSpec(spec_);
+  }
+  ASSIGN_OR_RETURN(state_.cgroup_path,
+                   CgroupPath(spec_.linux.cgroups_path, options_.id));
+  return OkStatus();
+}
+
+StatusOr<std::unique_ptr<Cgroup>> Creation::OpenOwnCgroup() const {
+  if (!state_.systemd_cgroup) return OpenCgroup(*host_, state_.cgroup_path);
+  ScopeOptions scope;
+  scope.description = "container " + options_.id;
+  ASSIGN_OR_RETURN(scope.properties, AnnotationProperties(spec_.annotations));
+  return OpenScope(*host_, state_.cgroup_path, std::move(scope));
 }
 
 Status Creation::LocateRootfs() {
@@ -127,9 +150,7 @@ Status Creation::MakeDirectory() {
 
 Status Creation::MakeCgroup() {
   ASSIGN_OR_RETURN(host_, CgroupHost::Own());
-  ASSIGN_OR_RETURN(state_.cgroup_path,
-                   CgroupPath(spec_.linux.cgroups_path, options_.id));
-  ASSIGN_OR_RETURN(cgroup_, OpenCgroup(*host_, state_.cgroup_path));
+  ASSIGN_OR_RETURN(cgroup_, OpenOwnCgroup());
   RETURN_IF_ERROR_AS(cgroup_->Create(ContainerResources(spec_.linux)),
                      "create cgroup " + Quoted(state_.cgroup_path));
   undo_.Add([this] { (void)cgroup_->Remove().ok(); });
@@ -203,6 +224,7 @@ Status Creation::BearAndRecord() {
   };
   born_once_ = true;
   ASSIGN_OR_RETURN(born_, BearInit(request));
+  cgroup_->Settle();
   // The end of what it says is then its own.
   if (options_.start_by_maker) result_.reset();
   undo_.Add([this] {

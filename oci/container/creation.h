@@ -42,6 +42,8 @@ class Creation {
 
  private:
   Status ReadConfiguration();
+  Status NameCgroup();
+  StatusOr<std::unique_ptr<Cgroup>> OpenOwnCgroup() const;
   Status LocateRootfs();
   Status CheckConsole() const;
   Status MakeDirectory();

@@ -74,6 +74,7 @@ Status StateFile::Save() const {
                      {"rootfs", rootfs},
                      {"created", created},
                      {"cgroupPath", cgroup_path},
+                     {"systemdCgroup", systemd_cgroup},
                      {"annotations", annotations}};
   return ReplaceFile(Path(kStateName), DumpJson(json), 0600);
 }
@@ -98,6 +99,7 @@ StatusOr<StateFile> StateFile::Load(const std::string& root,
   reader.Get("rootfs", state.rootfs);
   reader.Get("created", state.created);
   reader.Get("cgroupPath", state.cgroup_path);
+  reader.Get("systemdCgroup", state.systemd_cgroup);
   reader.Get("annotations", state.annotations);
   RETURN_IF_ERROR(reader.status());
   return state;

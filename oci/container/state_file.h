@@ -55,6 +55,7 @@ struct StateFile {
   std::string rootfs;
   UnixNanos created = 0;
   std::string cgroup_path;
+  bool systemd_cgroup = false;  // a scope of systemd's
   std::map<std::string, std::string> annotations;
 
   Status Save() const;
