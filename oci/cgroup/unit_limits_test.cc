@@ -106,11 +106,11 @@ TEST(LimitPropertiesTest, HasTheWordsOfVersionOne) {
   resources.cpu.period = 100000;
   resources.pids_limit = 0;
   EXPECT_THAT(OfV1(resources),
-              UnorderedElementsAre(Number("MemoryLimit", 1 << 20),
-                                   Number("CPUShares", 512),
-                                   Number("CPUQuotaPerSecUSec", 200000),
-                                   Number("CPUQuotaPeriodUSec", 100000),
-                                   Number("TasksMax", 1)));  // systemd takes no 0
+              UnorderedElementsAre(
+                  Number("MemoryLimit", 1 << 20), Number("CPUShares", 512),
+                  Number("CPUQuotaPerSecUSec", 200000),
+                  Number("CPUQuotaPeriodUSec", 100000),
+                  Number("TasksMax", 1)));  // systemd takes no 0
 }
 
 DeviceRule Rule(bool allow, char type, int64_t major, int64_t minor,

@@ -243,8 +243,10 @@ class KilledWhole(RuntimeTest):
             c = r.start_new(self.host_pids("/bin/sleep", "1000"))
             pid = r.state(c)["pid"]
             for directory in rt.cgroup_directories(c):
-                with open(os.path.join(os.path.dirname(directory),
-                                       "cgroup.procs"), "w") as f:
+                # On v2 only the root holds processes beside groups.
+                root = ("/sys/fs/cgroup" if rt.cgroup_v2() else
+                        os.path.dirname(directory))
+                with open(root + "/cgroup.procs", "w") as f:
                     f.write(str(pid))
             r.must(*verb, c, *(["KILL"] if verb == ["kill"] else []))
             rt.wait_until(lambda: not is_alive(pid), "the init's end")

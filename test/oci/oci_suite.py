@@ -18,6 +18,7 @@ from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
+from cases_systemd import Scope, ScopeEnds, ScopeName  # noqa: F401
 from cases_visible import (SharedPids, SharedUserNamespace,  # noqa: F401
                            Thief)
 from cases_world import (Limits, Namespaces, Root, Seccomp,  # noqa: F401

@@ -21,6 +21,10 @@ CAPABILITIES = ["CAP_" + c for c in (
 ).split()]
 PLAIN = ["nosuid", "noexec", "nodev"]
 DEADLINE = float(os.environ.get("OCI_DEADLINE", "20"))
+# With the systemd driver a container is a scope of a slice, not a directory of
+# its own name.
+SYSTEMD = "--systemd-cgroup" in os.environ.get("OCI_RUNTIME", "")
+SLICE = "suite-oci.slice"
 
 
 def cgroup_v2():
@@ -175,7 +179,7 @@ class Runtime:
     def save_new(self, bundle):
         container = self.new_id()
         # Left out it would depend on where the suite itself runs.
-        bundle.linux.setdefault("cgroupsPath", "/" + container)
+        bundle.linux.setdefault("cgroupsPath", cgroups_path(container))
         bundle.save()
         return container
 
@@ -255,13 +259,28 @@ class ConsoleSocket:
         os.unlink(self.path)
 
 
+def unit_of(container):
+    return "suite-%s.scope" % container
+
+
+def cgroups_path(container):
+    return "%s:suite:%s" % (SLICE, container) if SYSTEMD else "/" + container
+
+
+def cgroup_name(container):
+    """Its path below the root of a hierarchy."""
+    if not SYSTEMD:
+        return container
+    return "suite.slice/%s/%s" % (SLICE, unit_of(container))
+
+
 def cgroup_directories(container):
     """Every directory of the container that is left in any hierarchy."""
     found = []
     for base in ["/sys/fs/cgroup"] + [
             os.path.join("/sys/fs/cgroup", name)
             for name in os.listdir("/sys/fs/cgroup")]:
-        path = os.path.join(base, container)
+        path = os.path.join(base, cgroup_name(container))
         if os.path.isdir(path):
             found.append(path)
     return found
@@ -270,8 +289,9 @@ def cgroup_directories(container):
 def cgroup_file(container, controller, name):
     """The contents of a control file of the container."""
     if cgroup_v2():
-        path = os.path.join("/sys/fs/cgroup", container, name)
+        path = os.path.join("/sys/fs/cgroup", cgroup_name(container), name)
     else:
-        path = os.path.join("/sys/fs/cgroup", controller, container, name)
+        path = os.path.join("/sys/fs/cgroup", controller,
+                            cgroup_name(container), name)
     with open(path) as f:
         return f.read().strip()
