@@ -32,6 +32,13 @@ std::string PartBefore(const std::string& path) {
   return parent.empty() ? "-.slice" : LastPart(parent);
 }
 
+// True if it was among them.
+bool DropOomPolicy(std::vector<UnitProperty>& properties) {
+  return std::erase_if(properties, [](const UnitProperty& property) {
+           return property.name == kOomPolicy;
+         }) > 0;
+}
+
 [[noreturn]] void HoldPlace(pid_t maker) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (getppid() != maker) _exit(0);
@@ -101,6 +108,14 @@ std::vector<UnitProperty> SystemdCgroup::ScopeProperties(pid_t first) const {
           {"TasksAccounting", true}};
 }
 
+Status SystemdCgroup::Start(std::vector<UnitProperty> properties) {
+  const Status started = manager_.Start(unit_, properties);
+  const bool old = started.code() == StatusCode::kFailedPrecondition &&
+                   Message(started).find(kOomPolicy) != std::string::npos &&
+                   DropOomPolicy(properties);
+  return old ? manager_.Start(unit_, properties) : started;
+}
+
 // A systemd in a cgroup of its own (in a container) makes its units below that.
 Status SystemdCgroup::CheckPlace(pid_t first) const {
   ASSIGN_OR_RETURN(const std::vector<pid_t> pids, files_->Pids());
@@ -120,7 +135,7 @@ Status SystemdCgroup::Create(const Resources& limits) {
     properties.push_back(property);
   }
   // If it fails late, there will be nobody in it, which ends it.
-  RETURN_IF_ERROR(manager_.Start(unit_, properties));
+  RETURN_IF_ERROR(Start(std::move(properties)));
   undo.Add([this] {
     holder_.End();
     (void)Remove().ok();
@@ -150,8 +165,8 @@ Resources SystemdCgroup::WithWholeQuota(const Resources& limits) const {
 
 Status SystemdCgroup::Update(const Resources& limits) {
   const Resources whole = WithWholeQuota(limits);
-  ASSIGN_OR_RETURN(const std::vector<UnitProperty> properties,
-                   PropertiesOf(whole));
+  ASSIGN_OR_RETURN(std::vector<UnitProperty> properties, PropertiesOf(whole));
+  (void)DropOomPolicy(properties);
   // The kernel first, which knows what it refuses; then systemd, so that it
   // keeps them; then what systemd has rounded.
   RETURN_IF_ERROR(files_->Update(whole));

@@ -16,7 +16,7 @@
 namespace berth::oci {
 
 // A process that does nothing, so that a scope has one. Dies with its maker's
-// thread, and with this object, which reaps it.
+// thread, and with this object, which reaps it. Single-threaded.
 class PlaceHolder {
  public:
   PlaceHolder() = default;
@@ -60,6 +60,8 @@ class SystemdCgroup : public Cgroup {
   StatusOr<std::vector<UnitProperty>> PropertiesOf(
       const Resources& limits) const;
   std::vector<UnitProperty> ScopeProperties(pid_t first) const;
+  // Makes the unit, without what this version of systemd does not know.
+  Status Start(std::vector<UnitProperty> properties);
   Status CheckPlace(pid_t first) const;
   Resources WithWholeQuota(const Resources& limits) const;
 

@@ -128,6 +128,29 @@ TEST_F(SystemdCgroupTest, ARefusalIsPassedOn) {
   EXPECT_TRUE(NoChildIsLeft());
 }
 
+TEST_F(SystemdCgroupTest, DoesWithoutWhatAnOldSystemdDoesNotKnow) {
+  int starts = 0;
+  Put("memory.oom.group", "0");
+  fake_ = std::make_unique<FakeSystemd>(
+      dir_.Path("bus"), [&, this](const std::string& called) {
+        if (called != "StartTransientUnit") return Answer();
+        const std::string call = fake_->body(called);
+        Put("cgroup.procs", PidIn(call) + "\n");
+        ++starts;
+        const bool known = call.find("OOMPolicy") == std::string::npos;
+        return known ? Answer()
+                     : Answer{.error = "org.freedesktop.DBus.Error.OOMPolicy"};
+      });
+  ScopeOptions options;
+  options.systemd.bus = dir_.Path("bus");
+  cgroup_ = OpenScope(host_, "/a.slice/p-n.scope", options).value();
+  Resources limits;
+  limits.unified = {{"memory.oom.group", "1"}};
+  EXPECT_OK(cgroup_->Create(limits));
+  EXPECT_EQ(starts, 2);
+  EXPECT_EQ(Get("memory.oom.group"), "1");
+}
+
 TEST_F(SystemdCgroupTest, SeesThatTheScopeIsElsewhere) {
   moves_ = false;
   Begin();

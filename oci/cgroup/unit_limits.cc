@@ -109,6 +109,9 @@ void AddLimit(const std::string& file, const std::string& value,
   if (file == "cpu.idle" && value == "1") {
     properties.push_back({"CPUWeight", uint64_t{0}});  // "idle"
   }
+  if (file == "memory.oom.group" && value == "1") {
+    properties.push_back({kOomPolicy, std::string("kill")});
+  }
   if (file == "cpuset.cpus" || file == "cpuset.mems") {
     auto bits = Bits(value);
     if (!bits) return;  // the kernel will say what is wrong with it

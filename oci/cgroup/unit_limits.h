@@ -16,6 +16,10 @@
 
 namespace berth::oci {
 
+// The name of systemd's word for memory.oom.group, which it has for scopes
+// since version 253, and takes when a unit is made only.
+inline constexpr char kOomPolicy[] = "OOMPolicy";
+
 // Of what LimitsV1 or LimitsV2 says. A CPU quota is rounded up to whole
 // percents, as systemd does; a quota alone is one of the default period.
 std::vector<UnitProperty> LimitProperties(

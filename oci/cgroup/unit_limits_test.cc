@@ -52,7 +52,8 @@ TEST(LimitPropertiesTest, SaysWhatSystemdHasAWordFor) {
           Number("CPUQuotaPeriodUSec", 200000),
           UnitProperty{"AllowedCPUs", Bytes{3, 2}},
           UnitProperty{"AllowedMemoryNodes", Bytes{1}}, Number("TasksMax", 20),
-          Number("IOWeight", 10000), Number("MemoryHigh", 1000)));
+          Number("IOWeight", 10000), Number("MemoryHigh", 1000),
+          UnitProperty{"OOMPolicy", std::string("kill")}));
 }
 
 TEST(LimitPropertiesTest, NoLimitIsInfinity) {

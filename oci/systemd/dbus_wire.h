@@ -22,6 +22,7 @@ namespace berth::oci {
 inline constexpr uint32_t kMaxDbusMessage = 1 << 20;
 
 // Appends values, each aligned as its type wants it (little endian).
+// Thread-compatible.
 class DbusWriter {
  public:
   void Byte(uint8_t value) { bytes_.push_back(static_cast<char>(value)); }

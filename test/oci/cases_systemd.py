@@ -95,6 +95,16 @@ class Scope(SystemdTest):
             systemctl(verb)
             self.assertFiles(c, files)
 
+    def test_killing_all_on_oom_outlives_a_reload(self):
+        version = subprocess.run(["systemctl", "show", "-pVersion", "--value"],
+                                 check=True, stdout=subprocess.PIPE)
+        if int(version.stdout.split(b".")[0].split()[0]) < 253:
+            self.skipTest("systemd before 253 has no word for it")
+        c = self.sleeper(unified={"memory.oom.group": "1"})
+        for verb in ("daemon-reload", "daemon-reexec"):
+            systemctl(verb)
+            self.assertFiles(c, {"memory.oom.group": "1"})
+
     def test_devices_outlive_a_reload(self):
         names = sorted(os.listdir("/sys/block"))
         if len(names) < 2:
