@@ -75,6 +75,24 @@ std::string BelowMount(const std::string& root, const std::string& path) {
   return path;
 }
 
+// One that decides what a container may use up.
+bool IsLimit(const std::string& controller) {
+  return controller == "cpu" || controller == "memory" || controller == "pids";
+}
+
+bool HasLimits(const CgroupHierarchy& hierarchy) {
+  return std::any_of(hierarchy.controllers.begin(), hierarchy.controllers.end(),
+                     IsLimit);
+}
+
+// What the root of the v2 tree offers.
+std::vector<std::string> Offered(const CgroupHierarchy& tree) {
+  const auto offered =
+      ReadFile(tree.mount_point + "/cgroup.controllers", kMaxProcFile);
+  return offered.ok() ? Split(std::string(Trim(*offered)), ' ')
+                      : std::vector<std::string>();
+}
+
 }  // namespace
 
 StatusOr<CgroupHost> CgroupHost::Detect(const std::string& proc) {
@@ -104,16 +122,22 @@ StatusOr<CgroupHost> CgroupHost::Detect(const std::string& proc) {
   if (host.hierarchies.empty()) {
     return FailedPrecondition("no cgroup hierarchy is mounted");
   }
+  // A v1 hierarchy without limits (net_cls, perf_event) beside a v2 tree that
+  // has them is somebody's own, and changes nothing. The little that a hybrid
+  // machine's v2 tree may offer is not used.
+  const bool v1_limits =
+      std::any_of(host.hierarchies.begin(), host.hierarchies.end(), HasLimits);
   host.version = any_v1_controller ? CgroupVersion::kV1 : CgroupVersion::kV2;
-  // The little that a hybrid machine's v2 tree may offer is not used.
-  if (any_v1_controller) return host;
+  if (v1_limits) return host;
   for (CgroupHierarchy& hierarchy : host.hierarchies) {
     if (!hierarchy.v2) continue;
-    const auto offered =
-        ReadFile(hierarchy.mount_point + "/cgroup.controllers", kMaxProcFile);
-    if (offered.ok()) {
-      hierarchy.controllers = Split(std::string(Trim(*offered)), ' ');
+    std::vector<std::string> offered = Offered(hierarchy);
+    if (any_v1_controller &&
+        std::none_of(offered.begin(), offered.end(), IsLimit)) {
+      continue;
     }
+    host.version = CgroupVersion::kV2;
+    hierarchy.controllers = std::move(offered);
   }
   return host;
 }

@@ -50,6 +50,39 @@ TEST(CgroupHostTest, OneTreeIsV2) {
   EXPECT_EQ(host.Find("devices"), nullptr);
 }
 
+TEST(CgroupHostTest, AV1HierarchyWithoutLimitsChangesNothing) {
+  for (const char* const other :
+       {"net_cls,net_prio", "perf_event", "devices"}) {
+    TempDir proc;
+    proc.MakeDirectory("tree");
+    proc.Write("tree/cgroup.controllers", "cpu io memory pids\n");
+    proc.Write("mountinfo",
+               std::string("33 31 0:30 / /mnt/x rw - cgroup x rw,") + other +
+                   "\n34 31 0:31 / " + proc.Path("tree") +
+                   " rw - cgroup2 cgroup2 rw\n");
+    proc.Write("cgroup", std::string("3:") + other + ":/\n0::/a\n");
+    ASSERT_OK_AND_ASSIGN(const CgroupHost host,
+                         CgroupHost::Detect(proc.path()));
+    EXPECT_EQ(host.version, CgroupVersion::kV2) << other;
+    ASSERT_NE(host.Find("memory"), nullptr);
+    EXPECT_EQ(host.Find("memory")->own_path, "/a");
+  }
+}
+
+TEST(CgroupHostTest, LimitsOnNeitherSideAreV1AsBefore) {
+  TempDir proc;
+  proc.MakeDirectory("tree");
+  proc.Write("tree/cgroup.controllers", "hugetlb\n");
+  proc.Write("mountinfo",
+             "33 31 0:30 / /mnt/x rw - cgroup x rw,devices\n34 31 "
+             "0:31 / " +
+                 proc.Path("tree") + " rw - cgroup2 cgroup2 rw\n");
+  proc.Write("cgroup", "3:devices:/\n0::/a\n");
+  ASSERT_OK_AND_ASSIGN(const CgroupHost host, CgroupHost::Detect(proc.path()));
+  EXPECT_EQ(host.version, CgroupVersion::kV1);
+  EXPECT_EQ(host.Find("hugetlb"), nullptr);
+}
+
 TEST(CgroupHostTest, OwnIsKept) {
   ASSERT_OK_AND_ASSIGN(const CgroupHost* const own, CgroupHost::Own());
   EXPECT_FALSE(own->hierarchies.empty());
