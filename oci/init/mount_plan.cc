@@ -86,30 +86,41 @@ Status CheckTarget(const MountSpec& mount, const std::string& target) {
   return OkStatus();
 }
 
+// Of cgroup v2: what the container's cgroup namespace shows. With the host's,
+// the whole tree, as a copy of the host's mount: a new one would take the
+// tree's own options back (nsdelegate). In a user namespace only its own part.
+void PlanUnified(const MountStep& base, const MountPlanHost& host,
+                 const Linux& linux, const MountAttributes& attributes,
+                 MountPlan& plan) {
+  MountStep step = base;
+  step.options.top = attributes;
+  std::string tree;
+  for (const CgroupHierarchy& hierarchy : host.cgroups->hierarchies) {
+    if (hierarchy.v2) tree = hierarchy.mount_point;
+  }
+  if (linux.Find(NamespaceType::kCgroup) != nullptr) {
+    step.kind = MountStep::Kind::kFilesystem;
+    step.type = "cgroup2";
+    step.source = "cgroup";
+    step.options.data.clear();
+    step.fallback = tree + host.cgroup_path;
+  } else {
+    const bool user = linux.Find(NamespaceType::kUser) != nullptr;
+    step.kind = MountStep::Kind::kBind;
+    step.source = user ? tree + host.cgroup_path : tree;
+  }
+  plan.steps.push_back(step);
+}
+
 // v1: a tmpfs with one directory for each hierarchy, the container's own
-// group in it; v2: the tree as the container's cgroup namespace shows it.
+// group in it.
 void PlanCgroup(const MountStep& base, const MountPlanHost& host,
-                bool cgroup_namespace, MountPlan& plan) {
+                const Linux& linux, MountPlan& plan) {
   const MountAttributes attributes{base.options.top.set | MOUNT_ATTR_NOSUID |
                                        MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
                                    0};
   if (host.cgroups->version == CgroupVersion::kV2) {
-    MountStep step = base;
-    step.options.top = attributes;
-    if (cgroup_namespace) {
-      step.kind = MountStep::Kind::kFilesystem;
-      step.type = "cgroup2";
-      step.source = "cgroup";
-      step.options.data.clear();
-      step.fallback =
-          host.cgroups->hierarchies.front().mount_point + host.cgroup_path;
-    } else {
-      step.kind = MountStep::Kind::kBind;
-      step.source =
-          host.cgroups->hierarchies.front().mount_point + host.cgroup_path;
-    }
-    plan.steps.push_back(step);
-    return;
+    return PlanUnified(base, host, linux, attributes, plan);
   }
   MountStep tmpfs = base;
   tmpfs.kind = MountStep::Kind::kFilesystem;
@@ -221,8 +232,7 @@ Status PlanMount(const Spec& spec, const MountSpec& mount,
       return FailedPrecondition("mount " + Quoted(mount.destination) +
                                 ": no cgroups on this host");
     }
-    PlanCgroup(step, host, spec.linux.Find(NamespaceType::kCgroup) != nullptr,
-               plan);
+    PlanCgroup(step, host, spec.linux, plan);
     return OkStatus();
   }
   if (mount.type.empty() || mount.type == "none") {

@@ -99,6 +99,36 @@ TEST(PlanMountsTest, CgroupV1IsOneDirectoryForEachHierarchy) {
   EXPECT_EQ(plan.steps[3].source, "cpu,cpuacct");
 }
 
+CgroupHost HostV2() {
+  CgroupHost host;
+  host.version = CgroupVersion::kV2;
+  host.hierarchies = {{"/sys/fs/cgroup/net_cls", {"net_cls"}, false, "/"},
+                      {"/sys/fs/cgroup", {"memory"}, true, "/"}};
+  return host;
+}
+
+StatusOr<MountPlan> PlanOnV2(std::vector<NamespaceSpec> namespaces) {
+  static const CgroupHost host = HostV2();
+  Spec spec;
+  spec.linux.namespaces = std::move(namespaces);
+  spec.mounts = {Request("/sys/fs/cgroup", "cgroup", "cgroup", {"ro"})};
+  return PlanMounts(spec, {"/bundle", &host, "/box"});
+}
+
+TEST(PlanMountsTest, CgroupV2IsWhatItsNamespaceShows) {
+  ASSERT_OK_AND_ASSIGN(const MountPlan own,
+                       PlanOnV2({{NamespaceType::kCgroup, ""}}));
+  EXPECT_EQ(own.steps[0].type, "cgroup2");
+  EXPECT_EQ(own.steps[0].fallback, "/sys/fs/cgroup/box");
+  ASSERT_OK_AND_ASSIGN(const MountPlan hosts, PlanOnV2({}));
+  EXPECT_EQ(hosts.steps[0].kind, MountStep::Kind::kBind);
+  EXPECT_EQ(hosts.steps[0].source, "/sys/fs/cgroup");
+  EXPECT_TRUE(hosts.steps[0].options.top.set & MOUNT_ATTR_RDONLY);
+  ASSERT_OK_AND_ASSIGN(const MountPlan user,
+                       PlanOnV2({{NamespaceType::kUser, ""}}));
+  EXPECT_EQ(user.steps[0].source, "/sys/fs/cgroup/box");
+}
+
 TEST(PlanMountsTest, RefusesByName) {
   const struct {
     MountSpec mount;

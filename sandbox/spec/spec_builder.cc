@@ -331,9 +331,12 @@ Status Namespaces(const SpecInputs& in, oci::Spec& spec) {
   }
   const auto& security = in.container.config().security();
   const auto cgroup = security.namespaces().cgroup();
+  // Docker's default is a private one, of privileged containers too.
+  const bool standalone =
+      in.sandbox.config().kind() == state::v1::SANDBOX_KIND_STANDALONE;
   if (cgroup == state::v1::NAMESPACE_MODE_CONTAINER ||
       (cgroup == state::v1::NAMESPACE_MODE_POD && in.host.cgroup_v2 &&
-       !security.privileged())) {
+       (standalone || !security.privileged()))) {
     AddNamespace(linux, NamespaceType::kCgroup, "");
   }
   return OkStatus();
