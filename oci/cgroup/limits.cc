@@ -164,15 +164,12 @@ void AddNetworkV1(const NetworkClass& network, Writes& writes) {
   }
 }
 
-// What v2 has no way to say; zero means nothing was asked.
+// What v2 has no way to say, and what is not to be left out; zero means
+// nothing was asked.
 Status RefuseV1Only(const Resources& resources) {
   const char* field = nullptr;
-  if (resources.memory.disable_oom_killer.value_or(false)) {
-    field = "memory.disableOOMKiller";
-  } else if (resources.memory.swappiness.has_value()) {
-    field = "memory.swappiness";
-  } else if (IsSet(resources.cpu.realtime_period) ||
-             IsSet(resources.cpu.realtime_runtime)) {
+  if (IsSet(resources.cpu.realtime_period) ||
+      IsSet(resources.cpu.realtime_runtime)) {
     field = "cpu.realtimeRuntime or realtimePeriod";
   } else if (IsSet(resources.block_io.leaf_weight)) {
     field = "blockIO.leafWeight";
@@ -295,6 +292,17 @@ uint64_t CpuWeight(uint64_t shares) {
   const double log = std::log2(static_cast<double>(shares));
   const double exponent = (log * log + 125 * log) / 612.0 - 7.0 / 34.0;
   return static_cast<uint64_t>(std::ceil(std::pow(10, exponent)));
+}
+
+std::vector<std::string> LeftOutOnV2(const Resources& resources) {
+  std::vector<std::string> fields;
+  if (resources.memory.swappiness.has_value()) {
+    fields.push_back("memory.swappiness");
+  }
+  if (resources.memory.disable_oom_killer.value_or(false)) {
+    fields.push_back("memory.disableOOMKiller");
+  }
+  return fields;
 }
 
 StatusOr<std::vector<LimitWrite>> LimitsV1(const Resources& resources) {

@@ -32,6 +32,10 @@ struct LimitWrite {
 StatusOr<std::vector<LimitWrite>> LimitsV1(const Resources& resources);
 StatusOr<std::vector<LimitWrite>> LimitsV2(const Resources& resources);
 
+// Fields of linux.resources that v2 has nothing for, and that LimitsV2 leaves
+// out as runc does: advice to the kernel, which is worth a warning.
+std::vector<std::string> LeftOutOnV2(const Resources& resources);
+
 // cpu.weight for cpu.shares, so that 1024 shares are weight 100.
 uint64_t CpuWeight(uint64_t shares);
 

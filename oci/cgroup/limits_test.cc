@@ -173,14 +173,25 @@ TEST(LimitsTest, UnifiedComesLastAndIsOfV2Alone) {
 
 TEST(LimitsTest, V2NamesWhatItCannotSay) {
   Resources r;
-  r.memory.swappiness = 5;
-  EXPECT_THAT(LimitsV2(r), StatusIs(StatusCode::kUnimplemented,
-                                    HasSubstr("memory.swappiness")));
+  r.cpu.realtime_period = 5;
+  EXPECT_THAT(LimitsV2(r),
+              StatusIs(StatusCode::kUnimplemented, HasSubstr("realtime")));
   r = {};
   r.network.class_id = 1;
   EXPECT_THAT(LimitsV2(r),
               StatusIs(StatusCode::kUnimplemented, HasSubstr("network")));
   EXPECT_THAT(Shown(LimitsV1(r)), ElementsAre("net_cls.classid=1"));
+}
+
+TEST(LimitsTest, V2LeavesAdviceOut) {
+  Resources r;
+  r.pids_limit = 5;
+  EXPECT_THAT(LeftOutOnV2(r), IsEmpty());
+  r.memory.swappiness = 5;
+  r.memory.disable_oom_killer = true;
+  EXPECT_THAT(Shown(LimitsV2(r)), ElementsAre("pids.max=5"));
+  EXPECT_THAT(LeftOutOnV2(r),
+              ElementsAre("memory.swappiness", "memory.disableOOMKiller"));
 }
 
 TEST(CpuWeightTest, MeetsTheKnownPoints) {

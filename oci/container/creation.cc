@@ -14,6 +14,7 @@
 #include "base/sys/file.h"
 #include "base/sys/process.h"
 #include "oci/cgroup/device_filter.h"
+#include "oci/cgroup/limits.h"
 #include "oci/cgroup/unit_limits.h"
 #include "oci/container/hooks.h"
 #include "oci/init/rootfs.h"
@@ -151,8 +152,10 @@ Status Creation::MakeDirectory() {
 Status Creation::MakeCgroup() {
   ASSIGN_OR_RETURN(host_, CgroupHost::Own());
   ASSIGN_OR_RETURN(cgroup_, OpenOwnCgroup());
-  RETURN_IF_ERROR_AS(cgroup_->Create(ContainerResources(spec_.linux)),
+  const Resources limits = ContainerResources(spec_.linux);
+  RETURN_IF_ERROR_AS(cgroup_->Create(limits),
                      "create cgroup " + Quoted(state_.cgroup_path));
+  if (host_->version == CgroupVersion::kV2) left_out_ = LeftOutOnV2(limits);
   undo_.Add([this] { (void)cgroup_->Remove().ok(); });
   return OkStatus();
 }
@@ -225,6 +228,10 @@ Status Creation::BearAndRecord() {
   born_once_ = true;
   ASSIGN_OR_RETURN(born_, BearInit(request));
   cgroup_->Settle();
+  for (const std::string& field : left_out_) {
+    born_.warnings.push_back("linux.resources." + field +
+                             " is left out: cgroup v2 has no such setting");
+  }
   // The end of what it says is then its own.
   if (options_.start_by_maker) result_.reset();
   undo_.Add([this] {

@@ -61,6 +61,7 @@ class Creation {
   StateFile state_;
   const CgroupHost* host_ = nullptr;
   std::unique_ptr<Cgroup> cgroup_;
+  std::vector<std::string> left_out_;  // limits that this machine lacks
   MountPlan mounts_;
   std::vector<UniqueFd> prepared_mounts_;
   SeccompFilter filter_;
