@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <memory>
 #include <utility>
@@ -37,8 +38,12 @@ StatusOr<std::unique_ptr<oci::Cgroup>> CgroupOf(
 }
 
 // Whether the kernel killed something in it for want of memory. Asked before
-// the task is deleted, and its cgroup with it.
+// the task is deleted, and its cgroup with it; one of systemd's is gone as soon
+// as it is empty.
 bool WasOomKilled(const Core& core, const ContainerRecord& container) {
+  const std::string mark =
+      core.paths.ContainerState(container.id()) + "/" + shim::kOomMark;
+  if (access(mark.c_str(), F_OK) == 0) return true;
   const auto cgroup = CgroupOf(core, container);
   if (!cgroup.ok()) return false;
   const auto stats = (*cgroup)->Stats();

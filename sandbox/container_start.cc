@@ -1,6 +1,7 @@
 // ContainerManager::Start: from a record to a running program.
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <memory>
@@ -35,6 +36,7 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
                       "root file system");
   const std::string bundle = core.paths.ContainerState(container.id());
   RETURN_IF_ERROR(MakeDirectories(bundle + "/rootfs", 0700));
+  unlink((bundle + "/" + shim::kOomMark).c_str());  // an earlier start's
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
                    MountImages(ctx, core, sandbox, container));
   StatusOr<oci::Spec> plan = SavedPlan(container);

@@ -91,6 +91,10 @@ struct TerminalSize {
   uint32_t height = 0;
 };
 
+// A file that berth-shim makes in the bundle of a container in whose cgroup the
+// kernel has killed something for want of memory.
+inline constexpr char kOomMark[] = "oom";
+
 // Of the container's cgroup at time `at`. 0 is also "not known".
 struct TaskStats {
   UnixNanos at = 0;
@@ -214,8 +218,9 @@ struct SandboxShim {
   std::string runtime_program;
   std::string runtime_root;
   bool systemd_cgroup = false;
-  // Cgroup path (below each controller's root) that the shim itself moves to;
-  // empty: it stays in ours.
+  // Cgroup path (below each controller's root, or a scope of systemd's:
+  // "slice:prefix:name") that the shim itself moves to; empty: it stays in
+  // ours.
   std::string cgroup;
   // For Sandbox.CreateSandbox; "berth.pid-namespace" = "pod" asks for a pid 1.
   std::map<std::string, std::string> annotations;

@@ -1,6 +1,7 @@
 #include "shim/process/container.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@
 #include "base/failpoint.h"
 #include "base/strings.h"
 #include "base/sys/mount.h"
+#include "base/unique_fd.h"
 #include "shim/process/container_events.h"
 #include "shim/process/process_facts.h"
 
@@ -218,7 +220,14 @@ void Container::ReadOom() {
   if (oom_ == nullptr) return;
   const StatusOr<uint64_t> kills = oom_->Read();
   if (!kills.ok()) return StopOom();
-  if (*kills > 0) PublishOom(parts_.events, id());
+  if (*kills == 0) return;
+  PublishOom(parts_.events, id());
+  // For whoever comes when the cgroup is gone: systemd removes an empty one at
+  // once.
+  const std::string mark = bundle() + "/" + kOomMark;
+  const UniqueFd made(
+      open(mark.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!made.valid()) LogFailure("mark " + mark, Errno(errno, "open"));
 }
 
 void Container::StopOom() {

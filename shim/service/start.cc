@@ -135,9 +135,14 @@ Status DetachStreams() {
 Status EnterCgroup(const std::string& path) {
   if (path.empty()) return OkStatus();
   ASSIGN_OR_RETURN(const oci::CgroupHost host, oci::CgroupHost::Detect());
-  ASSIGN_OR_RETURN(const auto cgroup, oci::OpenCgroup(host, path));
+  ASSIGN_OR_RETURN(const std::string place, oci::CgroupPath(path, ""));
+  ASSIGN_OR_RETURN(const auto cgroup, oci::IsScopePath(path)
+                                          ? oci::OpenScope(host, place)
+                                          : oci::OpenCgroup(host, place));
   RETURN_IF_ERROR(cgroup->Create(oci::Resources()));
-  return cgroup->EnterSelf();
+  RETURN_IF_ERROR(cgroup->EnterSelf());
+  cgroup->Settle();
+  return OkStatus();
 }
 
 [[noreturn]] void BeDaemon(const SupervisorConfig& config, UniqueFd listener,
