@@ -72,7 +72,10 @@ StatusOr<ProcessStat> ReadProcessStat(pid_t pid) {
 StatusOr<UniqueFd> OpenPidfd(pid_t pid) {
   UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!fd.valid()) {
-    const int error = errno == ESRCH ? ENOENT : errno;
+    // EINVAL: before Linux 6.13 also for the pid of a process that is gone, but
+    // still names a process group or a session.
+    const bool gone = errno == ESRCH || errno == EINVAL;
+    const int error = gone ? ENOENT : errno;
     return Errno(error, "pidfd_open " + std::to_string(pid));
   }
   return fd;

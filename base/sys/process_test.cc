@@ -78,6 +78,23 @@ TEST(CloneProcessTest, ChildHasMemoryOfItsOwnUntilExec) {
 
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
+TEST(OpenPidfdTest, ANumberThatNamesAGroupOnlyIsNoProcess) {
+  ASSERT_OK_AND_ASSIGN(const ClonedProcess leader, CloneProcess({}));
+  if (leader.pid == 0) {
+    // Its child stays in the group that has its number.
+    setpgid(0, 0);
+    if (fork() == 0) {
+      pause();
+      _exit(0);
+    }
+    _exit(0);
+  }
+  ASSERT_EQ(waitpid(leader.pid, nullptr, 0), leader.pid);
+  ASSERT_EQ(kill(-leader.pid, 0), 0);
+  EXPECT_THAT(OpenPidfd(leader.pid), StatusIs(StatusCode::kNotFound));
+  kill(-leader.pid, SIGKILL);
+}
+
 TEST(CloseAllButTest, KeepsWhatIsNamedAndWhatIsBelow) {
   ASSERT_OK_AND_ASSIGN(const ClonedProcess child, CloneProcess({}));
   if (child.pid == 0) {
