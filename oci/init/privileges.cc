@@ -324,7 +324,9 @@ Status WriteExecLabel(const UniqueFd& label, const ProcessSpec& process) {
                                : process.selinux_label;
   if (write(label.get(), text.data(), text.size()) !=
       static_cast<ssize_t>(text.size())) {
-    return Errno(errno, "set label " + Quoted(text));
+    return Errno(errno, (WantsApparmor(process) ? "set AppArmor label "
+                                                : "set SELinux label ") +
+                            Quoted(text));
   }
   return OkStatus();
 }
