@@ -18,12 +18,14 @@
 
 #include "base/strings.h"
 #include "door/listener.h"
+#include "sandbox/cgroup_driver.h"
 
 namespace berth::daemon {
 namespace {
 
 // More than any configuration, and little enough to read without a thought.
 constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr char kSlice[] = ".slice";
 
 class Complaints : public google::protobuf::io::ErrorCollector {
  public:
@@ -260,6 +262,27 @@ StatusOr<Config> LoadConfig(const std::string& file) {
   return config;
 }
 
+void CheckCgroups(const Config& config, Checker& check) {
+  const std::string parent = CgroupParent(config);
+  if (!UsesSystemd(config)) {
+    check.Absolute("cgroup_parent", parent);
+    if (parent == "/") {
+      check.Wrong("cgroup_parent", "must name a cgroup below the root");
+    }
+    if (EndsWith(parent, kSlice)) {
+      check.Wrong("cgroup_parent", Quoted(parent) +
+                                       " is a slice of systemd's, and "
+                                       "cgroup_driver is CGROUPFS");
+    }
+  } else if (!EndsWith(parent, kSlice) ||
+             parent.find('/') != std::string::npos) {
+    check.Wrong("cgroup_parent",
+                Quoted(parent) +
+                    " is not the name of a slice (NAME.slice), which the "
+                    "systemd driver needs");
+  }
+}
+
 std::vector<std::string> CheckConfig(const Config& config) {
   Checker check;
   for (const auto& [setting, path] :
@@ -277,10 +300,7 @@ std::vector<std::string> CheckConfig(const Config& config) {
   check.Socket("docker_socket", config.docker_socket());
   check.Socket("admin_socket", AdminSocket(config));
   check.Absolute("shim", config.shim());
-  check.Absolute("cgroup_parent", config.cgroup_parent());
-  if (config.cgroup_parent().empty() || config.cgroup_parent() == "/") {
-    check.Wrong("cgroup_parent", "must name a cgroup below the root");
-  }
+  CheckCgroups(config, check);
   CheckNetwork(config.network(), check);
   check.Absolute("registry.config_dir", config.registry().config_dir());
   for (const std::string& dir : config.pods().cdi_spec_dirs()) {
@@ -293,6 +313,21 @@ std::vector<std::string> CheckConfig(const Config& config) {
   CheckDockerTcp(config, check);
   CheckStreaming(config.streaming(), check);
   return std::move(check).Found();
+}
+
+bool UsesSystemd(const Config& config) {
+  if (config.cgroup_driver() != Config::AUTO) {
+    return config.cgroup_driver() == Config::SYSTEMD;
+  }
+  if (!config.cgroup_parent().empty()) {
+    return EndsWith(config.cgroup_parent(), kSlice);
+  }
+  return sandbox::SystemdHasCgroups();
+}
+
+std::string CgroupParent(const Config& config) {
+  if (!config.cgroup_parent().empty()) return config.cgroup_parent();
+  return UsesSystemd(config) ? "system.slice" : "/berth";
 }
 
 std::string CriSocket(const Config& config) {

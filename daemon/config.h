@@ -42,6 +42,11 @@ std::vector<std::string> PluginFolders(const Config& config);
 std::vector<std::string> CdiFolders(const Config& config);
 // "berth-shim" beside this program unless configured.
 std::string ShimPath(const Config& config);
+// Whether systemd makes the cgroups. AUTO follows a configured parent (a slice
+// or a path), else the machine.
+bool UsesSystemd(const Config& config);
+// The default of the driver unless configured.
+std::string CgroupParent(const Config& config);
 
 }  // namespace berth::daemon
 

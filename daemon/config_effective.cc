@@ -65,6 +65,9 @@ std::string EffectiveConfigText(const Config& config) {
   all.set_cri_socket(CriSocket(config));
   all.set_admin_socket(AdminSocket(config));
   all.set_shim(ShimPath(config));
+  all.set_cgroup_parent(CgroupParent(config));
+  all.set_cgroup_driver(UsesSystemd(config) ? Config::SYSTEMD
+                                            : Config::CGROUPFS);
   Replace(*all.mutable_network()->mutable_bin_dirs(), PluginFolders(config));
   Replace(*all.mutable_pods()->mutable_cdi_spec_dirs(), CdiFolders(config));
   std::string text;

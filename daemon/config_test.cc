@@ -172,6 +172,41 @@ TEST(CheckConfigTest, NamesEverySettingThatIsWrong) {
   EXPECT_EQ(wrong.size(), 7u);
 }
 
+TEST(CheckConfigTest, TheParentIsOneOfTheDriver) {
+  const auto wrong = [](Config::CgroupDriver driver,
+                        const std::string& parent) {
+    Config config;
+    config.set_cgroup_driver(driver);
+    config.set_cgroup_parent(parent);
+    return CheckConfig(config);
+  };
+  EXPECT_THAT(wrong(Config::SYSTEMD, ""), IsEmpty());
+  EXPECT_THAT(wrong(Config::SYSTEMD, "pods.slice"), IsEmpty());
+  EXPECT_THAT(wrong(Config::CGROUPFS, "/pods"), IsEmpty());
+  // A parent says which driver is meant.
+  EXPECT_THAT(wrong(Config::AUTO, "pods.slice"), IsEmpty());
+  EXPECT_THAT(wrong(Config::AUTO, "/pods"), IsEmpty());
+  EXPECT_THAT(wrong(Config::SYSTEMD, "/pods"),
+              ElementsAre(HasSubstr("name of a slice")));
+  EXPECT_THAT(wrong(Config::SYSTEMD, "/a.slice"),
+              ElementsAre(HasSubstr("name of a slice")));
+  EXPECT_THAT(wrong(Config::CGROUPFS, "/pods.slice"),
+              ElementsAre(HasSubstr("CGROUPFS")));
+}
+
+TEST(ConfigValuesTest, TheDriverHasItsOwnDefaultParent) {
+  Config config;
+  config.set_cgroup_driver(Config::CGROUPFS);
+  EXPECT_FALSE(UsesSystemd(config));
+  EXPECT_EQ(CgroupParent(config), "/berth");
+  config.set_cgroup_driver(Config::SYSTEMD);
+  EXPECT_TRUE(UsesSystemd(config));
+  EXPECT_EQ(CgroupParent(config), "system.slice");
+  config.set_cgroup_driver(Config::AUTO);
+  config.set_cgroup_parent("/quick");
+  EXPECT_FALSE(UsesSystemd(config));
+}
+
 TEST(CheckConfigTest, SaysWhenASocketDoesNotFitTheStateFolder) {
   Config config;
   config.set_state("/" + std::string(58, 'x'));

@@ -28,6 +28,7 @@
 #include "door/http/tls_relay.h"
 #include "door/request_counts.h"
 #include "image/image_service.h"
+#include "sandbox/cgroup_driver.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/usage/stats.h"
@@ -105,7 +106,8 @@ sandbox::Settings SandboxSettings(const Config& config) {
   sandbox::Settings settings;
   settings.root = config.root();
   settings.state = config.state();
-  settings.cgroup_parent = config.cgroup_parent();
+  settings.cgroup_parent = CgroupParent(config);
+  settings.systemd_cgroup = UsesSystemd(config);
   settings.enable_unprivileged_ports = config.pods().unprivileged_ports();
   settings.enable_unprivileged_icmp = config.pods().unprivileged_ping();
   settings.log_line = config.limits().log_line();
@@ -145,6 +147,8 @@ std::set<std::string> UserNamespaceHandlers(const Config& config) {
 docker::EngineSettings DockerSettings(const Config& config) {
   docker::EngineSettings settings;
   settings.recursive_readonly = HasMountSetattr();
+  settings.unified_cgroups = sandbox::CgroupsAreUnified();
+  settings.systemd_cgroups = UsesSystemd(config);
   settings.root = config.root();
   settings.version = kVersion;
   // The same for as long as the root is.
@@ -324,7 +328,7 @@ class Daemon::Parts {
             .handlers = HandlerNames(config),
             .recursive_read_only_mounts = setattr,
             .user_namespaces = UserNamespaceHandlers(config),
-            .systemd_cgroup = false,
+            .systemd_cgroup = UsesSystemd(config),
             .config = EffectiveConfigText(config),
             .network_folder = config.network().conf_dir(),
             .plugin_folders = PluginFolders(config),
@@ -375,6 +379,10 @@ class Daemon::Parts {
 };
 
 StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+  if (UsesSystemd(config) && !sandbox::SystemdIsManager()) {
+    return FailedPrecondition(
+        "cgroup_driver: SYSTEMD, but systemd does not manage this machine");
+  }
   const HostPaths paths = PathsOf(config);
   RETURN_IF_ERROR(MakePrivate(paths));
   ASSIGN_OR_RETURN(Claims claims, Claims::Take(config));

@@ -37,6 +37,9 @@ struct EngineSettings {
   image::BlobPolicy blobs = image::BlobPolicy::kKeep;
   // The kernel has mount_setattr(2).
   bool recursive_readonly = true;
+  // Of version 2; and who makes them.
+  bool unified_cgroups = false;
+  bool systemd_cgroups = false;
 };
 
 // All that the routes act through. It owns no state beside the volumes and

@@ -18,6 +18,7 @@
 #include "oci/spec/spec.h"
 #include "sandbox/container_end.h"
 #include "sandbox/record/files.h"
+#include "sandbox/resource/cgroup_parent.h"
 #include "sandbox/sandbox_end.h"
 
 namespace berth::sandbox {
@@ -97,7 +98,11 @@ Status SweepSandbox(const Context& ctx, Core& core, const SandboxId& id) {
 // whose sandbox names no parent: not by what is in that parent, as another
 // daemon may share it.
 StatusOr<std::string> CgroupOf(const Core& core, const ContainerId& id) {
-  std::string path = core.settings.cgroup_parent + "/" + id.str();
+  state::v1::CgroupParentState parent;
+  parent.set_systemd(core.settings.systemd_cgroup);
+  parent.set_path(core.settings.cgroup_parent);
+  parent.set_pod_path(core.settings.cgroup_parent);
+  std::string path = ContainerCgroup(parent, id.str());
   const StatusOr<std::string> text = ReadSmallFile(
       core.paths.ContainerState(id.str()) + "/config.json", kMaxBundle);
   if (text.ok()) {

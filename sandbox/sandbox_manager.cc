@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
+#include "sandbox/resource/cgroup_parent.h"
 #include "sandbox/resource/state_directory.h"
 #include "sandbox/sandbox_connect.h"
 #include "sandbox/sandbox_end.h"
@@ -106,6 +107,8 @@ StatusOr<SandboxId> SandboxManager::Create(const Context& ctx,
   const std::string& name = config.metadata().name();
   RETURN_IF_ERROR_AS(CheckSandboxConfig(config),
                      "create sandbox " + Quoted(name));
+  RETURN_IF_ERROR(
+      CheckCgroupParent(config.cgroup_parent(), core.settings.systemd_cgroup));
   const auto runtime = core.settings.runtimes.find(config.runtime_handler());
   if (runtime == core.settings.runtimes.end()) {
     return InvalidArgument("runtime_handler " +

@@ -70,6 +70,10 @@ Status ConvertPorts(const Json& config, const Json& host,
                     const state::v1::ImageConfig& image,
                     CreateRequest& request);
 
+// Takes out of the limits what cgroup v2 has nothing for, and tells it in
+// dockerd's words.
+std::vector<std::string> DiscardV1Limits(state::v1::Resources& limits);
+
 // "64m" in bytes; INVALID_ARGUMENT naming `what`.
 StatusOr<int64_t> ParseBytes(const std::string& text, const std::string& what);
 

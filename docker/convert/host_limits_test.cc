@@ -28,6 +28,18 @@ class HostLimitsTest : public CreateTest {
   }
 };
 
+TEST_F(HostLimitsTest, DiscardsWhatVersionTwoHasNothingFor) {
+  auto limits = Limits(
+      R"({"MemorySwappiness": 0, "OomKillDisable": true, "PidsLimit": 9})");
+  EXPECT_THAT(DiscardV1Limits(limits),
+              testing::ElementsAre(HasSubstr("swappiness discarded"),
+                                   HasSubstr("OomKillDisable discarded")));
+  EXPECT_FALSE(limits.has_memory_swappiness());
+  EXPECT_FALSE(limits.oom_kill_disable());
+  EXPECT_EQ(limits.pids_limit(), 9);
+  EXPECT_THAT(DiscardV1Limits(limits), SizeIs(0));
+}
+
 TEST_F(HostLimitsTest, ConvertsEachLimit) {
   const auto limits = Limits(
       R"({"CpuPeriod": 1, "CpuQuota": 2, "CpuRealtimePeriod": 3,

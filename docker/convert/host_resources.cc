@@ -156,4 +156,21 @@ const std::map<std::string, Apply>& ResourceFields() {
   return table;
 }
 
+std::vector<std::string> DiscardV1Limits(state::v1::Resources& limits) {
+  std::vector<std::string> warnings;
+  if (limits.has_memory_swappiness()) {
+    warnings.push_back(
+        "Your kernel does not support memory swappiness capabilities or the "
+        "cgroup is not mounted. Memory swappiness discarded.");
+    limits.clear_memory_swappiness();
+  }
+  if (limits.oom_kill_disable()) {
+    warnings.push_back(
+        "Your kernel does not support OomKillDisable. OomKillDisable "
+        "discarded.");
+    limits.clear_oom_kill_disable();
+  }
+  return warnings;
+}
+
 }  // namespace berth::docker

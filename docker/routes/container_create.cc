@@ -327,6 +327,10 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
   ASSIGN_OR_RETURN(CreateRequest request,
                    ConvertCreate(body, image.record.config()));
   RETURN_IF_ERROR(FitToKernel(engine, request));
+  Json warnings = Json::array();
+  if (engine.settings.unified_cgroups) {
+    warnings = DiscardV1Limits(*request.container.mutable_resources());
+  }
 
   RETURN_IF_ERROR(AwaitSources(call.ctx, request));
   ASSIGN_OR_RETURN(ChosenName chosen, ChooseName(engine, call.Query("name")));
@@ -349,7 +353,7 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
   for (const VolumeUse& use : request.volumes) {
     LogFailure("claim volume " + use.name, engine.volumes.Claim(use.name));
   }
-  return call.Reply(201, {{"Id", id}, {"Warnings", Json::array()}});
+  return call.Reply(201, {{"Id", id}, {"Warnings", std::move(warnings)}});
 }
 
 }  // namespace

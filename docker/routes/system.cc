@@ -82,13 +82,13 @@ Json Counts(const Engine& engine) {
           {"Images", images.ok() ? images->size() : 0}};
 }
 
-Json Host() {
+Json Host(const EngineSettings& settings) {
   utsname host = {};
   uname(&host);
   struct sysinfo memory = {};
   sysinfo(&memory);
-  const bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
-  return {{"CgroupDriver", "cgroupfs"},
+  const bool unified = settings.unified_cgroups;
+  return {{"CgroupDriver", settings.systemd_cgroups ? "systemd" : "cgroupfs"},
           {"CgroupVersion", unified ? "2" : "1"},
           {"OomKillDisable", !unified},
           {"KernelVersion", host.release},
@@ -129,7 +129,7 @@ void Merge(const Json& from, Json& into) {
 
 Status Info(Engine& engine, Call& call) {
   Json info = Counts(engine);
-  Merge(Host(), info);
+  Merge(Host(engine.settings), info);
   Merge(Abilities(), info);
   Merge({{"ID", engine.settings.id},
          {"Debug", false},

@@ -67,7 +67,11 @@ StatusOr<shim::SandboxShim> ShimProcess::Describe(
   shim.binary = runtime.shim;
   shim.runtime_program = runtime.program;
   shim.runtime_root = paths_.OciDirectory();
-  shim.systemd_cgroup = settings_.systemd_cgroup;
+  shim.systemd_cgroup = sandbox.cgroup().systemd();
+  // Away from the daemon's own unit, which may be restarted without it.
+  if (shim.systemd_cgroup && runtime.native) {
+    shim.cgroup = "berth-shims.slice:berth-shim:" + sandbox.id();
+  }
   const auto& annotations = sandbox.config().annotations();
   shim.annotations.insert(annotations.begin(), annotations.end());
   // Ours to say; never the pod's own annotations of those names.
