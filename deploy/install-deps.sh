@@ -33,9 +33,10 @@ golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
 strace umoci util-linux zstd
 "
 
-# libFuzzer, of the clang that both have.
+# libFuzzer, of the clang that both have; and a virtual machine (test/guest).
 FULL="
 libclang-rt-19-dev llvm-19
+cpio debootstrap kmod qemu-system-x86 xz-utils
 "
 
 # The cross compiler, and what runs its programs.
