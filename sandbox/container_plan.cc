@@ -235,6 +235,11 @@ StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,
         stdio.out += "&max-size=" + std::to_string(config.log().max_size()) +
                      "&max-file=" + std::to_string(config.log().max_files());
       }
+      // In order, so that two processes' logs are one.
+      const auto& tags = config.log().tags();
+      for (const auto& [name, value] : std::map(tags.begin(), tags.end())) {
+        stdio.out += "&attr=" + HexEncode(name) + ":" + HexEncode(value);
+      }
     } else {
       stdio.out += "?format=cri";
     }

@@ -20,6 +20,7 @@ namespace {
 // What one Write may gather before it goes to the file.
 constexpr size_t kBatch = 32 * 1024;
 constexpr uint64_t kMostLine = 1 << 20;
+constexpr size_t kMostAttributes = 64 << 10;
 // What a file may grow beyond its limit, or as much as its limit, while a
 // follower has not read the file before.
 constexpr uint64_t kGrowth = 256 * 1024;
@@ -118,6 +119,38 @@ std::string JsonString(std::string_view text) {
   return out + "\"";
 }
 
+int Digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+std::optional<std::string> FromHex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    const int high = Digit(text[i]);
+    const int low = Digit(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes += static_cast<char>(high * 16 + low);
+  }
+  return bytes;
+}
+
+// "NAME:VALUE" in hexadecimal, behind the attributes that are there.
+Status AddAttribute(std::string_view text, LogTarget& target) {
+  const size_t colon = std::min(text.find(':'), text.size());
+  const std::optional<std::string> name = FromHex(text.substr(0, colon));
+  const std::optional<std::string> value =
+      colon == text.size() ? std::nullopt : FromHex(text.substr(colon + 1));
+  if (!name || !value) return InvalidArgument("not in hexadecimal");
+  std::string& all = target.attrs;
+  if (!all.empty()) all.pop_back();
+  all += all.empty() ? "{" : ",";
+  all += JsonString(*name) + ":" + JsonString(*value) + "}";
+  if (all.size() > kMostAttributes) return InvalidArgument("too much");
+  return OkStatus();
+}
+
 Status ApplyOption(const std::string& option, LogTarget& target) {
   const size_t equals = option.find('=');
   const std::string name = option.substr(0, equals);
@@ -134,6 +167,8 @@ Status ApplyOption(const std::string& option, LogTarget& target) {
     target.max_files = static_cast<uint32_t>(*number);
   } else if (name == "line" && number && *number > 0 && *number <= kMostLine) {
     target.max_line = static_cast<size_t>(*number);
+  } else if (name == "attr") {
+    RETURN_IF_ERROR_AS(AddAttribute(value, target), "log option attr");
   } else {
     return InvalidArgument("log option " + Quoted(option));
   }
@@ -237,7 +272,9 @@ void LogWriter::AddRecord(Stream stream, std::string_view text, bool full,
     std::string line(text);
     if (full) line += '\n';
     record = "{\"log\":" + JsonString(line) + ",\"stream\":\"" +
-             StreamName(stream) + "\",\"time\":\"" + time + "\"}\n";
+             StreamName(stream) + "\"," +
+             (target_.attrs.empty() ? "" : "\"attrs\":" + target_.attrs + ",") +
+             "\"time\":\"" + time + "\"}\n";
   }
   Put(record);
 }

@@ -26,11 +26,15 @@ struct LogTarget {
   uint64_t max_size = 0;    // bytes; kJsonFile only; 0: never rotate
   uint32_t max_files = 1;   // with the current one
   size_t max_line = 16384;  // bytes of a record; what is longer is cut
+  // kJsonFile: each record's member "attrs", as JSON; "" for none.
+  std::string attrs = {};
 
   bool operator==(const LogTarget&) const = default;
 };
 
-// "berth-log:///ABS?format=cri", "...?format=json-file&max-size=N&max-file=N",
+// "berth-log:///ABS?format=cri", "...?format=json-file&max-size=N&max-file=N"
+// with "&attr=NAME:VALUE" in hexadecimal for each attribute of a record (at
+// most 64 KiB together),
 // either with "&line=N" (at most 1 MiB, as each stream's unfinished line is
 // held); "file:///ABS". INVALID_ARGUMENT for an unknown option or a relative
 // path.

@@ -57,6 +57,25 @@ TEST_F(LogWriterTest, WritesOneCriRecordALine) {
                        " stderr F oops\n");
 }
 
+TEST_F(LogWriterTest, MarksJsonRecordsWithAttributes) {
+  const auto log = Open("format=json-file&attr=61:62&attr=6322:0a");
+  log->Write(Stream::kStdout, "x\n", kTime);
+  EXPECT_EQ(Log(), R"({"log":"x\n","stream":"stdout",)"
+                   R"("attrs":{"a":"b","c\"":"\n"},"time":")" +
+                       kStamp + "\"}\n");
+}
+
+TEST_F(LogWriterTest, RefusesWrongAttributes) {
+  const std::string most(140'000, '6');
+  for (const std::string& value :
+       {std::string("61"), std::string("6:62"), std::string("61:6G"),
+        std::string(""), "61:" + most}) {
+    EXPECT_THAT(ParseLogUri("berth-log:///l?format=json-file&attr=" + value),
+                StatusIs(StatusCode::kInvalidArgument))
+        << value.substr(0, 20);
+  }
+}
+
 TEST_F(LogWriterTest, KeepsLinesOfTwoStreamsApart) {
   const auto log = Open("format=cri");
   log->Write(Stream::kStdout, "ou", kTime);
