@@ -91,6 +91,7 @@ std::vector<EndpointRequest> InOrder(const std::string& mode,
       ordered.push_back(one);
     }
   }
+  if (first.mac.empty()) first.mac = request.mac;
   first.links.insert(request.links.begin(), request.links.end());
   ordered.insert(ordered.begin(), std::move(first));
   return ordered;
@@ -101,6 +102,12 @@ Status CheckNoEndpoints(const std::string& mode, const CreateRequest& request) {
   if (!request.links.empty()) {
     return InvalidArgument("conflicting options: network mode " + mode +
                            " and HostConfig.Links");
+  }
+  if (!request.mac.empty()) {
+    return InvalidArgument(
+        "conflicting options: mac-address and the network "
+        "mode " +
+        mode);
   }
   for (const EndpointRequest& one : request.endpoints) {
     if (one.network != mode || one.asks() || !one.mac.empty()) {

@@ -164,11 +164,9 @@ Status CheckRest(const Json& body) {
     if (ConfigMembers().count(key) > 0 || known.count(key) > 0) continue;
     if (!IsUnset(value)) return Unimplemented(key + " is not supported");
   }
-  for (const char* key : {"MacAddress", "NetworkDisabled"}) {
-    const Json* const value = body.Find(key);
-    if (value != nullptr && !IsUnset(*value)) {
-      return Unimplemented(std::string(key) + " is not supported");
-    }
+  const Json* const disabled = body.Find("NetworkDisabled");
+  if (disabled != nullptr && !IsUnset(*disabled)) {
+    return Unimplemented("NetworkDisabled is not supported");
   }
   return CheckHealthcheck(body);
 }
@@ -183,6 +181,16 @@ Status SetEndpoints(const Json& body, CreateRequest& request) {
     ASSIGN_OR_RETURN(EndpointRequest endpoint, ConvertEndpoint(network, json));
     request.endpoints.push_back(std::move(endpoint));
   }
+  return OkStatus();
+}
+
+// Of clients before API 1.44: that of the endpoint which NetworkMode names.
+Status SetMac(JsonReader& reader, CreateRequest& request) {
+  std::string mac;
+  reader.Get("MacAddress", mac);
+  RETURN_IF_ERROR(reader.status());
+  if (mac.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(request.mac, ParseMac(mac));
   return OkStatus();
 }
 
@@ -237,6 +245,7 @@ StatusOr<CreateRequest> ConvertCreate(const Json& written,
 
   JsonReader reader(request.config, "Config");
   RETURN_IF_ERROR(CheckTypes(reader));
+  RETURN_IF_ERROR(SetMac(reader, request));
   std::string text;
   reader.Get("Hostname", text);
   sandbox.set_hostname(text);

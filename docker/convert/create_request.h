@@ -28,6 +28,12 @@ struct VolumeUse {
   std::map<std::string, std::string> labels;
 };
 
+// An entry of HostConfig.VolumesFrom.
+struct VolumeSource {
+  std::string container;  // as typed
+  bool readonly = false;
+};
+
 struct CreateRequest {
   // As sent, with what the image adds: the notes from which inspect answers.
   Json config;
@@ -35,8 +41,14 @@ struct CreateRequest {
   state::v1::SandboxConfig sandbox;
   state::v1::ContainerConfig container;
   std::vector<VolumeUse> volumes;
+  // Whose volumes and binds the container takes as well, where nothing is.
+  std::vector<VolumeSource> volumes_from;
   // Of NetworkingConfig; which networks these are is for the caller to find.
   std::vector<EndpointRequest> endpoints;
+  // The template of a tag that each line of the log gets (log_tag.h).
+  std::string log_tag;
+  // Of the endpoint that NetworkMode names, unless that has its own.
+  std::string mac;
   // Of HostConfig.Links: names of the container's own for others of its
   // network.
   std::map<std::string, std::string> links;  // alias -> container

@@ -158,9 +158,8 @@ TEST_F(CreateTest, MergesAHundredThousandVariables) {
 
 TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
   const Json cases = Parsed(R"({
-         "VolumesFrom": ["x"], "VolumeDriver": "nfs",
-         "UsernsMode": "other", "Isolation": "hyperv", "BlkioWeight": 10,
-         "DeviceRequests": [{"Count": -1}], "StorageOpt": {"size": "1g"},
+         "VolumeDriver": "nfs", "UsernsMode": "other",
+         "Isolation": "hyperv", "StorageOpt": {"size": "1g"},
          "CpuCount": 1, "IOMaximumIOps": 5, "Cgroup": "x", "NewField": 1,
          "IpcMode": "odd", "PidMode": "odd", "UTSMode": "odd",
          "SecurityOpt": ["what=ever"],
@@ -171,10 +170,6 @@ TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
                 StatusIs(StatusCode::kUnimplemented, HasSubstr(name)))
         << name;
   }
-  body_["MacAddress"] = "02:42:ac:11:00:09";
-  EXPECT_THAT(Convert(),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("MacAddress")));
-  body_["MacAddress"] = "";
   body_["NetworkingConfig"]["EndpointsConfig"]["default"]["DriverOpts"] = {
       {"a", "b"}};
   EXPECT_THAT(Convert(),

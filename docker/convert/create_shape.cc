@@ -31,6 +31,13 @@ Shape MountShape() {
 Shape HostShape() {
   std::map<std::string, Shape> members;
   for (const std::string& name : HostFieldNames()) members[name] = Shape();
+  for (const char* device : {"BlkioDeviceReadBps", "BlkioDeviceReadIOps",
+                             "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps"}) {
+    members[device] = Shape::Each(Shape::Struct({"Path", "Rate"}));
+  }
+  members["BlkioWeightDevice"] = Shape::Each(Shape::Struct({"Path", "Weight"}));
+  members["DeviceRequests"] = Shape::Each(Shape::Struct(
+      {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}));
   members["Devices"] = Shape::Each(
       Shape::Struct({"PathOnHost", "PathInContainer", "CgroupPermissions"}));
   members["LogConfig"] = Shape::Struct({"Type", "Config"});

@@ -1,7 +1,6 @@
 // HostConfig but for mounts and ports: a table of the fields that we honour.
 #include <functional>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -155,22 +154,6 @@ Status CgroupnsMode(const Field& field) {
   return OkStatus();
 }
 
-Status Devices(const Field& field) {
-  for (const Json& element : field.reader.Array("Devices")) {
-    JsonReader reader(element, "HostConfig.Devices");
-    std::string text;
-    auto* device = field.request.container.add_devices();
-    reader.Get("PathOnHost", text);
-    device->set_host_path(text);
-    reader.Get("PathInContainer", text);
-    device->set_container_path(text);
-    reader.Get("CgroupPermissions", text);
-    device->set_permissions(text);
-    RETURN_IF_ERROR(reader.status());
-  }
-  return OkStatus();
-}
-
 Status DnsLists(const Field& field) {
   for (const std::string& entry : field.List()) {
     auto* dns = field.request.sandbox.mutable_dns();
@@ -191,36 +174,25 @@ Status ExtraHosts(const Field& field) {
   return OkStatus();
 }
 
-Status LogConfig(const Field& field) {
-  const Json* json = field.reader.Find("LogConfig");
-  if (json == nullptr) return OkStatus();
-  JsonReader reader(*json, "HostConfig.LogConfig");
-  std::string type;
-  std::map<std::string, std::string> options;
-  reader.Get("Type", type);
-  reader.Get("Config", options);
-  RETURN_IF_ERROR(reader.status());
-  if (!type.empty() && type != "json-file" && type != "none") {
-    return field.Unsupported(type);
-  }
-  state::v1::LogConfig& log = *field.request.container.mutable_log();
-  log.set_format(state::v1::LOG_FORMAT_JSON_FILE);
-  for (const auto& [key, value] : options) {
-    if (key == "max-size") {
-      ASSIGN_OR_RETURN(const int64_t size, ParseBytes(value, "max-size"));
-      log.set_max_size(size);
-    } else if (key == "max-file") {
-      const auto files = ParseUint(value);
-      if (!files.has_value() || *files == 0 || *files > 1000) {
-        return field.Invalid("max-file: " + Quoted(value));
-      }
-      log.set_max_files(static_cast<uint32_t>(*files));
-    } else {
-      return Unimplemented("HostConfig.LogConfig.Config." + key +
-                           " is not supported");
+// "CONTAINER[:MODE]" each.
+Status VolumesFrom(const Field& field) {
+  for (const std::string& entry : field.List()) {
+    const size_t colon = entry.find(':');
+    VolumeSource source;
+    source.container = entry.substr(0, colon);
+    const std::string mode =
+        colon == std::string::npos ? "rw" : entry.substr(colon + 1);
+    if (source.container.empty()) {
+      return InvalidArgument("malformed volumes-from specification: " + entry);
     }
+    for (const std::string& word : Split(mode, ',')) {
+      if (word == "ro") source.readonly = true;
+      if (word != "ro" && word != "rw" && word != "z" && word != "Z") {
+        return InvalidArgument("invalid mode: " + mode);
+      }
+    }
+    field.request.volumes_from.push_back(std::move(source));
   }
-  if (log.max_size() > 0 && log.max_files() == 0) log.set_max_files(1);
   return OkStatus();
 }
 
@@ -295,6 +267,11 @@ const std::map<std::string, Apply>& NamespaceFields() {
 
 const std::map<std::string, Apply>& OtherFields() {
   static const auto& table = *new std::map<std::string, Apply>{
+      {"Annotations", Simple([](const Field& f) {
+         for (const auto& [key, value] : f.Map()) {
+           (*f.request.container.mutable_annotations())[key] = value;
+         }
+       })},
       {"AutoRemove", Simple([](const Field& f) { f.Flag(); })},  // in the notes
       {"Binds", Ignore},  // ConvertMounts
       {"CapAdd", Capabilities},
@@ -305,12 +282,6 @@ const std::map<std::string, Apply>& OtherFields() {
       {"ConsoleSize", ConsoleSize},
       // The client's own.
       {"ContainerIDFile", Simple([](const Field& f) { f.Text(); })},
-      {"DeviceCgroupRules", Simple([](const Field& f) {
-         for (const std::string& rule : f.List()) {
-           f.request.container.add_device_rules(rule);
-         }
-       })},
-      {"Devices", Devices},
       {"Dns", DnsLists},
       {"DnsOptions", DnsLists},
       {"DnsSearch", DnsLists},
@@ -326,7 +297,7 @@ const std::map<std::string, Apply>& OtherFields() {
          ASSIGN_OR_RETURN(f.request.links, ParseLinks(f.List()));
          return OkStatus();
        }},
-      {"LogConfig", LogConfig},
+      {"LogConfig", ConvertLog},
       {"MaskedPaths", Paths},
       {"Mounts", Ignore},           // ConvertMounts
       {"PortBindings", Ignore},     // ConvertPorts
@@ -350,12 +321,14 @@ const std::map<std::string, Apply>& OtherFields() {
       // A namespace of users is never asked for, so the host's it is.
       {"UsernsMode", Only("host")},
       {"VolumeDriver", Only("local")},
+      {"VolumesFrom", VolumesFrom},
   };
   return table;
 }
 
 std::vector<const std::map<std::string, Apply>*> Tables() {
-  return {&NamespaceFields(), &ResourceFields(), &OtherFields()};
+  return {&NamespaceFields(), &ResourceFields(), &BlkioFields(),
+          &DeviceFields(), &OtherFields()};
 }
 
 const Apply* Find(const std::string& name) {

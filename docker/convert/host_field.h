@@ -83,6 +83,11 @@ inline Apply Simple(void (*apply)(const Field&)) {
 
 // Memory, CPUs, pids and the like: by name.
 const std::map<std::string, Apply>& ResourceFields();
+const std::map<std::string, Apply>& BlkioFields();
+const std::map<std::string, Apply>& DeviceFields();
+
+// HostConfig.LogConfig; the labels and variables must have been converted.
+Status ConvertLog(const Field& field);
 
 // The members of HostConfig that are honoured.
 std::set<std::string> HostFieldNames();

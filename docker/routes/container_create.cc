@@ -21,6 +21,7 @@
 #include "base/unique_fd.h"
 #include "docker/convert/create_request.h"
 #include "docker/convert/healthcheck.h"
+#include "docker/convert/log_tag.h"
 #include "docker/convert/names.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
@@ -192,6 +193,48 @@ Status FindTargets(const Engine& engine, CreateRequest& request) {
   return OkStatus();
 }
 
+// Takes what another has at one place, unless something was asked for there.
+// Only an anonymous volume, which nobody asked for by name, gives way.
+void TakeMount(const state::v1::Mount& theirs, bool readonly,
+               CreateRequest& request) {
+  auto& mounts = *request.container.mutable_mounts();
+  int at = 0;
+  while (at < mounts.size() &&
+         mounts[at].container_path() != theirs.container_path()) {
+    ++at;
+  }
+  if (at == mounts.size()) {
+    mounts.Add();
+  } else if (std::erase_if(request.volumes, [at](const VolumeUse& use) {
+               return use.anonymous && use.mount == at;
+             }) == 0) {
+    return;
+  }
+  mounts[at] = theirs;
+  if (readonly) {
+    mounts[at].set_readonly(true);
+    mounts[at].set_recursive_readonly(true);
+  }
+  if (theirs.volume().empty()) return;
+  VolumeUse use;
+  use.mount = at;
+  use.name = theirs.volume();
+  request.volumes.push_back(std::move(use));
+}
+
+// HostConfig.VolumesFrom: of several, the first that has something at a place.
+Status TakeVolumes(const Engine& engine, CreateRequest& request) {
+  for (const VolumeSource& source : request.volumes_from) {
+    ASSIGN_OR_RETURN(const View from, FindView(engine, source.container));
+    for (const auto& mount : from.container->config().mounts()) {
+      if (mount.type() == state::v1::MOUNT_TYPE_BIND) {
+        TakeMount(mount, source.readonly, request);
+      }
+    }
+  }
+  return OkStatus();
+}
+
 using VolumeUses = std::vector<VolumeStore::Use>;
 
 // While the result lives nobody removes them.
@@ -315,6 +358,12 @@ StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
                engine.sandboxes.Remove(Context::Background(), sandbox));
   });
   RETURN_IF_ERROR(Failpoint("docker.create.sandbox"));
+  if (!request.log_tag.empty()) {
+    (*request.container.mutable_log()->mutable_tags())["tag"] = RenderLogTag(
+        request.log_tag,
+        {sandbox.str(), request.container.name(), request.container.image_id(),
+         request.container.user_specified_image()});
+  }
   ASSIGN_OR_RETURN(const sandbox::ContainerId container,
                    engine.containers.Create(ctx, sandbox, request.container,
                                             std::move(name)));
@@ -326,6 +375,7 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
                 const Image& image, const std::string& asked_image) {
   ASSIGN_OR_RETURN(CreateRequest request,
                    ConvertCreate(body, image.record.config()));
+  RETURN_IF_ERROR(TakeVolumes(engine, request));
   RETURN_IF_ERROR(FitToKernel(engine, request));
   Json warnings = Json::array();
   if (engine.settings.unified_cgroups) {

@@ -111,7 +111,6 @@ Status AttachWebsocket(Engine& engine, Call& call) {
 
 Status Logs(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
-  RETURN_IF_ERROR(call.Refuse({"details"}));
   LogQuery query;
   query.want_stdout = call.Flag("stdout");
   query.want_stderr = call.Flag("stderr");
@@ -131,6 +130,7 @@ Status Logs(Engine& engine, Call& call) {
     }
   }
   const bool stamps = call.Flag("timestamps");
+  const bool details = call.Flag("details");
   RETURN_IF_ERROR(call.http.BeginStream(200, StreamType(call, view.tty())));
   const std::string id = view.id();
   std::string path = view.container->log_path();
@@ -144,8 +144,9 @@ Status Logs(Engine& engine, Call& call) {
                (now.running() || SurroundingsOf(engine, now).restarting);
       },
       [&](const LogEntry& entry) {
-        const std::string text =
-            stamps ? FormatRfc3339(entry.time) + " " + entry.text : entry.text;
+        std::string text = stamps ? FormatRfc3339(entry.time) + " " : "";
+        if (details) text += entry.details + " ";
+        text += entry.text;
         const Stream stream =
             entry.from_stderr ? Stream::kStderr : Stream::kStdout;
         return call.http.Write(view.tty() ? text : Frame(stream, text));

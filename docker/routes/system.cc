@@ -106,7 +106,7 @@ Json Abilities() {
                {{"Volume", {"local"}},
                 {"Network", {"bridge", "host", "null"}},
                 {"Authorization", nullptr},
-                {"Log", {"json-file"}}}},
+                {"Log", {"json-file", "local", "none"}}}},
               {"Runtimes", {{"berth", {{"path", "berth-oci"}}}}},
               {"DefaultRuntime", "berth"},
               {"LoggingDriver", "json-file"},

@@ -4,9 +4,11 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <map>
 #include <utility>
 #include <vector>
 
+#include "base/http/http_client.h"
 #include "base/json.h"
 #include "base/rfc3339.h"
 #include "base/strings.h"
@@ -21,6 +23,15 @@ constexpr int kMaxTries = 10;
 // How often a follower looks whether the writer is still there.
 constexpr int kLookAgainMs = 200;
 
+// As Go's url.QueryEscape writes it.
+std::string Escaped(const std::string& text) {
+  std::string escaped = UrlEncode(text);
+  for (size_t at; (at = escaped.find("%20")) != std::string::npos;) {
+    escaped.replace(at, 3, "+");
+  }
+  return escaped;
+}
+
 std::optional<LogEntry> ParseJsonLine(std::string_view line) {
   const StatusOr<Json> json = ParseJson(line, "log");
   if (!json.ok()) return std::nullopt;
@@ -31,10 +42,16 @@ std::optional<LogEntry> ParseJsonLine(std::string_view line) {
   reader.Get("log", entry.text);
   reader.Get("stream", stream);
   reader.Get("time", time);
+  std::map<std::string, std::string> attributes;
+  reader.Get("attrs", attributes);
   const std::optional<UnixNanos> when = ParseRfc3339(time);
   if (!reader.status().ok() || !when.has_value()) return std::nullopt;
   entry.time = *when;
   entry.from_stderr = stream == "stderr";
+  for (const auto& [name, value] : attributes) {
+    if (!entry.details.empty()) entry.details += ',';
+    entry.details += Escaped(name) + "=" + Escaped(value);
+  }
   return entry;
 }
 

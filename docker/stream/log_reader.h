@@ -18,7 +18,8 @@ namespace berth::docker {
 struct LogEntry {
   UnixNanos time = 0;
   bool from_stderr = false;
-  std::string text;  // with the newline that it ends with, if any
+  std::string text;     // with the newline that it ends with, if any
+  std::string details;  // of a record with attributes: "a=b,c=d"
 };
 
 // A line of either format that the shim writes: {"log":...} or "TIME stream

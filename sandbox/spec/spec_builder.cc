@@ -193,7 +193,7 @@ Status AddPaths(const ContainerSecurity& security, oci::Linux& linux) {
 // What foreign shims look for, and what a person sees in `berth-oci state`.
 std::map<std::string, std::string> Annotations(const SpecInputs& in) {
   const auto& metadata = in.sandbox.config().metadata();
-  return {
+  std::map<std::string, std::string> annotations = {
       {"io.kubernetes.cri.container-type", "container"},
       {"io.kubernetes.cri.container-name", in.container.config().name()},
       {"io.kubernetes.cri.sandbox-id", in.sandbox.id()},
@@ -201,6 +201,12 @@ std::map<std::string, std::string> Annotations(const SpecInputs& in) {
       {"io.kubernetes.cri.sandbox-namespace", metadata.namespace_()},
       {"io.kubernetes.cri.sandbox-uid", metadata.uid()},
   };
+  // A pod's are kubelet's own; those of docker's are for the runtime.
+  if (in.sandbox.config().kind() == state::v1::SANDBOX_KIND_STANDALONE) {
+    const auto& asked = in.container.config().annotations();
+    annotations.insert(asked.begin(), asked.end());
+  }
+  return annotations;
 }
 
 // ---- The steps of a plan ----------------------------------------------------
