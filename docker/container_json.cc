@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "docker/convert/start_error.h"
 #include "docker/endpoint_json.h"
+#include "docker/host_config_json.h"
 
 namespace berth::docker {
 namespace {
@@ -84,16 +85,34 @@ Json PortListJson(const View& view) {
   return list;
 }
 
+std::string PropagationText(const state::v1::Mount& mount) {
+  const std::string recursive = mount.non_recursive() ? "" : "r";
+  switch (mount.propagation()) {
+    case state::v1::MOUNT_PROPAGATION_HOST_TO_CONTAINER:
+      return recursive + "slave";
+    case state::v1::MOUNT_PROPAGATION_BIDIRECTIONAL:
+      return recursive + "shared";
+    default:
+      return recursive + "private";
+  }
+}
+
+// Those of HostConfig.Tmpfs are shown there alone.
 Json MountsJson(const View& view, const Surroundings& around) {
   Json list = Json::array();
+  const Json* const hidden = view.notes.host_config.Find("Tmpfs");
   for (const auto& mount : view.container->config().mounts()) {
     const bool tmpfs = mount.type() == state::v1::MOUNT_TYPE_TMPFS;
+    if (tmpfs && hidden != nullptr &&
+        hidden->Find(mount.container_path()) != nullptr) {
+      continue;
+    }
     Json json = {{"Type", tmpfs ? "tmpfs" : "bind"},
                  {"Source", tmpfs ? "" : mount.host_path()},
                  {"Destination", mount.container_path()},
                  {"Mode", mount.readonly() ? "ro" : ""},
                  {"RW", !mount.readonly()},
-                 {"Propagation", tmpfs ? "" : "rprivate"}};
+                 {"Propagation", tmpfs ? "" : PropagationText(mount)}};
     if (!mount.volume().empty()) {
       json["Type"] = "volume";
       json["Name"] = mount.volume();
@@ -194,19 +213,6 @@ Json ConfigJson(const View& view) {
     if (config.Find(list) == nullptr) config[list] = nullptr;
   }
   return config;
-}
-
-Json HostConfigJson(const View& view) {
-  Json host = view.notes.host_config;
-  host["NetworkMode"] = NetworkModeOf(view);
-  if (host.Find("RestartPolicy") == nullptr) {
-    host["RestartPolicy"] = {{"Name", "no"}, {"MaximumRetryCount", 0}};
-  }
-  if (host["LogConfig"].Text("Type").empty()) {
-    host["LogConfig"] = {{"Type", "json-file"}, {"Config", Json::object()}};
-  }
-  if (host["ShmSize"].AsInt().value_or(0) == 0) host["ShmSize"] = 64 << 20;
-  return host;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 namespace berth::docker {
 namespace {
 
+using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 using namespace ::berth::state::v1;
 
@@ -190,6 +191,35 @@ TEST_F(ContainerJsonTest, ShowsPublishedAndExposedPorts) {
       NAMESPACE_MODE_POD);
   record_.set_phase(CONTAINER_PHASE_EXITED);
   EXPECT_EQ(At(Inspect(), "/NetworkSettings/Ports"), Json::object());
+}
+
+TEST_F(ContainerJsonTest, ShowsWhatIsInForceInItsHostConfig) {
+  auto& config = *record_.mutable_config();
+  config.mutable_security()->set_default_paths(true);
+  config.mutable_security()->mutable_namespaces()->set_cgroup(
+      NAMESPACE_MODE_CONTAINER);
+  config.mutable_resources()->set_memory_swap_limit(2 << 20);
+  notes_.host_config = Parsed(
+      R"({"Memory": 1048576, "MemorySwappiness": -1, "PidsLimit": 0,
+          "CapAdd": ["SYS_TIME"]})");
+  const Json host = *Inspect().Find("HostConfig");
+  EXPECT_EQ(host.members().size(), 63u);
+  EXPECT_EQ(At(host, "/Memory"), 1048576);
+  EXPECT_EQ(At(host, "/MemorySwap"), 2 << 20);
+  EXPECT_TRUE(At(host, "/MemorySwappiness").is_null());
+  EXPECT_TRUE(At(host, "/PidsLimit").is_null());
+  EXPECT_TRUE(At(host, "/Binds").is_null());
+  EXPECT_EQ(DumpJson(At(host, "/CapAdd")), R"(["SYS_TIME"])");
+  EXPECT_EQ(At(host, "/IpcMode"), "private");
+  EXPECT_EQ(At(host, "/CgroupnsMode"), "private");
+  EXPECT_THAT(DumpJson(At(host, "/MaskedPaths")), HasSubstr("/proc/kcore"));
+  EXPECT_THAT(DumpJson(At(host, "/ReadonlyPaths")), HasSubstr("/proc/sys"));
+
+  config.mutable_security()->set_default_paths(false);
+  config.mutable_security()->mutable_namespaces()->set_ipc(NAMESPACE_MODE_NODE);
+  const Json bare = *Inspect().Find("HostConfig");
+  EXPECT_TRUE(At(bare, "/MaskedPaths").is_null());
+  EXPECT_EQ(At(bare, "/IpcMode"), "host");
 }
 
 TEST_F(ContainerJsonTest, ShowsMounts) {

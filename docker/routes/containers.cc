@@ -16,6 +16,7 @@
 #include "docker/convert/names.h"
 #include "docker/convert/patterns.h"
 #include "docker/convert/start_error.h"
+#include "docker/endpoint_json.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
 #include "docker/restart_monitor.h"
@@ -55,6 +56,16 @@ bool Publishes(const View& view, const std::string& wanted) {
   });
 }
 
+bool IsOnNetwork(const View& view, const std::string& wanted) {
+  if (wanted == NetworkModeOf(view)) return true;
+  const Json endpoints = EndpointsJson(view);
+  return std::any_of(endpoints.members().begin(), endpoints.members().end(),
+                     [&](const auto& endpoint) {
+                       return endpoint.first == wanted ||
+                              endpoint.second.Text("NetworkID") == wanted;
+                     });
+}
+
 // What the values of a list's filters stand for, found once for all rows.
 struct Wanted {
   Wanted(const Engine& engine, const Filters& filters)
@@ -90,10 +101,7 @@ bool Matches(const Filters& filters, const Wanted& wanted, const View& view,
           wanted.ancestors.count(view.container->config().image_id()) > 0) &&
          filters.Any("volume", [&](auto& w) { return UsesVolume(view, w); }) &&
          filters.Any("network",
-                     [&](auto& w) {
-                       return w == NetworkModeOf(view) ||
-                              w == NetworkId(NetworkModeOf(view));
-                     }) &&
+                     [&](auto& w) { return IsOnNetwork(view, w); }) &&
          filters.Any("publish", [&](auto& w) { return Publishes(view, w); }) &&
          filters.Any("expose", [&](auto& w) { return Publishes(view, w); }) &&
          filters.Any(

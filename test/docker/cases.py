@@ -23,6 +23,7 @@ import cases_exits
 import cases_faults
 import cases_health
 import cases_images
+import cases_inspect
 import cases_lifecycle
 import cases_networks
 import cases_pods
@@ -393,7 +394,7 @@ def main():
         else:
             for module in (cases_api, cases_attack, cases_compose, cases_copy,
                            cases_faults, cases_health, cases_images,
-                           cases_networks, cases_pods, cases_pull, cases_push,
+                           cases_inspect, cases_networks, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_stats,
                            cases_tls, cases_websocket):
                 cases += module.CASES
