@@ -1,4 +1,5 @@
 // _ping, version, info.
+#include <fcntl.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/unique_fd.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/engine.h"
@@ -49,19 +51,40 @@ Status Version(Engine& engine, Call& call) {
                           {"BuildTime", ""}});
 }
 
-// PRETTY_NAME of os-release(5).
-std::string OperatingSystem() {
+// A value of os-release(5), without quotes; "" without it.
+std::string OsRelease(const std::string& name) {
   const StatusOr<std::string> text = ReadFile("/etc/os-release", 1 << 16);
-  if (!text.ok()) return "Linux";
+  if (!text.ok()) return "";
   for (const std::string& line : Split(*text, '\n')) {
-    if (!StartsWith(line, "PRETTY_NAME=")) continue;
-    std::string value = line.substr(12);
+    if (!StartsWith(line, name + "=")) continue;
+    std::string value = line.substr(name.size() + 1);
     if (value.size() >= 2 && value.front() == '"') {
       value = value.substr(1, value.size() - 2);
     }
     return value;
   }
-  return "Linux";
+  return "";
+}
+
+// How many entries a directory of /proc/self has.
+size_t CountOwn(const char* name) {
+  const std::string path = std::string("/proc/self/") + name;
+  const UniqueFd directory(open(path.c_str(), O_DIRECTORY | O_CLOEXEC));
+  const auto entries = ListDirectory(directory.get());
+  return entries.ok() ? entries->size() : 0;
+}
+
+// As clients read it who log in, or warn of registries without TLS. Mirrors
+// are told without their addresses, which may hold credentials.
+Json Registries() {
+  return {{"IndexConfigs",
+           {{"docker.io",
+             {{"Name", "docker.io"},
+              {"Mirrors", Json::array()},
+              {"Secure", true},
+              {"Official", true}}}}},
+          {"InsecureRegistryCIDRs", {"::1/128", "127.0.0.0/8"}},
+          {"Mirrors", nullptr}};
 }
 
 // What changes with every container and image.
@@ -87,12 +110,14 @@ Json Host(const EngineSettings& settings) {
   uname(&host);
   struct sysinfo memory = {};
   sysinfo(&memory);
+  const std::string name = OsRelease("PRETTY_NAME");
   const bool unified = settings.unified_cgroups;
   return {{"CgroupDriver", settings.systemd_cgroups ? "systemd" : "cgroupfs"},
           {"CgroupVersion", unified ? "2" : "1"},
           {"OomKillDisable", !unified},
           {"KernelVersion", host.release},
-          {"OperatingSystem", OperatingSystem()},
+          {"OperatingSystem", name.empty() ? "Linux" : name},
+          {"OSVersion", OsRelease("VERSION_ID")},
           {"OSType", "linux"},
           {"Architecture", host.machine},
           {"NCPU", sysconf(_SC_NPROCESSORS_ONLN)},
@@ -133,10 +158,11 @@ Status Info(Engine& engine, Call& call) {
   Merge(Abilities(), info);
   Merge({{"ID", engine.settings.id},
          {"Debug", false},
-         {"NGoroutines", 0},
+         {"NGoroutines", CountOwn("task")},
+         {"NFd", CountOwn("fd")},
          {"SystemTime", TimeText(Now())},
-         {"IndexServerAddress", ""},
-         {"RegistryConfig", nullptr},
+         {"IndexServerAddress", "https://index.docker.io/v1/"},
+         {"RegistryConfig", Registries()},
          {"GenericResources", nullptr},
          {"DockerRootDir", engine.settings.root},
          {"HttpProxy", ""},

@@ -140,6 +140,21 @@ def a_local_log_is_read(docker):
     equal(docker.inspect("box", "{{.HostConfig.LogConfig.Type}}"), "local")
 
 
+def info_is_whole(docker):
+    info = json.loads(docker("info", "-f", "{{json .}}").out)
+    equal(info["IndexServerAddress"], "https://index.docker.io/v1/")
+    registries = info["RegistryConfig"]
+    check("127.0.0.0/8" in registries["InsecureRegistryCIDRs"], registries)
+    check(registries["IndexConfigs"]["docker.io"]["Official"], registries)
+    for count in ("NFd", "NGoroutines", "NCPU", "MemTotal"):
+        check(info[count] > 0, (count, info[count]))
+    for text in ("ID", "KernelVersion", "OperatingSystem", "OSVersion",
+                 "Architecture", "ServerVersion", "DockerRootDir",
+                 "CgroupDriver", "DefaultRuntime"):
+        check(info[text], text)
+    check(info["DefaultRuntime"] in info["Runtimes"], info["Runtimes"])
+
+
 def containers_are_found_by_their_networks(docker):
     docker("pull", "-q", "busybox")
     network = docker("network", "create", "n1").out.strip()
@@ -157,4 +172,4 @@ CASES = [logs_are_marked, a_local_log_is_read,
          every_member_of_the_host_config_is_told, mounts_are_told_as_they_are,
          volumes_come_from_another_container, disks_have_rates,
          devices_without_a_driver_are_refused, annotations_reach_the_runtime,
-         containers_are_found_by_their_networks]
+         containers_are_found_by_their_networks, info_is_whole]
