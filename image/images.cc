@@ -62,6 +62,10 @@ StatusOr<uint64_t> Images::BlobSize(const std::string& digest) const {
   return blob.size;
 }
 
+StatusOr<UniqueFd> Images::OpenBlob(const Digest& digest) const {
+  return content_.Open(digest);
+}
+
 StatusOr<std::string> Images::ConfigJson(const std::string& image_id) const {
   ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(image_id));
   return content_.Read(digest, kMaxConfigBytes);

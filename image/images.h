@@ -9,6 +9,7 @@
 #include "base/context.h"
 #include "base/digest.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 #include "image/content/content_store.h"
 #include "image/garbage_collector.h"
 #include "image/image_store.h"
@@ -56,6 +57,8 @@ class Images {
   StatusOr<std::vector<LayerSize>> LayersOf(const Image& image) const;
   // Of a blob that is here: its digest as a text.
   StatusOr<uint64_t> BlobSize(const std::string& digest) const;
+  // A whole blob. NOT_FOUND.
+  StatusOr<UniqueFd> OpenBlob(const Digest& digest) const;
   // The image's configuration document as it is.
   StatusOr<std::string> ConfigJson(const std::string& image_id) const;
 

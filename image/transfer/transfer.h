@@ -129,6 +129,7 @@ class Transfer {
                         const RegistryAuth& auth);
 
  private:
+  friend class Reception;  // what a peer sends comes in like an import
   // How an image comes in.
   struct Arrival {
     std::optional<Reference> name;
