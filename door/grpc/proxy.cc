@@ -23,6 +23,8 @@ using grpc::ByteBuffer;
 
 // Definitions of builds are the largest messages; BuildKit takes 16 MiB.
 constexpr int kMaxMessage = 64 << 20;
+// The details of a failed build's status are larger than gRPC's 8 KiB.
+constexpr int kMaxMetadata = 1 << 20;
 
 std::string ToText(const ByteBuffer& buffer) {
   std::vector<grpc::Slice> slices;
@@ -65,6 +67,7 @@ class GrpcProxy::Core : public grpc::CallbackGenericService {
       grpc::ChannelArguments arguments;
       arguments.SetMaxReceiveMessageSize(kMaxMessage);
       arguments.SetMaxSendMessageSize(kMaxMessage);
+      arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
       arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
       stub_ = std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
           "unix:" + *options_.target, grpc::InsecureChannelCredentials(),
@@ -73,6 +76,7 @@ class GrpcProxy::Core : public grpc::CallbackGenericService {
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(kMaxMessage);
     builder.SetMaxSendMessageSize(kMaxMessage);
+    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
     builder.RegisterCallbackGenericService(this);
     server_ = builder.BuildAndStart();
   }

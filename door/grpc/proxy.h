@@ -12,8 +12,8 @@
 namespace berth::door {
 
 // Changes the messages of one call on their way. An error ends the call. Its
-// functions may block, run one at a time, and each message is given to one of
-// them; destroyed when the call has ended.
+// functions may block, and each message is given to one of them. Destroyed when
+// the call has ended. Single-threaded for calls with one message each way.
 class CallRewriter {
  public:
   virtual ~CallRewriter() = default;

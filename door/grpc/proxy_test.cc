@@ -82,7 +82,8 @@ class EchoServer : public grpc::CallbackGenericService {
       if (hangs_ && !ok) return;
       if (!ok || text == "end") return Finish(grpc::Status::OK);
       if (text == "fail") {
-        return Finish(grpc::Status(grpc::StatusCode::ABORTED, "no", "details"));
+        return Finish(grpc::Status(grpc::StatusCode::ABORTED, "no",
+                                   std::string(100000, 'd')));
       }
       StartWrite(&message_);
     }
@@ -198,8 +199,11 @@ class ProxyTest : public ::testing::Test {
         }));
     ASSERT_OK(SetNonBlocking(pair.first.get()));
     client_socket_ = UniqueFd(dup(pair.first.get()));
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, 1 << 20);
     stub_ = std::make_unique<grpc::GenericStub>(
-        grpc::CreateInsecureChannelFromFd("x", pair.first.release()));
+        grpc::CreateCustomInsecureChannelFromFd("x", pair.first.release(),
+                                                arguments));
   }
   // The client's connection ends; so must all else.
   void Leave() {
@@ -242,7 +246,7 @@ TEST_F(ProxyTest, PassesTheStatusWithItsDetails) {
   const grpc::Status status = call.Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::ABORTED);
   EXPECT_EQ(status.error_message(), "no");
-  EXPECT_EQ(status.error_details(), "details");
+  EXPECT_EQ(status.error_details(), std::string(100000, 'd'));
 }
 
 TEST_F(ProxyTest, EndsACallWhoseClientCouldGoOn) {
