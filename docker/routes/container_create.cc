@@ -33,8 +33,8 @@ namespace {
 
 using image::Image;
 
-StatusOr<Image> ImageOf(const Engine& engine, const Call& call,
-                        const std::string& name) {
+StatusOr<Image> ImageOf(const Engine& engine, const std::string& name,
+                        const std::string& platform) {
   if (name.empty()) return InvalidArgument("no image specified");
   StatusOr<Image> image = engine.images.Resolve(name);
   if (!image.ok()) {
@@ -50,7 +50,6 @@ StatusOr<Image> ImageOf(const Engine& engine, const Call& call,
     // The CLI pulls when it reads this.
     return NotFound("No such image: " + reference->Familiar());
   }
-  const std::string platform = call.Query("platform");
   const auto& ours = image->record.platform();
   const std::string have = ours.os() + "/" + ours.architecture();
   if (!platform.empty() && platform != have &&
@@ -371,19 +370,19 @@ StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
 }
 
 // Of an image that is there.
-Status CreateOf(Engine& engine, Call& call, const Json& body,
-                const Image& image, const std::string& asked_image) {
+StatusOr<MadeContainer> MakeOf(Engine& engine, const Context& ctx,
+                               const NewContainer& asked, const Image& image) {
+  MadeContainer made;
   ASSIGN_OR_RETURN(CreateRequest request,
-                   ConvertCreate(body, image.record.config()));
+                   ConvertCreate(asked.config, image.record.config()));
   RETURN_IF_ERROR(TakeVolumes(engine, request));
   RETURN_IF_ERROR(FitToKernel(engine, request));
-  Json warnings = Json::array();
   if (engine.settings.unified_cgroups) {
-    warnings = DiscardV1Limits(*request.container.mutable_resources());
+    made.warnings = DiscardV1Limits(*request.container.mutable_resources());
   }
 
-  RETURN_IF_ERROR(AwaitSources(call.ctx, request));
-  ASSIGN_OR_RETURN(ChosenName chosen, ChooseName(engine, call.Query("name")));
+  RETURN_IF_ERROR(AwaitSources(ctx, request));
+  ASSIGN_OR_RETURN(ChosenName chosen, ChooseName(engine, asked.name));
   request.container.set_name(chosen.name);
   RETURN_IF_ERROR(FindTargets(engine, request));
   RETURN_IF_ERROR(ChooseNetworks(engine, request));
@@ -391,33 +390,43 @@ Status CreateOf(Engine& engine, Call& call, const Json& body,
   Undo undo;
   // Ends before `undo` removes what has been made.
   ASSIGN_OR_RETURN(const VolumeUses uses,
-                   MakeVolumes(engine, call.ctx, request, undo));
+                   MakeVolumes(engine, ctx, request, undo));
   RETURN_IF_ERROR(Failpoint("docker.create.volumes"));
-  RETURN_IF_ERROR(Complete(engine, image, asked_image, request, undo));
+  RETURN_IF_ERROR(Complete(engine, image, asked.image, request, undo));
   RETURN_IF_ERROR(Failpoint("docker.create.log"));
   ASSIGN_OR_RETURN(
-      const std::string id,
-      MakeBoth(engine, call.ctx, request, std::move(chosen.claim), undo));
+      made.id, MakeBoth(engine, ctx, request, std::move(chosen.claim), undo));
   RETURN_IF_ERROR(Failpoint("docker.create.container"));
   undo.Commit();
   for (const VolumeUse& use : request.volumes) {
     LogFailure("claim volume " + use.name, engine.volumes.Claim(use.name));
   }
-  return call.Reply(201, {{"Id", id}, {"Warnings", std::move(warnings)}});
+  return made;
 }
 
 }  // namespace
 
-Status CreateContainer(Engine& engine, Call& call) {
-  ASSIGN_OR_RETURN(const Json body, call.Body());
-  JsonReader reader(body, "Config", JsonNames::kAnyCase);
-  std::string asked_image;
-  reader.Get("Image", asked_image);
-  RETURN_IF_ERROR(reader.status());
-  ASSIGN_OR_RETURN(const Image image, ImageOf(engine, call, asked_image));
-  const Status created = CreateOf(engine, call, body, image, asked_image);
+StatusOr<MadeContainer> MakeContainer(Engine& engine, const Context& ctx,
+                                      const NewContainer& asked) {
+  ASSIGN_OR_RETURN(const Image image,
+                   ImageOf(engine, asked.image, asked.platform));
+  StatusOr<MadeContainer> made = MakeOf(engine, ctx, asked, image);
   // NOT_FOUND is for the image alone: clients pull it then.
-  return IsNotFound(created) ? InvalidArgument(Message(created)) : created;
+  if (IsNotFound(made.status())) return InvalidArgument(Message(made.status()));
+  return made;
+}
+
+Status CreateContainer(Engine& engine, Call& call) {
+  NewContainer asked;
+  ASSIGN_OR_RETURN(asked.config, call.Body());
+  JsonReader reader(asked.config, "Config", JsonNames::kAnyCase);
+  reader.Get("Image", asked.image);
+  RETURN_IF_ERROR(reader.status());
+  asked.name = call.Query("name");
+  asked.platform = call.Query("platform");
+  ASSIGN_OR_RETURN(const MadeContainer made,
+                   MakeContainer(engine, call.ctx, asked));
+  return call.Reply(201, {{"Id", made.id}, {"Warnings", made.warnings}});
 }
 
 }  // namespace berth::docker
