@@ -120,6 +120,11 @@ class Transfer {
   // UNAUTHENTICATED unless the registry of that domain takes `auth`.
   Status Login(const Context& ctx, const std::string& domain,
                const RegistryAuth& auth);
+  // Where images of that domain are pulled from, in this order; without
+  // credentials. INVALID_ARGUMENT for a configuration that cannot be read.
+  StatusOr<std::vector<RegistryHost>> HostsOf(const std::string& domain) const {
+    return mirrors_.HostsFor(domain);
+  }
   // What a name means in its registry now.
   struct Remote {
     Descriptor descriptor;

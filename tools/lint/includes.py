@@ -32,8 +32,8 @@ RULES = {
 
 # header prefix -> folders (or single files) that may include it.
 LIBRARIES = {
-    "grpcpp/": ("cri/", "daemon/", "door/grpc/", "test/"),
-    "grpc/": ("cri/", "daemon/", "door/grpc/", "test/"),
+    "grpcpp/": ("cri/", "daemon/", "docker/build/", "door/grpc/", "test/"),
+    "grpc/": ("cri/", "daemon/", "docker/build/", "door/grpc/", "test/"),
     "nlohmann/": ("base/json_parse.cc",),
     "re2/": ("docker/convert/patterns.cc",),
     "sqlite3.h": ("base/store/",),
