@@ -225,6 +225,15 @@ void CheckStreaming(const config::v1::Streaming& streaming, Checker& check) {
   }
 }
 
+void CheckBuild(const config::v1::Build& build, Checker& check) {
+  check.Socket("build.socket", build.socket());
+  check.Between("build.idle_seconds", build.idle_seconds(), 1u, 30u * 86400u);
+  check.Between("build.cpus", build.cpus(), 0.0, 4096.0);
+  if (build.image().empty() && build.socket().empty()) {
+    check.Wrong("build.image", "must not be empty without build.socket");
+  }
+}
+
 void CheckHandlers(const Config& config, Checker& check) {
   std::set<std::string> names;
   for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
@@ -312,6 +321,7 @@ std::vector<std::string> CheckConfig(const Config& config) {
   CheckHandlers(config, check);
   CheckDockerTcp(config, check);
   CheckStreaming(config.streaming(), check);
+  CheckBuild(config.build(), check);
   return std::move(check).Found();
 }
 

@@ -159,6 +159,19 @@ docker::EngineSettings DockerSettings(const Config& config) {
   return settings;
 }
 
+docker::BuilderSettings BuilderSettingsOf(const Config& config) {
+  docker::BuilderSettings settings;
+  settings.image = config.build().image();
+  settings.address = config.build().socket();
+  settings.folder = config.state() + "/builder";
+  settings.root = config.root() + "/builder";
+  settings.idle = std::chrono::seconds(config.build().idle_seconds());
+  settings.memory = config.build().memory();
+  settings.cpus = config.build().cpus();
+  settings.host_gateway = "127.0.0.1";
+  return settings;
+}
+
 cri::ServerOptions DoorOptions(const Config& config,
                                door::RequestCounts& counts) {
   cri::ServerOptions options;
@@ -265,8 +278,8 @@ class Daemon::Parts {
               << CriSocket(config);
     if (!config.docker_socket().empty()) {
       docker_ = std::make_unique<docker::ApiServer>(
-          DockerSettings(config), world_, sandboxes_, containers_, *images_,
-          *stats_, network_.user_networks(), requests_);
+          DockerSettings(config), BuilderSettingsOf(config), world_, sandboxes_,
+          containers_, *images_, *stats_, network_.user_networks(), requests_);
       RETURN_IF_ERROR(docker_->Listen(config.docker_socket()));
       LOG(INFO) << "berthd " << kVersion << " serves docker on "
                 << config.docker_socket();

@@ -20,7 +20,7 @@ constexpr int kNewestVersion = 50;
 std::vector<Route> AllRoutes() {
   std::vector<Route> all;
   for (auto* group :
-       {SystemRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
+       {SystemRoutes, BuildRoutes, EventRoutes, ImageRoutes, ImageExportRoutes,
         ImageImportRoutes, DiskUsageRoutes, RegistryRoutes, ContainerRoutes,
         ContainerIoRoutes, ContainerArchiveRoutes, ContainerStatsRoutes,
         ContainerUpdateRoutes, ExecRoutes, NetworkRoutes, VolumeRoutes,
@@ -90,8 +90,8 @@ void RespondError(door::HttpExchange& http, const Status& status) {
 
 }  // namespace
 
-ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
-                     sandbox::SandboxManager& sandboxes,
+ApiServer::ApiServer(EngineSettings settings, BuilderSettings builder,
+                     sandbox::World& world, sandbox::SandboxManager& sandboxes,
                      sandbox::ContainerManager& containers,
                      image::ImageService& images, sandbox::StatsReader& stats,
                      cni::UserNetworks& networks, door::RequestCounts& counts)
@@ -99,11 +99,14 @@ ApiServer::ApiServer(EngineSettings settings, sandbox::World& world,
               networks),
       monitor_(StartMonitor(engine_)),
       health_(std::make_unique<HealthMonitor>(engine_)),
+      builds_(std::make_unique<Builds>(engine_, std::move(builder))),
       routes_(AllRoutes()),
       log_("docker", /*queries=*/true, &counts),
       server_([this](const Context& ctx, door::HttpExchange& http) {
         Serve(ctx, http);
-      }) {}
+      }) {
+  engine_.builds = builds_.get();
+}
 
 ApiServer::~ApiServer() { Shutdown(); }
 

@@ -8,6 +8,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "docker/build/builds.h"
 #include "docker/call.h"
 #include "docker/engine.h"
 #include "docker/health_monitor.h"
@@ -28,8 +29,8 @@ namespace berth::docker {
 // Thread-safe.
 class ApiServer {
  public:
-  ApiServer(EngineSettings settings, sandbox::World& world,
-            sandbox::SandboxManager& sandboxes,
+  ApiServer(EngineSettings settings, BuilderSettings builder,
+            sandbox::World& world, sandbox::SandboxManager& sandboxes,
             sandbox::ContainerManager& containers, image::ImageService& images,
             sandbox::StatsReader& stats, cni::UserNetworks& networks,
             door::RequestCounts& counts);
@@ -52,6 +53,7 @@ class ApiServer {
   Engine engine_;
   std::unique_ptr<RestartMonitor> monitor_;
   std::unique_ptr<HealthMonitor> health_;
+  std::unique_ptr<Builds> builds_;
   const std::vector<Route> routes_;
   const door::RequestLog log_;
   door::HttpServer server_;

@@ -56,6 +56,7 @@ struct Route {
 
 // Of docker/routes/, one a file.
 std::vector<Route> SystemRoutes();
+std::vector<Route> BuildRoutes();
 std::vector<Route> EventRoutes();
 std::vector<Route> ImageRoutes();
 std::vector<Route> ImageExportRoutes();

@@ -23,6 +23,7 @@
 
 namespace berth::docker {
 
+class Builds;
 class HealthMonitor;
 class RestartMonitor;
 
@@ -82,6 +83,7 @@ struct Engine {
   ExecTable execs;
   RestartMonitor* monitor = nullptr;
   HealthMonitor* health = nullptr;
+  Builds* builds = nullptr;
   // By container id: start, restart and what follows an exit. Never held
   // while a process is waited for.
   KeyedMutex lifecycle;

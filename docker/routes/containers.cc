@@ -10,6 +10,7 @@
 #include "base/io/subprocess.h"
 #include "base/strings.h"
 #include "base/sys/process.h"
+#include "docker/build/builder.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
@@ -166,6 +167,7 @@ Status List(Engine& engine, Call& call) {
   for (const View& view : views) {
     const Surroundings around = SurroundingsOf(engine, view);
     const int64_t created = view.container->created_at();
+    if (IsBuilder(view) && !filters.Has("label")) continue;
     if (!all && !view.running() && !around.restarting) continue;
     if ((before > 0 && created >= before) || (since > 0 && created <= since)) {
       continue;
@@ -434,7 +436,7 @@ Status Prune(Engine& engine, Call& call) {
   uint64_t reclaimed = 0;
   for (const View& view : AllViews(engine)) {
     const auto& labels = view.container->config().labels();
-    if (!view.ours() || !CheckRemovable(engine, view).ok() ||
+    if (!view.ours() || IsBuilder(view) || !CheckRemovable(engine, view).ok() ||
         !filters.MatchLabels({labels.begin(), labels.end()}) ||
         (until > 0 && view.container->created_at() >= until)) {
       continue;

@@ -11,6 +11,7 @@
 #include "base/fs/tree_size.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "docker/build/builds.h"
 #include "docker/call.h"
 #include "docker/convert/go_time.h"
 #include "docker/lifecycle.h"
@@ -64,6 +65,36 @@ StatusOr<Json> VolumesJson(const Engine& engine) {
   return list;
 }
 
+std::string TimeOf(const google::protobuf::Timestamp& time) {
+  return TimeText(time.seconds() * 1000000000 + time.nanos());
+}
+
+StatusOr<Json> BuildCacheJson(Engine& engine, const Context& ctx) {
+  Json list = Json::array();
+  StatusOr<std::vector<bk::UsageRecord>> records =
+      engine.builds->DiskUsage(ctx);
+  // What cannot be built with cannot be asked either; the rest is known.
+  if (records.status().code() == StatusCode::kFailedPrecondition) return list;
+  RETURN_IF_ERROR(records.status());
+  for (const bk::UsageRecord& record : *records) {
+    Json& row = list.push_back({{"ID", record.id()},
+                                {"Type", record.recordtype()},
+                                {"Description", record.description()},
+                                {"InUse", record.inuse()},
+                                {"Shared", record.shared()},
+                                {"Size", record.size()},
+                                {"CreatedAt", TimeOf(record.createdat())},
+                                {"LastUsedAt", nullptr},
+                                {"UsageCount", record.usagecount()}});
+    row["Parents"] = std::vector<std::string>(record.parents().begin(),
+                                              record.parents().end());
+    if (record.has_lastusedat()) {
+      row["LastUsedAt"] = TimeOf(record.lastusedat());
+    }
+  }
+  return list;
+}
+
 Status SystemDf(Engine& engine, Call& call) {
   static const auto& kinds =
       *new std::set<std::string>{"container", "image", "volume", "build-cache"};
@@ -91,7 +122,9 @@ Status SystemDf(Engine& engine, Call& call) {
   if (wanted.count("volume") > 0) {
     ASSIGN_OR_RETURN(json["Volumes"], VolumesJson(engine));
   }
-  if (wanted.count("build-cache") > 0) json["BuildCache"] = Json::array();
+  if (wanted.count("build-cache") > 0) {
+    ASSIGN_OR_RETURN(json["BuildCache"], BuildCacheJson(engine, call.ctx));
+  }
   return call.Reply(200, json);
 }
 
@@ -137,11 +170,6 @@ Status PruneImages(Engine& engine, Call& call) {
   return call.Reply(
       200, {{"ImagesDeleted", deleted.empty() ? Json() : std::move(deleted)},
             {"SpaceReclaimed", reclaimed}});
-}
-
-// There is no build cache to prune; "docker system prune" asks all the same.
-Status PruneBuilds(Engine&, Call& call) {
-  return call.Reply(200, {{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}});
 }
 
 }  // namespace
@@ -203,8 +231,7 @@ uint64_t SharedSizes::Of(const Image& image) const {
 
 std::vector<Route> DiskUsageRoutes() {
   return {{"GET", "/system/df", SystemDf},
-          {"POST", "/images/prune", PruneImages},
-          {"POST", "/build/prune", PruneBuilds}};
+          {"POST", "/images/prune", PruneImages}};
 }
 
 }  // namespace berth::docker

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/unique_fd.h"
+#include "docker/build/builder.h"
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/engine.h"
@@ -18,7 +19,7 @@ namespace berth::docker {
 namespace {
 
 Status Ping(Engine&, Call& call) {
-  call.http.AddHeader("Builder-Version", "1");
+  call.http.AddHeader("Builder-Version", "2");
   call.http.AddHeader("Swarm", "inactive");
   call.http.AddHeader("Cache-Control", "no-cache, no-store, must-revalidate");
   call.http.AddHeader("Pragma", "no-cache");
@@ -93,6 +94,7 @@ Json Counts(const Engine& engine) {
   int paused = 0;
   int total = 0;
   for (const View& view : AllViews(engine)) {
+    if (IsBuilder(view)) continue;
     ++total;
     if (!view.running()) continue;
     ++(view.container->paused() ? paused : running);

@@ -20,12 +20,8 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     {"POST", "/containers/{id}/checkpoints"},
     {"DELETE", "/containers/{id...}"},  // of one checkpoint
     // Images, beside pulling them.
-    {"POST", "/build"},
-    {"POST", "/build/cancel"},
     {"GET", "/images/search"},
     {"GET", "/images/{name...}/attestations"},
-    {"POST", "/session"},
-    {"POST", "/grpc"},
     // The rest.
     {"GET", "/debug/{name...}"},
     {"", "/plugins"},
