@@ -171,6 +171,12 @@ if wanted recovery; then
   suite 'test/recovery' 1200 "$here/recovery/run.sh"
 fi
 if wanted docker; then
+  say 'BuildKit, from the Go module proxy'
+  if timeout --kill-after=30 2400 "$support/buildkit.sh" "$work/buildkit"; then
+    export BUILDKIT_BIN=$work/buildkit
+  else
+    echo '    SKIP: without it the cases of docker build are skipped'
+  fi
   suite 'test/docker on dockerd' 900 "$here/docker/run.sh" dockerd
   suite 'test/docker on berthd' 900 "$here/docker/run.sh" berthd
 fi

@@ -17,6 +17,7 @@ from collections import Counter
 
 import cases_api
 import cases_attack
+import cases_build
 import cases_compose
 import cases_copy
 import cases_exits
@@ -396,7 +397,7 @@ def main():
                            cases_faults, cases_health, cases_images,
                            cases_inspect, cases_networks, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_stats,
-                           cases_tls, cases_websocket):
+                           cases_tls, cases_websocket, cases_build):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)

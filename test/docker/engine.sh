@@ -8,8 +8,9 @@
 # All of its files are in DIR, what it prints in DIR/engine.log; a second start
 # is on what the first has left. NAME=VALUE is for its environment. Settings:
 # ENGINE_SOCKET, the socket to serve; REGISTRY, HOST:PORT of the default
-# domain's mirror; BERTH_BIN, the folder of berthd and berth-shim. It serves
-# 127.0.0.1:2376 too, to clients with a certificate of DIR/tls/ca.pem.
+# domain's mirror; BERTH_BIN, the folder of berthd and berth-shim; BUILD_IDLE,
+# after how many seconds the builder is removed. It serves 127.0.0.1:2376 too,
+# to clients with a certificate of DIR/tls/ca.pem.
 set -euo pipefail
 
 # DIR/tls: an authority, the engine's certificate, a client's, and a client's of
@@ -58,6 +59,7 @@ docker_tcp {
 shim: "$BERTH_BIN/berth-shim"
 network { conf_dir: "$dir/cni" }
 registry { config_dir: "$dir/certs.d" }
+build { idle_seconds: ${BUILD_IDLE:-600} }
 EOF
   command=("$BERTH_BIN/berthd" --config "$dir/berth.conf" --root "$dir/root"
     --state /run/berth)
@@ -100,5 +102,5 @@ case $verb in
     done
     echo "process $pid does not end" >&2
     exit 1 ;;
-  *) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+  *) sed -n '2,15p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
 esac

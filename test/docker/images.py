@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Pushes what the cases run: library/busybox, library/ubuntu, test/config,
-test/health.
+test/health; and moby/buildkit, of the programs in the folder BUILDKIT_BIN if
+that is set.
 
 usage: images.py DIR HOST:PORT
 
@@ -47,6 +48,44 @@ def ubuntu_tree():
     return tree
 
 
+def with_libraries(tree, path, name):
+    """A program of this machine under another name, and what it needs."""
+    if not hasattr(tree, "programs"):
+        tree.programs = set()
+        for folder in ("lib64", "lib", "lib/x86_64-linux-gnu",
+                       "usr/lib", "usr/lib/x86_64-linux-gnu"):
+            tree.directory(folder)
+    with open(path, "rb") as program:
+        tree.file(name, program.read(), 0o755)
+    for one in libraries(path) if is_dynamic(path) else ():
+        if one not in tree.programs:
+            tree.programs.add(one)
+            with open(one, "rb") as library:
+                tree.file(one.lstrip("/"), library.read(), 0o755)
+
+
+def is_dynamic(path):
+    return subprocess.run(["ldd", path], capture_output=True,
+                          check=False).returncode == 0
+
+
+def push_builder(folder, registry, programs):
+    """BuildKit as an image: busybox, the programs, and a runtime for it, ours
+    unless BUILDER_RUNTIME names another."""
+    runtime = os.environ.get("BUILDER_RUNTIME") or os.path.join(
+        os.environ["BERTH_BIN"], "berth-oci")
+    layout = Layout(folder + "/buildkit")
+    tree = images.busybox_tree()
+    for name in ("buildkitd", "buildctl"):
+        with_libraries(tree, os.path.join(programs, name), "usr/bin/" + name)
+    with_libraries(tree, runtime, "usr/bin/buildkit-runc")
+    config = {"Env": [images.PATH], "Entrypoint": ["buildkitd"]}
+    layout.tag("latest",
+               layout.manifest([layout.layer(tree, "none")], config))
+    registry.push(folder + "/buildkit", "latest", "moby/buildkit",
+                  "buildx-stable-1")
+
+
 def main():
     folder, address = sys.argv[1:]
     registry = Registry(address)
@@ -70,6 +109,8 @@ def main():
     layer = checked.layer(tree)
     checked.tag("latest", checked.manifest([layer], config))
     registry.push(folder + "/health", "latest", "test/health")
+    if os.environ.get("BUILDKIT_BIN"):
+        push_builder(folder, registry, os.environ["BUILDKIT_BIN"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@
 #   run.sh berthd [BIN]     berthd and berth-shim, from the folder BIN
 #                           (default: BERTH_BIN, else bazel-bin)
 #
+# BUILDKIT_BIN is a folder of test/support/buildkit.sh: without it the cases of
+# docker build are skipped.
+#
 # Runs in an enclave (test/support/enclave.sh): a network, mounts, processes and
 # cgroups of its own, so that nothing is left on the machine. Ends with one line
 # "N passed, N failed, N skipped".
@@ -32,8 +35,8 @@ bin=$(realpath "${2:-${BERTH_BIN:-$here/../../bazel-bin}}")
 dir=$(mktemp -d /var/tmp/berth-docker.XXXXXX)
 export BERTH_BIN=$dir/bin
 mkdir "$BERTH_BIN"
-for one in daemon/berthd shim/berth-shim; do
-  [ -e "$bin/$one" ] || one=${one#*/}
+for one in daemon/berthd shim/berth-shim oci/cli/berth-oci; do
+  [ -e "$bin/$one" ] || one=${one##*/}
   ln -s "$bin/$one" "$BERTH_BIN/"
 done
 status=0

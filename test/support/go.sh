@@ -3,36 +3,11 @@
 #
 #   go.sh PACKAGE-FOLDER OUTPUT
 #
-# The tests want Go 1.26. An older Go (1.21 or later) fetches that one by
-# itself through the Go module proxy; for a still older one, as Debian 12's, it
-# is a module like any other, verified like any other.
+# With Go 1.26 or later, see go_env.sh.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-want=1.26
-
-export GOFLAGS=-buildvcs=false
-command -v go >/dev/null || { echo 'go.sh: no go on PATH' >&2; exit 1; }
-have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || go version | cut -d' ' -f3)
-have=${have#go}
-
-older() { # A B
-  [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]
-}
-
-if ! older "$have" "$want"; then
-  export GOTOOLCHAIN=local
-elif ! older "$have" 1.21; then
-  export GOTOOLCHAIN=go$want.0
-else
-  home=$(GOFLAGS=-modcacherw go mod download -json \
-    "golang.org/toolchain@v0.0.1-go$want.0.linux-$(dpkg --print-architecture)" |
-    sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
-  [ -d "$home" ] || { echo "go.sh: Go $want cannot be fetched" >&2; exit 1; }
-  # Modules hold no programs, by Go's own rules.
-  chmod +x "$home"/bin/* "$home"/pkg/tool/*/*
-  PATH=$home/bin:$PATH
-  export GOTOOLCHAIN=local
-fi
+# shellcheck source=go_env.sh
+. "$here/go_env.sh"
 cd "$here/../$1"
 export CGO_ENABLED=0
 if compgen -G '*_test.go' >/dev/null; then exec go test -c -o "$2" .; fi
