@@ -198,8 +198,9 @@ Status Builder::Create(const Context& ctx, const Plan& plan) {
         {"NanoCpus", static_cast<int64_t>(settings_.cpus * 1e9)},
         {"Binds", Json::array({settings_.folder + ":/run/buildkit",
                                CachePath() + ":/var/lib/buildkit"})}}}};
-  ASSIGN_OR_RETURN_AS(const std::string id, MakeContainer(engine_, ctx, made),
-                      "make the builder");
+  ASSIGN_OR_RETURN_AS(const MadeContainer container,
+                      MakeContainer(engine_, ctx, made), "make the builder");
+  const std::string& id = container.id;
   {
     ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                      engine_.lifecycle.Acquire(ctx, id));
