@@ -105,7 +105,7 @@ class FileRows {
 
   void Add(const EnumDescriptor& type) {
     for (int v = 0; v < type.value_count(); ++v) {
-      Row({"enum", LocalName(type), type.value(v)->name(),
+      Row({"enum", LocalName(type), naming_(type.value(v)->name()),
            std::to_string(type.value(v)->number()), "", ""});
     }
   }

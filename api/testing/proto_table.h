@@ -12,7 +12,8 @@ namespace berth::testing {
 // tab-separated: file (relative to the folder), package, kind (rpc, message
 // without fields, field, enum), owner, member, number, type, cardinality.
 //
-// `table_name` turns a full name of ours into the table's. Needs protoc.
+// `table_name` turns a name of ours into the table's: a type's full one, or a
+// value's of an enumeration. Needs protoc.
 void ExpectMatchesTable(
     const std::string& folder, const std::string& table,
     const std::function<std::string(const std::string&)>& table_name);
