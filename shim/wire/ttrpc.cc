@@ -119,7 +119,7 @@ std::string EncodeResponse(uint32_t stream,
 StatusOr<std::string> DecodeResponse(const std::string& data) {
   ttrpc::Response response;
   if (!response.ParseFromString(data)) {
-    return DataLoss("the shim's answer is no ttrpc response");
+    return DataLoss("the answer is no ttrpc response");
   }
   if (response.has_status() && response.status().code() != 0) {
     // absl takes codes that it does not know for UNKNOWN.
