@@ -76,6 +76,7 @@ class Merge {
 };
 
 // The same for plugins that are told of a container's new limits, or its end.
+// Thread-compatible.
 class ChangeMerge {
  public:
   // `asked`: the new limits of container `id`, which the plugins may change.

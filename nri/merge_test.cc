@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "base/testing/status_matchers.h"
 #include "nri/validator.h"
@@ -53,74 +55,60 @@ TEST_F(MergeTest, WhatTheNextPluginIsShownHasTheFirstOnesAdjustments) {
   EXPECT_EQ(shown_.linux().resources().memory().limit().value(), 1 << 20);
 }
 
+using Adjustment = api::ContainerAdjustment;
+
+api::LinuxContainerAdjustment& Linux(Adjustment& a) {
+  return *a.mutable_linux();
+}
+api::LinuxResources& Limits(Adjustment& a) {
+  return *Linux(a).mutable_resources();
+}
+
+// What only one plugin may set, as an error names it.
+struct Single {
+  const char* what;
+  std::function<void(Adjustment&)> set;
+};
+const Single kOfTheProcess[] = {
+    {"Env \"A\"", [](auto& a) { a.add_env()->set_key("A"); }},
+    {"Mounts \"/d\"", [](auto& a) { a.add_mounts()->set_destination("/d"); }},
+    {"Annotations \"k\"",
+     [](auto& a) { (*a.mutable_annotations())["k"] = "v"; }},
+    {"Args", [](auto& a) { a.add_args("sh"); }},
+    {"Rlimits \"CORE\"", [](auto& a) { a.add_rlimits()->set_type("CORE"); }},
+    {"CdiDevices \"d\"", [](auto& a) { a.add_cdi_devices()->set_name("d"); }},
+};
+const Single kLimits[] = {
+    {"MemLimit", [](auto& a) { Limits(a).mutable_memory()->mutable_limit(); }},
+    {"CPUSetCPUs", [](auto& a) { Limits(a).mutable_cpu()->set_cpus("0"); }},
+    {"CgroupsUnified \"high\"",
+     [](auto& a) { (*Limits(a).mutable_unified())["high"] = "1"; }},
+    {"HugepageLimits \"2MB\"",
+     [](auto& a) { Limits(a).add_hugepage_limits()->set_page_size("2MB"); }},
+    {"PidsLimit", [](auto& a) { Limits(a).mutable_pids()->set_limit(5); }},
+};
+const Single kOfLinux[] = {
+    {"Devices \"/x\"", [](auto& a) { Linux(a).add_devices()->set_path("/x"); }},
+    {"CgroupsPath", [](auto& a) { Linux(a).set_cgroups_path("/x"); }},
+    {"OomScoreAdj", [](auto& a) { Linux(a).mutable_oom_score_adj(); }},
+    {"SeccompPolicy", [](auto& a) { Linux(a).mutable_seccomp_policy(); }},
+    {"Namespace \"pid\"",
+     [](auto& a) { Linux(a).add_namespaces()->set_type("pid"); }},
+    {"Sysctl \"net.x\"",
+     [](auto& a) { (*Linux(a).mutable_sysctl())["net.x"] = "1"; }},
+    {"LinuxNetDevices \"eth5\"",
+     [](auto& a) { (*Linux(a).mutable_net_devices())["eth5"].set_name("x"); }},
+    {"IoPriority", [](auto& a) { Linux(a).mutable_io_priority(); }},
+    {"LinuxSched", [](auto& a) { Linux(a).mutable_scheduler(); }},
+    {"RdtClosID", [](auto& a) { Linux(a).mutable_rdt()->mutable_clos_id(); }},
+    {"MemoryPolicy", [](auto& a) { Linux(a).mutable_memory_policy(); }},
+};
+
 TEST_F(MergeTest, TwoPluginsThatSetOneThingAreNamed) {
-  const struct {
-    const char* what;
-    std::function<void(api::ContainerAdjustment&)> set;
-  } cases[] = {
-      {"Env \"A\"", [](auto& a) { a.add_env()->set_key("A"); }},
-      {"Mounts \"/d\"", [](auto& a) { a.add_mounts()->set_destination("/d"); }},
-      {"Annotations \"k\"",
-       [](auto& a) { (*a.mutable_annotations())["k"] = "v"; }},
-      {"Args", [](auto& a) { a.add_args("sh"); }},
-      {"Rlimits \"RLIMIT_CORE\"",
-       [](auto& a) { a.add_rlimits()->set_type("RLIMIT_CORE"); }},
-      {"CdiDevices \"v/c=d\"",
-       [](auto& a) { a.add_cdi_devices()->set_name("v/c=d"); }},
-      {"Devices \"/dev/x\"",
-       [](auto& a) { a.mutable_linux()->add_devices()->set_path("/dev/x"); }},
-      {"MemLimit",
-       [](auto& a) {
-         a.mutable_linux()
-             ->mutable_resources()
-             ->mutable_memory()
-             ->mutable_limit();
-       }},
-      {"CPUSetCPUs",
-       [](auto& a) {
-         a.mutable_linux()->mutable_resources()->mutable_cpu()->set_cpus("0");
-       }},
-      {"CgroupsUnified \"memory.high\"",
-       [](auto& a) {
-         (*a.mutable_linux()
-               ->mutable_resources()
-               ->mutable_unified())["memory.high"] = "1";
-       }},
-      {"HugepageLimits \"2MB\"",
-       [](auto& a) {
-         a.mutable_linux()
-             ->mutable_resources()
-             ->add_hugepage_limits()
-             ->set_page_size("2MB");
-       }},
-      {"PidsLimit",
-       [](auto& a) {
-         a.mutable_linux()->mutable_resources()->mutable_pids()->set_limit(5);
-       }},
-      {"CgroupsPath",
-       [](auto& a) { a.mutable_linux()->set_cgroups_path("/x"); }},
-      {"OomScoreAdj",
-       [](auto& a) { a.mutable_linux()->mutable_oom_score_adj(); }},
-      {"SeccompPolicy",
-       [](auto& a) { a.mutable_linux()->mutable_seccomp_policy(); }},
-      {"Namespace \"network\"",
-       [](auto& a) {
-         a.mutable_linux()->add_namespaces()->set_type("network");
-       }},
-      {"Sysctl \"net.x\"",
-       [](auto& a) { (*a.mutable_linux()->mutable_sysctl())["net.x"] = "1"; }},
-      {"LinuxNetDevices \"eth5\"",
-       [](auto& a) {
-         (*a.mutable_linux()->mutable_net_devices())["eth5"].set_name("x");
-       }},
-      {"IoPriority", [](auto& a) { a.mutable_linux()->mutable_io_priority(); }},
-      {"LinuxSched", [](auto& a) { a.mutable_linux()->mutable_scheduler(); }},
-      {"RdtClosID",
-       [](auto& a) { a.mutable_linux()->mutable_rdt()->mutable_clos_id(); }},
-      {"MemoryPolicy",
-       [](auto& a) { a.mutable_linux()->mutable_memory_policy(); }},
-  };
-  for (const auto& one : cases) {
+  std::vector<Single> all(std::begin(kOfTheProcess), std::end(kOfTheProcess));
+  all.insert(all.end(), std::begin(kLimits), std::end(kLimits));
+  all.insert(all.end(), std::begin(kOfLinux), std::end(kOfLinux));
+  for (const Single& one : all) {
     api::Container shown;
     shown.set_id("c1");
     Merge merge(shown);
