@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/sys/process.h"
 #include "base/sys/user.h"
+#include "nri/messages.h"
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
 #include "oci/spec/validate.h"
@@ -99,6 +100,27 @@ StatusOr<DeviceSet> Devices(const Context& ctx, const Core& core,
   return HostDevices(core.paths.dev);
 }
 
+StatusOr<nri::api::ContainerAdjustment> SavedAdjustment(
+    const ContainerRecord& container) {
+  nri::api::ContainerAdjustment adjustment;
+  if (adjustment.ParseFromString(container.plan().adjustment())) {
+    return adjustment;
+  }
+  return DataLoss("adjustment of container " + container.id() +
+                  ": it cannot be read");
+}
+
+// The CDI devices of the request, and those that plugins want.
+ContainerConfig WithDevicesOf(const nri::api::ContainerAdjustment& adjustment,
+                              const ContainerRecord& container) {
+  ContainerConfig config;
+  *config.mutable_cdi_devices() = container.config().cdi_devices();
+  for (const auto& device : adjustment.cdi_devices()) {
+    config.add_cdi_devices(device.name());
+  }
+  return config;
+}
+
 // Without the profile that can be made again from the rest: it is longer than
 // all else together.
 void SavePlan(const oci::Spec& spec, ContainerRecord& container) {
@@ -159,7 +181,11 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
                              const std::vector<std::string>& image_roots) {
   const bool started = sandbox.phase() == SANDBOX_PHASE_READY;
   const SandboxRecord imagined = started ? SandboxRecord() : Imagined(sandbox);
-  container.set_cgroup(ContainerCgroup(sandbox.cgroup(), container.id()));
+  ASSIGN_OR_RETURN(const nri::api::ContainerAdjustment adjustment,
+                   SavedAdjustment(container));
+  container.set_cgroup(adjustment.linux().cgroups_path().empty()
+                           ? ContainerCgroup(sandbox.cgroup(), container.id())
+                           : adjustment.linux().cgroups_path());
   SpecInputs inputs{started ? sandbox : imagined,
                     container,
                     ImageConfig::default_instance(),
@@ -177,8 +203,10 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
       TargetPidNamespace(core, sandbox, container.config(), started));
   ASSIGN_OR_RETURN(inputs.devices,
                    Devices(ctx, core, sandbox, container.config()));
-  ASSIGN_OR_RETURN(inputs.cdi, FindCdiDevices(ctx, core.settings.cdi_spec_dirs,
-                                              container.config()));
+  ASSIGN_OR_RETURN(inputs.cdi,
+                   FindCdiDevices(ctx, core.settings.cdi_spec_dirs,
+                                  WithDevicesOf(adjustment, container)));
+  inputs.adjustment = &adjustment;
   RETURN_IF_ERROR(BindSpec(inputs, plan));
   RETURN_IF_ERROR(oci::Validate(plan));
   return plan;
@@ -197,6 +225,15 @@ StatusOr<oci::Spec> SavedPlan(const ContainerRecord& container) {
         DefaultSeccompProfile(spec.process->capabilities->bounding);
   }
   return spec;
+}
+
+oci::Spec KnownSpec(const Core& core, const ContainerRecord& container) {
+  const StatusOr<std::string> text =
+      ReadSmallFile(core.paths.ContainerState(container.id()) + "/config.json",
+                    oci::kMaxSpecBytes);
+  StatusOr<oci::Spec> spec =
+      text.ok() ? oci::ParseSpec(*text) : SavedPlan(container);
+  return spec.ok() ? *std::move(spec) : oci::Spec();
 }
 
 Status PlanNewLimits(const Core& core, ContainerRecord& container) {

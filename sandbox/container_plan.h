@@ -34,6 +34,10 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
                              ContainerRecord& container, oci::Spec plan,
                              const std::vector<std::string>& image_roots);
 
+// What it runs with by its bundle, or would by its plan; empty if neither can
+// be read. To be shown.
+oci::Spec KnownSpec(const Core& core, const ContainerRecord& container);
+
 // The limits of the record's configuration, into its plan if it has one.
 Status PlanNewLimits(const Core& core, ContainerRecord& container);
 

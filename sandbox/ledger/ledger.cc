@@ -44,7 +44,8 @@ void SetStrangeAside(const Transaction& tx, std::string_view table,
 }
 
 bool Same(const ContainerPlan& a, const ContainerPlan& b) {
-  return a.default_seccomp() == b.default_seccomp() && a.spec() == b.spec();
+  return a.default_seccomp() == b.default_seccomp() && a.spec() == b.spec() &&
+         a.adjustment() == b.adjustment();
 }
 
 // A clock that is set back does not make a life end before it began.

@@ -15,6 +15,7 @@
 #include "sandbox/spec/cdi_step.h"
 #include "sandbox/spec/id_maps.h"
 #include "sandbox/spec/limits.h"
+#include "sandbox/spec/nri_step.h"
 #include "sandbox/spec/security.h"
 
 namespace berth::sandbox {
@@ -417,6 +418,7 @@ const std::vector<PlanStep>& PlanSteps() {
       {"devices elsewhere", StepTime::kStart, DevicesElsewhere},
       {"names", StepTime::kStart, Names},
       {"CDI devices", StepTime::kStart, CdiStep},
+      {"NRI adjustment", StepTime::kStart, NriStep},
   };
   return steps;
 }

@@ -13,6 +13,10 @@
 #include "sandbox/spec/devices.h"
 #include "sandbox/spec/mounts.h"
 
+namespace nri::pkg::api::v1alpha1 {
+class ContainerAdjustment;
+}
+
 namespace berth::sandbox {
 
 // What this machine and this daemon can give. Found once.
@@ -45,6 +49,8 @@ struct SpecInputs {
   MountPlan mounts;
   std::string target_pid_namespace;  // path, for NAMESPACE_MODE_TARGET
   std::vector<CdiEdits> cdi = {};
+  // By plugins (NRI); null: none.
+  const ::nri::pkg::api::v1alpha1::ContainerAdjustment* adjustment = nullptr;
 };
 
 // When a step is taken.
