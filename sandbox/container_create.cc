@@ -12,6 +12,7 @@
 #include "sandbox/container_mounts.h"
 #include "sandbox/container_plan.h"
 #include "sandbox/core.h"
+#include "sandbox/plugin_hooks.h"
 #include "sandbox/record/files.h"
 #include "sandbox/spec/check_config.h"
 #include "sandbox/step.h"
@@ -34,6 +35,30 @@ StatusOr<SandboxStatus> OpenSandbox(const Core& core, const SandboxId& id) {
 // What undoes does not end with the request.
 Context UndoContext(const ContainerId& id) {
   return Context::Background(id.str()).WithTimeout(std::chrono::minutes(1));
+}
+
+// Binds the plan for its errors, as what Start would find wrong is found now;
+// once more if plugins have changed it.
+Status Adjust(const Context& ctx, Core& core, const SandboxRecord& sandbox,
+              ContainerRecord& container, oci::Spec plan,
+              const std::vector<std::string>& image_roots) {
+  ASSIGN_OR_RETURN(
+      const oci::Spec spec,
+      BindPlan(ctx, core, sandbox, container, std::move(plan), image_roots));
+  RETURN_IF_ERROR(AdjustByPlugins(ctx, core, sandbox, container, spec));
+  if (container.plan().adjustment().empty()) return OkStatus();
+  ASSIGN_OR_RETURN(oci::Spec adjusted, SavedPlan(container));
+  return BindPlan(ctx, core, sandbox, container, std::move(adjusted),
+                  image_roots)
+      .status();
+}
+
+// Those that heard of a container before another said no.
+void TellOfUndo(Core& core, const ContainerRecord& container) {
+  const ContainerId id(container.id());
+  LogFailure("undo creation of container " + id.str(),
+             TellPlugins(UndoContext(id), core, nri::api::REMOVE_CONTAINER,
+                         container));
 }
 
 // Everything from the record to a root file system that is known to be good.
@@ -75,10 +100,11 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
 
   ASSIGN_OR_RETURN(oci::Spec plan,
                    PlanContainer(core, *sandbox, container, rootfs.config));
-  // For its errors: what Start would find wrong is found now.
+  ASSIGN_OR_RETURN(const nri::Gate::Pass making, KeepPluginsOut(ctx, core));
+  undo.Add([&] { TellOfUndo(core, container); });
   RETURN_IF_ERROR(
-      BindPlan(ctx, core, *sandbox, container, std::move(plan), image_roots)
-          .status());
+      Adjust(ctx, core, *sandbox, container, std::move(plan), image_roots));
+  RETURN_IF_ERROR(Failpoint("container.create.adjusted"));
   container.set_phase(CONTAINER_PHASE_CREATED);
   RETURN_IF_ERROR(core.records.Save(container));
   RETURN_IF_ERROR(Failpoint("container.create.saved"));
@@ -133,6 +159,9 @@ StatusOr<ContainerId> ContainerManager::Create(
     claim.Keep();
     if (name.has_value()) name->Keep(id.str());
     core.Publish(Event::Type::kContainerCreated, container);
+    LogFailure(
+        "tell plugins of container " + id.str(),
+        TellPlugins(ctx, core, nri::api::POST_CREATE_CONTAINER, container));
     return id;
   }
 }

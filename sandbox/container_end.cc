@@ -12,6 +12,7 @@
 #include "glog/logging.h"
 #include "oci/cgroup/cgroup.h"
 #include "sandbox/container_mounts.h"
+#include "sandbox/plugin_hooks.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
 
@@ -215,6 +216,7 @@ Status RecordExit(Core& core, ContainerRecord& container,
   if (container.oom_killed()) {
     core.Publish(Event::Type::kContainerOom, container);
   }
+  TellPluginsOfEnd(core, container);
   return known ? CleanState(core, container) : OkStatus();
 }
 
@@ -303,6 +305,9 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
     if (!now) return OkStatus();
   } while (!Exited(*now));
   ContainerRecord container = *now;
+  ASSIGN_OR_RETURN(const nri::Gate::Pass removing, KeepPluginsOut(ctx, core));
+  LogFailure("tell plugins of container " + id.str(),
+             TellPlugins(ctx, core, nri::api::REMOVE_CONTAINER, container));
   container.set_phase(CONTAINER_PHASE_REMOVING);
   core.records.Keep(container);
   RETURN_IF_ERROR(Failpoint("container.remove.recorded"));

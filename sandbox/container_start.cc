@@ -15,6 +15,7 @@
 #include "sandbox/container_mounts.h"
 #include "sandbox/container_plan.h"
 #include "sandbox/core.h"
+#include "sandbox/plugin_hooks.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
 #include "sandbox/step.h"
@@ -74,6 +75,15 @@ void JoinWaiting(const Context& ctx, Core& core, const ContainerId& id) {
   }
 }
 
+// Its process is there, halted before the program.
+Status TellOfStart(const Context& ctx, Core& core, ContainerRecord& container) {
+  ASSIGN_OR_RETURN(
+      const shim::TaskState created,
+      core.tasks.Find(ContainerId(container.id()))->task().State(ctx));
+  container.set_pid(created.pid);
+  return TellPlugins(ctx, core, nri::api::START_CONTAINER, container);
+}
+
 // The steps that can be undone by RecordExit.
 Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
               ContainerRecord& container) {
@@ -83,12 +93,14 @@ Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
   RETURN_IF_ERROR(Failpoint("container.start.bundle"));
   const std::shared_ptr<shim::Shim> shim = core.shims.Find(sandbox.id());
   if (!shim) return Unavailable("sandbox " + sandbox.id() + ": no shim");
-  if (core.waiting.Any(id)) {
+  const bool told = PluginsWant(core, sandbox, nri::api::START_CONTAINER);
+  if (told || core.waiting.Any(id)) {
     ASSIGN_OR_RETURN(std::unique_ptr<shim::Task> task,
                      shim->Create(ctx, create));
     core.tasks.Put(id, std::make_shared<LiveTask>(shim, std::move(task)));
     RETURN_IF_ERROR(Failpoint("container.start.task"));
     JoinWaiting(ctx, core, id);
+    if (told) RETURN_IF_ERROR(TellOfStart(ctx, core, container));
     ASSIGN_OR_RETURN(const pid_t pid, core.tasks.Find(id)->task().Start(ctx));
     container.set_pid(pid);
   } else {
@@ -167,6 +179,8 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
   Passed("container.start.saved");
   core.Publish(Event::Type::kContainerStarted, container);
   core.exits.Watch(id, core.tasks.Find(id)->task());
+  LogFailure("tell plugins of container " + id.str(),
+             TellPlugins(ctx, core, nri::api::POST_START_CONTAINER, container));
   return OkStatus();
 }
 

@@ -1,18 +1,12 @@
-// Verbs on a container that runs: Stop, Kill, Freeze, Update, Wait.
+// Verbs on a container that runs: Stop, Kill, Freeze, Wait.
 #include <memory>
 #include <utility>
 
-#include "base/strings.h"
 #include "oci/cgroup/cgroup.h"
-#include "oci/spec/serialize.h"
-#include "oci/spec/validate.h"
 #include "sandbox/container_end.h"
 #include "sandbox/container_manager.h"
-#include "sandbox/container_plan.h"
 #include "sandbox/core.h"
-#include "sandbox/record/phase.h"
 #include "sandbox/running.h"
-#include "sandbox/spec/limits.h"
 #include "sandbox/step.h"
 
 namespace berth::sandbox {
@@ -55,35 +49,6 @@ Status ContainerManager::Freeze(const Context& ctx, const ContainerId& id,
   core.Publish(
       frozen ? Event::Type::kContainerPaused : Event::Type::kContainerResumed,
       held.record());
-  return OkStatus();
-}
-
-Status ContainerManager::Update(const Context& ctx, const ContainerId& id,
-                                const Resources& limits) {
-  Core& core = world_.core();
-  const std::string what = "update container " + id.str();
-  ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "update"));
-  ContainerRecord& container = held.record();
-  if (container.phase() == CONTAINER_PHASE_REMOVING) {
-    return FailedPrecondition(what + ": being removed");
-  }
-  *container.mutable_config()->mutable_resources() =
-      Merge(container.config().resources(), limits);
-  ASSIGN_OR_RETURN_AS(const oci::Resources change,
-                      ToOci(limits, core.host.hugetlb), what);
-  RETURN_IF_ERROR_AS(oci::ValidateResources(change), what);
-  RETURN_IF_ERROR_AS(PlanNewLimits(core, container), what);
-  if (IsAlive(container.phase())) {
-    const std::shared_ptr<LiveTask> live = core.tasks.Find(id);
-    if (!live) return Unavailable(what + ": no shim");
-    RETURN_IF_ERROR(
-        StepError(live->task().Update(ctx, oci::SerializeResources(change)),
-                  what, StepOf::kAsked));
-    core.records.Keep(container);  // the kernel has them
-  } else {
-    RETURN_IF_ERROR(core.records.Save(container));
-  }
-  core.Publish(Event::Type::kContainerUpdated, container);
   return OkStatus();
 }
 

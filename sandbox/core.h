@@ -17,6 +17,7 @@
 //   container.create.recorded   record CREATING saved
 //   container.create.rootfs     writable root file system made
 //   container.create.volumes    volumes and image mounts made
+//   container.create.adjusted   plugins have had their word, not yet recorded
 //   container.create.saved      record CREATED saved, nobody told
 //   container.start.recorded    record STARTING saved
 //   container.start.bundle      bundle written

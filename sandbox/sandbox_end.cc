@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/thread.h"
 #include "sandbox/container_end.h"
+#include "sandbox/plugin_hooks.h"
 #include "sandbox/record/phase.h"
 #include "sandbox/step.h"
 
@@ -101,6 +102,8 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   RETURN_IF_ERROR(
       StepError(KillContainers(ctx, core, id), "stop sandbox " + id.str()));
   RETURN_IF_ERROR(Failpoint("sandbox.stop.containers"));
+  LogFailure("tell plugins of sandbox " + id.str(),
+             TellPlugins(ctx, core, nri::api::STOP_POD_SANDBOX, sandbox));
   const Status released = ReleaseAll(ctx, core, sandbox);
   if (!released.ok()) {
     core.records.Keep(sandbox);
@@ -134,6 +137,9 @@ Status EraseSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
                               "remove container " + container_id.str()));
   }
   RETURN_IF_ERROR(Failpoint("sandbox.remove.containers"));
+  ASSIGN_OR_RETURN(const nri::Gate::Pass removing, KeepPluginsOut(ctx, core));
+  LogFailure("tell plugins of sandbox " + id.str(),
+             TellPlugins(ctx, core, nri::api::REMOVE_POD_SANDBOX, sandbox));
   core.records.Forget(id);
   core.names.Release(NameOf(sandbox.config()), sandbox.id());
   core.Publish(Event::Type::kSandboxRemoved, sandbox);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "base/thread.h"
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
+#include "sandbox/plugin_hooks.h"
 #include "sandbox/resource/cgroup_parent.h"
 #include "sandbox/resource/state_directory.h"
 #include "sandbox/sandbox_connect.h"
@@ -22,6 +24,9 @@ namespace berth::sandbox {
 namespace {
 
 using namespace ::berth::state::v1;
+
+// For plugins that are told that there is no such pod after all.
+constexpr std::chrono::minutes kUndoTime{1};
 
 std::string HostName() {
   char name[HOST_NAME_MAX + 1] = {};
@@ -73,6 +78,21 @@ Status AcquireAll(const Context& ctx, Core& core, SandboxRecord& sandbox) {
     RETURN_IF_ERROR(AcquireOne(ctx, resource, sandbox));
   }
   return OkStatus();
+}
+
+// From all that it needs to what all can see.
+Status Introduce(const Context& ctx, Core& core, HeldSandbox& held) {
+  SandboxRecord& sandbox = held.record();
+  ASSIGN_OR_RETURN(const nri::Gate::Pass making, KeepPluginsOut(ctx, core));
+  sandbox.set_ready_at(Now());
+  Status ready = TellPlugins(ctx, core, nri::api::RUN_POD_SANDBOX, sandbox);
+  if (ready.ok()) ready = held.Advance(SANDBOX_PHASE_READY);
+  if (ready.ok()) return OkStatus();
+  // Those that heard of it before another said no.
+  const Context undo = Context::Background(sandbox.id()).WithTimeout(kUndoTime);
+  LogFailure("roll back sandbox " + sandbox.id(),
+             TellPlugins(undo, core, nri::api::REMOVE_POD_SANDBOX, sandbox));
+  return ready;
 }
 
 // A pod that could not be started is gone, name and all; if that fails too, it
@@ -168,10 +188,7 @@ Status SandboxManager::Start(const Context& ctx, const SandboxId& id) {
     started = WriteHostsFile(sandbox);
   }
   if (started.ok()) started = Failpoint("sandbox.start.acquired");
-  if (started.ok()) {
-    sandbox.set_ready_at(Now());
-    started = held.Advance(SANDBOX_PHASE_READY);
-  }
+  if (started.ok()) started = Introduce(ctx, core, held);
   if (!started.ok()) {
     RollBack(core, sandbox, started);
     return StepError(started, "start sandbox " + id.str());
@@ -199,9 +216,16 @@ Status SandboxManager::Update(const Context& ctx, const SandboxId& id,
                               const Resources& resources) {
   Core& core = world_.core();
   ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "update"));
+  RETURN_IF_ERROR_AS(
+      AskForNewPodLimits(ctx, core, held.record(), overhead, resources),
+      "update sandbox " + id.str());
   *held.record().mutable_config()->mutable_overhead() = overhead;
   *held.record().mutable_config()->mutable_resources() = resources;
-  return core.records.Save(held.record());
+  RETURN_IF_ERROR(core.records.Save(held.record()));
+  LogFailure(
+      "tell plugins of sandbox " + id.str(),
+      TellPlugins(ctx, core, nri::api::POST_UPDATE_POD_SANDBOX, held.record()));
+  return OkStatus();
 }
 
 Status SandboxManager::Stop(const Context& ctx, const SandboxId& id) {

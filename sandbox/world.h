@@ -21,6 +21,9 @@ class Network;
 namespace berth::image {
 class RootfsProvider;
 }
+namespace berth::nri {
+class Plugins;
+}
 namespace berth::shim {
 class ShimLauncher;
 }
@@ -35,6 +38,8 @@ struct Parts {
   shim::ShimLauncher& shims;
   cni::Network& network;
   image::RootfsProvider& images;
+  // Null: there is no NRI. Stopped before the World ends.
+  nri::Plugins* plugins = nullptr;
 };
 
 // The state that both managers share: settings, parts, the records with their

@@ -68,8 +68,8 @@ class ManagerTest : public ::testing::Test {
     settings.log_line = 4096;
     settings.cdi_spec_dirs = dir_.Path("cdi");
     settings.shim_silence = silence_;
-    world_ = std::make_unique<World>(settings,
-                                     Parts{*store_, shims_, network_, images_});
+    world_ = std::make_unique<World>(
+        settings, Parts{*store_, shims_, network_, images_, plugins_});
     sandboxes_ = std::make_unique<SandboxManager>(*world_);
     containers_ = std::make_unique<ContainerManager>(*world_);
     streams_ = std::make_unique<ContainerStreams>(*world_);
@@ -161,6 +161,8 @@ class ManagerTest : public ::testing::Test {
   FakeShims shims_;
   FakeNetwork network_;
   FakeImages images_{""};
+  // Of the next Open; stopped by then before Close.
+  nri::Plugins* plugins_ = nullptr;
   std::unique_ptr<MetadataStore> store_;
   std::unique_ptr<World> world_;
   std::unique_ptr<SandboxManager> sandboxes_;
