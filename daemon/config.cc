@@ -234,6 +234,16 @@ void CheckBuild(const config::v1::Build& build, Checker& check) {
   }
 }
 
+void CheckNri(const config::v1::Nri& nri, Checker& check) {
+  check.Socket("nri.socket", nri.socket());
+  check.Absolute("nri.plugin_dir", nri.plugin_dir());
+  check.Absolute("nri.plugin_config_dir", nri.plugin_config_dir());
+  check.Between("nri.registration_timeout_seconds",
+                nri.registration_timeout_seconds(), 1u, 600u);
+  check.Between("nri.request_timeout_seconds", nri.request_timeout_seconds(),
+                1u, 600u);
+}
+
 void CheckHandlers(const Config& config, Checker& check) {
   std::set<std::string> names;
   for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
@@ -322,6 +332,7 @@ std::vector<std::string> CheckConfig(const Config& config) {
   CheckDockerTcp(config, check);
   CheckStreaming(config.streaming(), check);
   CheckBuild(config.build(), check);
+  CheckNri(config.nri(), check);
   return std::move(check).Found();
 }
 
@@ -349,6 +360,10 @@ std::string AdminSocket(const Config& config) {
   const std::string& name = config.admin_socket();
   const bool in_state = !name.empty() && name.find('/') == std::string::npos;
   return in_state ? config.state() + "/" + name : name;
+}
+
+std::string NriSocket(const Config& config) {
+  return config.nri().enable() ? config.nri().socket() : "";
 }
 
 std::vector<std::string> PluginFolders(const Config& config) {

@@ -38,6 +38,8 @@ std::string EffectiveConfigText(const Config& config);
 std::string CriSocket(const Config& config);
 // Empty: that door stays closed.
 std::string AdminSocket(const Config& config);
+// Where NRI plugins connect; empty: nowhere.
+std::string NriSocket(const Config& config);
 std::vector<std::string> PluginFolders(const Config& config);
 std::vector<std::string> CdiFolders(const Config& config);
 // "berth-shim" beside this program unless configured.

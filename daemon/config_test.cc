@@ -163,13 +163,16 @@ TEST(CheckConfigTest, NamesEverySettingThatIsWrong) {
   config.mutable_limits()->set_log_line(1);
   config.add_runtime_handlers()->set_name("x");
   config.add_runtime_handlers()->set_name("x");
+  config.mutable_nri()->set_socket("nri.sock");
+  config.mutable_nri()->set_request_timeout_seconds(0);
   const std::vector<std::string> wrong = CheckConfig(config);
   for (const char* setting :
        {"root:", "cgroup_parent:", "cri_socket:", "network.bridge:",
-        "network.subnet:", "limits.log_line:", "runtime_handlers \"x\":"}) {
+        "network.subnet:", "limits.log_line:", "runtime_handlers \"x\":",
+        "nri.socket:", "nri.request_timeout_seconds:"}) {
     EXPECT_THAT(wrong, Contains(testing::StartsWith(setting)));
   }
-  EXPECT_EQ(wrong.size(), 7u);
+  EXPECT_EQ(wrong.size(), 9u);
 }
 
 TEST(CheckConfigTest, TheParentIsOneOfTheDriver) {

@@ -28,8 +28,10 @@
 #include "door/http/tls_relay.h"
 #include "door/request_counts.h"
 #include "image/image_service.h"
+#include "nri/plugins.h"
 #include "sandbox/cgroup_driver.h"
 #include "sandbox/container_manager.h"
+#include "sandbox/plugin_runtime.h"
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/usage/stats.h"
 #include "sandbox/world.h"
@@ -216,8 +218,8 @@ struct Claims {
                      FolderClaim::Take(config.root(), kPredecessor));
     ASSIGN_OR_RETURN(FolderClaim state,
                      FolderClaim::Take(config.state(), kPredecessor));
-    for (const std::string& socket :
-         {CriSocket(config), config.docker_socket(), AdminSocket(config)}) {
+    for (const std::string& socket : {CriSocket(config), config.docker_socket(),
+                                      AdminSocket(config), NriSocket(config)}) {
       if (socket.empty()) continue;
       RETURN_IF_ERROR(ClearSocket(socket, kPredecessor));
     }
@@ -227,6 +229,32 @@ struct Claims {
   FolderClaim root;
   FolderClaim state;
 };
+
+nri::Options NriOptions(const Config& config) {
+  const config::v1::Nri& nri = config.nri();
+  const config::v1::NriValidator& rules = nri.validator();
+  nri::Options options;
+  options.reception.version = kVersion;
+  options.reception.socket = NriSocket(config);
+  options.reception.plugin_dir = nri.plugin_dir();
+  options.reception.config_dir = nri.plugin_config_dir();
+  options.reception.times.registration =
+      std::chrono::seconds(nri.registration_timeout_seconds());
+  options.reception.times.request =
+      std::chrono::seconds(nri.request_timeout_seconds());
+  options.validator = {
+      .enabled = rules.enable(),
+      .reject_hooks = rules.reject_hooks(),
+      .reject_runtime_default_seccomp = rules.reject_runtime_default_seccomp(),
+      .reject_custom_seccomp = rules.reject_custom_seccomp(),
+      .reject_unconfined_seccomp = rules.reject_unconfined_seccomp(),
+      .reject_namespaces = rules.reject_namespaces(),
+      .reject_sysctls = rules.reject_sysctls(),
+      .required_plugins = {rules.required_plugins().begin(),
+                           rules.required_plugins().end()},
+      .tolerate_missing_annotation = rules.tolerate_missing_annotation()};
+  return options;
+}
 
 StatusOr<std::unique_ptr<MetadataStore>> OpenRecords(const HostPaths& paths) {
   StoreOptions options;
@@ -251,10 +279,14 @@ class Daemon::Parts {
         images_(std::move(images)),
         network_(NetworkOptions(config), *store_),
         shims_(shim::NewShimLauncher()),
+        plugins_(config.nri().enable()
+                     ? std::make_unique<nri::Plugins>(NriOptions(config))
+                     : nullptr),
         world_(SandboxSettings(config), {.store = *store_,
                                          .shims = *shims_,
                                          .network = network_,
-                                         .images = images_->rootfs()}),
+                                         .images = images_->rootfs(),
+                                         .plugins = plugins_.get()}),
         sandboxes_(world_),
         containers_(world_),
         stats_(std::move(stats)),
@@ -263,10 +295,20 @@ class Daemon::Parts {
         cri_images_(ImageFactsOf(config), *images_),
         cri_runtime_(RuntimeFactsOf(config), RuntimePartsOf()) {}
 
+  // A plugin is told of the end before what it asks for ends.
+  ~Parts() { StopPlugins(); }
+
   // Before any door opens: what became of what ran.
   Status Recover() { return world_.Recover(Context::Background("recovery")); }
   // Behind the open doors: what has to be finished.
   void FinishRecovery() { world_.FinishRecovery(); }
+
+  // Before the doors, too: no container is made that a plugin of this node has
+  // no word in.
+  Status StartPlugins() {
+    if (plugins_ == nullptr) return OkStatus();
+    return plugins_->Start(sandbox::PluginRuntime(world_));
+  }
 
   Status OpenDoors(const Config& config) {
     RETURN_IF_ERROR_AS(streaming_.Listen(), "serve streams");
@@ -325,9 +367,14 @@ class Daemon::Parts {
     if (docker_ != nullptr) docker_->Shutdown();
     if (door_ != nullptr) door_->Shutdown(kGrace);
     streaming_.Shutdown();
+    StopPlugins();
   }
 
  private:
+  void StopPlugins() {
+    if (plugins_ != nullptr) plugins_->Stop();
+  }
+
   static cri::ImageFacts ImageFactsOf(const Config& config) {
     return {.handlers = HandlerNames(config),
             .mountpoint = config.root(),
@@ -378,6 +425,7 @@ class Daemon::Parts {
   const std::unique_ptr<image::ImageService> images_;
   cni::CniNetwork network_;
   const std::unique_ptr<shim::ShimLauncher> shims_;
+  const std::unique_ptr<nri::Plugins> plugins_;
   sandbox::World world_;
   sandbox::SandboxManager sandboxes_;
   sandbox::ContainerManager containers_;
@@ -413,6 +461,7 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
       std::make_unique<Parts>(config, std::move(claims), std::move(store),
                               std::move(images), std::move(stats));
   RETURN_IF_ERROR_AS(parts->Recover(), "recover");
+  RETURN_IF_ERROR_AS(parts->StartPlugins(), "start NRI plugins");
   RETURN_IF_ERROR(parts->OpenDoors(config));
   parts->FinishRecovery();
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
