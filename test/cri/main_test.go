@@ -53,6 +53,13 @@ func peer() bool { return *kind != "berthd" }
 func image(name string) string { return *registry + "/test/" + name }
 
 func TestMain(m *testing.M) {
+	if os.Getenv("NRI_PLUGIN_NAME") != "" {
+		if err := runInstalledPlugin(); err != nil {
+			fmt.Fprintln(os.Stderr, "plugin:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	code, err := setUpAndRun(m)
 	if err != nil {

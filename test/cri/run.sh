@@ -35,6 +35,12 @@ inside() {
   "$support/hostile.py" "$work/hostile" "$work/canary/bird" \
     >"$work/verdicts.tsv"
   mv "$work/verdicts.tsv" "$work/hostile/"
+  # An NRI plugin that is installed: the test program's other life.
+  mkdir -p "$work/r/nri/plugins" "$work/r/nri/conf.d" "$work/r/nri/notes"
+  printf '#!/bin/sh\nexec %s\n' "$work/cri.test" \
+    >"$work/r/nri/plugins/90-installed"
+  chmod 755 "$work/r/nri/plugins/90-installed"
+  echo "$work/r/nri/notes" >"$work/r/nri/conf.d/installed.conf"
   "$support/runtime.sh" start "$kind" "$work/r" --registry "$plain" \
     --registry "$basic" --registry "$token" \
     --registry "$tls=$work/tls/tls/ca.crt" \
@@ -67,6 +73,8 @@ work=$(mktemp -d /tmp/berth-cri.XXXXXX)
 trap '[ -n "${KEEP:-}" ] || rm -rf --one-file-system "$work"' EXIT
 mkdir "$work/scratch"
 "$support/go.sh" cri "$work/cri.test"
+"$support/go.sh" support/nriplugins "$work/ulimit-adjuster" \
+  github.com/containerd/nri/plugins/ulimit-adjuster
 { "$support/enclave.sh" "$here/run.sh" --inside "$kind" "$work" "$@" 2>&1 || true; } |
   "$support/tally.py" "test/cri on $kind" ${VERBOSE:+--verbose} || status=$?
 if [ "${status:-0}" != 0 ] && [ -s "$work/r/log" ]; then

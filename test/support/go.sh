@@ -1,7 +1,9 @@
 #!/bin/bash
 # Builds a Go program, of a package's tests if it has any:
 #
-#   go.sh PACKAGE-FOLDER OUTPUT
+#   go.sh PACKAGE-FOLDER OUTPUT [PACKAGE]    PACKAGE: a program of another
+#                                            module that the folder's go.mod
+#                                            names
 #
 # With Go 1.26 or later, see go_env.sh.
 set -euo pipefail
@@ -11,4 +13,4 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../$1"
 export CGO_ENABLED=0
 if compgen -G '*_test.go' >/dev/null; then exec go test -c -o "$2" .; fi
-exec go build -o "$2" .
+exec go build -o "$2" "${3:-.}"

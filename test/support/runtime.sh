@@ -72,6 +72,11 @@ root = "$dir/data"
 state = "$dir/state"
 [grpc]
   address = "$socket"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = false
+  socket_path = "$dir/nri/nri.sock"
+  plugin_path = "$dir/nri/plugins"
+  plugin_config_path = "$dir/nri/conf.d"
 [plugins."io.containerd.internal.v1.opt"]
   path = "$dir/opt"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -99,6 +104,12 @@ shim: "$bin/berth-shim"
 network { conf_dir: "$cni_conf" bin_dirs: "$cni_bin" write_default: false }
 registry { config_dir: "$dir/certs.d" }
 pods { cdi_spec_dirs: "$dir/cdi" }
+nri {
+  enable: true
+  socket: "$dir/nri/nri.sock"
+  plugin_dir: "$dir/nri/plugins"
+  plugin_config_dir: "$dir/nri/conf.d"
+}
 END
   command=("$bin/berthd" --config "$dir/berth.conf" --root "$dir/data"
     --state "$dir/state")
