@@ -14,7 +14,7 @@ mkdir -p "$dir"
 . "$here/go_env.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export CGO_ENABLED=0 GOFLAGS='-mod=mod -p=1 -buildvcs=false'
+export CGO_ENABLED=0 GOFLAGS='-mod=mod -buildvcs=false'
 
 # Programs of a module, as those of a module that needs it: one with replaced
 # or excluded dependencies cannot be installed by its name.
@@ -29,7 +29,7 @@ build() { # MODULE VERSION PACKAGE...
     printf ')\n'; } >tools.go
   go mod tidy >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; return 1; }
   for package; do
-    nice go build -ldflags '-s -w' -o "$dir/" "$module/$package"
+    go build -ldflags '-s -w' -o "$dir/" "$module/$package"
   done
 }
 
