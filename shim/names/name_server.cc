@@ -47,7 +47,9 @@ StatusOr<UniqueFd> Listen(int type) {
 }
 
 // A namespace whose loopback was never up has no addresses of its own: what is
-// bound then answers from another address than it was asked by.
+// bound then answers from another address than it was asked by. Set even if it
+// seems to be up: whoever sets it up meanwhile shows the flag before there is
+// an address, and the kernel lets us set it when all of that is done.
 Status RaiseLoopback() {
   const UniqueFd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request = {};
@@ -55,7 +57,6 @@ Status RaiseLoopback() {
   if (!control.valid() || ioctl(control.get(), SIOCGIFFLAGS, &request) != 0) {
     return Errno(errno, "find loopback");
   }
-  if ((request.ifr_flags & IFF_UP) != 0) return OkStatus();
   request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
   if (ioctl(control.get(), SIOCSIFFLAGS, &request) != 0) {
     return Errno(errno, "set loopback up");
