@@ -23,6 +23,12 @@ void SetDefault(Message& message, const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_UINT32:
       access->SetUInt32(&message, field, access->GetUInt32(message, field));
       break;
+    case FieldDescriptor::CPPTYPE_UINT64:
+      access->SetUInt64(&message, field, access->GetUInt64(message, field));
+      break;
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      access->SetDouble(&message, field, access->GetDouble(message, field));
+      break;
     case FieldDescriptor::CPPTYPE_BOOL:
       access->SetBool(&message, field, access->GetBool(message, field));
       break;
