@@ -297,8 +297,8 @@ StatusOr<std::vector<UnitProperty>> AnnotationProperties(
       return InvalidArgument("annotation " + Quoted(name) +
                              ": no name of a property");
     }
-    auto value = GvariantText(text).Parse();
-    if (value) property.value = *std::move(value);
+    const auto value = GvariantText(text).Parse();
+    if (value) property.value = *value;
     const bool time =
         EndsWith(property.name, "Sec") && !EndsWith(property.name, "USec");
     if (!value || (time && !ToMicroseconds(property))) {

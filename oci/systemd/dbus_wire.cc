@@ -187,10 +187,22 @@ Status TakeField(Reader& reader, std::string& signature, DbusMessage& message) {
                     std::string(1, type));
   }
   ASSIGN_OR_RETURN(std::string text, reader.String());
-  if (field == kInterface) message.interface = std::move(text);
-  if (field == kMember) message.member = std::move(text);
-  if (field == kErrorName) message.error = std::move(text);
-  if (field == kSender) message.sender = std::move(text);
+  switch (field) {
+    case kInterface:
+      message.interface = std::move(text);
+      break;
+    case kMember:
+      message.member = std::move(text);
+      break;
+    case kErrorName:
+      message.error = std::move(text);
+      break;
+    case kSender:
+      message.sender = std::move(text);
+      break;
+    default:
+      break;
+  }
   return OkStatus();
 }
 
