@@ -166,7 +166,7 @@ export work BERTH_BIN=$work/bin
 # Beside all that follows, with what time that leaves: compiling BuildKit takes
 # a quarter of an hour of one processor.
 if wanted docker && [ -z "${BUILDKIT_BIN:-}" ]; then
-  setsid nice -n 19 "$support/buildkit.sh" "$work/buildkit" \
+  TMPDIR=$work setsid nice -n 19 "$support/buildkit.sh" "$work/buildkit" \
     >"$work/buildkit.log" 2>&1 &
   buildkit=$!
 fi
