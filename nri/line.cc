@@ -5,33 +5,16 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
+
+#include "base/io/await_ready.h"
 
 namespace berth::nri {
 namespace {
 
 constexpr char kPluginService[] = "nri.pkg.api.v1alpha1.Plugin";
-
-// Until the socket takes more, or the context ends.
-Status WaitToWrite(const Context& ctx, int fd) {
-  while (true) {
-    RETURN_IF_ERROR(ctx.Check());
-    int timeout = -1;
-    if (ctx.deadline()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-          ctx.Remaining(std::chrono::hours(1)));
-      timeout = static_cast<int>(std::max<int64_t>(left.count(), 1));
-    }
-    pollfd fds[2] = {{fd, POLLOUT, 0}, {ctx.cancel_fd(), POLLIN, 0}};
-    const int ready = poll(fds, 2, timeout);
-    if (ready < 0 && errno != EINTR) return Errno(errno, "poll");
-    if (ready > 0 && fds[0].revents != 0) return OkStatus();
-  }
-}
 
 }  // namespace
 
@@ -114,8 +97,9 @@ Status Line::Send(const Context& ctx, uint32_t connection,
       continue;
     }
     if (errno == EINTR) continue;
-    const Status failed = errno == EAGAIN ? WaitToWrite(ctx, socket_.get())
-                                          : Errno(errno, "send");
+    const Status failed = errno == EAGAIN
+                              ? AwaitReady(ctx, socket_.get(), POLLOUT)
+                              : Errno(errno, "send");
     if (failed.ok()) continue;
     // Half a frame makes the rest of the stream unreadable.
     if (rest.size() < frames.size()) Close(failed);
@@ -169,7 +153,7 @@ Status Line::ReadSome() {
 }
 
 Status Line::Take(const MuxFrame& frame) {
-  // A number that nobody listens on is none of our business.
+  // Frames of other connections are skipped: NRI has these two alone.
   if (frame.connection == kPluginConnection) {
     answers_.Feed(frame.payload);
     while (std::optional<shim::Frame> answer = answers_.Next()) {

@@ -23,7 +23,7 @@ void EraseNamed(RepeatedPtrField<T>& list, const std::set<std::string>& names,
       list.end());
 }
 
-// The update of a container among `updates`, a new one if there is none.
+// The container's update in `updates`; an empty one is added if it has none.
 api::ContainerUpdate& UpdateOf(std::vector<api::ContainerUpdate>& updates,
                                const std::string& id) {
   for (api::ContainerUpdate& update : updates) {

@@ -2,24 +2,12 @@
 
 #include <algorithm>
 
+#include "base/io/big_endian.h"
+
 namespace berth::nri {
 namespace {
 
 constexpr size_t kReadersBuffer = 4096;
-
-uint32_t ReadBigEndian(const char* bytes) {
-  uint32_t value = 0;
-  for (int i = 0; i < 4; ++i) {
-    value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  }
-  return value;
-}
-
-void AppendBigEndian(std::string& target, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    target.push_back(static_cast<char>(value >> shift & 0xff));
-  }
-}
 
 void AppendFrame(std::string& target, uint32_t connection,
                  std::string_view payload) {

@@ -26,7 +26,8 @@ class ClassicLines {
   // The last lines of a build that has made an image.
   static std::vector<Json> End(const std::string& image_id,
                                const std::vector<std::string>& tags);
-  // Why there is none. "errorDetail" has the code of the command that failed.
+  // The last line of a build that has failed, with the reason; "errorDetail"
+  // has the exit code of the command that failed.
   static Json Failure(const Status& status);
 
  private:

@@ -151,7 +151,8 @@ Status Receiver::Listen(const std::string& address) {
   return OkStatus();
 }
 
-// "ADDRESS SECRET" of the last time; "" if there is none.
+// "ADDRESS SECRET" as an earlier process left it in the file; "" without the
+// file.
 StatusOr<std::string> Receiver::Remembered() {
   const StatusOr<std::string> text = ReadFile(file_, 1 << 10);
   if (IsNotFound(text.status())) return std::string();

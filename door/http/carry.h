@@ -10,7 +10,8 @@ namespace berth::door {
 // Carries bytes both ways between a client and a connected socket, which is
 // non-blocking, until either of them has ended. For protocols that do not end
 // one way at a time, such as HTTP/2. Uses a second thread: RESOURCE_EXHAUSTED
-// if there is none. The error of the context, else OK.
+// if no thread can be had. Returns the context's error if that has ended, else
+// OK.
 Status Carry(const Context& ctx, UpgradedConnection& client, int socket);
 
 }  // namespace berth::door

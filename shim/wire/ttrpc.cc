@@ -4,24 +4,12 @@
 #include <cstring>
 #include <utility>
 
+#include "base/io/big_endian.h"
+
 namespace berth::shim {
 namespace {
 
 constexpr char kNamespaceKey[] = "containerd-namespace-ttrpc";
-
-uint32_t ReadBigEndian(const char* bytes) {
-  uint32_t value = 0;
-  for (int i = 0; i < 4; ++i) {
-    value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  }
-  return value;
-}
-
-void AppendBigEndian(std::string& target, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    target.push_back(static_cast<char>(value >> shift & 0xff));
-  }
-}
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/io/await_ready.h"
 #include "base/sys/socket.h"
 #include "shim/wire/ttrpc.h"
 
@@ -21,23 +22,6 @@ namespace {
 // For what nobody waits for: a peer that reads nothing for so long is stuck.
 constexpr Duration kSendTime = std::chrono::seconds(10);
 constexpr Duration kConnectPause = std::chrono::milliseconds(20);
-
-// Until `fd` is ready for `events`, or the context ends.
-Status WaitFor(const Context& ctx, int fd, short events) {
-  while (true) {
-    RETURN_IF_ERROR(ctx.Check());
-    int timeout = -1;
-    if (ctx.deadline()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-          ctx.Remaining(std::chrono::hours(1)));
-      timeout = static_cast<int>(std::max<int64_t>(left.count(), 1));
-    }
-    pollfd fds[2] = {{fd, events, 0}, {ctx.cancel_fd(), POLLIN, 0}};
-    const int ready = poll(fds, 2, timeout);
-    if (ready < 0 && errno != EINTR) return Errno(errno, "poll");
-    if (ready > 0 && fds[0].revents != 0) return OkStatus();
-  }
-}
 
 Status Sleep(const Context& ctx, Duration time) {
   const Context until = ctx.WithTimeout(time);
@@ -170,7 +154,7 @@ StatusOr<std::string> TtrpcClient::Call(const Context& ctx,
   if (!waiter->done.valid()) return Errno(errno, "eventfd");
   ASSIGN_OR_RETURN(const uint32_t stream,
                    SendRequest(ctx, service, method, payload, waiter));
-  const Status waited = WaitFor(ctx, waiter->done.get(), POLLIN);
+  const Status waited = AwaitReady(ctx, waiter->done.get(), POLLIN);
   Forget(stream);
   if (!waited.ok()) return Annotate(waited, method);
   return std::move(waiter->answer);
@@ -187,7 +171,7 @@ Status TtrpcClient::Send(const Context& ctx, const std::string& frame) {
     }
     if (errno == EINTR) continue;
     Status failed = errno == EAGAIN
-                        ? WaitFor(ctx, socket_.get(), POLLOUT)
+                        ? AwaitReady(ctx, socket_.get(), POLLOUT)
                         : Unavailable("send: " + Message(Errno(errno, "shim")));
     if (failed.ok()) continue;
     // Half a frame makes the rest of the stream unreadable.
