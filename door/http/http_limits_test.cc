@@ -1,6 +1,7 @@
 // What one client may cost the others, and what bad luck may cost the server.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -64,10 +65,15 @@ void Fine(const Context&, HttpExchange& exchange) {
   (void)exchange.Respond(status, "text/plain", "fine\n");
 }
 
+// "/hold" keeps its thread until the client leaves.
 void FineOrStream(const Context& ctx, HttpExchange& http) {
-  if (http.request().path != "/stream") return Fine(ctx, http);
+  const std::string& path = http.request().path;
+  if (path != "/stream" && path != "/hold") return Fine(ctx, http);
   const Status begun = http.BeginStream(200, "");
   if (!begun.ok()) (void)http.Respond(503, "", Message(begun));
+  if (path != "/hold") return;
+  pollfd left = {ctx.cancel_fd(), POLLIN, 0};
+  (void)TEMP_FAILURE_RETRY(poll(&left, 1, -1));
 }
 
 // In a process of its own, whose user may have no more threads.
@@ -81,9 +87,10 @@ TEST_F(HttpLimitsTest, AnswersWithoutThreadsAndStreamsWhenThereAreSomeAgain) {
     const auto run = [&]() -> int {
       server_ = std::make_unique<HttpServer>(FineOrStream, options_);
       if (!server_->Listen(dir_.Path("s"), 0666).ok()) return 2;
+      // The only thread of the pool, which would serve what comes next.
       Client before(dir_.Path("s"));
-      before.Send(kGet);
-      if (before.ReceiveUntil("fine\n").find(" 200 ") == std::string::npos) {
+      before.Send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+      if (before.ReceiveUntil("\r\n\r\n").find(" 200 ") == std::string::npos) {
         return 3;
       }
       rlimit many;

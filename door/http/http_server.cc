@@ -81,6 +81,25 @@ std::string ServerRequest::Query(std::string_view name) const {
   return found == query.end() ? "" : found->second.front();
 }
 
+// What a thread of the pool does for a connection.
+class HttpServer::Request final : public WorkerPool::Job {
+ public:
+  Request(HttpServer& server, Shared connection, Status head)
+      : server_(server),
+        connection_(std::move(connection)),
+        head_(std::move(head)) {}
+
+  void Work() override {
+    const std::unique_ptr<Request> self(this);
+    server_.Serve(connection_, head_);
+  }
+
+ private:
+  HttpServer& server_;
+  const Shared connection_;
+  const Status head_;
+};
+
 HttpServer::HttpServer(Handler handler, HttpServerOptions options)
     : handler_(std::move(handler)),
       options_(options),
@@ -105,6 +124,8 @@ Status HttpServer::Start() {
     RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, listener_.fd(), EPOLLIN, kListener));
   }
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer));
+  pool_ = std::make_unique<WorkerPool>(
+      WorkerPool::Options{.name = "http", .limit = options_.max_requests});
   ASSIGN_OR_RETURN(spare_, StartThread("http-spare", [this] { ServeLine(); }));
   ASSIGN_OR_RETURN(loop_, StartThread("http-loop", [this] { Loop(); }));
   return OkStatus();
@@ -210,14 +231,14 @@ void HttpServer::Dispatch(const Shared& connection, const Status& head) {
 
 Status HttpServer::StartServing(const Shared& connection, const Status& head) {
   connection->on_spare = false;
-  StatusOr<Thread> thread = StartThread(
-      "http", [this, connection, head] { Serve(connection, head); });
-  if (thread.ok()) {
-    thread->Detach();
+  auto request = std::make_unique<Request>(*this, connection, head);
+  const Status begun = pool_->Run(request.get());
+  if (begun.ok()) {
+    (void)request.release();  // deletes itself
     return OkStatus();
   }
   MutexLock lock(mutex_);
-  if (line_.size() >= kSpareLine) return thread.status();
+  if (line_.size() >= kSpareLine) return begun;
   connection->on_spare = true;
   line_.emplace_back(connection, head);
   lined_up_.Signal();
@@ -357,7 +378,6 @@ void HttpServer::Close(const Shared& connection) {
   Erase(*connection);
 }
 
-// For a thread of a request its last act: the server may be gone after it.
 void HttpServer::Erase(Connection& connection) {
   --counts_[connection.state];
   connections_.erase(connection.id());
@@ -406,6 +426,7 @@ void HttpServer::Shutdown() {
     for (const Shared& connection : waiting) Erase(*connection);
     while (!connections_.empty()) closed_.Wait(mutex_);
   }
+  pool_.reset();
   listener_.Close();
 }
 

@@ -23,6 +23,7 @@
 #include "base/unique_fd.h"
 #include "door/http/upgrade.h"
 #include "door/listener.h"
+#include "door/worker_pool.h"
 
 namespace berth::door {
 
@@ -105,8 +106,8 @@ struct HttpServerOptions {
 };
 
 // Serves a Unix socket, and what TcpFront accepts. One thread accepts
-// connections and receives the heads of requests; each request then gets a
-// thread of its own until it is answered. While the kernel gives none, a spare
+// connections and receives the heads of requests; each request then has a
+// thread of a pool until it is answered. While the kernel gives none, a spare
 // thread answers them one after another, streams and upgrades excepted: those
 // are answered 503, as is everything once the spare's line is long. An
 // exception that leaves the handler is its request's end, with 500.
@@ -140,6 +141,7 @@ class HttpServer {
  private:
   class Connection;
   class Exchange;
+  class Request;
   using Shared = std::shared_ptr<Connection>;
   enum ConnectionState {
     kIdle,     // nothing of a request has come
@@ -185,6 +187,8 @@ class HttpServer {
   UniqueFd timer_;
   Thread loop_;
   Thread spare_;
+  // Of requests; destroyed by Shutdown.
+  std::unique_ptr<WorkerPool> pool_;
 
   Mutex mutex_;
   CondVar closed_;
