@@ -36,7 +36,7 @@ bool HasPorts(const View& view) {
 // "80/tcp" also of a port without a protocol.
 std::set<std::string> ExposedPorts(const View& view) {
   std::set<std::string> ports;
-  const Json* const exposed = view.notes.config.Find("ExposedPorts");
+  const Json* const exposed = view.notes->config.Find("ExposedPorts");
   if (exposed == nullptr) return ports;
   for (const auto& [port, ignored] : exposed->members()) {
     const bool bare = port.find('/') == std::string::npos;
@@ -100,7 +100,7 @@ std::string PropagationText(const state::v1::Mount& mount) {
 // Those of HostConfig.Tmpfs are shown there alone.
 Json MountsJson(const View& view, const Surroundings& around) {
   Json list = Json::array();
-  const Json* const hidden = view.notes.host_config.Find("Tmpfs");
+  const Json* const hidden = view.notes->host_config.Find("Tmpfs");
   for (const auto& mount : view.container->config().mounts()) {
     const bool tmpfs = mount.type() == state::v1::MOUNT_TYPE_TMPFS;
     if (tmpfs && hidden != nullptr &&
@@ -194,7 +194,7 @@ std::map<std::string, std::string> Labels(const View& view) {
 
 // A pod's container was made without our notes: what they would have said.
 Json ConfigJson(const View& view) {
-  Json config = view.notes.config;
+  Json config = view.notes->config;
   const auto& ours = view.container->config();
   config["Labels"] = Labels(view);
   config["Image"] = ImageName(view);
@@ -226,7 +226,7 @@ std::string ImageName(const View& view) {
 }
 
 std::string NetworkModeOf(const View& view) {
-  const std::string mode = view.notes.host_config.Text("NetworkMode");
+  const std::string mode = view.notes->host_config.Text("NetworkMode");
   if (!mode.empty() && mode != "default") return mode;
   if (view.sandbox != nullptr) {
     const auto network = view.sandbox->config().namespaces().network();

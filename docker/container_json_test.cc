@@ -63,7 +63,7 @@ class ContainerJsonTest : public ::testing::Test {
     View view;
     view.container = std::make_shared<ContainerRecord>(record_);
     view.sandbox = std::make_shared<SandboxRecord>(sandbox_);
-    view.notes = notes_;
+    view.notes = std::make_shared<const Notes>(notes_);
     return view;
   }
   Json Inspect() const { return InspectJson(ViewNow(), around_); }

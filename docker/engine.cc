@@ -1,5 +1,6 @@
 #include "docker/engine.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -20,9 +21,10 @@ View Bare(const Engine& engine, sandbox::ContainerStatus container) {
   return view;
 }
 
-View Complete(View view) {
+View Complete(const Engine& engine, View view) {
   if (view.container == nullptr || !view.ours()) return view;
-  StatusOr<Notes> notes = ParseNotes(view.container->config().door_notes());
+  StatusOr<std::shared_ptr<const Notes>> notes =
+      engine.parsed_notes.Of(view.id(), view.container->config().door_notes());
   view.notes_status = notes.status();
   if (notes.ok()) view.notes = *std::move(notes);
   return view;
@@ -34,13 +36,14 @@ std::vector<View> AllViews(const Engine& engine) {
   std::vector<View> views;
   for (const sandbox::ContainerStatus& container :
        engine.inventory().Containers({})) {
-    views.push_back(Complete(Bare(engine, container)));
+    views.push_back(Complete(engine, Bare(engine, container)));
   }
   return views;
 }
 
 View ViewOf(const Engine& engine, const std::string& id) {
   return Complete(
+      engine,
       Bare(engine, engine.inventory().FindContainer(sandbox::ContainerId(id))));
 }
 
@@ -54,7 +57,7 @@ StatusOr<View> FindView(const Engine& engine, const std::string& text) {
   for (const sandbox::ContainerStatus& container :
        engine.inventory().Containers({})) {
     View view = Bare(engine, container);
-    if (view.id() == text) return Complete(std::move(view));
+    if (view.id() == text) return Complete(engine, std::move(view));
     if (view.name() == name) {
       by_name = std::move(view);
     } else if (StartsWith(view.id(), text)) {
@@ -62,12 +65,12 @@ StatusOr<View> FindView(const Engine& engine, const std::string& text) {
       by_prefix = std::move(view);
     }
   }
-  if (by_name.has_value()) return Complete(*std::move(by_name));
+  if (by_name.has_value()) return Complete(engine, *std::move(by_name));
   if (ambiguous) {
     return InvalidArgument("Multiple IDs found with provided prefix: " + text);
   }
   if (!by_prefix.has_value()) return missing;
-  return Complete(*std::move(by_prefix));
+  return Complete(engine, *std::move(by_prefix));
 }
 
 StatusOr<View> FindOurs(const Engine& engine, const std::string& text) {

@@ -12,6 +12,7 @@
 #include "docker/event_log.h"
 #include "docker/exec_table.h"
 #include "docker/notes.h"
+#include "docker/notes_cache.h"
 #include "docker/volume_store.h"
 #include "image/image_service.h"
 #include "sandbox/container_files.h"
@@ -81,6 +82,8 @@ struct Engine {
   VolumeStore volumes;
   EventLog events;
   ExecTable execs;
+  // What FindView and its like share.
+  mutable NotesCache parsed_notes;
   RestartMonitor* monitor = nullptr;
   HealthMonitor* health = nullptr;
   Builds* builds = nullptr;

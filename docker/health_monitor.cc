@@ -101,7 +101,7 @@ void HealthMonitor::Look(const std::string& id) {
   const bool known =
       found != watches_.end() && found->second.started == started;
   if (!known) {
-    const auto check = Healthcheck::Of(view.notes.config);
+    const auto check = Healthcheck::Of(view.notes->config);
     if (!view.running() || !check) return;
     Watch& watch = watches_[id] = Watch();
     watch.check = *check;

@@ -87,7 +87,7 @@ void SetPaths(const View& view, Json& host) {
 
 Json HostConfigJson(const View& view) {
   Json host = Unset();
-  for (const auto& [name, value] : view.notes.host_config.members()) {
+  for (const auto& [name, value] : view.notes->host_config.members()) {
     host[name] = value;
   }
   SetLimits(view, host);

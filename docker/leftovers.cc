@@ -41,7 +41,7 @@ void RemoveStrayLogs(const Engine& engine) {
     // What is being removed is finished behind the doors, without its log.
     if (view.container->phase() == state::v1::CONTAINER_PHASE_REMOVING)
       continue;
-    used.insert(view.notes.log_directory);
+    used.insert(view.notes->log_directory);
     const std::string& log = view.container->config().log().path();
     used.insert(log.substr(0, log.rfind('/')));
   }

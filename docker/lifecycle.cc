@@ -126,10 +126,10 @@ Status ChangeNotes(Engine& engine, const Context& ctx, const std::string& id,
   const View view = ViewOf(engine, id);
   if (view.container == nullptr) return NotFound("No such container: " + id);
   if (!view.notes_status.ok()) return OkStatus();
-  Notes notes = view.notes;
+  Notes notes = *view.notes;
   change(view, notes);
-  if (notes.stopped_by_hand == view.notes.stopped_by_hand &&
-      notes.restarts_before == view.notes.restarts_before) {
+  if (notes.stopped_by_hand == view.notes->stopped_by_hand &&
+      notes.restarts_before == view.notes->restarts_before) {
     return OkStatus();
   }
   return engine.containers.SetDoorNotes(ctx, ContainerId(id),
@@ -179,7 +179,7 @@ Status StartContainer(Engine& engine, const Context& ctx, const View& view) {
   const Context clean_up = Context::Background(ctx.request_id());
   LogFailure("stop the sandbox of container " + view.id(),
              engine.sandboxes.Stop(clean_up, SandboxOf(view)));
-  if (view.notes.auto_remove()) {
+  if (view.notes->auto_remove()) {
     LogFailure("remove container " + view.id(),
                RemoveContainer(engine, clean_up, view, true));
   }
@@ -218,9 +218,9 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
              Failpoint("docker.remove.sandbox"));
   if (engine.monitor != nullptr) engine.monitor->Forget(view.id());
   engine.execs.Forget(view.id());
-  if (!view.notes.log_directory.empty()) {
+  if (!view.notes->log_directory.empty()) {
     LogFailure("remove the log of container " + view.id(),
-               RemoveTree(AT_FDCWD, view.notes.log_directory));
+               RemoveTree(AT_FDCWD, view.notes->log_directory));
   }
   if (!volumes) return OkStatus();
   for (const std::string& name : anonymous) {
@@ -250,7 +250,7 @@ Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
   RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
   if (ready) PublishNetworkEvents(engine, view, "disconnect");
   RETURN_IF_ERROR(Failpoint("docker.exit.stopped"));
-  if (!view.notes.auto_remove()) return OkStatus();
+  if (!view.notes->auto_remove()) return OkStatus();
   return RemoveContainer(engine, ctx, view, true);
 }
 

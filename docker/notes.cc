@@ -54,6 +54,12 @@ StatusOr<Notes> ParseNotes(const std::string& bytes) {
   return notes;
 }
 
+const std::shared_ptr<const Notes>& NoNotes() {
+  static const auto* const kNone =
+      new std::shared_ptr<const Notes>(std::make_shared<const Notes>());
+  return *kNone;
+}
+
 bool View::ours() const {
   if (sandbox == nullptr) return !container->config().door_notes().empty();
   return sandbox->config().kind() == state::v1::SANDBOX_KIND_STANDALONE;
@@ -73,8 +79,8 @@ bool View::running() const {
 }
 
 int64_t View::restarts() const {
-  if (notes.restart_policy() == "no") return 0;
-  return std::max<int64_t>(container->restart_count() - notes.restarts_before,
+  if (notes->restart_policy() == "no") return 0;
+  return std::max<int64_t>(container->restart_count() - notes->restarts_before,
                            0);
 }
 

@@ -1,6 +1,8 @@
 #ifndef DOCKER_NOTES_H_
 #define DOCKER_NOTES_H_
 
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/json.h"
@@ -32,12 +34,15 @@ struct Notes {
 std::string SerializeNotes(const Notes& notes);
 // INVALID_ARGUMENT for what SerializeNotes cannot have written.
 StatusOr<Notes> ParseNotes(const std::string& bytes);
+// The same for all that ask: of a container without notes.
+const std::shared_ptr<const Notes>& NoNotes();
 
 // One container as this door sees it.
 struct View {
   sandbox::ContainerStatus container;
   sandbox::SandboxStatus sandbox;  // null while the sandbox is being removed
-  Notes notes;                     // of a container of ours
+  // Of a container of ours; never null.
+  std::shared_ptr<const Notes> notes = NoNotes();
   // Why its notes could not be read: they are empty then, and are not changed.
   Status notes_status;
 

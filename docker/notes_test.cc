@@ -11,6 +11,7 @@
 #include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
 #include "docker/container_json.h"
+#include "docker/notes_cache.h"
 
 namespace berth::docker {
 namespace {
@@ -25,7 +26,8 @@ View ViewWith(const std::string& notes) {
   view.container = record;
   StatusOr<Notes> parsed = ParseNotes(notes);
   view.notes_status = parsed.status();
-  if (parsed.ok()) view.notes = *std::move(parsed);
+  if (parsed.ok())
+    view.notes = std::make_shared<const Notes>(*std::move(parsed));
   return view;
 }
 
@@ -54,6 +56,38 @@ TEST(NotesTest, ReadsTheDeepestRequest) {
   notes.config["Labels"] =
       Parsed(std::string(127, '[') + std::string(127, ']'));
   EXPECT_OK(ParseNotes(SerializeNotes(notes)));
+}
+
+TEST(NotesCacheTest, ParsesTheSameNotesOnce) {
+  NotesCache cache;
+  Notes notes;
+  notes.log_directory = "/first";
+  const std::string first = SerializeNotes(notes);
+  notes.log_directory = "/second";
+  const std::string second = SerializeNotes(notes);
+
+  ASSERT_OK_AND_ASSIGN(const auto parsed, cache.Of("a", first));
+  ASSERT_OK_AND_ASSIGN(const auto again, cache.Of("a", first));
+  EXPECT_EQ(parsed, again);
+  // Another container, and other notes of this one.
+  ASSERT_OK_AND_ASSIGN(const auto other, cache.Of("b", second));
+  EXPECT_EQ(other->log_directory, "/second");
+  ASSERT_OK_AND_ASSIGN(const auto changed, cache.Of("a", second));
+  EXPECT_EQ(changed->log_directory, "/second");
+  EXPECT_EQ(parsed->log_directory, "/first");
+  EXPECT_THAT(cache.Of("a", "{"), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(NotesCacheTest, ForgetsTheOldest) {
+  NotesCache cache;
+  const std::string bytes = SerializeNotes({});
+  ASSERT_OK_AND_ASSIGN(const auto first, cache.Of("first", bytes));
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_OK(cache.Of(std::to_string(i), bytes).status());
+  }
+  EXPECT_EQ(first.use_count(), 1);
+  ASSERT_OK_AND_ASSIGN(const auto again, cache.Of("first", bytes));
+  EXPECT_NE(first, again);
 }
 
 TEST(NotesTest, InspectReportsARecordThatCannotBeRead) {

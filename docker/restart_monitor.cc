@@ -17,10 +17,10 @@ constexpr Duration kLastDelay = std::chrono::minutes(1);
 constexpr Duration kLongRun = std::chrono::seconds(10);
 
 bool PolicyWants(const View& view) {
-  const std::string policy = view.notes.restart_policy();
+  const std::string policy = view.notes->restart_policy();
   if (policy == "always" || policy == "unless-stopped") return true;
   if (policy != "on-failure" || view.exit_code() == 0) return false;
-  const int64_t most = view.notes.max_retries();
+  const int64_t most = view.notes->max_retries();
   return most == 0 || view.restarts() < most;
 }
 
@@ -33,15 +33,15 @@ bool MayPass(const Status& failure) {
 }  // namespace
 
 bool WantsRestart(const View& view) {
-  return !view.notes.stopped_by_hand && !view.failed_start() &&
+  return !view.notes->stopped_by_hand && !view.failed_start() &&
          PolicyWants(view);
 }
 
 bool WantsStart(const View& view) {
   return view.container->phase() == state::v1::CONTAINER_PHASE_EXITED &&
          view.container->started_at() != 0 &&
-         (!view.notes.stopped_by_hand ||
-          view.notes.restart_policy() == "always") &&
+         (!view.notes->stopped_by_hand ||
+          view.notes->restart_policy() == "always") &&
          PolicyWants(view);
 }
 

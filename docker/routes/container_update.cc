@@ -23,7 +23,7 @@ Status ChangeHostConfig(Engine& engine, Call& call, const std::string& id,
     return NotFound("No such container: " + call.name);
   }
   RETURN_IF_ERROR(view.notes_status);
-  Notes notes = view.notes;
+  Notes notes = *view.notes;
   for (const auto& [name, value] : changed.members()) {
     notes.host_config[name] = value;
   }
@@ -37,7 +37,7 @@ Status Update(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const UpdateRequest update,
                    ConvertUpdate(body, view.container->config().resources()));
   const Json* const policy = update.host_config.Find("RestartPolicy");
-  if (policy != nullptr && view.notes.auto_remove() &&
+  if (policy != nullptr && view.notes->auto_remove() &&
       !policy->Text("Name").empty() && policy->Text("Name") != "no") {
     return InvalidArgument(
         "Restart policy cannot be updated because AutoRemove is enabled for "
