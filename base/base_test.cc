@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/digest.h"
+#include "base/gate.h"
 #include "base/keyed_mutex.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -60,6 +61,39 @@ TEST(UndoTest, RunsLastFirstUnlessCommitted) {
     undo.Commit();
   }
   EXPECT_THAT(order, ElementsAre(2, 1));
+}
+
+TEST(GateTest, ManyAreInsideOrOneAlone) {
+  Gate gate;
+  const Context ctx = Context::Background("t");
+  const auto soon = [&] {
+    return ctx.WithTimeout(std::chrono::milliseconds(1));
+  };
+  ASSERT_OK_AND_ASSIGN(Gate::Pass one, gate.Enter(ctx));
+  ASSERT_OK_AND_ASSIGN(Gate::Pass two, gate.Enter(ctx));
+  EXPECT_THAT(gate.BeAlone(soon()), StatusIs(StatusCode::kDeadlineExceeded));
+  one.Return();
+  // Who waited to be alone and gave up keeps nobody out.
+  EXPECT_OK(gate.Enter(ctx).status());
+  two.Return();
+  ASSERT_OK_AND_ASSIGN(Gate::Pass alone, gate.BeAlone(ctx));
+  EXPECT_THAT(gate.Enter(soon()), StatusIs(StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(gate.BeAlone(soon()), StatusIs(StatusCode::kDeadlineExceeded));
+  // A pass that has moved is held once.
+  Gate::Pass moved = std::move(alone);
+  alone.Return();
+  EXPECT_THAT(gate.Enter(soon()), StatusIs(StatusCode::kDeadlineExceeded));
+  moved = Gate::Pass();
+  EXPECT_OK(gate.Enter(ctx).status());
+}
+
+TEST(GateTest, WhoWaitsGoesInWhenTheLastHasLeft) {
+  Gate gate;
+  const Context ctx = Context::Background("t");
+  ASSERT_OK_AND_ASSIGN(Gate::Pass inside, gate.Enter(ctx));
+  std::thread waits([&] { EXPECT_OK(gate.BeAlone(ctx).status()); });
+  inside.Return();
+  waits.join();
 }
 
 TEST(KeyedMutexTest, ExcludesTheSameKeyOnly) {

@@ -25,6 +25,13 @@ bool IsBefore(const std::shared_ptr<Plugin>& a,
   return a->full_name() < b->full_name();
 }
 
+StatusOr<Gate::Pass> AloneFor(const Context& ctx, Gate& gate,
+                              const char* what) {
+  StatusOr<Gate::Pass> pass = gate.BeAlone(ctx);
+  if (pass.ok()) return pass;
+  return Annotate(pass.status(), std::string("wait for ") + what);
+}
+
 }  // namespace
 
 Plugins::Plugins(Options options)
@@ -53,6 +60,12 @@ void Plugins::Stop() {
   reception_.Stop();
 }
 
+StatusOr<Gate::Pass> Plugins::KeepJoinersOut(const Context& ctx) {
+  StatusOr<Gate::Pass> pass = made_.Enter(ctx);
+  if (pass.ok()) return pass;
+  return Annotate(pass.status(), "wait for an NRI plugin that joins");
+}
+
 Plugins::List Plugins::Present() {
   MutexLock lock(mutex_);
   return plugins_;
@@ -68,8 +81,10 @@ Status Plugins::Join(const Context& ctx,
                      const std::shared_ptr<Plugin>& plugin) {
   Changes wanted;
   {
-    ASSIGN_OR_RETURN(const Gate::Pass alone, gate_.Join(ctx));
-    ASSIGN_OR_RETURN(const Gate::Pass turn, gate_.Turn(ctx));
+    ASSIGN_OR_RETURN(const Gate::Pass alone,
+                     AloneFor(ctx, made_, "what is being made"));
+    ASSIGN_OR_RETURN(const Gate::Pass turn,
+                     AloneFor(ctx, turn_, "NRI plugins"));
     ASSIGN_OR_RETURN(wanted.updates,
                      plugin->Synchronize(ctx, runtime_.everything()));
     MutexLock lock(mutex_);
@@ -111,7 +126,7 @@ StatusOr<api::UpdateContainersResponse> Plugins::ChangeByItself(
 }
 
 Status Plugins::Tell(const Context& ctx, const api::StateChangeEvent& event) {
-  ASSIGN_OR_RETURN(const Gate::Pass turn, gate_.Turn(ctx));
+  ASSIGN_OR_RETURN(const Gate::Pass turn, AloneFor(ctx, turn_, "NRI plugins"));
   for (const auto& plugin : Present()) {
     RETURN_IF_ERROR(plugin->Tell(ctx, event));
   }
@@ -120,7 +135,7 @@ Status Plugins::Tell(const Context& ctx, const api::StateChangeEvent& event) {
 
 Status Plugins::UpdatePod(const Context& ctx,
                           const api::UpdatePodSandboxRequest& request) {
-  ASSIGN_OR_RETURN(const Gate::Pass turn, gate_.Turn(ctx));
+  ASSIGN_OR_RETURN(const Gate::Pass turn, AloneFor(ctx, turn_, "NRI plugins"));
   for (const auto& plugin : Present()) {
     const Status asked = plugin
                              ->Ask<api::UpdatePodSandboxResponse>(
@@ -134,7 +149,7 @@ Status Plugins::UpdatePod(const Context& ctx,
 
 StatusOr<Merge> Plugins::Create(const Context& ctx,
                                 api::CreateContainerRequest& request) {
-  ASSIGN_OR_RETURN(const Gate::Pass turn, gate_.Turn(ctx));
+  ASSIGN_OR_RETURN(const Gate::Pass turn, AloneFor(ctx, turn_, "NRI plugins"));
   const List plugins = Present();
   api::ValidateContainerAdjustmentRequest result;
   *result.mutable_pod() = request.pod();
@@ -176,7 +191,7 @@ Status Plugins::Validate(
 
 StatusOr<ChangeMerge> Plugins::Update(const Context& ctx,
                                       api::UpdateContainerRequest request) {
-  ASSIGN_OR_RETURN(const Gate::Pass turn, gate_.Turn(ctx));
+  ASSIGN_OR_RETURN(const Gate::Pass turn, AloneFor(ctx, turn_, "NRI plugins"));
   ChangeMerge merge(request.container().id(), request.linux_resources());
   for (const auto& plugin : Present()) {
     ASSIGN_OR_RETURN(const auto answer,
@@ -192,7 +207,7 @@ StatusOr<ChangeMerge> Plugins::Update(const Context& ctx,
 
 StatusOr<ChangeMerge> Plugins::Ended(const Context& ctx,
                                      const api::StopContainerRequest& request) {
-  ASSIGN_OR_RETURN(const Gate::Pass turn, gate_.Turn(ctx));
+  ASSIGN_OR_RETURN(const Gate::Pass turn, AloneFor(ctx, turn_, "NRI plugins"));
   ChangeMerge merge;
   for (const auto& plugin : Present()) {
     ASSIGN_OR_RETURN(const auto answer, plugin->Ask<api::StopContainerResponse>(

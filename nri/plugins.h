@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/context.h"
+#include "base/gate.h"
 #include "base/mutex.h"
 #include "base/status.h"
-#include "nri/gate.h"
 #include "nri/merge.h"
 #include "nri/messages.h"
 #include "nri/plugin.h"
@@ -59,10 +59,10 @@ class Plugins {
   bool Wants(api::Event event) const {
     return (wanted_.load(std::memory_order_acquire) & MaskOf(event)) != 0;
   }
-  // For who makes or removes what plugins know of: see Gate.
-  StatusOr<Gate::Pass> KeepJoinersOut(const Context& ctx) {
-    return gate_.Make(ctx);
-  }
+  // For who makes or removes something that plugins know of: held from their
+  // word on it until all can see it. A plugin that joins is shown what is there
+  // beside no such pass: so it misses nothing.
+  StatusOr<Gate::Pass> KeepJoinersOut(const Context& ctx);
 
   // Of events without an answer.
   Status Tell(const Context& ctx, const api::StateChangeEvent& event);
@@ -94,7 +94,10 @@ class Plugins {
   const ValidatorSettings validator_;
   const EventMask always_wanted_;
   Runtime runtime_;
-  Gate gate_;
+  // Makers enter; who joins is alone. Before turn_.
+  Gate made_;
+  // Plugins are asked about one thing at a time.
+  Gate turn_;
   std::atomic<EventMask> wanted_;
   Mutex mutex_;
   List plugins_ GUARDED_BY(mutex_);  // by full name

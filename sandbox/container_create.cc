@@ -100,7 +100,7 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
 
   ASSIGN_OR_RETURN(oci::Spec plan,
                    PlanContainer(core, *sandbox, container, rootfs.config));
-  ASSIGN_OR_RETURN(const nri::Gate::Pass making, KeepPluginsOut(ctx, core));
+  ASSIGN_OR_RETURN(const Gate::Pass making, KeepPluginsOut(ctx, core));
   undo.Add([&] { TellOfUndo(core, container); });
   RETURN_IF_ERROR(
       Adjust(ctx, core, *sandbox, container, std::move(plan), image_roots));

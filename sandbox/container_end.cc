@@ -305,7 +305,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
     if (!now) return OkStatus();
   } while (!Exited(*now));
   ContainerRecord container = *now;
-  ASSIGN_OR_RETURN(const nri::Gate::Pass removing, KeepPluginsOut(ctx, core));
+  ASSIGN_OR_RETURN(const Gate::Pass removing, KeepPluginsOut(ctx, core));
   LogFailure("tell plugins of container " + id.str(),
              TellPlugins(ctx, core, nri::api::REMOVE_CONTAINER, container));
   container.set_phase(CONTAINER_PHASE_REMOVING);

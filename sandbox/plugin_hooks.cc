@@ -83,8 +83,8 @@ void Evict(Core& core, const api::ContainerEviction& eviction) {
 
 }  // namespace
 
-StatusOr<nri::Gate::Pass> KeepPluginsOut(const Context& ctx, Core& core) {
-  if (core.parts.plugins == nullptr) return nri::Gate::Pass();
+StatusOr<Gate::Pass> KeepPluginsOut(const Context& ctx, Core& core) {
+  if (core.parts.plugins == nullptr) return Gate::Pass();
   return core.parts.plugins->KeepJoinersOut(ctx);
 }
 

@@ -6,8 +6,8 @@
 
 #include "api/state/v1/state.pb.h"
 #include "base/context.h"
+#include "base/gate.h"
 #include "base/status.h"
-#include "nri/gate.h"
 #include "nri/merge.h"
 #include "nri/messages.h"
 #include "oci/spec/spec.h"
@@ -18,7 +18,7 @@ namespace berth::sandbox {
 
 // For who makes or removes a pod or a container: held from the plugins' word on
 // it until all can see it, so that no plugin that comes misses it.
-StatusOr<nri::Gate::Pass> KeepPluginsOut(const Context& ctx, Core& core);
+StatusOr<Gate::Pass> KeepPluginsOut(const Context& ctx, Core& core);
 
 // Whether a plugin wants to hear this of the pod.
 bool PluginsWant(const Core& core, const SandboxRecord& sandbox,

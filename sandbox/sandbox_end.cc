@@ -137,7 +137,7 @@ Status EraseSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
                               "remove container " + container_id.str()));
   }
   RETURN_IF_ERROR(Failpoint("sandbox.remove.containers"));
-  ASSIGN_OR_RETURN(const nri::Gate::Pass removing, KeepPluginsOut(ctx, core));
+  ASSIGN_OR_RETURN(const Gate::Pass removing, KeepPluginsOut(ctx, core));
   LogFailure("tell plugins of sandbox " + id.str(),
              TellPlugins(ctx, core, nri::api::REMOVE_POD_SANDBOX, sandbox));
   core.records.Forget(id);

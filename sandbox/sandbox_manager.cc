@@ -83,7 +83,7 @@ Status AcquireAll(const Context& ctx, Core& core, SandboxRecord& sandbox) {
 // From all that it needs to what all can see.
 Status Introduce(const Context& ctx, Core& core, HeldSandbox& held) {
   SandboxRecord& sandbox = held.record();
-  ASSIGN_OR_RETURN(const nri::Gate::Pass making, KeepPluginsOut(ctx, core));
+  ASSIGN_OR_RETURN(const Gate::Pass making, KeepPluginsOut(ctx, core));
   sandbox.set_ready_at(Now());
   Status ready = TellPlugins(ctx, core, nri::api::RUN_POD_SANDBOX, sandbox);
   if (ready.ok()) ready = held.Advance(SANDBOX_PHASE_READY);
