@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <utility>
 
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -68,15 +69,20 @@ StatusOr<std::vector<std::string>> AttachmentStore::Interfaces(
   return interfaces;
 }
 
-StatusOr<std::vector<std::string>> AttachmentStore::All() const {
-  std::vector<std::string> texts;
+StatusOr<std::vector<AttachmentStore::Record>> AttachmentStore::All() const {
+  std::vector<Record> all;
   RETURN_IF_ERROR(store_.View([&](const Transaction& tx) -> Status {
     using Records = std::map<std::string, std::string>;
-    ASSIGN_OR_RETURN(const Records records, tx.All(kTable));
-    for (const auto& [key, text] : records) texts.push_back(text);
+    ASSIGN_OR_RETURN(Records records, tx.All(kTable));
+    for (auto& [key, text] : records) {
+      const size_t slash = std::min(key.rfind('/'), key.size());
+      all.push_back({key.substr(0, slash),
+                     slash < key.size() ? key.substr(slash + 1) : "",
+                     std::move(text)});
+    }
     return OkStatus();
   }));
-  return texts;
+  return all;
 }
 
 StatusOr<std::set<std::string>> AttachmentStore::Sandboxes() const {

@@ -18,6 +18,12 @@ namespace berth::cni {
 // Thread-safe.
 class AttachmentStore {
  public:
+  struct Record {
+    std::string sandbox_id;
+    std::string interface;
+    std::string text;
+  };
+
   explicit AttachmentStore(MetadataStore& store) : store_(store) {}
 
   // NOT_FOUND if nothing is attached there.
@@ -30,7 +36,7 @@ class AttachmentStore {
   StatusOr<std::vector<std::string>> Interfaces(
       const std::string& sandbox_id) const;
   // All records.
-  StatusOr<std::vector<std::string>> All() const;
+  StatusOr<std::vector<Record>> All() const;
   // The sandboxes that have a record.
   StatusOr<std::set<std::string>> Sandboxes() const;
 

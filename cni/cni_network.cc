@@ -119,6 +119,13 @@ Status CniNetwork::Save(const Plan& plan) {
   return records_.Save(plan.sandbox_id, plan.interface, DumpJson(saved));
 }
 
+// Of a new attachment: what collects garbage sees it from now on.
+Status CniNetwork::Record(const Context& ctx, const Plan& plan) {
+  ASSIGN_OR_RETURN_AS(const Gate::Pass pass, recording_.Enter(ctx),
+                      "wait for network plugins that collect garbage");
+  return Save(plan);
+}
+
 // NOT_FOUND if nothing was ever attached.
 StatusOr<CniNetwork::Plan> CniNetwork::SavedPlan(const Attachment& of) const {
   const std::string what =
@@ -261,7 +268,7 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
                    verbs_.Acquire(ctx, to.sandbox_id));
   ASSIGN_OR_RETURN(Plan plan, NewPlan(to));
   RETURN_IF_ERROR(OpenNamespace(to.netns, CLONE_NEWNET).status());
-  RETURN_IF_ERROR(Save(plan));
+  RETURN_IF_ERROR(Record(ctx, plan));
   RETURN_IF_ERROR(Failpoint("cni.attach.recorded"));
 
   StatusOr<Json> added = AddAllAndRules(ctx, plan);
@@ -354,6 +361,57 @@ Status CniNetwork::DetachInterface(const Context& ctx, const Attachment& from) {
   if (IsNotFound(there)) return OkStatus();
   RETURN_IF_ERROR(there);
   return DetachOne(ctx, from);
+}
+
+// A record that cannot be read counts for every network.
+StatusOr<Json> CniNetwork::ValidAttachments(const std::string& network) const {
+  Json valid = Json::array();
+  ASSIGN_OR_RETURN(const auto records, records_.All());
+  for (const AttachmentStore::Record& record : records) {
+    Attachment of;
+    of.sandbox_id = record.sandbox_id;
+    of.interface = record.interface;
+    const StatusOr<Plan> plan = SavedPlan(of);
+    if (plan.ok() && plan->list.name != network) continue;
+    valid.push_back(
+        {{"containerID", record.sandbox_id}, {"ifname", record.interface}});
+  }
+  return valid;
+}
+
+Status CniNetwork::CollectGarbageOf(const Context& ctx,
+                                    const ConfigList& list) {
+  // An attachment made from here on would not be among the valid ones.
+  ASSIGN_OR_RETURN(const Gate::Pass alone, recording_.BeAlone(ctx));
+  Plan plan;
+  plan.list = list;
+  ASSIGN_OR_RETURN(const Json valid, ValidAttachments(list.name));
+  Status first = OkStatus();
+  for (size_t i = 0; i < plan.list.plugins.size(); ++i) {
+    plan.list.plugins[i]["cni.dev/valid-attachments"] = valid;
+    const Status status = RunOne(ctx, plan, i, "GC", Json()).status();
+    if (first.ok()) first = status;
+  }
+  return first;
+}
+
+Status CniNetwork::CollectGarbage(const Context& ctx) {
+  Status first = OkStatus();
+  for (const auto& list : networks_->All()) {
+    // GC came with 1.1.0.
+    if (list->disable_gc || !VersionAtLeast(list->cni_version, "1.1.0")) {
+      continue;
+    }
+    const Status status = Annotate(
+        CollectGarbageOf(ctx.WithTimeout(options_.collect_limit), *list),
+        "collect garbage of network " + Quoted(list->name));
+    if (first.ok()) {
+      first = status;
+    } else if (!status.ok()) {
+      LOG(WARNING) << "after another failure: " << Message(status);
+    }
+  }
+  return first;
 }
 
 Status CniNetwork::DetachOne(const Context& ctx, const Attachment& from) {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/context.h"
+#include "base/gate.h"
 #include "base/json.h"
 #include "base/keyed_mutex.h"
 #include "base/status.h"
@@ -37,6 +38,8 @@ struct CniOptions {
   // to say it.
   Duration status_good_for = std::chrono::seconds(5);
   Duration status_limit = std::chrono::seconds(3);
+  // How long the plugins of one network may collect, which keeps Attach out.
+  Duration collect_limit = std::chrono::seconds(10);
 };
 
 // Networks made by CNI plugins, by the configuration list that the network has
@@ -69,6 +72,10 @@ class CniNetwork : public Network {
   Status Detach(const Context& ctx, const Attachment& from) override;
 
   Status DetachInterface(const Context& ctx, const Attachment& from) override;
+  // By the administrator's lists of today that speak 1.1.0 and do not forbid
+  // it ("disableGC"); each has collect_limit. All are tried, the first error is
+  // returned.
+  Status CollectGarbage(const Context& ctx) override;
   StatusOr<std::set<std::string>> Attached() const override;
 
   UserNetworks& user_networks() { return user_networks_; }
@@ -79,6 +86,7 @@ class CniNetwork : public Network {
   StatusOr<Plan> NewPlan(const Attachment& to);
   StatusOr<Plan> SavedPlan(const Attachment& of) const;
   Status Save(const Plan& plan);
+  Status Record(const Context& ctx, const Plan& plan);
   void TakeBack(const Context& ctx, Plan& plan);
   Status DetachOne(const Context& ctx, const Attachment& from);
   Status DeleteOrLetGo(const Context& ctx, Plan& plan);
@@ -90,6 +98,8 @@ class CniNetwork : public Network {
   Status EnsureRules(const Context& ctx, const Plan& plan);
   StatusOr<Json> AddAllAndRules(const Context& ctx, Plan& plan);
   Status DeleteAll(const Context& ctx, const Plan& plan) const;
+  StatusOr<Json> ValidAttachments(const std::string& network) const;
+  Status CollectGarbageOf(const Context& ctx, const ConfigList& list);
 
   const CniOptions options_;
   const Plugins plugins_;
@@ -99,6 +109,9 @@ class CniNetwork : public Network {
   MasqueradeRule masquerade_;
   mutable StatusCheck status_;
   KeyedMutex verbs_;
+  // Who makes a new record enters until it is saved; who collects by the
+  // records is alone.
+  Gate recording_;
 };
 
 }  // namespace berth::cni

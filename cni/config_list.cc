@@ -98,6 +98,7 @@ StatusOr<ConfigList> ParseConfigList(std::string_view text,
   JsonReader reader(json, file);
   reader.Get("name", list.name);
   reader.Get("disableCheck", list.disable_check);
+  reader.Get("disableGC", list.disable_gc);
   RETURN_IF_ERROR(reader.status());
   if (list.name.empty()) return InvalidArgument(file + ".name: missing");
   RETURN_IF_ERROR(ChooseVersion(reader, list));

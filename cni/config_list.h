@@ -20,6 +20,7 @@ struct ConfigList {
   std::string name;
   std::string cni_version;  // the one to speak: 0.3.0 to 1.1.0
   bool disable_check = false;
+  bool disable_gc = false;
   std::vector<Json> plugins;  // each with its "type"
   // Our own member "berth": {"masquerade": {"subnet", "interface"}}.
   std::optional<Masquerade> masquerade;

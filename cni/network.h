@@ -103,6 +103,11 @@ class Network {
   virtual Status DetachInterface(const Context& ctx,
                                  const Attachment& from) = 0;
 
+  // Has the networks give back what they hold for attachments that this node
+  // does not know of: what a lost database, or a plugin that lost a DEL, left
+  // behind. Attach waits meanwhile. Only what plugins of CNI 1.1.0 can do.
+  virtual Status CollectGarbage(const Context& ctx) = 0;
+
   // The sandboxes that something is, or may be, attached for.
   virtual StatusOr<std::set<std::string>> Attached() const = 0;
 };

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <set>
 #include <utility>
 
 #include "base/strings.h"
@@ -83,6 +84,17 @@ StatusOr<std::shared_ptr<const ConfigList>> Networks::Find(
   }
   return FailedPrecondition("no network " + Quoted(name) + " in " +
                             Quoted(directory_) + why);
+}
+
+std::vector<std::shared_ptr<const ConfigList>> Networks::All() {
+  MutexLock lock(mutex_);
+  if (Changed()) Load();
+  std::vector<std::shared_ptr<const ConfigList>> all;
+  std::set<std::string> names;
+  for (const auto& list : all_) {
+    if (names.insert(list->name).second) all.push_back(list);
+  }
+  return all;
 }
 
 }  // namespace berth::cni

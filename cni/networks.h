@@ -27,6 +27,8 @@ class Networks {
   // with the reason, if the node has no network yet; FAILED_PRECONDITION if no
   // network has this name.
   StatusOr<std::shared_ptr<const ConfigList>> Find(const std::string& name);
+  // All of them; of two with one name the first.
+  std::vector<std::shared_ptr<const ConfigList>> All();
 
  private:
   bool Changed() REQUIRES(mutex_);

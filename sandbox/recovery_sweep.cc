@@ -1,6 +1,7 @@
 #include "sandbox/recovery_sweep.h"
 
 #include <dirent.h>
+#include <glog/logging.h>
 #include <signal.h>
 
 #include <memory>
@@ -161,6 +162,12 @@ Status Sweep(Core& core, RecoveryQueue& queue) {
   for (const std::string& id : IdsIn(core.paths.OciDirectory())) {
     containers.insert(id);
   }
+  queue.Add("network garbage", [&core](const Context& ctx) {
+    const Status collected = core.parts.network.CollectGarbage(ctx);
+    // It is done again at the next start.
+    LOG_IF(WARNING, !collected.ok()) << Message(collected);
+    return OkStatus();
+  });
   const StatusOr<std::set<std::string>> attached =
       core.parts.network.Attached();
   if (attached.ok()) sandboxes.insert(attached->begin(), attached->end());

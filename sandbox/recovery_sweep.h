@@ -15,7 +15,8 @@ namespace berth::sandbox {
 // been loaded.
 Status CheckOwner(const Core& core);
 
-// Adds to `queue` a job for each object without a record.
+// Adds to `queue` a job for each object without a record, and one for what
+// networks hold without a record of theirs.
 Status Sweep(Core& core, RecoveryQueue& queue);
 
 }  // namespace berth::sandbox

@@ -9,7 +9,7 @@
 namespace berth::cni {
 
 // A plugin in this process. This class speaks the protocol (versions 0.3.0 to
-// 1.1.0, VERSION and STATUS, which commands a version has), and opens the
+// 1.1.0, VERSION, STATUS and GC, which commands a version has), and opens the
 // namespace; what derives from it does the work. Thread-safe.
 class BuiltinPlugin : public Plugin {
  public:

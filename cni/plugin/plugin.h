@@ -11,7 +11,7 @@ namespace berth::cni {
 
 // One run of one plugin: the parameters of CNI specification 1.1.0, section 2.
 struct Invocation {
-  std::string command;  // ADD, DEL, CHECK, STATUS, VERSION
+  std::string command;  // ADD, DEL, CHECK, STATUS, GC, VERSION
   std::string plugin;   // its "type"
   std::string container_id;
   std::string netns;  // path; "" if the namespace does not exist any more

@@ -150,13 +150,15 @@ TEST_P(LoopbackTest, VersionListsWhatItSpeaks) {
   EXPECT_FALSE(Speaks("9.9.9"));
 }
 
-// A command of version 1.1.0.
-TEST_P(LoopbackTest, StatusIsGoodIfItIsKnown) {
+// Commands of version 1.1.0.
+TEST_P(LoopbackTest, StatusAndCollectingAreGoodIfTheyAreKnown) {
   call_.config["cniVersion"] = "1.0.0";
   EXPECT_FALSE(Run("STATUS").ok());
+  EXPECT_FALSE(Run("GC").ok());
   if (!Speaks("1.1.0")) GTEST_SKIP() << "the program is older";
   call_.config["cniVersion"] = "1.1.0";
   EXPECT_OK(Run("STATUS"));
+  EXPECT_OK(Run("GC"));
 }
 
 TEST_P(LoopbackTest, RefusesVersionsAndCommandsThatItDoesNotKnow) {

@@ -192,9 +192,10 @@ std::vector<FirewalledBridge> UserNetworks::Bridges() const {
 
 // Records of attachments are saved before the first plugin runs.
 Status UserNetworks::CheckUnused(const std::string& id) const {
-  ASSIGN_OR_RETURN(const std::vector<std::string> records, attachments_.All());
-  for (const std::string& text : records) {
-    const StatusOr<Json> json = ParseJson(text, "network record", kDeepJson);
+  ASSIGN_OR_RETURN(const auto records, attachments_.All());
+  for (const AttachmentStore::Record& record : records) {
+    const StatusOr<Json> json =
+        ParseJson(record.text, "network record", kDeepJson);
     if (!json.ok()) continue;
     const StatusOr<ConfigList> list = ParseConfigList(json->Text("list"), "");
     if (list.ok() && list->name == id) {

@@ -215,6 +215,17 @@ TEST_F(RecoveryTest, AnInterruptedStartIsShownUntilItIsTakenBack) {
   EXPECT_EQ(Look(pod), nullptr);
 }
 
+TEST_F(RecoveryTest, NetworksCollectGarbageOnceBehindTheDoors) {
+  network_.failures.Set("CollectGarbage", Unavailable("plugin hangs"));
+  Close();
+  const int before = network_.failures.Calls("CollectGarbage");
+  OpenDoors();
+  EXPECT_EQ(network_.failures.Calls("CollectGarbage"), before);
+  world_->FinishRecovery();
+  ASSERT_OK(world_->AwaitRecovery(ctx_));
+  EXPECT_EQ(network_.failures.Calls("CollectGarbage"), before + 1);
+}
+
 TEST_F(RecoveryTest, WhatClientsMakeBehindTheDoorsIsLeftAlone) {
   const SandboxId old = StartPod();
   Close();

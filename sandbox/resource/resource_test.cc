@@ -187,6 +187,7 @@ class Plugin : public cni::Network {
   Status DetachInterface(const Context&, const cni::Attachment&) override {
     return OkStatus();
   }
+  Status CollectGarbage(const Context&) override { return OkStatus(); }
   StatusOr<std::set<std::string>> Attached() const override {
     return std::set<std::string>();
   }

@@ -431,6 +431,10 @@ Status FakeNetwork::DetachInterface(const Context&,
   return OkStatus();
 }
 
+Status FakeNetwork::CollectGarbage(const Context&) {
+  return failures.Check("CollectGarbage");
+}
+
 StatusOr<std::set<std::string>> FakeNetwork::Attached() const {
   MutexLock lock(mutex_);
   std::set<std::string> ids;

@@ -108,6 +108,7 @@ class FakeNetwork : public cni::Network {
   Status Detach(const Context& ctx, const cni::Attachment& from) override;
   Status DetachInterface(const Context& ctx,
                          const cni::Attachment& from) override;
+  Status CollectGarbage(const Context& ctx) override;
   StatusOr<std::set<std::string>> Attached() const override;
 
   // Plugins that hang, until their time is up.
