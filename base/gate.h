@@ -15,6 +15,7 @@ namespace berth {
 class Gate {
  public:
   // Held until it is destroyed, by any thread. Must not outlive the gate.
+  // Thread-compatible.
   class [[nodiscard]] Pass {
    public:
     Pass() = default;

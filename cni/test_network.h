@@ -12,7 +12,6 @@
 #include <chrono>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/context.h"
@@ -23,6 +22,7 @@
 #include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "base/thread.h"
 #include "cni/cni_network.h"
 #include "cni/network.h"
 
@@ -48,11 +48,12 @@ class CniNetworkTest : public ::testing::Test {
     dir_.MakeDirectory("net.d");
     dir_.MakeDirectory("bin");
     ASSERT_OK_AND_ASSIGN(store_, MetadataStore::Open(dir_.Path("meta.db")));
-    std::thread maker([&] {
-      ASSERT_OK(UnshareNamespaces(CLONE_NEWNET));
-      ASSERT_OK(PinNamespace("/proc/thread-self/ns/net", dir_.Path("netns")));
-    });
-    maker.join();
+    ASSERT_OK_AND_ASSIGN(Thread maker, StartThread("netns", [&] {
+                           ASSERT_OK(UnshareNamespaces(CLONE_NEWNET));
+                           ASSERT_OK(PinNamespace("/proc/thread-self/ns/net",
+                                                  dir_.Path("netns")));
+                         }));
+    maker.Join();
     pod_.sandbox_id = "sandbox1";
     pod_.netns = dir_.Path("netns");
     pod_.pod_name = "web";
