@@ -7,11 +7,6 @@
 #include "base/thread.h"
 
 namespace berth::door {
-namespace {
-
-constexpr auto kIdleTime = std::chrono::seconds(20);
-
-}  // namespace
 
 WorkerPool::WorkerPool(Options options) : options_(std::move(options)) {
   MutexLock lock(mutex_);
@@ -87,7 +82,7 @@ void WorkerPool::Work() {
 
 bool WorkerPool::Next(Waiting& next) {
   MutexLock lock(mutex_);
-  const auto until = std::chrono::steady_clock::now() + kIdleTime;
+  const auto until = std::chrono::steady_clock::now() + options_.idle_limit;
   ++idle_;
   bool in_time = true;
   while (true) {

@@ -1,11 +1,13 @@
 #ifndef DOOR_WORKER_POOL_H_
 #define DOOR_WORKER_POOL_H_
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <map>
 #include <string>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/status.h"
 
@@ -37,6 +39,8 @@ class WorkerPool {
     // Threads that are made at once and stay. With any, work for which there
     // is no thread to be had waits for one of these.
     size_t resident = 0;
+    // How long a thread waits for work before it ends.
+    Duration idle_limit = std::chrono::seconds(20);
   };
 
   struct Load {

@@ -25,6 +25,8 @@ constexpr uint64_t kStop = 0;
 constexpr uint64_t kListener = 1;
 constexpr uint64_t kTimer = 2;
 constexpr uint64_t kFirstId = 16;
+// What a client sends in a row finds the thread of its last request.
+constexpr Duration kThreadIdle = std::chrono::seconds(2);
 // Requests that wait for the spare thread.
 constexpr size_t kSpareLine = 64;
 
@@ -125,7 +127,9 @@ Status HttpServer::Start() {
   }
   RETURN_IF_ERROR(Watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer));
   pool_ = std::make_unique<WorkerPool>(
-      WorkerPool::Options{.name = "http", .limit = options_.max_requests});
+      WorkerPool::Options{.name = "http",
+                          .limit = options_.max_requests,
+                          .idle_limit = kThreadIdle});
   ASSIGN_OR_RETURN(spare_, StartThread("http-spare", [this] { ServeLine(); }));
   ASSIGN_OR_RETURN(loop_, StartThread("http-loop", [this] { Loop(); }));
   return OkStatus();
