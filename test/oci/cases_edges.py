@@ -348,14 +348,29 @@ class Security(RuntimeTest):
             r.run(b)
             self.assertEqual(os.listdir(outside), ["ptmx"])
 
-    def test_null_on_stdin_keeps_its_owner(self):
+    def test_null_as_a_stream_keeps_its_owner(self):
         r = self.runtime
         b = r.bundle("/bin/true")
         b.process["user"] = {"uid": 1000, "gid": 1000}
+        container = r.start_new(r.bundle("/bin/sleep", "1000"))
+        command = r.command + ["--root", r.root]
+        null = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL,
+                "stderr": subprocess.DEVNULL}
         before = os.stat("/dev/null")
         try:
-            r.run(b)
-            self.assertEqual(os.stat("/dev/null").st_uid, before.st_uid)
+            for call in (lambda: r.run(b),
+                         lambda: subprocess.run(
+                             command + ["run", "--bundle", b.path,
+                                        r.save_new(b)], **null),
+                         lambda: subprocess.run(
+                             command + ["exec", "--user", "1000:1000",
+                                        container, "/bin/true"], **null)):
+                done = call()
+                after = os.stat("/dev/null")
+                self.assertEqual((after.st_uid, after.st_gid, after.st_mode),
+                                 (before.st_uid, before.st_gid,
+                                  before.st_mode))
+                self.assertEqual(done.returncode, 0)
         finally:
             os.chown("/dev/null", before.st_uid, before.st_gid)
 

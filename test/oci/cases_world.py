@@ -255,6 +255,22 @@ class Namespaces(RuntimeTest):
                          "/proc/sys/kernel/msgmax")
         self.assertEqual(out, "1\n4321\n")
 
+    def test_sysctl_is_one_value(self):
+        # CVE-2022-0811: no second setting behind a separator.
+        r = self.runtime
+        with open("/proc/sys/kernel/core_pattern") as f:
+            before = f.read()
+        for value in ("1+kernel.core_pattern=x", "1\nkernel.core_pattern=x",
+                      "1,kernel.core_pattern=x", "1 kernel.core_pattern=x"):
+            b = r.bundle("/bin/true")
+            b.linux["sysctl"] = {"kernel.shm_rmid_forced": value}
+            done = r.run(b)
+            with open("/proc/sys/kernel/core_pattern") as f:
+                self.assertEqual(f.read(), before, value)
+            if r.name() == "berth-oci":
+                # runc takes what the kernel has read of it.
+                self.assertFails(done, "shm_rmid_forced")
+
     def test_sysctl_of_the_host_is_refused(self):
         r = self.runtime
         b = r.bundle("/bin/true")
@@ -303,6 +319,23 @@ class UserNamespace(RuntimeTest):
         self.assertEqual(out[0], "0")
         self.assertEqual(out[1], os.readlink(
             "/proc/%d/ns/user" % r.state(c)["pid"]))
+
+    def test_no_cgroup_of_the_host_can_be_changed(self):
+        # CVE-2023-25809: without a cgroup namespace, and mounted writable.
+        r = self.runtime
+        for option in ("ro", "rw"):
+            for more in ([], [{"type": "cgroup"}]):
+                b = self.bundle()
+                b.linux["namespaces"] += more
+                b.config["mounts"].append(rt.mount(
+                    "/sys/fs/cgroup", "cgroup", "cgroup", *rt.PLAIN, option))
+                # The own group of version 2 may be the container's.
+                out = r.shell(b, "cd /sys/fs/cgroup && ls | grep -q . && "
+                                 "echo mounted; for d in */; do "
+                                 "mkdir $d/escaped 2>/dev/null && echo $d; "
+                                 "(echo 1 > $d/cgroup.procs) 2>/dev/null && "
+                                 "echo $d/cgroup.procs; done; true")
+                self.assertEqual(out, "mounted\n", (option, more))
 
     def test_user_inside(self):
         r = self.runtime

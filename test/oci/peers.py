@@ -24,7 +24,7 @@ PEERS = {
         "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
         "Security.test_null_device_that_is_a_link_masks_nothing":
             "CVE-2025-31133",
-        "Security.test_null_on_stdin_keeps_its_owner": "chowns /dev/null",
+        "Security.test_null_as_a_stream_keeps_its_owner": "chowns /dev/null",
         "Process.test_start_reports_what_cannot_be_executed":
             "start returns before execve",
         "Hooks.test_failing_poststart_ends_the_container": "1.1 goes on",
@@ -72,7 +72,7 @@ PEERS = {
         "Thief.test_start_in_a_shared_pid_namespace": "CVE-2016-9962",
         "Thief.test_failing_start_in_a_shared_pid_namespace": "CVE-2016-9962",
         "Security.test_no_host_directory_as_cwd": "CVE-2024-21626",
-        "Security.test_null_on_stdin_keeps_its_owner": "chowns /dev/null",
+        "Security.test_null_as_a_stream_keeps_its_owner": "chowns /dev/null",
         "Security.test_null_device_that_is_a_link_masks_nothing":
             "CVE-2025-31133",
         "Process.test_start_reports_what_cannot_be_executed":
