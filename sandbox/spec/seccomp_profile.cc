@@ -151,9 +151,13 @@ constexpr Privilege kPrivileges[] = {
 
 // All flags that make a namespace (clone(2)).
 constexpr uint64_t kNamespaceFlags = 0x7E020000;
-// socket(2): virtual machine sockets reach the host whatever the network
-// namespace says.
-constexpr uint64_t kAfVsock = 40;
+// socket(2): all families but the kernel's cryptography (AF_ALG,
+// CVE-2026-31431) and virtual machine sockets (AF_VSOCK), which reach the host
+// whatever the network namespace says. The kernel takes the lower half of the
+// argument and a filter compares all of it: those above are named, so that no
+// upper half makes a family another one.
+constexpr uint64_t kAfAlg = 38;
+constexpr uint64_t kFamiliesAbove[] = {39, 41, 42, 43, 44, 45};
 // personality(2): PER_LINUX, PER_LINUX32, UNAME26, both, and the question.
 constexpr uint64_t kPersonalities[] = {0, 8, 0x20000, 0x20008, 0xffffffff};
 
@@ -334,7 +338,11 @@ oci::Seccomp DefaultSeccompProfile(const std::vector<std::string>& bounding) {
     profile.syscalls.push_back(Allow(privilege.calls));
   }
   profile.syscalls.push_back(
-      Allow("socket", {Compare(0, "SCMP_CMP_NE", kAfVsock)}));
+      Allow("socket", {Compare(0, "SCMP_CMP_LT", kAfAlg)}));
+  for (const uint64_t family : kFamiliesAbove) {
+    profile.syscalls.push_back(
+        Allow("socket", {Compare(0, "SCMP_CMP_EQ", family)}));
+  }
   for (const uint64_t value : kPersonalities) {
     profile.syscalls.push_back(
         Allow("personality", {Compare(0, "SCMP_CMP_EQ", value)}));

@@ -1,6 +1,7 @@
 // Specifications as values: configurations in, OCI specifications out.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -342,6 +343,29 @@ TEST(SeccompTest, CapabilitiesWidenTheDefaultProfile) {
   }
   EXPECT_TRUE(Allows(DefaultSeccompProfile({"CAP_SYS_ADMIN"}), "mount"));
   EXPECT_TRUE(Allows(DefaultSeccompProfile({"CAP_SYS_ADMIN"}), "clone3"));
+}
+
+// Whether a rule lets socket(2) through for this first argument.
+bool AllowsFamily(const oci::Seccomp& profile, uint64_t argument) {
+  return std::any_of(profile.syscalls.begin(), profile.syscalls.end(),
+                     [&](const oci::SeccompRule& rule) {
+                       if (rule.names != std::vector<std::string>{"socket"}) {
+                         return false;
+                       }
+                       const oci::SeccompArg& arg = rule.args.at(0);
+                       return arg.op == "SCMP_CMP_LT" ? argument < arg.value
+                                                      : argument == arg.value;
+                     });
+}
+
+TEST(SeccompTest, SomeFamiliesOfSocketsAreRefusedHoweverTheyAreWritten) {
+  const oci::Seccomp profile = DefaultSeccompProfile(DefaultCapabilities());
+  for (uint64_t family = 0; family < AF_MAX; ++family) {
+    EXPECT_EQ(AllowsFamily(profile, family),
+              family != AF_ALG && family != AF_VSOCK)
+        << family;
+    EXPECT_FALSE(AllowsFamily(profile, family | 1ULL << 32)) << family;
+  }
 }
 
 TEST(SeccompTest, ReadsDockersConditions) {
