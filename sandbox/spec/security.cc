@@ -1,5 +1,7 @@
 #include "sandbox/spec/security.h"
 
+#include <glob.h>
+
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -140,20 +142,34 @@ StatusOr<oci::Capabilities> CapabilitySets(
   return sets;
 }
 
+std::vector<std::string> MaskedPathsOf(const std::string& sysfs) {
+  std::vector<std::string> list = {"/proc/acpi",
+                                   "/proc/asound",
+                                   "/proc/interrupts",
+                                   "/proc/kcore",
+                                   "/proc/keys",
+                                   "/proc/latency_stats",
+                                   "/proc/sched_debug",
+                                   "/proc/scsi",
+                                   "/proc/timer_list",
+                                   "/proc/timer_stats",
+                                   "/sys/devices/virtual/powercap",
+                                   "/sys/firmware"};
+  const std::string pattern =
+      sysfs + "/devices/system/cpu/cpu[0-9]*/thermal_throttle";
+  glob_t found = {};
+  if (glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    for (size_t i = 0; i < found.gl_pathc; ++i) {
+      list.push_back("/sys" + std::string(found.gl_pathv[i] + sysfs.size()));
+    }
+  }
+  globfree(&found);
+  return list;
+}
+
 const std::vector<std::string>& DefaultMaskedPaths() {
   static const auto& list =
-      *new std::vector<std::string>{"/proc/acpi",
-                                    "/proc/asound",
-                                    "/proc/interrupts",
-                                    "/proc/kcore",
-                                    "/proc/keys",
-                                    "/proc/latency_stats",
-                                    "/proc/sched_debug",
-                                    "/proc/scsi",
-                                    "/proc/timer_list",
-                                    "/proc/timer_stats",
-                                    "/sys/devices/virtual/powercap",
-                                    "/sys/firmware"};
+      *new std::vector<std::string>(MaskedPathsOf("/sys"));
   return list;
 }
 

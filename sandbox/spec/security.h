@@ -31,6 +31,10 @@ StatusOr<oci::Capabilities> CapabilitySets(
     const std::vector<std::string>& known);
 
 const std::vector<std::string>& DefaultMaskedPaths();
+// The same for a machine whose sysfs is there: each of its processors counts
+// how often it was throttled, which tells what others do.
+std::vector<std::string> MaskedPathsOf(const std::string& sysfs);
+
 const std::vector<std::string>& DefaultReadonlyPaths();
 
 // Our profile for RUNTIME_DEFAULT (seccomp_profile.cc): an allow list, wider

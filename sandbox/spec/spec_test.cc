@@ -388,6 +388,21 @@ TEST(SeccompTest, ReadsDockersConditions) {
               StatusIs(StatusCode::kInvalidArgument));
 }
 
+TEST(MaskedPathsTest, AreThoseOfTheMachine) {
+  TempDir sysfs;
+  for (const char* path : {"cpu0/thermal_throttle", "cpu12/thermal_throttle",
+                           "cpu1", "cpufreq", "other/thermal_throttle"}) {
+    sysfs.MakeDirectory(std::string("devices/system/cpu/") + path);
+  }
+  const std::vector<std::string> paths = MaskedPathsOf(sysfs.path());
+  EXPECT_THAT(paths, Contains("/sys/devices/virtual/powercap"));
+  EXPECT_THAT(paths, Contains("/proc/interrupts"));
+  EXPECT_THAT(std::vector<std::string>(paths.end() - 2, paths.end()),
+              ElementsAre("/sys/devices/system/cpu/cpu0/thermal_throttle",
+                          "/sys/devices/system/cpu/cpu12/thermal_throttle"));
+  EXPECT_EQ(paths.size(), MaskedPathsOf("/no/such").size() + 2);
+}
+
 TEST(SeccompTest, PrivilegedHasNone) {
   ContainerSecurity security;
   security.mutable_seccomp()->set_type(SecurityProfile::RUNTIME_DEFAULT);
