@@ -29,7 +29,7 @@ constexpr std::chrono::seconds kDeleteTime{30};
 // A killed process that is not gone by then hangs in the kernel.
 constexpr std::chrono::seconds kKillTime{60};
 // Silences of a shim that answers, but does not end what was killed.
-constexpr int kPatience = 3;
+constexpr int kPatience = 6;
 
 StatusOr<std::unique_ptr<oci::Cgroup>> CgroupOf(
     const Core& core, const ContainerRecord& container) {
@@ -152,7 +152,7 @@ void OnSilence(Core& core, const ContainerId& id, int rounds) {
     return OnExit(core, id, Unavailable("it does not say how this ended"));
   }
   const Context ctx =
-      Context::Background(id.str()).WithTimeout(core.settings.shim_silence);
+      Context::Background(id.str()).WithTimeout(core.settings.shim_silence / 2);
   const auto task = shim->Find(ctx, id.str(), "");
   const auto state = task.ok() ? (*task)->State(ctx) : task.status();
   if (state.ok() && state->phase == shim::TaskPhase::kStopped) {

@@ -31,9 +31,10 @@ void KillContainer(Core& core, const ContainerId& id);
 // OK if there is nothing to kill.
 void KillTask(Core& core, const ContainerRecord& container);
 
-// Killed a while ago, `rounds` times shim_silence, and nobody has said how it
-// ended. Asks the shim; one that does not answer, or does not end it, is killed
-// itself, so that its containers are lost rather than stuck.
+// Killed a while ago, `rounds` times half of shim_silence, and nobody has said
+// how it ended. Asks the shim, which has the other half to answer; one that
+// does not, or does not end it, is killed itself, so that its containers are
+// lost rather than stuck.
 void OnSilence(Core& core, const ContainerId& id, int rounds);
 
 // The exit monitor's handler: takes the container's lock and records.

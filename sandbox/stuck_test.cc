@@ -49,6 +49,18 @@ TEST_F(StuckTest, APodWithAShimThatIsStuckCanBeStoppedAndRemoved) {
   EXPECT_OK(sandboxes_->Remove(ctx_, pod));
 }
 
+TEST_F(StuckTest, AStuckShimIsWaitedForOnce) {
+  BePatient(3s);
+  const SandboxId pod = StartPod();
+  StartApp(pod);
+  shims_.Hang(pod.str(), "*");
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_OK(sandboxes_->Stop(ctx_, pod));
+  const auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_GE(took, 3s);
+  EXPECT_LT(took, 5500ms);
+}
+
 TEST_F(StuckTest, AContainerOfAStuckShimCanBeRemovedAlone) {
   BePatient(50ms);
   const SandboxId pod = StartPod();

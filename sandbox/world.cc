@@ -58,7 +58,7 @@ World::Core::Core(Settings all_settings, Parts all_parts)
         exits.Watch(SandboxId(id), shim);
       }),
       network_names(paths, inventory),
-      kills(settings.shim_silence,
+      kills(settings.shim_silence / 2,
             {[this](const ContainerId& id) {
                exits.Run([this, id] { KillContainer(*this, id); });
              },
