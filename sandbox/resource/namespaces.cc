@@ -66,6 +66,24 @@ struct Settings {
   std::optional<uint32_t> root_uid, root_gid;
 };
 
+// What holds of each interface until somebody says otherwise: without addresses
+// of IPv6 it has no IPv6 (CVE-2024-32473), and a neighbour that calls itself a
+// router is not believed (CVE-2020-13401). For networks of ours; those of pods
+// are their plugins' matter.
+constexpr std::pair<const char*, const char*> kInterfaceDefaults[] = {
+    {"/sys/net/ipv6/conf/default/disable_ipv6", "1"},
+    {"/sys/net/ipv6/conf/default/accept_ra", "0"}};
+
+void AddInterfaceDefaults(const std::string& proc, Settings& settings) {
+  for (const auto& [file, value] : kInterfaceDefaults) {
+    const std::string path = proc + file;
+    // Kernels without IPv6 have none.
+    if (access(path.c_str(), F_OK) == 0) {
+      settings.sysctls.emplace_back(path, value);
+    }
+  }
+}
+
 // Those of the network ask for a capability, those of ipc for the root of
 // their user namespace, and no capability helps.
 Status SetSysctls(const Settings& settings) {
@@ -238,6 +256,10 @@ Status Namespaces::Acquire(const Context&, SandboxRecord& sandbox) {
   }
   const bool attached =
       sandbox.config().namespaces().network() == state::v1::NAMESPACE_MODE_POD;
+  if (attached &&
+      sandbox.config().kind() == state::v1::SANDBOX_KIND_STANDALONE) {
+    AddInterfaceDefaults(paths_.proc, settings);
+  }
   for (const auto& [name, value] : Sysctls(sandbox)) {
     ASSIGN_OR_RETURN(std::string file,
                      SysctlFile(name, OwnNetwork(sandbox), OwnIpc(sandbox),

@@ -14,6 +14,9 @@ namespace berth::sandbox {
 //
 //   <state>/sandboxes/<id>/{netns,ipcns,utsns,userns}
 //
+// A standalone sandbox's network begins without IPv6 on its interfaces: plugins
+// that give addresses of it turn it on.
+//
 // Before anything can run in them the host name and the sysctls are set, by a
 // thread of ours that is inside for that moment; those of an interface that
 // plugins make are set when it is there (PodNetwork). With a user namespace the

@@ -130,6 +130,58 @@ TEST(NamespacesTest, ArePinnedConfiguredAndReleased) {
   EXPECT_TRUE(dir.Names("sandboxes/s").empty());
 }
 
+// The sysctl of an interface that is made in the sandbox's network.
+std::string Ipv6Of(const SandboxRecord& sandbox, const std::string& name) {
+  std::string text = "not read";
+  std::thread([&] {
+    const auto fd = OpenNamespace(sandbox.namespaces().network(), CLONE_NEWNET);
+    if (!fd.ok() || !EnterNamespace(fd->get(), CLONE_NEWNET).ok() ||
+        system("ip link show d0 >/dev/null 2>&1 || "
+               "ip link add d0 type bridge") != 0) {
+      return;
+    }
+    const auto read = ReadSmallFile("/proc/sys/net/ipv6/conf/" + name, 16);
+    if (read.ok()) text = read->substr(0, read->find('\n'));
+  }).join();
+  return text;
+}
+
+TEST(NamespacesTest, AStandaloneOneHasNoIpv6UnlessItIsAskedFor) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  if (access("/proc/sys/net/ipv6", F_OK) != 0) GTEST_SKIP() << "no IPv6";
+  TempDir dir;
+  HostPaths paths;
+  paths.state = dir.path();
+  const Inventory inventory;
+  Namespaces namespaces(paths, inventory, false, false);
+  const Context ctx = Context::Background();
+  ASSERT_OK(MakeDirectories(paths.SandboxState("s"), 0700));
+  for (const bool standalone : {true, false}) {
+    for (const char* asked : {"", "all", "default"}) {
+      SandboxRecord sandbox;
+      sandbox.set_id("s");
+      auto& config = *sandbox.mutable_config();
+      if (standalone) config.set_kind(SANDBOX_KIND_STANDALONE);
+      const std::string prefix = std::string("net.ipv6.conf.") + asked;
+      if (*asked != '\0') {
+        (*config.mutable_sysctls())[prefix + ".disable_ipv6"] = "0";
+        (*config.mutable_sysctls())[prefix + ".accept_ra"] = "2";
+      }
+      ASSERT_OK(namespaces.Acquire(ctx, sandbox));
+      EXPECT_EQ(Ipv6Of(sandbox, "d0/disable_ipv6"),
+                standalone && *asked == '\0' ? "1" : "0")
+          << asked;
+      EXPECT_EQ(Ipv6Of(sandbox, "lo/disable_ipv6"), "0") << asked;
+      if (std::string(asked) != "all") {
+        EXPECT_EQ(Ipv6Of(sandbox, "d0/accept_ra"), *asked != '\0' ? "2"
+                                                   : standalone   ? "0"
+                                                                  : "1");
+      }
+      ASSERT_OK(namespaces.Release(ctx, sandbox));
+    }
+  }
+}
+
 TEST(NamespacesTest, ARefusedSysctlNamesItselfAndCanBeReleased) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   TempDir dir;

@@ -1,14 +1,30 @@
 """Other users of the host, and clients who come and go ten thousand times."""
+import io
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import tarfile
+import tempfile
 
+from cases_requests import server_major
 from harness import check, equal, eventually
 
 FULL = os.environ.get("BERTH_ATTACKS") == "full"
 MIB = 1 << 20
+
+
+def archive():
+    """One file, as docker cp sends it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("came-in"))
+    return packed.getvalue()
+
+
+ARCHIVE = archive()
 
 
 def as_another_user(*command):
@@ -117,4 +133,142 @@ def the_socket_is_for_root_and_one_group(docker):
     check(b"PermissionError" in done.stderr, f"another user: {done}")
 
 
-CASES = [the_socket_is_for_root_and_one_group, another_user_reaches_no_volume, attaching_and_leaving_costs_nothing]
+def a_number_is_that_user_or_none(docker):
+    # CVE-2024-40635, CVE-2026-46680.
+    docker("pull", "busybox")
+    name = docker.start("busybox", "sleep", "1000")
+    docker("exec", name, "sh", "-c", "for user in 99999999999 4294967296 "
+           "4294967295; do echo $user:x:0:0::/:/bin/sh; done >> /etc/passwd")
+    for user in ("99999999999", "4294967296", "4294967295", "0:4294967296"):
+        for command in (("exec", "-u", user, name),
+                        ("run", "--rm", "-u", user, "busybox")):
+            result = docker(*command, "id", "-u", code=None)
+            check(result.code != 0 and result.out != "0\n", result)
+    if docker.engine == "berthd":  # dockerd 20.10 refuses it
+        equal(docker("exec", "-u", "2147483648", name, "id", "-u").out,
+              "2147483648\n")
+
+
+def top_runs_nothing_of_the_container(docker):
+    # CVE-2022-1227: whoever looks at processes from inside runs what is there.
+    name = docker.start("busybox", "sleep", "1000")
+    docker("exec", name, "sh", "-c", "for one in ps top nsenter; do "
+           "rm -f /bin/$one; printf '#!/bin/sh\\ntouch /ran\\n' > /bin/$one; "
+           "chmod 755 /bin/$one; done")
+    for options in ((), ("aux",), ("-o", "pid,cmd")):
+        check("sleep 1000" in docker("top", name, *options).out, options)
+    docker("exec", name, "test", "!", "-e", "/ran")
+
+
+def no_ipv6_where_no_network_has_it(docker):
+    # CVE-2024-32473, and CVE-2020-13401 among neighbours.
+    if not os.path.exists("/proc/sys/net/ipv6"):
+        return "the kernel has no IPv6"
+    docker("network", "create", "old")
+    docker("network", "create", "--ipv6", "--subnet", "fd78::/64", "new")
+    script = "ip -6 addr show dev eth0; cat /proc/sys/net/ipv6/conf/eth0/"
+    for network in ("bridge", "old"):
+        out = docker.shell(script + "disable_ipv6", "--network", network)
+        equal(out, "1\n", network)
+    # Who asks for it has it.
+    out = docker.shell(script + "disable_ipv6", "--sysctl",
+                       "net.ipv6.conf.all.disable_ipv6=0")
+    check(out.endswith("0\n"), out)
+    name = docker.start("--network", "old", "busybox", "sleep", "1000")
+    docker("network", "connect", "new", name)
+    check("inet6" not in docker("exec", name, "ip", "addr", "show", "dev",
+                                "eth0").out, "eth0 has IPv6")
+    check("fd78::" in docker("exec", name, "ip", "-6", "addr", "show", "dev",
+                             "eth1").out, "eth1 has none")
+    if docker.engine == "berthd":
+        equal(docker("exec", name, "cat",
+                     "/proc/sys/net/ipv6/conf/eth1/accept_ra").out, "0\n")
+    return None
+
+
+def names_do_not_leave_an_internal_network(docker):
+    # CVE-2024-29018: what is asked for could carry anything out.
+    if docker.engine == "dockerd" and server_major(docker) < 26:
+        return "dockerd asks others, before 26"
+    docker("network", "create", "--internal", "in")
+    docker("network", "create", "out")
+    gateway = json.loads(docker("network", "inspect", "out").out)[0][
+        "IPAM"]["Config"][0]["Gateway"].split("/")[0]
+    holder = docker.start("--network", "out", "busybox", "sleep", "1000")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((gateway, 53))
+        server.settimeout(3)
+
+        def asked(container, name):
+            docker("exec", container, "nslookup", "-timeout=1", name,
+                   code=None, timeout=30)
+            label, found = name.split(".")[0].encode(), False
+            try:
+                while True:
+                    found = label in server.recv(512) or found
+            except TimeoutError:
+                return found
+
+        inside = docker.start("--network", "in", "--dns", gateway, "busybox",
+                              "sleep", "1000")
+        check(not asked(inside, "secret.example.org"), "it was asked")
+        both = docker.start("--network", "out", "--dns", gateway, "busybox",
+                            "sleep", "1000")
+        check(asked(both, "public.example.org"), "nobody asks it")
+    docker("rm", "-f", holder)
+    return None
+
+
+def a_copy_makes_no_place_outside(docker):
+    # CVE-2026-41568, CVE-2026-42306: where a volume goes may be a link.
+    docker("pull", "busybox")
+    with tempfile.TemporaryDirectory() as outside:
+        docker("create", "--name", "box", "-v", "box-volume:/dir/sub/volume",
+               "busybox", "sleep", "1000")
+        docker("start", "box")
+        for link in (outside, "../../../../../.." + outside,
+                     "/proc/1/root" + outside):
+            docker("start", "box")
+            docker("exec", "box", "sh", "-c", "cd / && mkdir -p old && "
+                   f"mv dir old/$$ && ln -s {link} /dir && test -L /dir")
+            for command in (("cp", "box:/bin/busybox", "-"),
+                            ("cp", "-", "box:/dir/sub/volume"),
+                            ("cp", "-", "box:/dir")):
+                for running in (True, False):
+                    if not running:
+                        docker("stop", "-t", "0", "box")
+                    docker(*command, code=None, stdin=ARCHIVE)
+                    if not running:
+                        docker("start", "box", code=None)
+            equal(os.listdir(outside), [], link)
+            docker("stop", "-t", "0", "box", code=None)
+            docker("rm", "-f", "box")
+            docker("create", "--name", "box", "-v",
+                   "box-volume:/dir/sub/volume", "busybox", "sleep", "1000")
+
+
+def what_tells_of_the_host_is_masked(docker):
+    # GHSA-7ww5-4wqc-m92c and its like.
+    name = docker.start("busybox", "sleep", "1000")
+    if docker.engine == "berthd":
+        masked = json.loads(docker.inspect(
+            name, "{{json .HostConfig.MaskedPaths}}"))
+        for path in ("/sys/devices/virtual/powercap", "/sys/firmware",
+                     "/proc/acpi", "/proc/interrupts", "/proc/kcore",
+                     "/proc/keys", "/proc/latency_stats", "/proc/scsi",
+                     "/proc/timer_list", "/proc/sched_debug"):
+            check(path in masked, path)
+    for path in ("/sys/firmware", "/proc/acpi", "/proc/scsi",
+                 "/sys/devices/virtual/powercap"):
+        equal(docker("exec", name, "sh", "-c",
+                     f"ls {path} 2>/dev/null || true").out, "", path)
+    for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list"):
+        equal(docker("exec", name, "sh", "-c",
+                     f"head -c 9 {path} 2>/dev/null || true").out, "", path)
+
+
+CASES = [the_socket_is_for_root_and_one_group, another_user_reaches_no_volume,
+         attaching_and_leaving_costs_nothing, a_number_is_that_user_or_none,
+         top_runs_nothing_of_the_container, no_ipv6_where_no_network_has_it,
+         names_do_not_leave_an_internal_network, a_copy_makes_no_place_outside,
+         what_tells_of_the_host_is_masked]
