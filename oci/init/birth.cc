@@ -21,6 +21,7 @@
 #include "oci/init/namespace_plan.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
+#include "oci/init/procfs.h"
 #include "oci/init/terminal.h"
 
 namespace berth::oci {
@@ -47,12 +48,11 @@ void Reap(pid_t pid) { (void)TEMP_FAILURE_RETRY(waitpid(pid, nullptr, 0)); }
 // By the parent: without CAP_SYS_RESOURCE the score only goes up, and no lower
 // than our own. A process that has died meanwhile tells why by the channel.
 Status SetOomScore(pid_t pid, int score, std::vector<std::string>& warnings) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
-  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid() && errno == ENOENT) return OkStatus();
-  if (!fd.valid()) return Errno(errno, "open " + path);
+  const auto file = OpenProcfs("/proc", std::to_string(pid) + "/oom_score_adj");
+  if (ErrnoOf(file.status()) == ENOENT) return OkStatus();
+  if (!file.ok()) return file.status();
   const std::string text = std::to_string(score);
-  if (write(fd.get(), text.data(), text.size()) > 0 || errno == ESRCH) {
+  if (write(file->get(), text.data(), text.size()) > 0 || errno == ESRCH) {
     return OkStatus();
   }
   if (errno != EACCES && errno != EPERM) {

@@ -1,17 +1,16 @@
 #include "oci/init/id_map.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/unique_fd.h"
+#include "oci/init/procfs.h"
 
 namespace berth::oci {
 namespace {
 
 Status WriteMap(const std::string& path, const std::string& text) {
-  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid()) return Errno(errno, "open " + path);
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenProcfs("/proc", path));
   // The kernel takes the whole map in one write or not at all.
   if (write(fd.get(), text.data(), text.size()) !=
       static_cast<ssize_t>(text.size())) {
@@ -45,7 +44,7 @@ std::optional<uint32_t> ToHostId(const std::vector<IdMapping>& mappings,
 
 Status WriteIdMaps(pid_t pid, const std::vector<IdMapping>& uids,
                    const std::vector<IdMapping>& gids) {
-  const std::string proc = "/proc/" + std::to_string(pid);
+  const std::string proc = std::to_string(pid);
   RETURN_IF_ERROR(WriteMap(proc + "/uid_map", IdMapText(uids)));
   return WriteMap(proc + "/gid_map", IdMapText(gids));
 }

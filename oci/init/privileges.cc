@@ -15,6 +15,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "oci/init/procfs.h"
 
 namespace berth::oci {
 namespace {
@@ -305,16 +306,11 @@ StatusOr<UniqueFd> OpenExecLabel(const ProcessSpec& process) {
     return FailedPrecondition(
         "process.selinuxLabel: SELinux is not enabled on this host");
   }
-  for (const char* path : {"/proc/thread-self/attr/apparmor/exec",
-                           "/proc/thread-self/attr/exec"}) {
-    if (!apparmor && std::string(path).find("apparmor") != std::string::npos) {
-      continue;
-    }
-    UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
-    if (fd.valid()) return fd;
-    if (errno != ENOENT) return Errno(errno, "open " + std::string(path));
+  if (apparmor) {
+    auto own = OpenProcfs("/proc", "thread-self/attr/apparmor/exec");
+    if (ErrnoOf(own.status()) != ENOENT) return own;
   }
-  return Errno(ENOENT, "open the label of the next program");
+  return OpenProcfs("/proc", "thread-self/attr/exec");
 }
 
 Status WriteExecLabel(const UniqueFd& label, const ProcessSpec& process) {

@@ -1,6 +1,8 @@
+// What is written to /proc while a process is made.
 #include "oci/init/sysctls.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -15,9 +17,13 @@
 #include "base/sys/file.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "oci/init/procfs.h"
 
 namespace berth::oci {
 namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
 
 constexpr char kShared[] = "/proc/sys/kernel/shm_rmid_forced";
 constexpr char kHostname[] = "/proc/sys/kernel/hostname";
@@ -70,6 +76,27 @@ TEST_F(SysctlsTest, WritesByBothKindsOfNames) {
             "dotted\nslash\n1\n");
 }
 
+// CVE-2022-0811: a value that a helper would take for several settings.
+TEST_F(SysctlsTest, AValueIsOneValue) {
+  const std::string before = Text("/proc/sys/kernel/core_pattern");
+  for (const std::string separator : {"+", "\n", " ", ","}) {
+    const std::string value = "1" + separator + "kernel.core_pattern=x";
+    // All of it, or as much as there may be in a name.
+    EXPECT_EQ(InNamespaces([&] {
+                return Message(SetSysctls({{"kernel.hostname", value}}));
+              }),
+              "")
+        << value;
+    EXPECT_THAT(InNamespaces([&] {
+                  return Message(SetSysctls({{kShared + 10, value}}));
+                }),
+                AnyOf(HasSubstr("Invalid argument"),
+                      HasSubstr("the kernel takes no more than \"1")))
+        << value;
+    EXPECT_EQ(Text("/proc/sys/kernel/core_pattern"), before);
+  }
+}
+
 TEST_F(SysctlsTest, RefusesAMountBelowProcSys) {
   TempDir dir;
   dir.Write("file", "as it was");
@@ -110,6 +137,69 @@ TEST_F(SysctlsTest, RefusesNamesThatLeadOut) {
               "")
         << name;
   }
+}
+
+using ProcfsTest = SysctlsTest;
+
+// OpenProcfs, and what becomes of it: "" or the error.
+std::string WriteComm(const std::string& path) {
+  const auto file = OpenProcfs("/proc", path);
+  if (!file.ok()) return Message(file.status());
+  return write(file->get(), "written", 7) == 7 ? "" : "not written";
+}
+
+TEST_F(ProcfsTest, WritesToFilesOfThisProcess) {
+  EXPECT_EQ(InNamespaces([] {
+              const std::string pid = std::to_string(getpid());
+              std::string said;
+              for (const std::string& path :
+                   {std::string("thread-self/comm"),
+                    "self/task/" + pid + "/comm", pid + "/comm"}) {
+                said += WriteComm(path);
+              }
+              return said + Text("/proc/self/comm");
+            }),
+            "written\n");
+}
+
+// CVE-2025-52881: a label or a score that is written to /proc/sysrq-trigger.
+TEST_F(ProcfsTest, RefusesAMountOnTheWay) {
+  TempDir dir;
+  dir.MakeDirectory("task");
+  dir.Write("comm", "as it was");
+  for (const auto& [source, target] : {std::pair<std::string, std::string>{
+                                           dir.Path("comm"), "/proc/self/comm"},
+                                       {kHostname, "/proc/self/comm"},
+                                       {dir.path(), "/proc/self"},
+                                       {"/proc/1", "/proc/self"}}) {
+    for (const char* path : {"self/comm", "thread-self/../../comm"}) {
+      EXPECT_THAT(InNamespaces([&]() -> std::string {
+                    if (mount(source.c_str(), target.c_str(), nullptr, MS_BIND,
+                              nullptr) != 0) {
+                      return "mount failed";
+                    }
+                    return WriteComm(path);
+                  }),
+                  HasSubstr("Invalid cross-device link"))
+          << source << " on " << target << ", " << path;
+    }
+  }
+  EXPECT_EQ(Text(dir.Path("comm").c_str()), "as it was");
+}
+
+TEST_F(ProcfsTest, RefusesLinksThatLeadOut) {
+  for (const char* path : {"self/root/proc/self/comm", "self/cwd", "self/exe",
+                           "self/fd/0", "../etc/passwd", "/proc/self/comm"}) {
+    EXPECT_NE(WriteComm(path), "") << path;
+  }
+}
+
+TEST_F(ProcfsTest, RefusesAnotherFileSystemAsProc) {
+  EXPECT_THAT(InNamespaces([]() -> std::string {
+                if (mount("t", "/proc", "tmpfs", 0, nullptr)) return "mount";
+                return WriteComm("self/comm");
+              }),
+              HasSubstr("\"/proc\" is not of a procfs"));
 }
 
 }  // namespace
