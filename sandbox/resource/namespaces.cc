@@ -219,10 +219,14 @@ Status SetSysctl(const std::string& file, const std::string& value) {
     return InvalidArgument("sysctl " + Quoted(file) + ": there is none");
   }
   if (!fd.valid()) return Errno(errno, "open sysctl " + Quoted(file));
-  // One write: the kernel takes it whole or not at all (CVE-2022-0811).
-  if (write(fd.get(), value.data(), value.size()) < 0) {
-    return Errno(errno,
-                 "write " + Quoted(value) + " to sysctl " + Quoted(file));
+  // One write, of one value: of some files the kernel takes a part of it, and
+  // what is behind that part is nothing (CVE-2022-0811).
+  const std::string doing =
+      "write " + Quoted(value) + " to sysctl " + Quoted(file);
+  const ssize_t n = write(fd.get(), value.data(), value.size());
+  if (n < 0) return Errno(errno, doing);
+  if (static_cast<size_t>(n) < value.size()) {
+    return InvalidArgument(doing + ": the kernel takes a part of it only");
   }
   return OkStatus();
 }

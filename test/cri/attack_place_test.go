@@ -126,6 +126,34 @@ func TestAnnotationsHaveNoPower(t *testing.T) {
 	}
 }
 
+// CVE-2022-0811: what stands behind a sysctl's value is no other sysctl.
+func TestASysctlIsOneValue(t *testing.T) {
+	const pattern = "/proc/sys/kernel/core_pattern"
+	before, err := os.ReadFile(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kernel.shm_rmid_forced", "net.ipv4.ip_forward"} {
+		for _, separator := range []string{"+", "\n", " ", ",", "\x00"} {
+			config := criclient.PodConfig(t, logs)
+			config.Linux.Sysctls = map[string]string{name: "1" + separator + "kernel.core_pattern=|/bin/x"}
+			id, err := client.Runtime.RunPodSandbox(t.Context(), config, "")
+			if err == nil {
+				(&criclient.Pod{Client: client, ID: id, Config: config}).Remove(t)
+				if !peer() { // runc takes what the kernel has read of it
+					t.Errorf("%s with %q was taken", name, separator)
+				}
+			} else if !peer() {
+				wantCode(t, err, codes.InvalidArgument)
+			}
+			criclient.RemoveCgroup(config.Linux.CgroupParent)
+			if after, err := os.ReadFile(pattern); err != nil || string(after) != string(before) {
+				t.Fatalf("%s is %q, %v", pattern, after, err)
+			}
+		}
+	}
+}
+
 // CVE-2023-25153: an archive whose documents never end.
 func TestAnArchiveOfEndlessDocuments(t *testing.T) {
 	if peer() {
