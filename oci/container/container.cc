@@ -303,8 +303,7 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
                            .init_pidfd = init->get(),
                            .namespaces = NamespacesOf(*spec),
                            .user_namespace = user,
-                           .personality = spec->linux.personality,
-                           .uid_mappings = spec->linux.uid_mappings}));
+                           .linux = spec->linux}));
   if (!options.io.pid_file.empty()) {
     RETURN_IF_ERROR_AS(
         ReplaceFile(options.io.pid_file, std::to_string(born.pid), 0644),

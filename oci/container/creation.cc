@@ -208,6 +208,17 @@ void Creation::RunPoststopHooks() const {
   }
 }
 
+void Creation::WarnOfWhatIsLeftOut() {
+  for (const std::string& field : left_out_) {
+    born_.warnings.push_back("linux.resources." + field +
+                             " is left out: cgroup v2 has no such setting");
+  }
+  for (const std::string& flag : spec_.linux.personality.flags) {
+    born_.warnings.push_back("linux.personality.flags: " + Quoted(flag) +
+                             " is ignored: no flag is known");
+  }
+}
+
 Status Creation::BearAndRecord() {
   const InitRequest request = {
       .id = options_.id,
@@ -228,10 +239,7 @@ Status Creation::BearAndRecord() {
   born_once_ = true;
   ASSIGN_OR_RETURN(born_, BearInit(request));
   cgroup_->Settle();
-  for (const std::string& field : left_out_) {
-    born_.warnings.push_back("linux.resources." + field +
-                             " is left out: cgroup v2 has no such setting");
-  }
+  WarnOfWhatIsLeftOut();
   // The end of what it says is then its own.
   if (options_.start_by_maker) result_.reset();
   undo_.Add([this] {

@@ -51,6 +51,7 @@ class Creation {
   Status PlanRoot();
   Status MakeChannels();
   Status BearAndRecord();
+  void WarnOfWhatIsLeftOut();
   void RunPoststopHooks() const;
   std::string HookStateFor(const char* status, pid_t pid) const;
 

@@ -22,6 +22,7 @@
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
 #include "oci/init/procfs.h"
+#include "oci/init/scheduling.h"
 #include "oci/init/terminal.h"
 
 namespace berth::oci {
@@ -112,6 +113,17 @@ StatusOr<bool> Answer(const Parent& parent, HandshakeMessage message,
   }
 }
 
+// By the parent, which has the rights for it; what a copy of the child would
+// not have from it the program's own process does.
+Status Schedule(const Parent& parent, pid_t pid) {
+  const ProcessSpec& process = *parent.process;
+  if (process.io_priority.has_value()) {
+    RETURN_IF_ERROR(SetIoPriority(pid, *process.io_priority));
+  }
+  if (!process.scheduler || !IsInherited(*process.scheduler)) return OkStatus();
+  return SetScheduler(pid, *process.scheduler);
+}
+
 Status Accompany(const Parent& parent, Born& born) {
   if (parent.process != nullptr && parent.process->oom_score_adj) {
     RETURN_IF_ERROR(
@@ -121,11 +133,12 @@ Status Accompany(const Parent& parent, Born& born) {
     ASSIGN_OR_RETURN(HandshakeMessage message, born.channel.Receive());
     ASSIGN_OR_RETURN(ready, Answer(parent, std::move(message), born));
   }
-  if (parent.process != nullptr && parent.user_namespace) {
+  if (parent.process == nullptr) return OkStatus();
+  if (parent.user_namespace) {
     RETURN_IF_ERROR(
         SetRlimits(born.pid, parent.process->rlimits, born.warnings));
   }
-  return OkStatus();
+  return Schedule(parent, born.pid);
 }
 
 // To ready, or dead.
@@ -298,8 +311,12 @@ StatusOr<Born> BearInit(const InitRequest& request) {
                    PlanNamespaces(request.spec.linux));
   const ProcessSpec* process =
       request.spec.process ? &*request.spec.process : nullptr;
-  const Parent parent = {process,         &request.spec,      request.io,
-                         plan.has_user(), request.hook_state, request.bundle};
+  const Parent parent = {.process = process,
+                         .spec = &request.spec,
+                         .io = request.io,
+                         .user_namespace = plan.has_user(),
+                         .hook_state = request.hook_state,
+                         .bundle = request.bundle};
   if (plan.pid.valid()) return BearInside(request, plan, parent);
   ASSIGN_OR_RETURN(Born born, CloneInit(request, plan));
   RETURN_IF_ERROR(Raise(parent, born));
@@ -308,16 +325,19 @@ StatusOr<Born> BearInit(const InitRequest& request) {
 
 StatusOr<Born> BearExec(const ExecRequest& request) {
   const IgnorePipeSignal ignore;
-  GiveIo(request.io, request.process, request.uid_mappings);
+  GiveIo(request.io, request.process, request.linux.uid_mappings);
   ASSIGN_OR_RETURN(Entry entry, Entry::Make());
   ASSIGN_OR_RETURN(Born born, Clone(request.cgroup, request.io, 0,
                                     [&](Handshake& channel, bool in_cgroup) {
                                       return RunExec(request, channel, entry,
                                                      in_cgroup);
                                     }));
-  RETURN_IF_ERROR(Raise({&request.process, nullptr, request.io,
-                         request.user_namespace, nullptr, ""},
-                        born));
+  const Parent parent = {.process = &request.process,
+                         .io = request.io,
+                         .user_namespace = request.user_namespace,
+                         .hook_state = nullptr,
+                         .bundle = {}};
+  RETURN_IF_ERROR(Raise(parent, born));
   RETURN_IF_ERROR(EnterInside(entry, request.io.sibling, born));
   return born;
 }

@@ -83,9 +83,7 @@ struct ExecRequest {
   int init_pidfd = -1;  // whose namespaces are joined
   int namespaces = 0;   // CLONE_NEW* flags, all that the init has
   bool user_namespace = false;
-  const std::string& personality;
-  // Of the container's user namespace, as far as they are known.
-  const std::vector<IdMapping>& uid_mappings;
+  const Linux& linux;  // of the container
 };
 
 // One more process in the namespaces of an init; returns when it has been

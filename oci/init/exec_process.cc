@@ -10,6 +10,7 @@
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
 #include "oci/init/program.h"
+#include "oci/init/scheduling.h"
 #include "oci/init/terminal.h"
 
 namespace berth::oci {
@@ -18,7 +19,11 @@ namespace {
 Status JoinContainer(const ExecRequest& request, bool in_cgroup) {
   umask(0);
   RETURN_IF_ERROR(TakeStdio(request.io));
+  const CpuAffinity affinity =
+      request.process.exec_cpu_affinity.value_or(CpuAffinity());
+  RETURN_IF_ERROR(SetAffinity(affinity.initial, "initial"));
   if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+  RETURN_IF_ERROR(SetAffinity(affinity.final, "final"));
   // For the child: with the host's rights, which the user namespace takes.
   if (request.namespaces & CLONE_NEWPID) {
     RETURN_IF_ERROR_AS(EnterNamespace(request.init_pidfd, CLONE_NEWPID),
@@ -57,7 +62,7 @@ StatusOr<Program> Prepare(const ExecRequest& request, const Handshake& channel,
     RETURN_IF_ERROR(MakeTerminal(request, root, channel));
   }
   GiveStdioTo(request.process.user.uid);
-  RETURN_IF_ERROR(SetPersonality(request.personality));
+  RETURN_IF_ERROR(TakeHabits(request.linux));
   return BecomeProcess(request.process, root, request.filter, label,
                        request.user_namespace, channel);
 }
@@ -66,7 +71,7 @@ Status CrossAndRun(const Program& program, Entry& entry) {
   RETURN_IF_ERROR(entry.Cross(true));
   RETURN_IF_ERROR(LeadSession(program));
   const Execution execution(program.path, program.args, program.env);
-  RETURN_IF_ERROR(Confine(program));
+  RETURN_IF_ERROR(SettleDown(program));
   return execution.Run();
 }
 

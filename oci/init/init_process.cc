@@ -123,7 +123,7 @@ Status StartAndRun(const InitRequest& request, const Program& program) {
   // What only the loading of the filter needs is not held while others may
   // look on for long; but hooks could not be made behind a filter.
   const bool early = program.last_capabilities && hooks.empty();
-  if (early) RETURN_IF_ERROR(Confine(program));
+  if (early) RETURN_IF_ERROR(SettleDown(program));
   RETURN_IF_ERROR(WaitForStart(request.start));
   if (!request.spec.process) {
     return InvalidArgument("process: nothing to start");
@@ -135,7 +135,7 @@ Status StartAndRun(const InitRequest& request, const Program& program) {
   }
   // Its presence tells an execve from a death.
   if (write(request.result, "x", 1) != 1) return Errno(errno, "answer start");
-  if (!early) RETURN_IF_ERROR(Confine(program));
+  if (!early) RETURN_IF_ERROR(SettleDown(program));
   return execution.Run();
 }
 
@@ -212,7 +212,7 @@ StatusOr<Program> Prepare(const InitRequest& request, const NamespacePlan& plan,
     RETURN_IF_ERROR_AS(EnterNamespace(plan.pid.get(), CLONE_NEWPID),
                        "join pid namespace");
   }
-  RETURN_IF_ERROR(SetPersonality(request.spec.linux.personality));
+  RETURN_IF_ERROR(TakeHabits(request.spec.linux));
   if (process == nullptr) return Program();
   GiveStdioTo(process->user.uid);
   return BecomeProcess(*process, rootfs.root(), request.filter, label,

@@ -15,6 +15,7 @@
 #include "base/sys/process.h"
 #include "oci/init/privileges.h"
 #include "oci/init/program.h"
+#include "oci/init/scheduling.h"
 
 namespace berth::oci {
 namespace {
@@ -33,6 +34,16 @@ void GiveTo(int fd, uid_t owner) {
   // Refused (EROFS, EPERM in a user namespace): the streams still work, only
   // /dev/stdout cannot be opened again.
   (void)!fchown(fd, owner, static_cast<gid_t>(-1));
+}
+
+// Without no_new_privs a filter is the right of CAP_SYS_ADMIN (seccomp(2)).
+uint64_t KeptCapabilities(const ProcessSpec& process, const Program& program) {
+  uint64_t kept = 0;
+  if (program.filter != nullptr && !process.no_new_privileges) {
+    kept |= uint64_t{1} << CAP_SYS_ADMIN;
+  }
+  if (program.scheduler) kept |= uint64_t{1} << CAP_SYS_NICE;
+  return kept;
 }
 
 }  // namespace
@@ -64,11 +75,13 @@ void GiveIoTo(const ProcessIo& io, uid_t owner) {
   for (int fd = 0; fd < 3; ++fd) GiveTo(fds[fd] >= 0 ? fds[fd] : fd, owner);
 }
 
-Status SetPersonality(const std::string& name) {
-  if (name.empty()) return OkStatus();
+Status TakeHabits(const Linux& linux) {
+  const std::string& name = linux.personality.domain;
   const unsigned long domain = name == "LINUX32" ? PER_LINUX32 : PER_LINUX;
-  if (personality(domain) < 0) return Errno(errno, "set personality");
-  return OkStatus();
+  if (!name.empty() && personality(domain) < 0) {
+    return Errno(errno, "set linux.personality " + name);
+  }
+  return SetMemoryPolicy(linux.memory_policy);
 }
 
 StatusOr<Program> BecomeProcess(const ProcessSpec& process,
@@ -81,6 +94,9 @@ StatusOr<Program> BecomeProcess(const ProcessSpec& process,
   program.env = FinalEnvironment(process, root);
   program.terminal = process.terminal;
   program.filter = filter;
+  if (process.scheduler && !IsInherited(*process.scheduler)) {
+    program.scheduler = process.scheduler;
+  }
   const Status early = EnterDirectory(process.cwd, root);
   if (!early.ok() && early.code() != StatusCode::kPermissionDenied) {
     return early;
@@ -99,9 +115,7 @@ StatusOr<Program> BecomeProcess(const ProcessSpec& process,
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return Errno(errno, "set no_new_privs");
   }
-  // Without no_new_privs a filter is the right of CAP_SYS_ADMIN (seccomp(2)).
-  const bool needs_admin = filter != nullptr && !process.no_new_privileges;
-  const uint64_t kept = needs_admin ? uint64_t{1} << CAP_SYS_ADMIN : 0;
+  const uint64_t kept = KeptCapabilities(process, program);
   ASSIGN_OR_RETURN(const CapabilitySets sets,
                    BecomeUser(process.user, process.capabilities, kept));
   if ((kept & ~sets.permitted) != 0 || (kept & ~sets.effective) != 0) {
@@ -137,6 +151,11 @@ Status Confine(const Program& program) {
   }
   if (!program.last_capabilities) return OkStatus();
   return SetCapabilities(*program.last_capabilities);
+}
+
+Status SettleDown(const Program& program) {
+  if (program.scheduler) RETURN_IF_ERROR(SetScheduler(0, *program.scheduler));
+  return Confine(program);
 }
 
 }  // namespace berth::oci

@@ -25,8 +25,10 @@ struct Program {
   std::vector<std::string> env;
   bool terminal = false;  // 0, 1, 2 are one
   const SeccompFilter* filter = nullptr;
-  // What is left of the capabilities when the filter is loaded, if the process
-  // keeps more for that.
+  // Set last of all: no process has it from its maker (scheduling.h).
+  std::optional<Scheduler> scheduler;
+  // What is left of the capabilities when that is set and the filter is
+  // loaded, if the process keeps more for it.
   std::optional<CapabilitySets> last_capabilities;
 };
 
@@ -39,8 +41,9 @@ void GiveStdioTo(uid_t owner);
 // process in a user namespace may not. `owner` is the host's id.
 void GiveIoTo(const ProcessIo& io, uid_t owner);
 
-// linux.personality; empty: as it is.
-Status SetPersonality(const std::string& name);
+// What of `linux` a process takes to its program: personality, memory policy.
+// What is unset is left as it is.
+Status TakeHabits(const Linux& linux);
 
 // Limits, umask, no_new_privs, directory, ids, capabilities, label. The caller
 // is still itself if this fails, but good for nothing. `filter` may be null;
@@ -65,6 +68,9 @@ Status LeadSession(const Program& program);
 // calls that any profile has to allow: capset(2) (without no_new_privs),
 // read(2), write(2), exit_group(2) and execve(2).
 Status Confine(const Program& program);
+// The scheduler, if it is still to be set, then the same. By the process that
+// is to run the program.
+Status SettleDown(const Program& program);
 
 }  // namespace berth::oci
 

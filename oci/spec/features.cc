@@ -1,6 +1,7 @@
 #include "oci/spec/features.h"
 
 #include "base/json.h"
+#include "oci/spec/scheduling.h"
 
 namespace berth::oci {
 
@@ -68,6 +69,7 @@ std::string FeaturesJson(const FeatureLists& lists) {
       {"apparmor", {{"enabled", true}}},
       {"selinux", {{"enabled", true}}},
       {"intelRdt", {{"enabled", false}}},
+      {"memoryPolicy", {{"modes", MemoryModes()}, {"flags", MemoryFlags()}}},
       {"mountExtensions", {{"idmap", {{"enabled", true}}}}},
   };
   return DumpJson(features, 2);

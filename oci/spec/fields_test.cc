@@ -101,9 +101,19 @@ constexpr Field kFields[] = {
     {"/process/oomScoreAdj", "-5", kHonoured},
     {"/process/apparmorProfile", "\"p\"", kHonoured},
     {"/process/selinuxLabel", "\"l\"", kHonoured},
-    {"/process/scheduler", R"({"policy": "SCHED_BATCH"})", kRefused},
-    {"/process/ioPriority", R"({"class": "IOPRIO_CLASS_IDLE"})", kRefused},
-    {"/process/execCPUAffinity", R"({"initial": "0"})", kRefused},
+    {"/process/scheduler", R"({"policy": "SCHED_BATCH"})", kHonoured},
+    {"/process/ioPriority", R"({"class": "IOPRIO_CLASS_IDLE", "priority": 3})",
+     kHonoured},
+    {"/process/scheduler",
+     R"({"policy": "SCHED_DEADLINE", "flags": ["SCHED_FLAG_RECLAIM"],
+         "runtime": 1024, "deadline": 1025, "period": 18446744073709551615})",
+     kHonoured},
+    {"/process/scheduler", R"({"policy": "SCHED_OTHER", "nice": -20})",
+     kHonoured},
+    {"/process/scheduler", R"({"policy": "SCHED_RR", "priority": 99})",
+     kHonoured},
+    {"/process/execCPUAffinity", R"({"initial": "0", "final": "1-2,8191"})",
+     kHonoured},
 
     {"/linux/namespaces/2/path", "\"/n\"", kHonoured},
     {"/linux/namespaces/6", R"({"type": "cgroup"})", kHonoured},
@@ -122,9 +132,12 @@ constexpr Field kFields[] = {
     {"/linux/readonlyPaths", R"(["/r"])", kHonoured},
     {"/linux/mountLabel", "\"l\"", kHonoured},
     {"/linux/personality/domain", "\"LINUX32\"", kHonoured},
-    {"/linux/personality/flags", R"(["x"])", kRefused},
+    {"/linux/personality/flags", R"(["x"])", kHonoured},
     {"/linux/intelRdt", R"({"closID": "x"})", kRefused},
-    {"/linux/memoryPolicy", R"({"mode": "MPOL_BIND", "nodes": "0"})", kRefused},
+    {"/linux/memoryPolicy",
+     R"({"mode": "MPOL_BIND", "nodes": "0",
+         "flags": ["MPOL_F_STATIC_NODES"]})",
+     kHonoured},
     {"/linux/seccomp/defaultAction", "\"SCMP_ACT_NOTIFY\"", kRefused},
     {"/linux/seccomp/architectures", R"(["SCMP_ARCH_X86"])", kHonoured},
     {"/linux/seccomp/flags", R"(["SECCOMP_FILTER_FLAG_LOG"])", kHonoured},
@@ -221,6 +234,60 @@ TEST(FieldsTest, RefusalsNameTheField) {
                        message.find("time namespace") != std::string::npos;
     EXPECT_TRUE(named) << field.pointer << ": " << message;
   }
+}
+
+// Values that no kernel takes, each refused with the name of its field.
+TEST(FieldsTest, BadValuesNameTheField) {
+  constexpr struct {
+    const char* pointer;
+    const char* value;
+    const char* named;
+  } kBad[] = {
+      {"/process/scheduler", "{}", "process.scheduler.policy"},
+      {"/process/scheduler", R"({"policy": "SCHED_X"})", "scheduler.policy"},
+      {"/process/scheduler", R"({"policy": "SCHED_OTHER", "nice": 20})",
+       "scheduler.nice"},
+      {"/process/scheduler", R"({"policy": "SCHED_BATCH", "nice": -21})",
+       "scheduler.nice"},
+      {"/process/scheduler", R"({"policy": "SCHED_OTHER", "priority": 1})",
+       "scheduler.priority"},
+      {"/process/scheduler", R"({"policy": "SCHED_RR", "period": 1})",
+       "SCHED_DEADLINE"},
+      {"/process/scheduler", R"({"policy": "SCHED_RR", "flags": ["X"]})",
+       "scheduler.flags"},
+      {"/process/ioPriority", R"({"class": "X"})", "ioPriority.class"},
+      {"/process/ioPriority", R"({"class": "IOPRIO_CLASS_BE", "priority": 8})",
+       "ioPriority.priority"},
+      {"/process/execCPUAffinity", R"({"initial": "a"})", "initial"},
+      {"/process/execCPUAffinity", R"({"initial": "3-1"})", "initial"},
+      {"/process/scheduler",
+       R"({"policy": "SCHED_DEADLINE", "runtime": 9000, "deadline": 8000})",
+       "scheduler.runtime"},
+      {"/process/execCPUAffinity", R"({"final": "1-"})", "final"},
+      {"/process/execCPUAffinity", R"({"final": "8192"})", "final"},
+      {"/linux/memoryPolicy", R"({"mode": "X"})", "memoryPolicy.mode"},
+      {"/linux/memoryPolicy", R"({"mode": "MPOL_BIND"})", "memoryPolicy.nodes"},
+      {"/linux/memoryPolicy", R"({"mode": "MPOL_LOCAL", "nodes": "0"})",
+       "memoryPolicy.nodes"},
+      {"/linux/memoryPolicy",
+       R"({"mode": "MPOL_BIND", "nodes": "0", "flags": ["X"]})",
+       "memoryPolicy.flags"},
+  };
+  for (const auto& bad : kBad) {
+    const Json config = With(Parsed(kBase), bad.pointer, Parsed(bad.value));
+    EXPECT_THAT(ThereAndBack(config),
+                StatusIs(StatusCode::kInvalidArgument, HasSubstr(bad.named)))
+        << bad.pointer << " " << bad.value;
+  }
+}
+
+TEST(FieldsTest, ListsOfNumbersAreBounded) {
+  std::string all;
+  while (all.size() < 10 * kMaxListBytes) all += "0-8191,";
+  EXPECT_THAT(ParseNumberList(all), StatusIs(StatusCode::kInvalidArgument));
+  const auto mask = ParseNumberList("0-1,, 64");
+  ASSERT_OK(mask);
+  EXPECT_EQ(*mask, (std::vector<unsigned long>{3, 1}));
 }
 
 }  // namespace

@@ -76,16 +76,16 @@ StatusOr<ProcessSpec> ProcessFromJson(const Json& json,
   ASSIGN_OR_RETURN(process.user, ParseMember(reader, "user", UserFromJson));
   ASSIGN_OR_RETURN(process.rlimits,
                    ParseList(reader, "rlimits", RlimitFromJson));
-  if (reader.Has("capabilities")) {
-    ASSIGN_OR_RETURN(process.capabilities,
-                     ParseMember(reader, "capabilities", CapabilitiesFromJson));
-  }
-  if (reader.Has("consoleSize")) {
-    ASSIGN_OR_RETURN(process.console_size,
-                     ParseMember(reader, "consoleSize", ConsoleSizeFromJson));
-  }
+  RETURN_IF_ERROR(ParseOptional(reader, "capabilities", CapabilitiesFromJson,
+                                process.capabilities));
+  RETURN_IF_ERROR(ParseOptional(reader, "consoleSize", ConsoleSizeFromJson,
+                                process.console_size));
   RETURN_IF_ERROR(
-      RefuseMembers(reader, {"scheduler", "ioPriority", "execCPUAffinity"}));
+      ParseOptional(reader, "scheduler", SchedulerFromJson, process.scheduler));
+  RETURN_IF_ERROR(ParseOptional(reader, "ioPriority", IoPriorityFromJson,
+                                process.io_priority));
+  RETURN_IF_ERROR(ParseOptional(reader, "execCPUAffinity", CpuAffinityFromJson,
+                                process.exec_cpu_affinity));
   RETURN_IF_ERROR(reader.status());
   return process;
 }

@@ -69,18 +69,14 @@ StatusOr<SeccompRule> SeccompRuleFromJson(const Json& json,
   return rule;
 }
 
-StatusOr<std::string> PersonalityFromJson(const Json& json,
+StatusOr<Personality> PersonalityFromJson(const Json& json,
                                           const std::string& path) {
   JsonReader reader(json, path);
-  std::string domain;
-  std::vector<std::string> flags;
-  reader.Get("domain", domain);
-  reader.Get("flags", flags);
+  Personality personality;
+  reader.Get("domain", personality.domain);
+  reader.Get("flags", personality.flags);
   RETURN_IF_ERROR(reader.status());
-  if (!flags.empty()) {
-    return Unimplemented(path + ".flags is not supported");
-  }
-  return domain;
+  return personality;
 }
 
 }  // namespace
@@ -137,8 +133,10 @@ StatusOr<Linux> LinuxFromJson(const Json& json, const std::string& path) {
     ASSIGN_OR_RETURN(linux.seccomp,
                      ParseMember(reader, "seccomp", SeccompFromJson));
   }
-  RETURN_IF_ERROR(RefuseMembers(
-      reader, {"timeOffsets", "netDevices", "intelRdt", "memoryPolicy"}));
+  RETURN_IF_ERROR(ParseOptional(reader, "memoryPolicy", MemoryPolicyFromJson,
+                                linux.memory_policy));
+  RETURN_IF_ERROR(
+      RefuseMembers(reader, {"timeOffsets", "netDevices", "intelRdt"}));
   RETURN_IF_ERROR(reader.status());
   return linux;
 }

@@ -2,6 +2,7 @@
 #ifndef OCI_SPEC_PARSE_PARTS_H_
 #define OCI_SPEC_PARSE_PARTS_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,14 @@ StatusOr<Linux> LinuxFromJson(const Json& json, const std::string& path);
 StatusOr<Resources> ResourcesFromJson(const Json& json,
                                       const std::string& path);
 StatusOr<Seccomp> SeccompFromJson(const Json& json, const std::string& path);
+StatusOr<Scheduler> SchedulerFromJson(const Json& json,
+                                      const std::string& path);
+StatusOr<IoPriority> IoPriorityFromJson(const Json& json,
+                                        const std::string& path);
+StatusOr<CpuAffinity> CpuAffinityFromJson(const Json& json,
+                                          const std::string& path);
+StatusOr<MemoryPolicy> MemoryPolicyFromJson(const Json& json,
+                                            const std::string& path);
 StatusOr<IdMapping> IdMappingFromJson(const Json& json,
                                       const std::string& path);
 
@@ -45,6 +54,18 @@ StatusOr<T> ParseMember(const JsonReader& reader, const char* member,
   const Json* const found = reader.Find(member);
   if (found == nullptr) return T{};
   return parse(*found, reader.PathOf(member));
+}
+
+// The same for what may be left out: nothing if it is missing.
+template <typename T>
+Status ParseOptional(const JsonReader& reader, const char* member,
+                     StatusOr<T> (*parse)(const Json& json,
+                                          const std::string& path),
+                     std::optional<T>& target) {
+  const Json* const found = reader.Find(member);
+  if (found == nullptr) return OkStatus();
+  ASSIGN_OR_RETURN(target, parse(*found, reader.PathOf(member)));
+  return OkStatus();
 }
 
 // UNIMPLEMENTED if any of these members is there.

@@ -63,6 +63,7 @@ void WriteProcess(JsonWriter& writer, const ProcessSpec& process) {
   writer.Member("oomScoreAdj", process.oom_score_adj);
   writer.Member("apparmorProfile", process.apparmor_profile);
   writer.Member("selinuxLabel", process.selinux_label);
+  WriteScheduling(writer, process);
   writer.EndObject();
 }
 

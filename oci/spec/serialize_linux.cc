@@ -84,12 +84,14 @@ void WriteLinux(JsonWriter& writer, const Linux& linux) {
   writer.Member("maskedPaths", linux.masked_paths);
   writer.Member("readonlyPaths", linux.readonly_paths);
   writer.Member("mountLabel", linux.mount_label);
-  if (!linux.personality.empty()) {
+  if (linux.personality != Personality()) {
     writer.Key("personality");
     writer.BeginObject();
-    writer.Always("domain", linux.personality);
+    writer.Member("domain", linux.personality.domain);
+    writer.Member("flags", linux.personality.flags);
     writer.EndObject();
   }
+  WriteMemoryPolicy(writer, linux);
   writer.EndObject();
 }
 

@@ -10,6 +10,9 @@ namespace berth::oci {
 void WriteResources(JsonWriter& writer, const Resources& resources);
 void WriteLinux(JsonWriter& writer, const Linux& linux);
 void WriteSeccomp(JsonWriter& writer, const Seccomp& seccomp);
+// Each with its key, and only if it is there.
+void WriteScheduling(JsonWriter& writer, const ProcessSpec& process);
+void WriteMemoryPolicy(JsonWriter& writer, const Linux& linux);
 void WriteIdMapping(JsonWriter& writer, const IdMapping& mapping);
 
 }  // namespace berth::oci

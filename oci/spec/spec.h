@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "oci/spec/resources.h"
+#include "oci/spec/scheduling.h"
 
 namespace berth::oci {
 
@@ -71,6 +72,9 @@ struct ProcessSpec {
   std::optional<int> oom_score_adj;
   std::string apparmor_profile;
   std::string selinux_label;
+  std::optional<Scheduler> scheduler;
+  std::optional<IoPriority> io_priority;
+  std::optional<CpuAffinity> exec_cpu_affinity;
 
   bool operator==(const ProcessSpec&) const = default;
 };
@@ -180,6 +184,13 @@ struct Seccomp {
   bool operator==(const Seccomp&) const = default;
 };
 
+struct Personality {
+  std::string domain;              // "LINUX", "LINUX32" or empty
+  std::vector<std::string> flags;  // none is known: warned of
+
+  bool operator==(const Personality&) const = default;
+};
+
 // The `linux` object.
 struct Linux {
   std::vector<IdMapping> uid_mappings;
@@ -194,7 +205,8 @@ struct Linux {
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   std::string mount_label;
-  std::string personality;  // "LINUX", "LINUX32" or empty
+  Personality personality;
+  std::optional<MemoryPolicy> memory_policy;
 
   // The entry of this type; null if the container shares the caller's.
   const NamespaceSpec* Find(NamespaceType type) const;

@@ -166,9 +166,7 @@ TEST(ParseSpecTest, NamesTheNumberThatADeviceLacks) {
 
 TEST(ParseSpecTest, RefusesByNameWhatIsNotCarriedOut) {
   for (const char* const pointer :
-       {"/process/scheduler", "/process/ioPriority", "/process/execCPUAffinity",
-        "/linux/timeOffsets", "/linux/netDevices", "/linux/intelRdt",
-        "/linux/memoryPolicy"}) {
+       {"/linux/timeOffsets", "/linux/netDevices", "/linux/intelRdt"}) {
     EXPECT_THAT(With(pointer, Json::object()),
                 StatusIs(StatusCode::kUnimplemented))
         << pointer;

@@ -214,10 +214,13 @@ Status CheckLinux(const Spec& spec) {
     return InvalidArgument("linux.rootfsPropagation " +
                            Quoted(linux.rootfs_propagation) + " is unknown");
   }
-  const std::string& domain = linux.personality;
+  const std::string& domain = linux.personality.domain;
   if (!domain.empty() && domain != "LINUX" && domain != "LINUX32") {
     return InvalidArgument("linux.personality " + Quoted(domain) +
                            " is unknown");
+  }
+  if (linux.memory_policy.has_value()) {
+    RETURN_IF_ERROR(CheckMemoryPolicy(*linux.memory_policy));
   }
   if (linux.seccomp.has_value()) {
     RETURN_IF_ERROR(CheckSeccomp(*linux.seccomp));
@@ -246,6 +249,7 @@ Status ValidateProcess(const ProcessSpec& process) {
   if (score < -1000 || score > 1000) {
     return InvalidArgument("process.oomScoreAdj is not in -1000..1000");
   }
+  RETURN_IF_ERROR(CheckScheduling(process));
   return CheckRlimits(process.rlimits);
 }
 

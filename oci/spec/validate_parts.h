@@ -7,6 +7,9 @@
 
 namespace berth::oci {
 
+// Those of the process, then those of `linux`.
+Status CheckScheduling(const ProcessSpec& process);
+Status CheckMemoryPolicy(const MemoryPolicy& policy);
 Status CheckSeccomp(const Seccomp& seccomp);
 // Only what belongs to a namespace that the container does not share with the
 // host: everything else would change the host.

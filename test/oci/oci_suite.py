@@ -16,6 +16,7 @@ from cases_attack_race import Races  # noqa: F401
 from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
                             Refused, Surroundings)
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
+from cases_fields import Scheduling  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
 from cases_systemd import Scope, ScopeEnds, ScopeName  # noqa: F401
