@@ -67,6 +67,8 @@ const char* NamespaceProcName(int type) {
       return "uts";
     case CLONE_NEWUSER:
       return "user";
+    case CLONE_NEWTIME:
+      return "time";
     case CLONE_NEWCGROUP:
       return "cgroup";
     default:

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/json.h"
 #include "base/strings.h"
@@ -21,6 +22,7 @@
 #include "oci/container/hooks.h"
 #include "oci/init/birth.h"
 #include "oci/init/handshake.h"
+#include "oci/init/listener_post.h"
 #include "oci/init/seccomp.h"
 #include "oci/spec/merge.h"
 #include "oci/spec/parse.h"
@@ -107,6 +109,17 @@ std::string OwnerOf(const std::string& directory) {
   if (!passwd.ok()) return "";
   const auto user = FindUser(*passwd, st.st_uid);
   return user ? user->name : "";
+}
+
+// The listener is told of the container, whoever asks to exec.
+StatusOr<ListenerPost> PostFor(const Container& container,
+                               const Seccomp& seccomp) {
+  ASSIGN_OR_RETURN(const OciState state, container.State());
+  const auto message = [&seccomp, state](pid_t pid) {
+    return ListenerMessage(state.oci_version, pid, seccomp.listener_metadata,
+                           ToHookJson(state));
+  };
+  return ListenerPost::Make(seccomp.listener_path, message);
 }
 
 }  // namespace
@@ -285,6 +298,10 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
     ASSIGN_OR_RETURN(filter, CachedSeccomp(*spec->linux.seccomp,
                                            SeccompCacheOf(state_.directory)));
   }
+  std::optional<ListenerPost> post;
+  if (filter.has_listener()) {
+    ASSIGN_OR_RETURN(post, PostFor(*this, *spec->linux.seccomp));
+  }
   std::unique_ptr<Cgroup> below;
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   if (!options.cgroup.empty()) {
@@ -299,6 +316,7 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
                            .process = process,
                            .io = options.io,
                            .filter = filter.program.empty() ? nullptr : &filter,
+                           .post = post ? &*post : nullptr,
                            .cgroup = *cgroup,
                            .init_pidfd = init->get(),
                            .namespaces = NamespacesOf(*spec),

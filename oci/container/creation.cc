@@ -167,6 +167,16 @@ Status Creation::PlanRoot() {
   if (!spec_.linux.seccomp || !spec_.process) return OkStatus();
   ASSIGN_OR_RETURN(filter_, CachedSeccomp(*spec_.linux.seccomp,
                                           SeccompCacheOf(state_.directory)));
+  return filter_.has_listener() ? MakeListenerPost() : OkStatus();
+}
+
+Status Creation::MakeListenerPost() {
+  const Seccomp& seccomp = *spec_.linux.seccomp;
+  const auto message = [this, &seccomp](pid_t pid) {
+    return ListenerMessage(spec_.oci_version, pid, seccomp.listener_metadata,
+                           HookStateFor("creating", pid));
+  };
+  ASSIGN_OR_RETURN(post_, ListenerPost::Make(seccomp.listener_path, message));
   return OkStatus();
 }
 
@@ -229,6 +239,7 @@ Status Creation::BearAndRecord() {
       .bundle = state_.bundle,
       .io = options_.io,
       .filter = filter_.program.empty() ? nullptr : &filter_,
+      .post = post_ ? &*post_ : nullptr,
       .cgroup = *cgroup_,
       .no_pivot = options_.no_pivot,
       .start = start_.get(),
@@ -256,7 +267,10 @@ Status Creation::BearAndRecord() {
         ReplaceFile(options_.io.pid_file, std::to_string(born_.pid), 0644),
         "write the pid file");
   }
-  return born_.LetGo();
+  RETURN_IF_ERROR(born_.LetGo());
+  if (!post_) return OkStatus();
+  post_->CloseProcessEnd();
+  return post_->Pass([this] { return born_.pid; });
 }
 
 }  // namespace berth::oci

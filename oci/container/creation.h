@@ -2,6 +2,7 @@
 #define OCI_CONTAINER_CREATION_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "oci/container/container.h"
 #include "oci/container/state_file.h"
 #include "oci/init/birth.h"
+#include "oci/init/listener_post.h"
 #include "oci/init/mount_plan.h"
 #include "oci/init/seccomp.h"
 #include "oci/spec/spec.h"
@@ -50,6 +52,7 @@ class Creation {
   Status MakeCgroup();
   Status PlanRoot();
   Status MakeChannels();
+  Status MakeListenerPost();
   Status BearAndRecord();
   void WarnOfWhatIsLeftOut();
   void RunPoststopHooks() const;
@@ -66,7 +69,8 @@ class Creation {
   MountPlan mounts_;
   std::vector<UniqueFd> prepared_mounts_;
   SeccompFilter filter_;
-  UniqueFd start_;  // the init's ends, or both in one
+  std::optional<ListenerPost> post_;  // if that has a listener
+  UniqueFd start_;                    // the init's ends, or both in one
   UniqueFd result_;
   UniqueFd say_start_;
   UniqueFd hear_result_;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "base/strings.h"
@@ -24,6 +25,7 @@
 #include "oci/init/procfs.h"
 #include "oci/init/scheduling.h"
 #include "oci/init/terminal.h"
+#include "oci/init/time_namespace.h"
 
 namespace berth::oci {
 namespace {
@@ -223,8 +225,16 @@ StatusOr<Born> Clone(Cgroup& cgroup, const ProcessIo& io, uint64_t namespaces,
   return born;
 }
 
+StatusOr<std::optional<TimeNamespace>> MakeTime(const InitRequest& request,
+                                                const NamespacePlan& plan) {
+  if (!plan.new_time) return std::nullopt;
+  ASSIGN_OR_RETURN(TimeNamespace time, TimeNamespace::Make(request.spec.linux));
+  return std::make_optional(std::move(time));
+}
+
 StatusOr<Born> CloneInit(const InitRequest& request,
                          const NamespacePlan& plan) {
+  ASSIGN_OR_RETURN(const auto time, MakeTime(request, plan));
   if (!plan.user.valid()) {
     return Clone(request.cgroup, request.io, plan.at_birth,
                  [&](Handshake& channel, bool in_cgroup) {
@@ -247,24 +257,47 @@ void GiveIo(const ProcessIo& io, const ProcessSpec& process,
   if (owner) GiveIoTo(io, *owner);
 }
 
+// What the copy waits for before it runs its program.
+Status PassListener(ListenerPost* post, const Entry& entry) {
+  if (post == nullptr) return OkStatus();
+  post->CloseProcessEnd();
+  const Status passed = post->Pass([&] { return entry.born(); });
+  if (passed.ok() || entry.born() <= 0) return passed;
+  const auto copy = OpenPidfd(entry.born());
+  if (copy.ok()) (void)SignalProcess(copy->get(), SIGKILL).ok();
+  return passed;
+}
+
 // The process outside is ready: `born` becomes its copy inside.
-Status EnterInside(const Entry& entry, bool sibling, Born& born) {
+Status EnterInside(const Entry& entry, ListenerPost* post, bool sibling,
+                   Born& born) {
   RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
   born.channel.Close();
+  const Status passed = PassListener(post, entry);
   auto awaited = entry.Await(born.pidfd.get());
   if (!sibling) Reap(born.pid);
   ASSIGN_OR_RETURN(const Entry::Outcome outcome, std::move(awaited));
   born.pid = outcome.pid;
   born.pidfd.reset();
-  if (!outcome.status.ok()) {
+  const Status status = passed.ok() ? outcome.status : passed;
+  if (!status.ok()) {
     if (outcome.pid > 0 && !sibling) Reap(outcome.pid);
-    return outcome.status;
+    return status;
   }
   auto pidfd = OpenPidfd(outcome.pid);
   // A sibling that has ended is not ours to reap.
   if (IsNotFound(pidfd.status())) return OkStatus();
   ASSIGN_OR_RETURN(born.pidfd, std::move(pidfd));
   return OkStatus();
+}
+
+StatusOr<Born> CloneOutside(const InitRequest& request,
+                            const NamespacePlan& plan, Entry& entry, int go) {
+  ASSIGN_OR_RETURN(const auto time, MakeTime(request, plan));
+  return Clone(
+      request.cgroup, request.io, 0, [&](Handshake& channel, bool in_cgroup) {
+        return RunInitOutside(request, plan, channel, entry, go, in_cgroup);
+      });
 }
 
 StatusOr<Born> BearInside(const InitRequest& request, const NamespacePlan& plan,
@@ -280,14 +313,9 @@ StatusOr<Born> BearInside(const InitRequest& request, const NamespacePlan& plan,
   if (pipe2(go, O_CLOEXEC) != 0) return Errno(errno, "pipe");
   UniqueFd hears(go[0]);
   UniqueFd says(go[1]);
-  ASSIGN_OR_RETURN(Born born, Clone(request.cgroup, request.io, 0,
-                                    [&](Handshake& channel, bool in_cgroup) {
-                                      return RunInitOutside(
-                                          request, plan, channel, entry,
-                                          hears.get(), in_cgroup);
-                                    }));
+  ASSIGN_OR_RETURN(Born born, CloneOutside(request, plan, entry, hears.get()));
   RETURN_IF_ERROR(Raise(parent, born));
-  RETURN_IF_ERROR(EnterInside(entry, request.io.sibling, born));
+  RETURN_IF_ERROR(EnterInside(entry, nullptr, request.io.sibling, born));
   born.go = std::move(says);
   return born;
 }
@@ -338,7 +366,7 @@ StatusOr<Born> BearExec(const ExecRequest& request) {
                          .hook_state = nullptr,
                          .bundle = {}};
   RETURN_IF_ERROR(Raise(parent, born));
-  RETURN_IF_ERROR(EnterInside(entry, request.io.sibling, born));
+  RETURN_IF_ERROR(EnterInside(entry, request.post, request.io.sibling, born));
   return born;
 }
 

@@ -12,6 +12,7 @@
 #include "base/unique_fd.h"
 #include "oci/cgroup/cgroup.h"
 #include "oci/init/handshake.h"
+#include "oci/init/listener_post.h"
 #include "oci/init/mount_plan.h"
 #include "oci/init/process_io.h"
 #include "oci/init/seccomp.h"
@@ -32,6 +33,8 @@ struct InitRequest {
   std::string bundle;  // absolute: where the runtime's hooks begin
   const ProcessIo& io;
   const SeccompFilter* filter = nullptr;
+  // With a filter that has a listener. The caller passes it on, after LetGo.
+  ListenerPost* post = nullptr;
   Cgroup& cgroup;
   bool no_pivot = false;
   // Two fifos, open for reading and writing. A byte in `start` lets it go;
@@ -79,6 +82,7 @@ struct ExecRequest {
   const ProcessSpec& process;
   const ProcessIo& io;
   const SeccompFilter* filter = nullptr;
+  ListenerPost* post = nullptr;  // with a filter that has a listener
   Cgroup& cgroup;
   int init_pidfd = -1;  // whose namespaces are joined
   int namespaces = 0;   // CLONE_NEW* flags, all that the init has

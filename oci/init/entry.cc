@@ -59,6 +59,8 @@ void Entry::Fail(const Status& why) {
   _exit(1);
 }
 
+pid_t Entry::born() const { return born_->pid; }
+
 StatusOr<Entry::Outcome> Entry::Await(int outside) const {
   struct pollfd ended = {outside, POLLIN, 0};
   if (TEMP_FAILURE_RETRY(poll(&ended, 1, -1)) < 0) {

@@ -42,6 +42,9 @@ class Entry {
   // By either of the two: ends the process.
   [[noreturn]] void Fail(const Status& why);
 
+  // By the runtime: the pid of the copy, 0 if there is none yet.
+  pid_t born() const;
+
   struct Outcome {
     pid_t pid = 0;  // in the namespace of the runtime; 0: there is no copy
     Status status;  // what Fail was told

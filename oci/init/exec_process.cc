@@ -80,7 +80,10 @@ Status CrossAndRun(const Program& program, Entry& entry) {
 Status RunExec(const ExecRequest& request, Handshake& channel, Entry& entry,
                bool in_cgroup) {
   ASSIGN_OR_RETURN(Program program, Prepare(request, channel, in_cgroup));
-  RETURN_IF_ERROR(FindWithoutDescriptors(request.io, {channel.fd()}, program));
+  program.post = request.post;
+  const int post = request.post != nullptr ? request.post->process_fd() : -1;
+  RETURN_IF_ERROR(
+      FindWithoutDescriptors(request.io, {channel.fd(), post}, program));
   RETURN_IF_ERROR(channel.Send(MessageType::kReady));
   RETURN_IF_ERROR(channel.WaitForGo());
   channel.Close();

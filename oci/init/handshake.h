@@ -38,6 +38,7 @@ enum class MessageType : char {
   kRunHooks = 'h',
   kBorn = 'b',  // from a middle process: the pidfd of the real one
   kReady = 'r',
+  kListener = 'l',  // of listener_post.h, on a connection of its own
   kWarning = 'w',
   kError = 'e',
   kEnd = 'z',  // the other side is gone; never sent

@@ -121,17 +121,20 @@ Status StartAndRun(const InitRequest& request, const Program& program) {
   const std::vector<Hook>& hooks = request.spec.hooks.start_container;
   const Execution execution(program.path, program.args, program.env);
   // What only the loading of the filter needs is not held while others may
-  // look on for long; but hooks could not be made behind a filter.
-  const bool early = program.last_capabilities && hooks.empty();
+  // look on for long; but hooks could not be made behind a filter. A listener
+  // is for the one who creates to pass on.
+  const bool early =
+      program.post != nullptr || (program.last_capabilities && hooks.empty());
   if (early) RETURN_IF_ERROR(SettleDown(program));
   RETURN_IF_ERROR(WaitForStart(request.start));
   if (!request.spec.process) {
     return InvalidArgument("process: nothing to start");
   }
   if (!hooks.empty()) {
-    RETURN_IF_ERROR(RunHooks(
-        "startContainer", hooks, request.hook_state("created", getpid()),
-        {.env = &program.env, .confine = [&] { return Confine(program); }}));
+    const auto confine = [&] { return early ? OkStatus() : Confine(program); };
+    RETURN_IF_ERROR(RunHooks("startContainer", hooks,
+                             request.hook_state("created", getpid()),
+                             {.env = &program.env, .confine = confine}));
   }
   // Its presence tells an execve from a death.
   if (write(request.result, "x", 1) != 1) return Errno(errno, "answer start");
@@ -223,8 +226,11 @@ StatusOr<Program> Prepare(const InitRequest& request, const NamespacePlan& plan,
 StatusOr<Program> Ready(const InitRequest& request, const NamespacePlan& plan,
                         const Handshake& channel, int go, bool in_cgroup) {
   ASSIGN_OR_RETURN(Program program, Prepare(request, plan, channel, in_cgroup));
+  program.post = request.post;
+  const int post = request.post != nullptr ? request.post->process_fd() : -1;
   RETURN_IF_ERROR(FindWithoutDescriptors(
-      request.io, {channel.fd(), request.start, request.result, go}, program));
+      request.io, {channel.fd(), request.start, request.result, go, post},
+      program));
   RETURN_IF_ERROR(channel.Send(MessageType::kReady));
   RETURN_IF_ERROR(channel.WaitForGo());
   return program;

@@ -31,6 +31,8 @@ StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec) {
     if (wanted.path.empty()) {
       if (wanted.type == NamespaceType::kCgroup) {
         plan.new_cgroup = true;
+      } else if (wanted.type == NamespaceType::kTime) {
+        plan.new_time = true;
       } else {
         plan.at_birth |= static_cast<unsigned>(type);
       }

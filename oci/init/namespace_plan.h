@@ -23,6 +23,9 @@ struct NamespacePlan {
   // A cgroup namespace has the group of its maker as root: made by the new
   // process once it sits in its cgroup.
   bool new_cgroup = false;
+  // A time namespace takes offsets only while it is empty: the runtime makes
+  // it, for its next child.
+  bool new_time = false;
   // By the new process.
   std::vector<Join> joins;
   // Of others, who see each process there: entered last of all, by a copy of

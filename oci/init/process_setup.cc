@@ -147,7 +147,8 @@ Status LeadSession(const Program& program) {
 
 Status Confine(const Program& program) {
   if (program.filter != nullptr) {
-    RETURN_IF_ERROR(LoadSeccomp(*program.filter));
+    ASSIGN_OR_RETURN(const int listener, LoadSeccomp(*program.filter));
+    if (listener >= 0) RETURN_IF_ERROR(program.post->Give(listener));
   }
   if (!program.last_capabilities) return OkStatus();
   return SetCapabilities(*program.last_capabilities);

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "oci/init/handshake.h"
+#include "oci/init/listener_post.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_io.h"
 #include "oci/init/seccomp.h"
@@ -25,6 +26,7 @@ struct Program {
   std::vector<std::string> env;
   bool terminal = false;  // 0, 1, 2 are one
   const SeccompFilter* filter = nullptr;
+  const ListenerPost* post = nullptr;  // if it has a listener
   // Set last of all: no process has it from its maker (scheduling.h).
   std::optional<Scheduler> scheduler;
   // What is left of the capabilities when that is set and the filter is

@@ -77,7 +77,9 @@ constexpr std::pair<const char*, uint32_t> kFlags[] = {
     // One thread: nothing to synchronize.
     {"SECCOMP_FILTER_FLAG_TSYNC", 0},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
-    {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW}};
+    {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    // Since Linux 5.19, as SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1u << 5}};
 
 StatusOr<uint32_t> ParseAction(const std::string& name,
                                std::optional<uint32_t> errno_ret,
@@ -91,9 +93,9 @@ StatusOr<uint32_t> ParseAction(const std::string& name,
       {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(error)},
       {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(error)},
       {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
-      {"SCMP_ACT_LOG", SCMP_ACT_LOG}};
+      {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+      {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY}};
   if (const auto action = Lookup(actions, name)) return *action;
-  if (name == "SCMP_ACT_NOTIFY") return Unimplemented(where + " " + name);
   return InvalidArgument(where + ": unknown action " + Quoted(name));
 }
 
@@ -222,8 +224,9 @@ std::string NewerCallsPrefix(const Seccomp& profile) {
 
 StatusOr<uint32_t> ParseFlags(const Seccomp& profile) {
   // runc's default: no speculation barrier that the profile did not ask for.
-  if (!profile.flags) return uint32_t{SECCOMP_FILTER_FLAG_SPEC_ALLOW};
-  uint32_t flags = 0;
+  uint32_t flags =
+      Notifies(profile) ? uint32_t{SECCOMP_FILTER_FLAG_NEW_LISTENER} : 0;
+  if (!profile.flags) return flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
   for (const std::string& name : *profile.flags) {
     const auto flag = Lookup(kFlags, name);
     if (!flag) {
@@ -297,6 +300,10 @@ void ToCache(const std::string& directory, const std::string& path,
 
 }  // namespace
 
+bool SeccompFilter::has_listener() const {
+  return flags & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+}
+
 StatusOr<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   ASSIGN_OR_RETURN(
       const uint32_t default_action,
@@ -330,7 +337,7 @@ StatusOr<SeccompFilter> CachedSeccomp(const Seccomp& profile,
   return filter;
 }
 
-Status LoadSeccomp(const SeccompFilter& filter) {
+StatusOr<int> LoadSeccomp(const SeccompFilter& filter) {
   const size_t count = filter.program.size() / sizeof(sock_filter);
   if (count == 0 || count > BPF_MAXINSNS) {
     return ResourceExhausted("seccomp filter of " + std::to_string(count) +
@@ -340,11 +347,10 @@ Status LoadSeccomp(const SeccompFilter& filter) {
   struct sock_fprog program = {
       static_cast<unsigned short>(count),
       reinterpret_cast<sock_filter*>(const_cast<char*>(filter.program.data()))};
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter.flags, &program) !=
-      0) {
-    return Errno(errno, "load seccomp filter");
-  }
-  return OkStatus();
+  const long result =
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter.flags, &program);
+  if (result < 0) return Errno(errno, "load seccomp filter");
+  return filter.has_listener() ? static_cast<int>(result) : -1;
 }
 
 }  // namespace berth::oci

@@ -19,14 +19,15 @@ struct SeccompFilter {
   std::string program;  // struct sock_filter, one after the other
   uint32_t flags = 0;   // SECCOMP_FILTER_FLAG_*
 
+  // SCMP_ACT_NOTIFY: somebody is to be asked.
+  bool has_listener() const;
   bool operator==(const SeccompFilter&) const = default;
 };
 
 // A binary tree over the system calls, the machine's own architecture first.
 // Names that the library does not know are passed over, as the specification
 // asks; system calls newer than all that the profile names get ENOSYS, not its
-// default error, so that programs fall back. UNIMPLEMENTED for
-// SCMP_ACT_NOTIFY.
+// default error, so that programs fall back.
 StatusOr<SeccompFilter> CompileSeccomp(const Seccomp& profile);
 
 // The same, from a file in `cache` (a directory of ours, made if missing), and
@@ -35,8 +36,9 @@ StatusOr<SeccompFilter> CachedSeccomp(const Seccomp& profile,
                                       const std::string& cache);
 
 // For the calling thread, and all that it becomes. Needs no_new_privs or
-// CAP_SYS_ADMIN.
-Status LoadSeccomp(const SeccompFilter& filter);
+// CAP_SYS_ADMIN. Returns the listener, close-on-exec, or -1 for a filter
+// without one; not as an object, for it could not be closed behind the filter.
+StatusOr<int> LoadSeccomp(const SeccompFilter& filter);
 
 }  // namespace berth::oci
 

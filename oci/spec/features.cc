@@ -34,13 +34,12 @@ const std::vector<std::string>& SeccompArchitectures() {
 const std::vector<std::string>& SeccompFlags() {
   static const auto* const list = new std::vector<std::string>{
       "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG",
-      "SECCOMP_FILTER_FLAG_SPEC_ALLOW"};
+      "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+      "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"};
   return *list;
 }
 
 std::string FeaturesJson(const FeatureLists& lists) {
-  std::vector<std::string> actions = SeccompActions();
-  std::erase(actions, "SCMP_ACT_NOTIFY");
   Json features = {
       {"ociVersionMin", kOciVersionMin},
       {"ociVersionMax", kOciVersionMax},
@@ -51,7 +50,7 @@ std::string FeaturesJson(const FeatureLists& lists) {
   };
   features["linux"] = {
       {"namespaces",
-       {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}},
+       {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}},
       {"capabilities", lists.capabilities},
       {"cgroup",
        {{"v1", true},
@@ -61,7 +60,7 @@ std::string FeaturesJson(const FeatureLists& lists) {
         {"rdma", true}}},
       {"seccomp",
        {{"enabled", true},
-        {"actions", actions},
+        {"actions", SeccompActions()},
         {"operators", SeccompOperators()},
         {"archs", SeccompArchitectures()},
         {"knownFlags", SeccompFlags()},

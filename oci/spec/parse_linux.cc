@@ -14,9 +14,6 @@ StatusOr<NamespaceSpec> NamespaceFromJson(const Json& json,
   reader.Get("type", type);
   reader.Get("path", entry.path);
   RETURN_IF_ERROR(reader.status());
-  if (type == "time") {
-    return Unimplemented(path + ": time namespaces are not supported");
-  }
   const auto known = NamespaceTypeFromName(type);
   if (!known.has_value()) {
     reader.Fail("type", "is not a kind of namespace: \"" + type + "\"");
@@ -67,6 +64,16 @@ StatusOr<SeccompRule> SeccompRuleFromJson(const Json& json,
   ASSIGN_OR_RETURN(rule.args, ParseList(reader, "args", SeccompArgFromJson));
   RETURN_IF_ERROR(reader.status());
   return rule;
+}
+
+StatusOr<TimeOffset> TimeOffsetFromJson(const Json& json,
+                                        const std::string& path) {
+  JsonReader reader(json, path);
+  TimeOffset offset;
+  reader.Get("secs", offset.secs);
+  reader.Get("nanosecs", offset.nanosecs);
+  RETURN_IF_ERROR(reader.status());
+  return offset;
 }
 
 StatusOr<Personality> PersonalityFromJson(const Json& json,
@@ -135,8 +142,12 @@ StatusOr<Linux> LinuxFromJson(const Json& json, const std::string& path) {
   }
   RETURN_IF_ERROR(ParseOptional(reader, "memoryPolicy", MemoryPolicyFromJson,
                                 linux.memory_policy));
-  RETURN_IF_ERROR(
-      RefuseMembers(reader, {"timeOffsets", "netDevices", "intelRdt"}));
+  for (const auto& [clock, value] : reader.Object("timeOffsets")) {
+    ASSIGN_OR_RETURN(
+        linux.time_offsets[clock],
+        TimeOffsetFromJson(value, reader.PathOf("timeOffsets." + clock)));
+  }
+  RETURN_IF_ERROR(RefuseMembers(reader, {"netDevices", "intelRdt"}));
   RETURN_IF_ERROR(reader.status());
   return linux;
 }

@@ -42,6 +42,20 @@ void WriteSeccompRule(JsonWriter& writer, const SeccompRule& rule) {
   writer.EndObject();
 }
 
+void WriteTimeOffsets(JsonWriter& writer, const Linux& linux) {
+  if (linux.time_offsets.empty()) return;
+  writer.Key("timeOffsets");
+  writer.BeginObject();
+  for (const auto& [clock, offset] : linux.time_offsets) {
+    writer.Key(clock);
+    writer.BeginObject();
+    writer.Always("secs", offset.secs);
+    writer.Always("nanosecs", offset.nanosecs);
+    writer.EndObject();
+  }
+  writer.EndObject();
+}
+
 }  // namespace
 
 void WriteIdMapping(JsonWriter& writer, const IdMapping& mapping) {
@@ -92,6 +106,7 @@ void WriteLinux(JsonWriter& writer, const Linux& linux) {
     writer.EndObject();
   }
   WriteMemoryPolicy(writer, linux);
+  WriteTimeOffsets(writer, linux);
   writer.EndObject();
 }
 

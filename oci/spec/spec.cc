@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <algorithm>
+
 namespace berth::oci {
 namespace {
 
@@ -20,6 +22,7 @@ constexpr NamespaceInfo kNamespaces[] = {
     {NamespaceType::kUts, "uts", "uts", CLONE_NEWUTS},
     {NamespaceType::kUser, "user", "user", CLONE_NEWUSER},
     {NamespaceType::kCgroup, "cgroup", "cgroup", CLONE_NEWCGROUP},
+    {NamespaceType::kTime, "time", "time", CLONE_NEWTIME},
 };
 
 const NamespaceInfo& InfoOf(NamespaceType type) {
@@ -40,6 +43,12 @@ std::optional<NamespaceType> NamespaceTypeFromName(const std::string& name) {
 int CloneFlag(NamespaceType type) { return InfoOf(type).flag; }
 
 const char* ProcName(NamespaceType type) { return InfoOf(type).proc_name; }
+
+bool Notifies(const Seccomp& seccomp) {
+  return std::any_of(
+      seccomp.syscalls.begin(), seccomp.syscalls.end(),
+      [](const SeccompRule& rule) { return rule.action == "SCMP_ACT_NOTIFY"; });
+}
 
 const NamespaceSpec* Linux::Find(NamespaceType type) const {
   for (const NamespaceSpec& entry : namespaces) {

@@ -125,7 +125,16 @@ struct Hooks {
   bool operator==(const Hooks&) const = default;
 };
 
-enum class NamespaceType { kMount, kPid, kNetwork, kIpc, kUts, kUser, kCgroup };
+enum class NamespaceType {
+  kMount,
+  kPid,
+  kNetwork,
+  kIpc,
+  kUts,
+  kUser,
+  kCgroup,
+  kTime
+};
 
 // The specification's word, "network".
 const char* NamespaceTypeName(NamespaceType type);
@@ -191,6 +200,17 @@ struct Personality {
   bool operator==(const Personality&) const = default;
 };
 
+// Whether any rule is SCMP_ACT_NOTIFY.
+bool Notifies(const Seccomp& seccomp);
+
+// What a clock of a new time namespace shows more than the host's.
+struct TimeOffset {
+  int64_t secs = 0;
+  uint32_t nanosecs = 0;  // below 1e9
+
+  bool operator==(const TimeOffset&) const = default;
+};
+
 // The `linux` object.
 struct Linux {
   std::vector<IdMapping> uid_mappings;
@@ -207,6 +227,7 @@ struct Linux {
   std::string mount_label;
   Personality personality;
   std::optional<MemoryPolicy> memory_policy;
+  std::map<std::string, TimeOffset> time_offsets;  // by clock, "monotonic"
 
   // The entry of this type; null if the container shares the caller's.
   const NamespaceSpec* Find(NamespaceType type) const;

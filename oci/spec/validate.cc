@@ -159,6 +159,25 @@ Status CheckNamespaces(const Spec& spec) {
   return OkStatus();
 }
 
+Status CheckTime(const Linux& linux) {
+  const NamespaceSpec* const time = linux.Find(NamespaceType::kTime);
+  if (linux.time_offsets.empty()) return OkStatus();
+  if (time == nullptr || !time->path.empty()) {
+    return InvalidArgument("linux.timeOffsets without a new time namespace");
+  }
+  for (const auto& [clock, offset] : linux.time_offsets) {
+    if (clock != "monotonic" && clock != "boottime") {
+      return InvalidArgument("linux.timeOffsets: unknown clock " +
+                             Quoted(clock));
+    }
+    if (offset.nanosecs > 999999999) {
+      return InvalidArgument("linux.timeOffsets." + clock +
+                             ".nanosecs is above 999999999");
+    }
+  }
+  return OkStatus();
+}
+
 Status CheckMappings(const Linux& linux) {
   const NamespaceSpec* const user = linux.Find(NamespaceType::kUser);
   const bool any = !linux.uid_mappings.empty() || !linux.gid_mappings.empty();
@@ -208,6 +227,7 @@ Status CheckLinux(const Spec& spec) {
   const Linux& linux = spec.linux;
   RETURN_IF_ERROR(CheckNamespaces(spec));
   RETURN_IF_ERROR(CheckMappings(linux));
+  RETURN_IF_ERROR(CheckTime(linux));
   RETURN_IF_ERROR(CheckSysctls(linux));
   RETURN_IF_ERROR(CheckDevicesAndPaths(linux));
   if (!Contains(kPropagations, linux.rootfs_propagation)) {

@@ -25,9 +25,6 @@ Status CheckAction(const std::string& action,
   if (!Known(SeccompActions(), action)) {
     return InvalidArgument("linux.seccomp: unknown action " + Quoted(action));
   }
-  if (action == "SCMP_ACT_NOTIFY") {
-    return Unimplemented("linux.seccomp: SCMP_ACT_NOTIFY is not supported");
-  }
   if (errno_ret.has_value() && action != "SCMP_ACT_ERRNO" &&
       action != "SCMP_ACT_TRACE") {
     return InvalidArgument("linux.seccomp: errnoRet with " + action);
@@ -40,6 +37,10 @@ Status CheckRule(const SeccompRule& rule) {
     return InvalidArgument("linux.seccomp: a rule without names");
   }
   RETURN_IF_ERROR(CheckAction(rule.action, rule.errno_ret));
+  // The process that loads the filter must still say so (as in runc).
+  if (rule.action == "SCMP_ACT_NOTIFY" && Known(rule.names, "write")) {
+    return InvalidArgument("linux.seccomp: SCMP_ACT_NOTIFY for write");
+  }
   for (const SeccompArg& arg : rule.args) {
     if (arg.index > 5) {
       return InvalidArgument("linux.seccomp: argument index above 5");
@@ -48,6 +49,28 @@ Status CheckRule(const SeccompRule& rule) {
       return InvalidArgument("linux.seccomp: unknown operator " +
                              Quoted(arg.op));
     }
+  }
+  return OkStatus();
+}
+
+// Who is told of calls must be there to be told.
+Status CheckListener(const Seccomp& seccomp) {
+  if (seccomp.default_action == "SCMP_ACT_NOTIFY") {
+    return InvalidArgument(
+        "linux.seccomp: SCMP_ACT_NOTIFY as the default action");
+  }
+  const bool notifies = Notifies(seccomp);
+  if (notifies && seccomp.listener_path.empty()) {
+    return InvalidArgument(
+        "linux.seccomp: SCMP_ACT_NOTIFY without a listenerPath");
+  }
+  const bool waits =
+      seccomp.flags.has_value() &&
+      Known(*seccomp.flags, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
+  if (waits && !notifies) {
+    return InvalidArgument(
+        "linux.seccomp: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV without "
+        "SCMP_ACT_NOTIFY");
   }
   return OkStatus();
 }
@@ -154,7 +177,7 @@ Status CheckSeccomp(const Seccomp& seccomp) {
   for (const SeccompRule& rule : seccomp.syscalls) {
     RETURN_IF_ERROR(CheckRule(rule));
   }
-  return OkStatus();
+  return CheckListener(seccomp);
 }
 
 Status CheckSysctls(const Linux& linux) {

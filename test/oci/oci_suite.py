@@ -20,6 +20,7 @@ from cases_fields import Scheduling  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
 from cases_systemd import Scope, ScopeEnds, ScopeName  # noqa: F401
+from cases_time import Notified, TimeNamespaces  # noqa: F401
 from cases_visible import (SharedPids, SharedUserNamespace,  # noqa: F401
                            Thief)
 from cases_world import (Limits, Namespaces, Root, Seccomp,  # noqa: F401

@@ -6,6 +6,9 @@ PEERS = {
         # Whole classes: Debian 12's is older than these fields. 1.3 passes but
         # for lists that it takes otherwise and memory policies (of 1.4).
         "Scheduling": "1.1 knows none of it",
+        "TimeNamespaces": "1.1 knows none of it",
+        "Notified.test_flags": "1.1 knows no flags",
+        "Notified.test_wait_killable": "1.1 knows no flags",
         "Filter.test_next_to_nothing_is_needed": "Go's own calls",
         "Filter.test_program_is_found_without_looking_at_files":
             "looks without no_new_privs only when the filter is loaded",
@@ -50,6 +53,10 @@ PEERS = {
     },
     "crun": {
         "Scheduling": "1.8 knows none of it, and takes bad values",
+        "TimeNamespaces": "1.8 knows none of it",
+        "Notified.test_agent_answers_init_and_exec": "tells only at start",
+        "Notified.test_what_could_never_be_answered_is_refused":
+            "takes what hangs",
         "Asked.test_cgroup_of_exec_stays_below_the_containers":
             "1.8 lets it climb",
         "Refused.test_without_a_pivot_no_other_procfs_is_left":

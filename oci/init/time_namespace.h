@@ -1,0 +1,28 @@
+#ifndef OCI_INIT_TIME_NAMESPACE_H_
+#define OCI_INIT_TIME_NAMESPACE_H_
+
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "oci/spec/spec.h"
+
+namespace berth::oci {
+
+// While it lives, children of the caller are born in a new time namespace.
+// Source: time_namespaces(7). Single-threaded, and only in a process with one
+// thread.
+class TimeNamespace {
+ public:
+  // Offsets are those of linux.timeOffsets.
+  static StatusOr<TimeNamespace> Make(const Linux& linux);
+  TimeNamespace(TimeNamespace&&) = default;
+  ~TimeNamespace();
+
+ private:
+  explicit TimeNamespace(UniqueFd own) : own_(std::move(own)) {}
+
+  UniqueFd own_;
+};
+
+}  // namespace berth::oci
+
+#endif  // OCI_INIT_TIME_NAMESPACE_H_
