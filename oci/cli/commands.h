@@ -6,10 +6,13 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/unique_fd.h"
 #include "oci/cli/flags.h"
 #include "oci/cli/log.h"
 
 namespace berth::oci {
+
+struct Command;
 
 // What the flags before the verb say.
 struct Invocation {
@@ -17,6 +20,7 @@ struct Invocation {
   bool explicit_root = false;
   bool systemd_cgroup = false;
   const Log& log;
+  const Command& command;
   // From the verb's first argument on.
   std::vector<std::string> args;
 };
@@ -24,6 +28,7 @@ struct Invocation {
 struct Command {
   const char* name;
   const char* usage;  // arguments, for messages
+  const char* about;
   // The program's exit code; an error is logged and becomes `failure_code`.
   StatusOr<int> (*run)(const Invocation&);
   int failure_code;
@@ -31,14 +36,29 @@ struct Command {
 
 const std::vector<Command>& Commands();
 
-// The verb's flags and at least `least`, at most `most` other arguments.
+// What a verb returns when it has only shown its help: a success.
+Status HelpShown();
+bool IsHelpShown(const Status& status);
+
+// The verb's flags and at least `least`, at most `most` other arguments. If
+// they are not right, its help is shown, as for --help.
 StatusOr<Flags> ParseCommand(const Invocation& invocation,
                              const std::vector<FlagSpec>& known, size_t least,
                              size_t most);
+// The same for a verb whose flags end at its first argument, which *next is
+// the place of; what follows is not the verb's own.
+StatusOr<Flags> ParseLeading(const Invocation& invocation,
+                             const std::vector<FlagSpec>& known, size_t* next);
 
 // --preserve-fds: how many after 2 are passed on; each must be open. All others
 // that the caller left open are closed, before anything else is opened.
-StatusOr<int> PreserveFds(const Invocation& invocation, const Flags& flags);
+// Those that LISTEN_FDS announces (sd_listen_fds(3)) come before them, and add
+// to `env` what the program is to know of them.
+StatusOr<int> PreserveFds(const Invocation& invocation, const Flags& flags,
+                          std::vector<std::string>& env);
+
+// To who listens at --pidfd-socket, if it is given.
+Status SendPidfd(const Flags& flags, const UniqueFd& pidfd);
 
 StatusOr<int> RunCreate(const Invocation& invocation);
 StatusOr<int> RunRun(const Invocation& invocation);
@@ -49,6 +69,7 @@ StatusOr<int> RunDelete(const Invocation& invocation);
 StatusOr<int> RunState(const Invocation& invocation);
 StatusOr<int> RunList(const Invocation& invocation);
 StatusOr<int> RunPs(const Invocation& invocation);
+StatusOr<int> RunEvents(const Invocation& invocation);
 StatusOr<int> RunPause(const Invocation& invocation);
 StatusOr<int> RunResume(const Invocation& invocation);
 StatusOr<int> RunUpdate(const Invocation& invocation);

@@ -3,9 +3,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/strings.h"
 #include "base/sys/process.h"
+#include "base/sys/socket.h"
 #include "base/undo.h"
 #include "oci/cli/commands.h"
 #include "oci/cli/foreground.h"
@@ -15,17 +17,26 @@ namespace berth::oci {
 namespace {
 
 const std::vector<FlagSpec> kCreateFlags = {
-    {"bundle", "b", true},         {"console-socket", "", true},
-    {"pid-file", "", true},        {"no-pivot", "", false},
-    {"no-new-keyring", "", false}, {"preserve-fds", "", true},
+    {"bundle", "b", true, "directory of config.json (default: here)"},
+    {"console-socket", "", true, "socket for the terminal's master"},
+    {"pidfd-socket", "", true, "socket for a pidfd of the init"},
+    {"pid-file", "", true, "file for the init's pid"},
+    {"no-pivot", "", false, "change the root without pivot_root"},
+    {"no-new-keyring", "", false, "share the caller's session keyring"},
+    {"preserve-fds", "", true, "how many descriptors from 3 on are passed on"},
 };
 
 const std::vector<FlagSpec> kRunFlags = {
-    {"bundle", "b", true},         {"console-socket", "", true},
-    {"pid-file", "", true},        {"no-pivot", "", false},
-    {"no-new-keyring", "", false}, {"preserve-fds", "", true},
-    {"detach", "d", false},        {"keep", "", false},
-    {"no-subreaper", "", false},
+    {"bundle", "b", true, "directory of config.json (default: here)"},
+    {"console-socket", "", true, "socket for the terminal's master"},
+    {"pidfd-socket", "", true, "socket for a pidfd of the init"},
+    {"pid-file", "", true, "file for the init's pid"},
+    {"no-pivot", "", false, "change the root without pivot_root"},
+    {"no-new-keyring", "", false, "share the caller's session keyring"},
+    {"preserve-fds", "", true, "how many descriptors from 3 on are passed on"},
+    {"detach", "d", false, "do not wait for the container's end"},
+    {"keep", "", false, "do not delete the container at its end"},
+    {"no-subreaper", "", false, "do not adopt orphans of the container"},
 };
 
 StatusOr<CreateOptions> OptionsFrom(const Invocation& invocation,
@@ -38,7 +49,8 @@ StatusOr<CreateOptions> OptionsFrom(const Invocation& invocation,
   options.io.no_new_keyring = flags.On("no-new-keyring");
   options.io.console_socket = flags.Get("console-socket");
   options.io.pid_file = flags.Get("pid-file");
-  ASSIGN_OR_RETURN(options.io.preserve_fds, PreserveFds(invocation, flags));
+  ASSIGN_OR_RETURN(options.io.preserve_fds,
+                   PreserveFds(invocation, flags, options.env));
   return options;
 }
 
@@ -57,11 +69,44 @@ Status CheckDetachedConsole(Container& container) {
       "process.terminal: a detached container needs --console-socket");
 }
 
+// How many the caller announces to this very process; 0 for none.
+int64_t ListeningSockets() {
+  const char* pid = getenv("LISTEN_PID");
+  const char* count = getenv("LISTEN_FDS");
+  if (pid == nullptr || count == nullptr || ParseInt(pid) != getpid()) return 0;
+  const int64_t sockets = ParseInt(count).value_or(0);
+  return sockets > 0 && sockets < INT_MAX ? sockets : 0;
+}
+
+// Nobody is left who could follow it otherwise.
+Status SendInit(const Flags& flags, const UniqueFd& pidfd,
+                Container& container) {
+  const Status sent = SendPidfd(flags, pidfd);
+  if (!sent.ok()) (void)container.Delete(true).ok();
+  return sent;
+}
+
 }  // namespace
 
-StatusOr<int> PreserveFds(const Invocation& invocation, const Flags& flags) {
-  ASSIGN_OR_RETURN(const int64_t count, flags.Number("preserve-fds"));
+Status SendPidfd(const Flags& flags, const UniqueFd& pidfd) {
+  const std::string path = flags.Get("pidfd-socket");
+  if (path.empty()) return OkStatus();
+  ASSIGN_OR_RETURN_AS(const UniqueFd connection, ConnectUnix(path),
+                      "connect to the pidfd socket");
+  return Annotate(SendFd(connection.get(), pidfd.get(), "pidfd"),
+                  "send to the pidfd socket");
+}
+
+StatusOr<int> PreserveFds(const Invocation& invocation, const Flags& flags,
+                          std::vector<std::string>& env) {
+  ASSIGN_OR_RETURN(int64_t count, flags.Number("preserve-fds"));
   if (count < 0) return InvalidArgument("--preserve-fds: below zero");
+  const int64_t sockets = ListeningSockets();
+  if (sockets > 0) {
+    count += sockets;
+    env.push_back("LISTEN_FDS=" + std::to_string(sockets));
+    env.push_back("LISTEN_PID=1");
+  }
   for (int64_t i = 0; i < count; ++i) {
     if (i > INT_MAX - 3 || fcntl(static_cast<int>(3 + i), F_GETFD) < 0 ||
         static_cast<int>(3 + i) == invocation.log.fd()) {
@@ -82,6 +127,8 @@ StatusOr<int> RunCreate(const Invocation& invocation) {
                    Container::Create(invocation.root, options));
   LogWarnings(invocation, container);
   RETURN_IF_ERROR(CheckDetachedConsole(container));
+  const UniqueFd pidfd = container.TakePidfd();
+  RETURN_IF_ERROR(SendInit(flags, pidfd, container));
   return 0;
 }
 
@@ -103,13 +150,14 @@ StatusOr<int> RunRun(const Invocation& invocation) {
   } else {
     console = container.TakeConsole();
   }
+  const UniqueFd pidfd = container.TakePidfd();
+  RETURN_IF_ERROR(SendInit(flags, pidfd, container));
   const Status started = container.Start();
   if (!started.ok()) {
     (void)container.Delete(true).ok();
     return started;
   }
   if (detached) return 0;
-  const UniqueFd pidfd = container.TakePidfd();
   ASSIGN_OR_RETURN(const int code, foreground.Wait(container.init_pid(), pidfd,
                                                    std::move(console)));
   if (flags.On("keep")) return code;

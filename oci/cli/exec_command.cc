@@ -12,15 +12,24 @@ namespace berth::oci {
 namespace {
 
 const std::vector<FlagSpec> kExecFlags = {
-    {"console-socket", "", true}, {"cwd", "", true},
-    {"env", "e", true},           {"tty", "t", false},
-    {"user", "u", true},          {"additional-gids", "g", true},
-    {"process", "p", true},       {"detach", "d", false},
-    {"pid-file", "", true},       {"process-label", "", true},
-    {"apparmor", "", true},       {"no-new-privs", "", false},
-    {"cap", "c", true},           {"preserve-fds", "", true},
-    {"cgroup", "", true},         {"ignore-paused", "", false},
-    {"no-subreaper", "", false},
+    {"console-socket", "", true, "socket for the terminal's master"},
+    {"pidfd-socket", "", true, "socket for a pidfd of the process"},
+    {"cwd", "", true, "working directory in the container"},
+    {"env", "e", true, "one more environment variable"},
+    {"tty", "t", false, "with a terminal"},
+    {"user", "u", true, "UID[:GID]"},
+    {"additional-gids", "g", true, "one more group"},
+    {"process", "p", true, "file of the process, in place of the rest"},
+    {"detach", "d", false, "do not wait for the process's end"},
+    {"pid-file", "", true, "file for the process's pid"},
+    {"process-label", "", true, "SELinux label"},
+    {"apparmor", "", true, "AppArmor profile"},
+    {"no-new-privs", "", false, "set no_new_privs"},
+    {"cap", "c", true, "one more capability"},
+    {"preserve-fds", "", true, "how many descriptors from 3 on are passed on"},
+    {"cgroup", "", true, "path below the container's cgroup"},
+    {"ignore-paused", "", false, "also in a paused container"},
+    {"no-subreaper", "", false, "ignored"},
 };
 
 StatusOr<uint32_t> IdFrom(const std::string& text, const char* flag) {
@@ -95,10 +104,7 @@ StatusOr<int> RunExecVerb(const Invocation& invocation) {
   size_t next = 0;
   // What follows the id is the command's, flags and all.
   ASSIGN_OR_RETURN(const Flags flags,
-                   Flags::Parse(invocation.args, &next, kExecFlags, false));
-  if (next >= invocation.args.size()) {
-    return InvalidArgument("exec: a container id is needed");
-  }
+                   ParseLeading(invocation, kExecFlags, &next));
   const std::string id = invocation.args[next];
   std::vector<std::string> command(
       invocation.args.begin() + static_cast<ptrdiff_t>(next) + 1,
@@ -108,7 +114,7 @@ StatusOr<int> RunExecVerb(const Invocation& invocation) {
   if (command.empty() && !flags.Has("process")) {
     return InvalidArgument("exec: a command or --process is needed");
   }
-  ASSIGN_OR_RETURN(const ProcessSpec process,
+  ASSIGN_OR_RETURN(ProcessSpec process,
                    flags.Has("process") ? ReadProcess(flags.Get("process"))
                                         : FromFlags(container, flags, command));
   const bool detached = flags.On("detach");
@@ -117,7 +123,8 @@ StatusOr<int> RunExecVerb(const Invocation& invocation) {
   options.ignore_paused = flags.On("ignore-paused");
   options.io.console_socket = flags.Get("console-socket");
   options.io.pid_file = flags.Get("pid-file");
-  ASSIGN_OR_RETURN(options.io.preserve_fds, PreserveFds(invocation, flags));
+  ASSIGN_OR_RETURN(options.io.preserve_fds,
+                   PreserveFds(invocation, flags, process.env));
   if (detached && process.terminal && options.io.console_socket.empty()) {
     return InvalidArgument("a detached terminal needs --console-socket");
   }
@@ -126,6 +133,7 @@ StatusOr<int> RunExecVerb(const Invocation& invocation) {
   for (const std::string& warning : result.warnings) {
     invocation.log.Warning(warning);
   }
+  RETURN_IF_ERROR(SendPidfd(flags, result.pidfd));
   if (detached) return 0;
   return foreground.Wait(result.pid, result.pidfd, std::move(result.console));
 }

@@ -5,6 +5,8 @@
 namespace berth::oci {
 namespace {
 
+constexpr FlagSpec kHelp = {"help", "h", false, "show help"};
+
 const FlagSpec* FindFlag(const std::vector<FlagSpec>& known,
                          const std::string& name) {
   for (const FlagSpec& flag : known) {
@@ -37,13 +39,16 @@ StatusOr<Flags> Flags::Parse(const std::vector<std::string>& args, size_t* next,
     const std::string name = arg.substr(
         start, equals == std::string::npos ? equals : equals - start);
     const FlagSpec* flag = FindFlag(known, name);
-    if (flag == nullptr) return InvalidArgument("unknown flag " + Quoted(arg));
+    if (flag == nullptr && (name == "help" || name == "h")) flag = &kHelp;
+    if (flag == nullptr) {
+      return InvalidArgument("flag provided but not defined: -" + name);
+    }
     std::string value = "true";
     if (equals != std::string::npos) {
       value = arg.substr(equals + 1);
     } else if (flag->takes_value) {
       if (*next + 1 >= args.size()) {
-        return InvalidArgument("flag needs a value: " + arg);
+        return InvalidArgument("flag needs an argument: -" + name);
       }
       value = args[++*next];
     }

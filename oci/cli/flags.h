@@ -14,6 +14,7 @@ struct FlagSpec {
   const char* name;   // "pid-file"
   const char* alias;  // "p", or empty
   bool takes_value;
+  const char* help = "";
 };
 
 // What one list of arguments said. A value; thread-compatible.
@@ -21,7 +22,8 @@ class Flags {
  public:
   // Reads from args[*next] on, and moves *next past what it read: all flags
   // and, unless `interspersed`, up to the first argument that is none.
-  // "--" ends the flags. INVALID_ARGUMENT for an unknown flag.
+  // "--" ends the flags. INVALID_ARGUMENT for an unknown flag; "help" and "h"
+  // are known everywhere.
   static StatusOr<Flags> Parse(const std::vector<std::string>& args,
                                size_t* next, const std::vector<FlagSpec>& known,
                                bool interspersed);

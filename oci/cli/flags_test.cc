@@ -43,6 +43,8 @@ TEST(FlagsTest, StopsAtTheFirstArgument) {
 TEST(FlagsTest, ErrorsAndSwitches) {
   EXPECT_THAT(Parse({"--nonsense"}), StatusIs(StatusCode::kInvalidArgument));
   EXPECT_THAT(Parse({"--bundle"}), StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_TRUE(Parse({"--help"})->On("help"));
+  EXPECT_TRUE(Parse({"-h", "id"})->On("help"));
   EXPECT_TRUE(Parse({"--force"})->On("force"));
   EXPECT_FALSE(Parse({"--force=false"})->On("force"));
   EXPECT_THAT(Parse({"--", "--force"})->positional(), ElementsAre("--force"));

@@ -86,6 +86,32 @@ Spec ExampleSpec() {
   return spec;
 }
 
+// What anybody may run: ids of the caller alone, the host's network and sysfs,
+// and no limits.
+void BecomeRootless(Spec& spec) {
+  std::erase_if(spec.linux.namespaces, [](const NamespaceSpec& entry) {
+    return entry.type == NamespaceType::kNetwork;
+  });
+  spec.linux.namespaces.push_back({NamespaceType::kUser, ""});
+  spec.linux.uid_mappings = {{0, geteuid(), 1}};
+  spec.linux.gid_mappings = {{0, getegid(), 1}};
+  spec.linux.resources.reset();
+  for (MountSpec& mount : spec.mounts) {
+    if (mount.destination == "/sys") {
+      mount.type = "none";
+      mount.source = "/sys";
+      mount.options = {"rbind", "nosuid", "noexec", "nodev", "ro"};
+    }
+    // There is no such group in there.
+    std::erase(mount.options, "gid=5");
+  }
+}
+
+const std::vector<FlagSpec> kSpecFlags = {
+    {"bundle", "b", true, "directory to write config.json to"},
+    {"rootless", "", false, "for a container of the caller's own user"},
+};
+
 }  // namespace
 
 StatusOr<int> RunFeatures(const Invocation& invocation) {
@@ -100,16 +126,15 @@ StatusOr<int> RunFeatures(const Invocation& invocation) {
 }
 
 StatusOr<int> RunSpec(const Invocation& invocation) {
-  ASSIGN_OR_RETURN(
-      const Flags flags,
-      ParseCommand(invocation, {{"bundle", "b", true}, {"rootless", "", false}},
-                   0, 0));
-  if (flags.On("rootless")) return Unimplemented("spec --rootless");
+  ASSIGN_OR_RETURN(const Flags flags,
+                   ParseCommand(invocation, kSpecFlags, 0, 0));
   const std::string path = flags.Get("bundle", ".") + "/config.json";
   // O_EXCL: never over a configuration that somebody wrote.
   ASSIGN_OR_RETURN(const UniqueFd file,
                    OpenFile(path, O_WRONLY | O_CREAT | O_EXCL, 0666));
-  RETURN_IF_ERROR(WriteAll(file.get(), SerializeSpec(ExampleSpec()) + "\n"));
+  Spec spec = ExampleSpec();
+  if (flags.On("rootless")) BecomeRootless(spec);
+  RETURN_IF_ERROR(WriteAll(file.get(), SerializeSpec(spec) + "\n"));
   return 0;
 }
 

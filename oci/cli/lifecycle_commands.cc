@@ -31,8 +31,10 @@ StatusOr<int> RunStart(const Invocation& invocation) {
 }
 
 StatusOr<int> RunKill(const Invocation& invocation) {
-  ASSIGN_OR_RETURN(const Flags flags,
-                   ParseCommand(invocation, {{"all", "a", false}}, 1, 2));
+  ASSIGN_OR_RETURN(
+      const Flags flags,
+      ParseCommand(invocation, {{"all", "a", false, "to every process"}}, 1,
+                   2));
   int signal = SIGTERM;
   if (flags.positional().size() > 1) {
     ASSIGN_OR_RETURN(signal, ParseSignal(flags.positional()[1]));
@@ -43,8 +45,9 @@ StatusOr<int> RunKill(const Invocation& invocation) {
 }
 
 StatusOr<int> RunDelete(const Invocation& invocation) {
-  ASSIGN_OR_RETURN(const Flags flags,
-                   ParseCommand(invocation, {{"force", "f", false}}, 1, 1));
+  ASSIGN_OR_RETURN(
+      const Flags flags,
+      ParseCommand(invocation, {{"force", "f", false, "kill it first"}}, 1, 1));
   const bool force = flags.On("force");
   auto container = LoadNamed(invocation, flags);
   if (!container.ok()) {

@@ -23,6 +23,12 @@ class Log {
   void Error(const std::string& message) const { Write("error", message); }
   void Warning(const std::string& message) const { Write("warning", message); }
 
+  // Only if debugging is on.
+  void Debug(const std::string& message) const {
+    if (debug_) Write("debug", message);
+  }
+  void set_debug(bool on) { debug_ = on; }
+
   int fd() const { return file_.get(); }  // of the file; -1: none
 
  private:
@@ -30,6 +36,7 @@ class Log {
 
   UniqueFd file_;
   Format format_ = Format::kText;
+  bool debug_ = false;
 };
 
 }  // namespace berth::oci

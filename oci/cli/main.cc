@@ -24,18 +24,19 @@ namespace {
 
 constexpr char kVersion[] = "0.1.0";
 constexpr char kDefaultRoot[] = "/run/berth-oci";
+constexpr int kNoSuchCommand = 3;  // as runc
 
 const std::vector<FlagSpec> kGlobalFlags = {
-    {"root", "", true},
-    {"log", "", true},
-    {"log-format", "", true},
-    {"debug", "", false},
-    {"systemd-cgroup", "", false},
-    {"cgroup-manager", "", true},
-    {"rootless", "", true},
-    {"criu", "", true},
-    {"version", "v", false},
-    {"help", "h", false},
+    {"root", "", true, "directory of the containers' state"},
+    {"log", "", true, "file for messages, beside standard error"},
+    {"log-format", "", true, "form of messages: text (default) or json"},
+    {"debug", "", false, "say what is done"},
+    {"systemd-cgroup", "", false, "let systemd make the cgroup"},
+    {"cgroup-manager", "", true, "who makes it: cgroupfs or systemd"},
+    {"rootless", "", true, "true, false or auto (default)"},
+    {"criu", "", true, "ignored"},
+    {"version", "v", false, "show the version"},
+    {"help", "h", false, "show help"},
 };
 
 std::string VersionText() {
@@ -45,10 +46,21 @@ std::string VersionText() {
 
 std::string HelpText() {
   std::string text =
-      "usage: berth-oci [--root DIR] [--log FILE] [--log-format text|json] "
-      "COMMAND ...\n\n";
+      "NAME:\n   berth-oci - Open Container Initiative runtime\n\n"
+      "USAGE:\n   berth-oci [global options] command [command options] "
+      "[arguments...]\n\nCOMMANDS:\n";
   for (const Command& command : Commands()) {
-    text += "  " + std::string(command.name) + " " + command.usage + "\n";
+    std::string name = command.name;
+    name.resize(10, ' ');
+    text += "   " + name + command.about + "\n";
+  }
+  text += "   help      show this, or the help of one command\n\n";
+  text += "GLOBAL OPTIONS:\n";
+  for (const FlagSpec& flag : kGlobalFlags) {
+    std::string name = "--" + std::string(flag.name);
+    if (*flag.alias != 0) name += ", -" + std::string(flag.alias);
+    name.resize(18, ' ');
+    text += "   " + name + flag.help + "\n";
   }
   return text;
 }
@@ -72,6 +84,11 @@ Status CheckGuard(const Command& command) {
 }
 
 Status CheckManager(const Flags& flags) {
+  const std::string rootless = flags.Get("rootless", "auto");
+  if (rootless != "auto" && rootless != "true" && rootless != "false") {
+    return InvalidArgument("--rootless: neither true, false nor auto: " +
+                           Quoted(rootless));
+  }
   const std::string manager = flags.Get("cgroup-manager", "cgroupfs");
   if (manager == "cgroupfs" || manager == "systemd") return OkStatus();
   return Unimplemented("--cgroup-manager " + manager);
@@ -85,9 +102,13 @@ int RunCommand(const Flags& flags, const Command& command, const Log& log,
       .systemd_cgroup = flags.On("systemd-cgroup") ||
                         flags.Get("cgroup-manager") == "systemd",
       .log = log,
+      .command = command,
       .args = std::move(args)};
+  log.Debug(std::string(command.name) + ", root " + invocation.root);
   StatusOr<int> code = command.run(invocation);
+  log.Debug(std::string(command.name) + (code.ok() ? " done" : " failed"));
   if (code.ok()) return *code;
+  if (IsHelpShown(code.status())) return 0;
   log.Error(Message(code.status()));
   return command.failure_code;
 }
@@ -99,19 +120,25 @@ int Main(const std::vector<std::string>& args) {
     Log().Error(Message(flags.status()));
     return 1;
   }
-  const auto log = Log::Open(flags->Get("log"), flags->Get("log-format"));
+  auto log = Log::Open(flags->Get("log"), flags->Get("log-format"));
   if (!log.ok()) {
     Log().Error(Message(log.status()));
     return 1;
   }
+  log->set_debug(flags->On("debug"));
   if (flags->On("version")) return Print(VersionText()).ok() ? 0 : 1;
-  const bool help =
-      flags->On("help") || next >= args.size() || args[next] == "help";
-  if (help) return Print(HelpText()).ok() ? 0 : 1;
-  const Command* command = FindCommand(args[next]);
+  std::vector<std::string> words(args.begin() + static_cast<ptrdiff_t>(next),
+                                 args.end());
+  // "help" alone is of the program, "help VERB" of the verb.
+  const bool help = !words.empty() && (words[0] == "help" || words[0] == "h");
+  if (flags->On("help") || words.empty() || (help && words.size() == 1)) {
+    return Print(HelpText()).ok() ? 0 : 1;
+  }
+  if (help) words = {words[1], "--help"};
+  const Command* command = FindCommand(words[0]);
   if (command == nullptr) {
-    log->Error("unknown command " + Quoted(args[next]));
-    return 1;
+    log->Error("No help topic for '" + words[0] + "'");
+    return kNoSuchCommand;
   }
   for (const Status& status : {CheckManager(*flags), CheckGuard(*command)}) {
     if (status.ok()) continue;
@@ -122,9 +149,7 @@ int Main(const std::vector<std::string>& args) {
     log->Error("--root: not the root directory");
     return 1;
   }
-  return RunCommand(
-      *flags, *command, *log,
-      {args.begin() + static_cast<ptrdiff_t>(next) + 1, args.end()});
+  return RunCommand(*flags, *command, *log, {words.begin() + 1, words.end()});
 }
 
 }  // namespace
@@ -132,37 +157,34 @@ int Main(const std::vector<std::string>& args) {
 const std::vector<Command>& Commands() {
   // 255: what runc's callers take for "exec itself failed".
   static const std::vector<Command> commands = {
-      {"create", "[--bundle DIR] ID", RunCreate, 1},
-      {"run", "[--bundle DIR] [--detach] ID", RunRun, 1},
-      {"start", "ID", RunStart, 1},
-      {"exec", "[--process FILE] ID [COMMAND ...]", RunExecVerb, 255},
-      {"kill", "[--all] ID [SIGNAL]", RunKill, 1},
-      {"delete", "[--force] ID", RunDelete, 1},
-      {"state", "ID", RunState, 1},
-      {"list", "[--format table|json]", RunList, 1},
-      {"ps", "[--format table|json] ID", RunPs, 1},
-      {"pause", "ID", RunPause, 1},
-      {"resume", "ID", RunResume, 1},
-      {"update", "[--resources FILE] ID", RunUpdate, 1},
-      {"features", "", RunFeatures, 1},
-      {"spec", "[--bundle DIR]", RunSpec, 1},
+      {"create", "<container-id>", "create a container", RunCreate, 1},
+      {"delete", "<container-id>", "release all that a container holds",
+       RunDelete, 1},
+      {"events", "<container-id>",
+       "show out-of-memory events and statistics of a container", RunEvents, 1},
+      {"exec",
+       "<container-id> <command> [command options]  || -p process.json "
+       "<container-id>",
+       "run one more process in a container", RunExecVerb, 255},
+      {"features", "", "show what this runtime can do", RunFeatures, 1},
+      {"kill", "<container-id> [signal]",
+       "send a signal (default: SIGTERM) to a container's init", RunKill, 1},
+      {"list", "", "list the containers below the root", RunList, 1},
+      {"pause", "<container-id>", "stop all processes of a container for now",
+       RunPause, 1},
+      {"ps", "<container-id> [ps options]", "show a container's processes",
+       RunPs, 1},
+      {"resume", "<container-id>", "let the processes of a container go on",
+       RunResume, 1},
+      {"run", "<container-id>", "create and start a container", RunRun, 1},
+      {"spec", "", "write a configuration to start from", RunSpec, 1},
+      {"start", "<container-id>", "run the program of a created container",
+       RunStart, 1},
+      {"state", "<container-id>", "show the state of a container", RunState, 1},
+      {"update", "<container-id>", "change the limits of a container",
+       RunUpdate, 1},
   };
   return commands;
-}
-
-StatusOr<Flags> ParseCommand(const Invocation& invocation,
-                             const std::vector<FlagSpec>& known, size_t least,
-                             size_t most) {
-  size_t next = 0;
-  ASSIGN_OR_RETURN(Flags flags,
-                   Flags::Parse(invocation.args, &next, known, true));
-  const size_t count = flags.positional().size();
-  if (count < least || count > most) {
-    return InvalidArgument("Incorrect Usage: " + std::to_string(count) +
-                           " arguments, not " + std::to_string(least) +
-                           (most > least ? " to " + std::to_string(most) : ""));
-  }
-  return flags;
 }
 
 }  // namespace berth::oci

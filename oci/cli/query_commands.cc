@@ -16,6 +16,7 @@
 namespace berth::oci {
 namespace {
 
+constexpr FlagSpec kFormat = {"format", "f", true, "table (default) or json"};
 constexpr size_t kMinColumn = 12;
 constexpr size_t kColumnGap = 3;
 
@@ -96,8 +97,8 @@ StatusOr<int> RunState(const Invocation& invocation) {
 StatusOr<int> RunList(const Invocation& invocation) {
   ASSIGN_OR_RETURN(
       const Flags flags,
-      ParseCommand(invocation, {{"format", "f", true}, {"quiet", "q", false}},
-                   0, 0));
+      ParseCommand(invocation,
+                   {kFormat, {"quiet", "q", false, "show ids alone"}}, 0, 0));
   ASSIGN_OR_RETURN(const bool json, WantsJson(flags));
   if (invocation.explicit_root && access(invocation.root.c_str(), F_OK) != 0) {
     return NotFound("--root " + Quoted(invocation.root) +
@@ -136,16 +137,13 @@ StatusOr<int> RunList(const Invocation& invocation) {
 StatusOr<int> RunPs(const Invocation& invocation) {
   // What follows the id is for ps.
   size_t next = 0;
-  ASSIGN_OR_RETURN(
-      const Flags flags,
-      Flags::Parse(invocation.args, &next, {{"format", "f", true}}, false));
-  if (next >= invocation.args.size()) {
-    return InvalidArgument("ps: a container id is needed");
-  }
+  ASSIGN_OR_RETURN(const Flags flags,
+                   ParseLeading(invocation, {kFormat}, &next));
   ASSIGN_OR_RETURN(const bool json, WantsJson(flags));
   ASSIGN_OR_RETURN(const Container container,
                    Container::Load(invocation.root, invocation.args[next]));
-  ASSIGN_OR_RETURN(const std::vector<pid_t> pids, container.Pids());
+  ASSIGN_OR_RETURN(const Cgroup* const cgroup, container.GetCgroup());
+  ASSIGN_OR_RETURN(const std::vector<pid_t> pids, cgroup->Pids());
   if (json) {
     RETURN_IF_ERROR(Print(DumpJson(Json(pids)) + "\n"));
     return 0;

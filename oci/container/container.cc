@@ -405,11 +405,6 @@ Status Container::Update(const Resources& limits) {
   return OkStatus();
 }
 
-StatusOr<std::vector<pid_t>> Container::Pids() const {
-  ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
-  return cgroup->Pids();
-}
-
 Status Container::StopInit(bool force) {
   const auto init = OpenInit(state_);
   if (IsNotFound(init.status())) return OkStatus();

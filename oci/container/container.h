@@ -22,6 +22,8 @@ struct CreateOptions {
   std::string id;
   std::string bundle;  // directory of config.json; absolute or relative
   ProcessIo io;
+  // What the program gets beside process.env.
+  std::vector<std::string> env = {};
   bool no_pivot = false;
   bool systemd_cgroup = false;
   // Only the object that Create returns will start it, at once: a pipe is
@@ -96,7 +98,8 @@ class Container {
   // Sets these limits and remembers them; unset ones stay. A failure sets
   // again what was in force, as far as it is known.
   Status Update(const Resources& limits);
-  StatusOr<std::vector<pid_t>> Pids() const;
+  // Who is in it, and what they have used. Lives as long as this object.
+  StatusOr<Cgroup*> GetCgroup() const;
 
   // Releases all that Create made. A running container is an error unless
   // forced: then it is killed first.
@@ -112,7 +115,6 @@ class Container {
 
   // From Create, or read when first asked for.
   StatusOr<const Spec*> GetSpec() const;
-  StatusOr<Cgroup*> GetCgroup() const;
 
   StatusOr<ContainerStatus> CurrentStatus() const;
   // With the init that OpenInit found, or did not.

@@ -78,6 +78,11 @@ Status Creation::ReadConfiguration() {
   ASSIGN_OR_RETURN_AS(spec_, ParseSpec(text_), "config.json");
   RETURN_IF_ERROR_AS(Validate(spec_), "config.json");
   RETURN_IF_ERROR(NameCgroup());
+  // After the copy is made: exec has nothing of it.
+  if (spec_.process) {
+    spec_.process->env.insert(spec_.process->env.end(), options_.env.begin(),
+                              options_.env.end());
+  }
   state_.id = options_.id;
   state_.oci_version = spec_.oci_version;
   state_.annotations = spec_.annotations;

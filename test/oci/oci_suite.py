@@ -13,6 +13,7 @@ import unittest
 from cases_attack import ProgramFile  # noqa: F401
 from cases_attack_edges import Asked, Lengths, OtherDoors  # noqa: F401
 from cases_attack_race import Races  # noqa: F401
+from cases_cli import CommandLine, Events, HandedOver  # noqa: F401
 from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
                             Refused, Surroundings)
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401

@@ -7,6 +7,8 @@ PEERS = {
         # for lists that it takes otherwise and memory policies (of 1.4).
         "Scheduling": "1.1 knows none of it",
         "TimeNamespaces": "1.1 knows none of it",
+        "HandedOver.test_pidfd_sockets": "1.1 has no such flag",
+        "HandedOver.test_nobody_at_the_pidfd_socket": "1.1 has no such flag",
         "Notified.test_flags": "1.1 knows no flags",
         "Notified.test_wait_killable": "1.1 knows no flags",
         "Filter.test_next_to_nothing_is_needed": "Go's own calls",
@@ -54,6 +56,10 @@ PEERS = {
     "crun": {
         "Scheduling": "1.8 knows none of it, and takes bad values",
         "TimeNamespaces": "1.8 knows none of it",
+        # runc's command line.
+        "CommandLine": "has words of its own",
+        "Events": "has no such verb",
+        "HandedOver": "1.8 has no such flag, and sets no LISTEN_PID",
         "Notified.test_agent_answers_init_and_exec": "tells only at start",
         "Notified.test_what_could_never_be_answered_is_refused":
             "takes what hangs",
