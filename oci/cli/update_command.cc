@@ -28,6 +28,8 @@ const std::vector<FlagSpec> kUpdateFlags = {
     {"kernel-memory", "", true, "ignored"},
     {"kernel-memory-tcp", "", true, "ignored"},
     {"pids-limit", "", true, "processes, -1 for any number"},
+    {"l3-cache-schema", "", true, "refused: no Intel RDT"},
+    {"mem-bw-schema", "", true, "refused: no Intel RDT"},
     {"cpu-idle", "", true, "1: only when others are idle"},
 };
 
@@ -105,6 +107,13 @@ StatusOr<int> RunUpdate(const Invocation& invocation) {
                    ParseCommand(invocation, kUpdateFlags, 1, 1));
   ASSIGN_OR_RETURN(Container container,
                    Container::Load(invocation.root, flags.positional()[0]));
+  if (flags.Has("l3-cache-schema")) {
+    return Unimplemented("Intel RDT/CAT: l3 cache schema is not enabled");
+  }
+  if (flags.Has("mem-bw-schema")) {
+    return Unimplemented(
+        "Intel RDT/MBA: memory bandwidth schema is not enabled");
+  }
   ASSIGN_OR_RETURN(const Resources limits,
                    flags.Has("resources")
                        ? ReadResources(flags.Get("resources"))

@@ -34,6 +34,8 @@ namespace {
 
 constexpr int kKillMilliseconds = 10000;
 constexpr uint64_t kMaxAnswer = 64 << 10;
+// Texts of runc's that callers know.
+constexpr char kStartedBefore[] = "cannot start an already running container";
 
 StatusOr<std::unique_ptr<Cgroup>> CgroupAt(const std::string& path,
                                            bool systemd) {
@@ -216,9 +218,11 @@ Status Container::Start() {
   auto opened = OpenFile(fifo, O_WRONLY | O_NONBLOCK);
   if (!opened.ok()) {
     // ENXIO: nobody reads, so the init is dead. ENOENT: started before.
-    const bool dead = ErrnoOf(opened.status()) == ENXIO;
-    return FailedPrecondition(dead ? "cannot start a container that has stopped"
-                                   : "cannot start a container again");
+    const auto status = CurrentStatus();
+    const bool stopped = ErrnoOf(opened.status()) == ENXIO ||
+                         (status.ok() && *status == ContainerStatus::kStopped);
+    return FailedPrecondition(
+        stopped ? "cannot start a container that has stopped" : kStartedBefore);
   }
   ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
   if (status != ContainerStatus::kCreated) {
@@ -233,7 +237,7 @@ Status Container::Start() {
                    OpenFile(state_.Path(kResultFifo), O_RDONLY | O_NONBLOCK));
   // Whoever takes the name away has the right to start it.
   if (unlink(fifo.c_str()) != 0) {
-    return FailedPrecondition("cannot start a container again");
+    return FailedPrecondition(kStartedBefore);
   }
   RETURN_IF_ERROR(WriteAll(opened->get(), "s"));
   opened->reset();
@@ -290,7 +294,10 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
   if (status == ContainerStatus::kStopped ||
       (status == ContainerStatus::kPaused && !options.ignore_paused)) {
     return FailedPrecondition("cannot exec in a " +
-                              std::string(StatusName(status)) + " container");
+                              std::string(StatusName(status)) + " container" +
+                              (status == ContainerStatus::kPaused
+                                   ? " (use --ignore-paused to override)"
+                                   : ""));
   }
   ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
   SeccompFilter filter;
@@ -375,7 +382,7 @@ Status Container::Freeze(bool frozen) {
   }
   if (frozen == (status == ContainerStatus::kPaused)) {
     return FailedPrecondition(frozen ? "container is paused already"
-                                     : "container is not paused");
+                                     : "container not paused");
   }
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   return cgroup->Freeze(frozen);

@@ -144,8 +144,8 @@ Status Creation::MakeDirectory() {
   state_.directory = root_ + "/" + options_.id;
   if (mkdir(state_.directory.c_str(), 0700) != 0) {
     if (errno == EEXIST) {
-      return AlreadyExists("container with id " + Quoted(options_.id) +
-                           " exists already");
+      return AlreadyExists("container with given ID already exists: " +
+                           Quoted(options_.id));
     }
     return Errno(errno, "mkdir " + Quoted(state_.directory));
   }
@@ -228,9 +228,10 @@ void Creation::WarnOfWhatIsLeftOut() {
     born_.warnings.push_back("linux.resources." + field +
                              " is left out: cgroup v2 has no such setting");
   }
-  for (const std::string& flag : spec_.linux.personality.flags) {
-    born_.warnings.push_back("linux.personality.flags: " + Quoted(flag) +
-                             " is ignored: no flag is known");
+  const std::vector<std::string>& flags = spec_.linux.personality.flags;
+  if (!flags.empty()) {
+    born_.warnings.push_back("linux.personality.flags are ignored, such as " +
+                             Quoted(flags[0]) + ": none is known");
   }
 }
 

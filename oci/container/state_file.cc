@@ -118,7 +118,8 @@ Status CheckContainerId(const std::string& id) {
             (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '.' ||
             c == '-';
   }
-  if (!good) return InvalidArgument("invalid container id " + Quoted(id));
+  if (!good)
+    return InvalidArgument("invalid container ID format: " + Quoted(id));
   return OkStatus();
 }
 

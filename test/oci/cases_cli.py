@@ -143,6 +143,59 @@ class CommandLine(RuntimeTest):
                          done.stderr)
 
 
+class Texts(RuntimeTest):
+    """What callers look for in errors."""
+
+    def assertSays(self, text, *args, **kwargs):
+        done = self.runtime.call(*args, **kwargs)
+        self.assertNotEqual(done.returncode, 0, args)
+        self.assertIn(text, done.stderr)
+
+    def test_of_a_container_that_is_not_there(self):
+        for verb in ("start", "state", "delete", "kill", "pause", "resume",
+                     "ps", "update", "events"):
+            with self.subTest(verb):
+                self.assertSays("does not exist", verb, "nobody")
+        self.assertSays("does not exist", "exec", "nobody", "/bin/true")
+
+    def test_through_a_life(self):
+        r = self.runtime
+        b = r.bundle("/bin/sleep", "1000")
+        c = r.create(b)
+        self.assertSays("container with given ID already exists", "create",
+                        "--bundle", b.path, c)
+        self.assertSays("container not paused", "resume", c)
+        r.must("start", c)
+        self.assertSays("cannot start an already running container",
+                        "start", c)
+        self.assertSays("that is not stopped: running", "delete", c)
+        r.must("pause", c)
+        self.assertSays(
+            "cannot exec in a paused container (use --ignore-paused to "
+            "override)", "exec", c, "/bin/true")
+        r.must("resume", c)
+        r.must("kill", c, "KILL")
+        r.wait_stopped(c)
+        self.assertSays("cannot start a container that has stopped",
+                        "start", c)
+        self.assertSays("cannot exec in a stopped container", "exec", c,
+                        "/bin/true")
+        self.assertSays("container not running", "kill", c)
+        self.assertSays("container not running", "pause", c)
+
+    def test_of_bad_arguments(self):
+        r = self.runtime
+        b = r.bundle("/bin/true")
+        b.save()
+        self.assertSays("invalid container ID format", "create", "--bundle",
+                        b.path, "a/b")
+        c = r.start_new(r.bundle("/bin/sleep", "1000"))
+        self.assertSays("Intel RDT/CAT: l3 cache schema is not enabled",
+                        "update", "--l3-cache-schema", "L3:0=f", c)
+        self.assertSays("Intel RDT/MBA: memory bandwidth schema is not "
+                        "enabled", "update", "--mem-bw-schema", "MB:0=9", c)
+
+
 class Events(RuntimeTest):
     def test_statistics_once(self):
         r = self.runtime

@@ -13,7 +13,8 @@ import unittest
 from cases_attack import ProgramFile  # noqa: F401
 from cases_attack_edges import Asked, Lengths, OtherDoors  # noqa: F401
 from cases_attack_race import Races  # noqa: F401
-from cases_cli import CommandLine, Events, HandedOver  # noqa: F401
+from cases_cli import (CommandLine, Events, HandedOver,  # noqa: F401
+                       Texts)
 from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
                             Refused, Surroundings)
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401

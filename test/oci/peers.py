@@ -58,6 +58,7 @@ PEERS = {
         "TimeNamespaces": "1.8 knows none of it",
         # runc's command line.
         "CommandLine": "has words of its own",
+        "Texts": "has words of its own",
         "Events": "has no such verb",
         "HandedOver": "1.8 has no such flag, and sets no LISTEN_PID",
         "Notified.test_agent_answers_init_and_exec": "tells only at start",
