@@ -20,6 +20,7 @@
 #include "oci/init/id_map.h"
 #include "oci/init/init_process.h"
 #include "oci/init/namespace_plan.h"
+#include "oci/init/net_devices.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
 #include "oci/init/procfs.h"
@@ -92,6 +93,10 @@ StatusOr<bool> Answer(const Parent& parent, HandshakeMessage message,
   switch (message.type) {
     case MessageType::kMapIds:
       RETURN_IF_ERROR(MapIds(born.pid, *parent.spec));
+      RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
+      return false;
+    case MessageType::kMoveDevices:
+      RETURN_IF_ERROR(MoveNetDevices(parent.spec->linux.net_devices, born.pid));
       RETURN_IF_ERROR(born.channel.Send(MessageType::kGo));
       return false;
     case MessageType::kRunHooks:

@@ -4,7 +4,10 @@
 //      |------------ clone3 -------------->|  in its cgroup, or goes there
 //      |<-- kMapIds -----------------------|  only with a new user namespace
 //      |------------ kGo ----------------->|
-//      |                                   |  namespaces, mounts, devices
+//      |                                   |  namespaces
+//      |<-- kMoveDevices ------------------|  only with network devices
+//      |------------ kGo ----------------->|
+//      |                                   |  mounts, devices
 //      |<-- kConsole + the pty's master ---|  only with a terminal
 //      |<-- kRunHooks ---------------------|  only with prestart, createRuntime
 //      |------------ kGo ----------------->|
@@ -35,6 +38,7 @@ enum class MessageType : char {
   kGo = 'g',
   kMapIds = 'm',
   kConsole = 'c',
+  kMoveDevices = 'd',
   kRunHooks = 'h',
   kBorn = 'b',  // from a middle process: the pidfd of the real one
   kReady = 'r',

@@ -203,6 +203,11 @@ StatusOr<Rootfs> EnterRoot(const InitRequest& request,
 StatusOr<Program> Prepare(const InitRequest& request, const NamespacePlan& plan,
                           const Handshake& channel, bool in_cgroup) {
   RETURN_IF_ERROR(EnterNewWorld(request, plan, channel, in_cgroup));
+  if (!request.spec.linux.net_devices.empty()) {
+    // Before sysctls: some are of a device.
+    RETURN_IF_ERROR(channel.Send(MessageType::kMoveDevices));
+    RETURN_IF_ERROR(channel.WaitForGo());
+  }
   const ProcessSpec* process =
       request.spec.process ? &*request.spec.process : nullptr;
   UniqueFd label;

@@ -21,9 +21,8 @@ bool NamespacePlan::new_user() const { return at_birth & CLONE_NEWUSER; }
 bool NamespacePlan::new_network() const { return at_birth & CLONE_NEWNET; }
 
 StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec) {
-  const NamespaceSpec* mount = spec.Find(NamespaceType::kMount);
-  if (mount == nullptr || !mount->path.empty()) {
-    return Unimplemented("linux.namespaces: no new mount namespace");
+  if (spec.Find(NamespaceType::kMount) == nullptr) {
+    return Unimplemented("linux.namespaces: no mount namespace");
   }
   NamespacePlan plan;
   for (const NamespaceSpec& wanted : spec.namespaces) {

@@ -68,6 +68,7 @@ std::string FeaturesJson(const FeatureLists& lists) {
       {"apparmor", {{"enabled", true}}},
       {"selinux", {{"enabled", true}}},
       {"intelRdt", {{"enabled", false}}},
+      {"netDevices", {{"enabled", true}}},
       {"memoryPolicy", {{"modes", MemoryModes()}, {"flags", MemoryFlags()}}},
       {"mountExtensions", {{"idmap", {{"enabled", true}}}}},
   };

@@ -76,6 +76,15 @@ StatusOr<TimeOffset> TimeOffsetFromJson(const Json& json,
   return offset;
 }
 
+StatusOr<std::string> NetDeviceFromJson(const Json& json,
+                                        const std::string& path) {
+  JsonReader reader(json, path);
+  std::string name;
+  reader.Get("name", name);
+  RETURN_IF_ERROR(reader.status());
+  return name;
+}
+
 StatusOr<Personality> PersonalityFromJson(const Json& json,
                                           const std::string& path) {
   JsonReader reader(json, path);
@@ -147,7 +156,12 @@ StatusOr<Linux> LinuxFromJson(const Json& json, const std::string& path) {
         linux.time_offsets[clock],
         TimeOffsetFromJson(value, reader.PathOf("timeOffsets." + clock)));
   }
-  RETURN_IF_ERROR(RefuseMembers(reader, {"netDevices", "intelRdt"}));
+  for (const auto& [device, value] : reader.Object("netDevices")) {
+    ASSIGN_OR_RETURN(
+        linux.net_devices[device],
+        NetDeviceFromJson(value, reader.PathOf("netDevices." + device)));
+  }
+  RETURN_IF_ERROR(RefuseMembers(reader, {"intelRdt"}));
   RETURN_IF_ERROR(reader.status());
   return linux;
 }

@@ -56,6 +56,19 @@ void WriteTimeOffsets(JsonWriter& writer, const Linux& linux) {
   writer.EndObject();
 }
 
+void WriteNetDevices(JsonWriter& writer, const Linux& linux) {
+  if (linux.net_devices.empty()) return;
+  writer.Key("netDevices");
+  writer.BeginObject();
+  for (const auto& [device, name] : linux.net_devices) {
+    writer.Key(device);
+    writer.BeginObject();
+    writer.Member("name", name);
+    writer.EndObject();
+  }
+  writer.EndObject();
+}
+
 }  // namespace
 
 void WriteIdMapping(JsonWriter& writer, const IdMapping& mapping) {
@@ -107,6 +120,7 @@ void WriteLinux(JsonWriter& writer, const Linux& linux) {
   }
   WriteMemoryPolicy(writer, linux);
   WriteTimeOffsets(writer, linux);
+  WriteNetDevices(writer, linux);
   writer.EndObject();
 }
 

@@ -228,6 +228,8 @@ struct Linux {
   Personality personality;
   std::optional<MemoryPolicy> memory_policy;
   std::map<std::string, TimeOffset> time_offsets;  // by clock, "monotonic"
+  // By the name of a link outside: its name inside, empty for the same.
+  std::map<std::string, std::string> net_devices;
 
   // The entry of this type; null if the container shares the caller's.
   const NamespaceSpec* Find(NamespaceType type) const;

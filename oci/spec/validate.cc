@@ -178,6 +178,28 @@ Status CheckTime(const Linux& linux) {
   return OkStatus();
 }
 
+// As the kernel names links (dev_valid_name).
+bool IsLinkName(const std::string& name) {
+  return !name.empty() && name.size() < 16 && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/: \t\n\v\f\r\0", 9)) ==
+             std::string::npos;
+}
+
+Status CheckNetDevices(const Linux& linux) {
+  if (linux.net_devices.empty()) return OkStatus();
+  if (linux.Find(NamespaceType::kNetwork) == nullptr) {
+    return InvalidArgument("linux.netDevices without a network namespace");
+  }
+  for (const auto& [device, name] : linux.net_devices) {
+    for (const std::string& each : {device, name.empty() ? device : name}) {
+      if (IsLinkName(each)) continue;
+      return InvalidArgument("linux.netDevices: " + Quoted(each) +
+                             " is no name of a network device");
+    }
+  }
+  return OkStatus();
+}
+
 Status CheckMappings(const Linux& linux) {
   const NamespaceSpec* const user = linux.Find(NamespaceType::kUser);
   const bool any = !linux.uid_mappings.empty() || !linux.gid_mappings.empty();
@@ -228,6 +250,7 @@ Status CheckLinux(const Spec& spec) {
   RETURN_IF_ERROR(CheckNamespaces(spec));
   RETURN_IF_ERROR(CheckMappings(linux));
   RETURN_IF_ERROR(CheckTime(linux));
+  RETURN_IF_ERROR(CheckNetDevices(linux));
   RETURN_IF_ERROR(CheckSysctls(linux));
   RETURN_IF_ERROR(CheckDevicesAndPaths(linux));
   if (!Contains(kPropagations, linux.rootfs_propagation)) {

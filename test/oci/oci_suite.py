@@ -20,6 +20,7 @@ from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
 from cases_fields import Scheduling  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
+from cases_net import MountNamespaces, NetDevices  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
 from cases_systemd import Scope, ScopeEnds, ScopeName  # noqa: F401
 from cases_time import Notified, TimeNamespaces  # noqa: F401

@@ -7,6 +7,7 @@ PEERS = {
         # for lists that it takes otherwise and memory policies (of 1.4).
         "Scheduling": "1.1 knows none of it",
         "TimeNamespaces": "1.1 knows none of it",
+        "NetDevices": "1.1 ignores them",
         "HandedOver.test_pidfd_sockets": "1.1 has no such flag",
         "HandedOver.test_nobody_at_the_pidfd_socket": "1.1 has no such flag",
         "Notified.test_flags": "1.1 knows no flags",
@@ -56,6 +57,7 @@ PEERS = {
     "crun": {
         "Scheduling": "1.8 knows none of it, and takes bad values",
         "TimeNamespaces": "1.8 knows none of it",
+        "NetDevices": "1.8 ignores them",
         # runc's command line.
         "CommandLine": "has words of its own",
         "Texts": "has words of its own",
