@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -15,6 +16,8 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/strings.h"
@@ -62,7 +65,12 @@ constexpr std::pair<const char*, uint32_t> kArchitectures[] = {
     {"SCMP_ARCH_S390X", SCMP_ARCH_S390X},
     {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
     {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
-    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64}};
+    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
+    // Of libseccomp 2.6 and later.
+    {"SCMP_ARCH_LOONGARCH64", AUDIT_ARCH_LOONGARCH64},
+    {"SCMP_ARCH_M68K", AUDIT_ARCH_M68K},
+    {"SCMP_ARCH_SH", AUDIT_ARCH_SHEL},
+    {"SCMP_ARCH_SHEB", AUDIT_ARCH_SH}};
 
 constexpr std::pair<const char*, scmp_compare> kOperators[] = {
     {"SCMP_CMP_NE", SCMP_CMP_NE},
@@ -107,6 +115,9 @@ Status AddArchitectures(const Seccomp& profile, scmp_filter_ctx context) {
                              Quoted(name));
     }
     const int result = seccomp_arch_add(context, *token);
+    // What the library does not know, or what has the other byte order: there
+    // is no such machine under this kernel, so no call of it to be filtered.
+    if (result == -EINVAL || result == -EDOM) continue;
     if (result != 0 && result != -EEXIST) {
       return Errno(-result, "add seccomp architecture " + name);
     }
@@ -148,8 +159,12 @@ Status AddOne(scmp_filter_ctx context, uint32_t action, int number,
   return Errno(-result, "add seccomp rule for " + name);
 }
 
+// Calls that are ruled whatever their arguments, by number and action. The
+// library goes through all rules of a call for each one more.
+using WholeCalls = std::set<std::pair<int, uint32_t>>;
+
 Status AddRule(const SeccompRule& rule, uint32_t default_action,
-               scmp_filter_ctx context) {
+               scmp_filter_ctx context, WholeCalls& whole) {
   ASSIGN_OR_RETURN(const uint32_t action,
                    ParseAction(rule.action, rule.errno_ret,
                                "linux.seccomp.syscalls.action"));
@@ -160,6 +175,7 @@ Status AddRule(const SeccompRule& rule, uint32_t default_action,
   for (const std::string& name : rule.names) {
     const int number = seccomp_syscall_resolve_name(name.c_str());
     if (number == __NR_SCMP_ERROR) continue;
+    if (comparisons.empty() && !whole.emplace(number, action).second) continue;
     if (!split) {
       RETURN_IF_ERROR(AddOne(context, action, number, comparisons.data(),
                              comparisons.size(), name));
@@ -316,8 +332,9 @@ StatusOr<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   RETURN_IF_ERROR(AddArchitectures(profile, context.get()));
   // 2: a binary tree over the numbers, in place of a chain.
   seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  WholeCalls whole;
   for (const SeccompRule& rule : profile.syscalls) {
-    RETURN_IF_ERROR(AddRule(rule, default_action, context.get()));
+    RETURN_IF_ERROR(AddRule(rule, default_action, context.get(), whole));
   }
   const bool refuses = profile.default_action != "SCMP_ACT_ALLOW" &&
                        profile.default_action != "SCMP_ACT_LOG";

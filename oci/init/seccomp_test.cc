@@ -12,6 +12,7 @@
 
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "oci/spec/features.h"
 
 namespace berth::oci {
 namespace {
@@ -89,6 +90,21 @@ TEST(CompileSeccompTest, RefusesWhatItDoesNotKnow) {
   Seccomp profile = Profile("SCMP_ACT_ALLOW", {});
   profile.architectures = {"SCMP_ARCH_NONSENSE"};
   EXPECT_THAT(CompileSeccomp(profile), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(CompileSeccompTest, EveryArchitectureIsTaken) {
+  Seccomp all = Profile("SCMP_ACT_ALLOW", {});
+  all.architectures.clear();
+  for (const std::string& name : SeccompArchitectures()) {
+    Seccomp one =
+        Profile("SCMP_ACT_ALLOW", {Rule({"getpgid"}, "SCMP_ACT_ERRNO")});
+    one.architectures = {name};
+    ASSERT_OK_AND_ASSIGN(const SeccompFilter filter, CompileSeccomp(one));
+    // Calls of this machine are filtered whatever else is named.
+    EXPECT_EQ(ErrnoBehind(filter, Getpgid), EPERM) << name;
+    all.architectures.push_back(name);
+  }
+  EXPECT_OK(CompileSeccomp(all));
 }
 
 TEST(CachedSeccompTest, ComesBackEqualAndIsNamedByTheProfile) {

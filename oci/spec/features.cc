@@ -22,7 +22,9 @@ const std::vector<std::string>& SeccompOperators() {
 
 const std::vector<std::string>& SeccompArchitectures() {
   static const auto* const list = new std::vector<std::string>{
-      "SCMP_ARCH_AARCH64",  "SCMP_ARCH_ARM",         "SCMP_ARCH_MIPS",
+      "SCMP_ARCH_AARCH64",  "SCMP_ARCH_ARM",         "SCMP_ARCH_LOONGARCH64",
+      "SCMP_ARCH_M68K",     "SCMP_ARCH_PARISC",      "SCMP_ARCH_PARISC64",
+      "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB",        "SCMP_ARCH_MIPS",
       "SCMP_ARCH_MIPS64",   "SCMP_ARCH_MIPS64N32",   "SCMP_ARCH_MIPSEL",
       "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
       "SCMP_ARCH_PPC64",    "SCMP_ARCH_PPC64LE",     "SCMP_ARCH_RISCV64",
@@ -55,7 +57,7 @@ std::string FeaturesJson(const FeatureLists& lists) {
       {"cgroup",
        {{"v1", true},
         {"v2", true},
-        {"systemd", false},
+        {"systemd", true},
         {"systemdUser", false},
         {"rdma", true}}},
       {"seccomp",

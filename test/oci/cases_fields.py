@@ -165,3 +165,35 @@ class Scheduling(RuntimeTest):
         done = self.runtime.run(b)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("SHORT_INODE", done.stderr)
+
+
+class Huge(RuntimeTest):
+    """Lists of 20,000 entries are gone through once, not once for each."""
+    COUNT = 20000
+
+    def test_lists(self):
+        r = self.runtime
+        for process, linux, good in (
+                ({"scheduler": {"policy": "SCHED_OTHER", "flags": [
+                    "SCHED_FLAG_RESET_ON_FORK"] * self.COUNT}}, {}, True),
+                ({"execCPUAffinity": {"initial": "0," * self.COUNT}}, {},
+                 True),
+                ({}, {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0",
+                                       "flags": ["MPOL_F_STATIC_NODES"] *
+                                       self.COUNT}}, True),
+                ({}, {"personality": {"domain": "LINUX", "flags": [
+                    "F%d" % i for i in range(self.COUNT)]}}, True),
+                ({}, {"netDevices": {"none%d" % i: {} for i in
+                                     range(self.COUNT)}}, False),
+                ({}, {"seccomp": {
+                    "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                        {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}
+                    ] * self.COUNT}}, True)):
+            with self.subTest(list(process) + list(linux)):
+                b = r.bundle("/bin/true")
+                b.process.update(process)
+                b.linux.update(linux)
+                done = r.run(b)
+                self.assertEqual(done.returncode == 0, good,
+                                 done.stderr[-200:])
+                self.assertLess(len(done.stderr), 10000)

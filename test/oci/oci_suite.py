@@ -18,7 +18,7 @@ from cases_cli import (CommandLine, Events, HandedOver,  # noqa: F401
 from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
                             Refused, Surroundings)
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
-from cases_fields import Scheduling  # noqa: F401
+from cases_fields import Huge, Scheduling  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_net import MountNamespaces, NetDevices  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401

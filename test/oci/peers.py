@@ -6,6 +6,7 @@ PEERS = {
         # Whole classes: Debian 12's is older than these fields. 1.3 passes but
         # for lists that it takes otherwise and memory policies (of 1.4).
         "Scheduling": "1.1 knows none of it",
+        "Huge": "1.1 ignores or refuses the fields",
         "TimeNamespaces": "1.1 knows none of it",
         "NetDevices": "1.1 ignores them",
         "HandedOver.test_pidfd_sockets": "1.1 has no such flag",
@@ -56,6 +57,7 @@ PEERS = {
     },
     "crun": {
         "Scheduling": "1.8 knows none of it, and takes bad values",
+        "Huge": "1.8 ignores or refuses the fields",
         "TimeNamespaces": "1.8 knows none of it",
         "NetDevices": "1.8 ignores them",
         # runc's command line.
