@@ -145,7 +145,7 @@ TEST_F(PluginTest, WhatIsRefusedLeavesNothingAndIsTold) {
     if (request.container().name() == "bad") {
       return InvalidArgument("not this one");
     }
-    answer.mutable_adjust()->mutable_linux()->mutable_scheduler();
+    answer.mutable_adjust()->mutable_linux()->mutable_rdt();
     return answer;
   });
   Connect(plugin_);
@@ -156,7 +156,7 @@ TEST_F(PluginTest, WhatIsRefusedLeavesNothingAndIsTold) {
                ::testing::AllOf(HasSubstr("not this one"), HasSubstr("10-a"))));
   EXPECT_THAT(
       containers_->Create(ctx_, pod, App("odd")),
-      StatusIs(StatusCode::kUnimplemented, HasSubstr("linux.scheduler")));
+      StatusIs(StatusCode::kUnimplemented, HasSubstr("linux.rdt")));
   EXPECT_THAT(world_->core().inventory.AllContainers(), IsEmpty());
   EXPECT_THAT(images_.keys(), IsEmpty());
   EXPECT_THAT(plugin_.calls(),

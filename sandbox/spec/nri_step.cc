@@ -25,14 +25,55 @@ std::vector<std::string> ToVector(const Strings& strings) {
 }
 
 Status CheckSupported(const api::LinuxContainerAdjustment& linux) {
-  const char* what = linux.has_io_priority()                    ? "io_priority"
-                     : linux.has_scheduler()                    ? "scheduler"
-                     : !linux.net_devices().empty()             ? "net_devices"
-                     : linux.has_rdt() && !linux.rdt().remove() ? "rdt"
-                     : linux.has_memory_policy() ? "memory_policy"
-                                                 : nullptr;
-  if (what == nullptr) return OkStatus();
-  return Unimplemented(std::string("NRI adjustment linux.") + what);
+  if (!linux.has_rdt() || linux.rdt().remove()) return OkStatus();
+  return Unimplemented("NRI adjustment linux.rdt");
+}
+
+// NRI's words are the specification's, those of schedulers behind a prefix.
+std::string WithoutPrefix(const std::string& word) {
+  return word.substr(std::string("NRI_").size());
+}
+
+void AdjustScheduling(const api::LinuxContainerAdjustment& from,
+                      oci::ProcessSpec& to) {
+  if (from.has_io_priority()) {
+    to.io_priority = {api::IOPrioClass_Name(from.io_priority().class_()),
+                      from.io_priority().priority()};
+  }
+  if (!from.has_scheduler()) return;
+  const api::LinuxScheduler& wanted = from.scheduler();
+  oci::Scheduler& scheduler = to.scheduler.emplace();
+  scheduler.policy =
+      WithoutPrefix(api::LinuxSchedulerPolicy_Name(wanted.policy()));
+  scheduler.nice = wanted.nice();
+  scheduler.priority = wanted.priority();
+  for (const int flag : wanted.flags()) {
+    scheduler.flags.push_back(WithoutPrefix(api::LinuxSchedulerFlag_Name(
+        static_cast<api::LinuxSchedulerFlag>(flag))));
+  }
+  scheduler.runtime = wanted.runtime();
+  scheduler.deadline = wanted.deadline();
+  scheduler.period = wanted.period();
+}
+
+void AdjustMemoryAndDevices(const api::LinuxContainerAdjustment& from,
+                            oci::Linux& to) {
+  for (const auto& [name, device] : from.net_devices()) {
+    if (IsRemoval(name)) {
+      to.net_devices.erase(NameIn(name));
+    } else {
+      to.net_devices[name] = device.name();
+    }
+  }
+  if (!from.has_memory_policy()) return;
+  const api::LinuxMemoryPolicy& wanted = from.memory_policy();
+  oci::MemoryPolicy& policy = to.memory_policy.emplace();
+  policy.mode = api::MpolMode_Name(wanted.mode());
+  policy.nodes = wanted.nodes();
+  for (const int flag : wanted.flags()) {
+    policy.flags.push_back(
+        api::MpolFlag_Name(static_cast<api::MpolFlag>(flag)));
+  }
 }
 
 // Removals first: a name may be taken away and set anew.
@@ -220,6 +261,8 @@ Status NriStep(const SpecInputs& in, oci::Spec& spec) {
   RETURN_IF_ERROR(AdjustDevices(from.linux(), spec.linux));
   RETURN_IF_ERROR(AdjustNamespaces(from.linux(), spec.linux));
   AdjustMounts(from, spec);
+  AdjustScheduling(from.linux(), *spec.process);
+  AdjustMemoryAndDevices(from.linux(), spec.linux);
   if (from.linux().has_seccomp_policy()) {
     spec.linux.seccomp = SeccompOf(from.linux().seccomp_policy());
   }

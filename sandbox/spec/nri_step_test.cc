@@ -112,11 +112,35 @@ TEST_F(NriStepTest, TheRestIsAdjusted) {
   EXPECT_EQ(spec_.linux.seccomp->default_action, "SCMP_ACT_ALLOW");
 }
 
+TEST_F(NriStepTest, WhenAndWhereItRunsIsAdjusted) {
+  auto& linux = *adjustment_.mutable_linux();
+  linux.mutable_io_priority()->set_class_(nri::api::IOPRIO_CLASS_RT);
+  linux.mutable_io_priority()->set_priority(3);
+  nri::api::LinuxScheduler& scheduler = *linux.mutable_scheduler();
+  scheduler.set_policy(nri::api::NRI_SCHED_BATCH);
+  scheduler.set_nice(5);
+  scheduler.add_flags(nri::api::NRI_SCHED_FLAG_RESET_ON_FORK);
+  (*linux.mutable_net_devices())["eth5"].set_name("eth1");
+  nri::api::LinuxMemoryPolicy& memory = *linux.mutable_memory_policy();
+  memory.set_mode(nri::api::MPOL_BIND);
+  memory.set_nodes("0");
+  memory.add_flags(nri::api::MPOL_F_STATIC_NODES);
+  ASSERT_OK(Take());
+  EXPECT_EQ(spec_.process->io_priority,
+            (oci::IoPriority{"IOPRIO_CLASS_RT", 3}));
+  EXPECT_EQ(spec_.process->scheduler->policy, "SCHED_BATCH");
+  EXPECT_EQ(spec_.process->scheduler->nice, 5);
+  EXPECT_THAT(spec_.process->scheduler->flags,
+              ElementsAre("SCHED_FLAG_RESET_ON_FORK"));
+  EXPECT_THAT(spec_.linux.net_devices, ElementsAre(std::pair("eth5", "eth1")));
+  EXPECT_EQ(spec_.linux.memory_policy,
+            (oci::MemoryPolicy{"MPOL_BIND", "0", {"MPOL_F_STATIC_NODES"}}));
+}
+
 TEST_F(NriStepTest, WhatCannotBeDoneIsRefusedByName) {
-  adjustment_.mutable_linux()->mutable_memory_policy();
-  EXPECT_THAT(Take(),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("memory_policy")));
-  adjustment_.mutable_linux()->clear_memory_policy();
+  adjustment_.mutable_linux()->mutable_rdt();
+  EXPECT_THAT(Take(), StatusIs(StatusCode::kUnimplemented, HasSubstr("rdt")));
+  adjustment_.mutable_linux()->clear_rdt();
   adjustment_.mutable_linux()->add_namespaces()->set_type("galaxy");
   EXPECT_THAT(Take(),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("galaxy")));
