@@ -71,6 +71,9 @@ struct Born {
 //             descriptors closed, program looked up: ready
 //             ... waits for start; startContainer hooks; seccomp; execve
 //
+// A filter that has a listener is loaded before the wait, and the runtime
+// passes the listener on before create returns (listener_post.h).
+//
 // If it joins a pid namespace, all up to "ready" is done by a process outside
 // of that one, which the hooks are told the pid of (entry.h).
 //

@@ -67,8 +67,9 @@ Status FindWithoutDescriptors(const ProcessIo& io, std::vector<int> kept,
 Status LeadSession(const Program& program);
 
 // The filter, then the last capabilities. From here on there are only system
-// calls that any profile has to allow: capset(2) (without no_new_privs),
-// read(2), write(2), exit_group(2) and execve(2).
+// calls that any profile has to allow: capset(2) (without no_new_privs, or
+// with a scheduler that is set here), read(2), write(2), exit_group(2) and
+// execve(2).
 Status Confine(const Program& program);
 // The scheduler, if it is still to be set, then the same. By the process that
 // is to run the program.
