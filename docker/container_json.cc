@@ -325,14 +325,27 @@ Json InspectJson(const View& view, const Surroundings& around) {
   return json;
 }
 
+namespace {
+
+// Arguments with blanks stand in quotes.
+std::string CommandText(const std::vector<std::string>& argv) {
+  std::vector<std::string> words;
+  for (const std::string& word : argv) {
+    const bool quoted = !words.empty() && word.find(' ') != std::string::npos;
+    words.push_back(quoted ? "'" + word + "'" : word);
+  }
+  return Join(words, " ");
+}
+
+}  // namespace
+
 Json SummaryJson(const View& view, const Surroundings& around) {
   const auto& record = *view.container;
-  std::vector<std::string> words = Argv(view);
   return {{"Id", record.id()},
           {"Names", {"/" + view.name()}},
           {"Image", ImageName(view)},
           {"ImageID", record.config().image_id()},
-          {"Command", Join(words, " ")},
+          {"Command", CommandText(Argv(view))},
           {"Created", record.created_at() / 1000000000},
           {"Ports", PortListJson(view)},
           {"Labels", Labels(view)},

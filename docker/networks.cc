@@ -80,20 +80,20 @@ Status CheckAddress(const EngineNetwork& network, const std::string& address) {
 // Endpoints by the name that the client gives them; the mode's own first.
 std::vector<EndpointRequest> InOrder(const std::string& mode,
                                      const CreateRequest& request) {
-  std::vector<EndpointRequest> ordered;
-  EndpointRequest first;
-  first.network = mode;
-  for (const EndpointRequest& one : request.endpoints) {
-    if (one.network == mode || (one.network == "default" && mode == "bridge")) {
-      first = one;
-      first.network = mode;
-    } else {
-      ordered.push_back(one);
-    }
+  std::vector<EndpointRequest> ordered = request.endpoints;
+  if (ordered.empty()) ordered.emplace_back().network = mode;
+  const auto named =
+      std::find_if(ordered.begin(), ordered.end(), [&](const auto& one) {
+        return one.network == mode ||
+               (one.network == "default" && mode == "bridge");
+      });
+  if (named != ordered.end()) {
+    named->network = mode;
+    std::rotate(ordered.begin(), named, named + 1);
   }
+  EndpointRequest& first = ordered.front();
   if (first.mac.empty()) first.mac = request.mac;
   first.links.insert(request.links.begin(), request.links.end());
-  ordered.insert(ordered.begin(), std::move(first));
   return ordered;
 }
 
@@ -180,6 +180,9 @@ Json NetworkJson(const Engine& engine, const EngineNetwork& network) {
   if (user) options = user->options;
   if (network.name == "bridge") {
     options["com.docker.network.bridge.name"] = engine.settings.bridge;
+    options["com.docker.network.bridge.enable_icc"] = "true";
+    options["com.docker.network.bridge.enable_ip_masquerade"] = "true";
+    options["com.docker.network.bridge.host_binding_ipv4"] = "0.0.0.0";
     options["com.docker.network.bridge.default_bridge"] = "true";
   }
   return {{"Name", network.name},
@@ -191,7 +194,9 @@ Json NetworkJson(const Engine& engine, const EngineNetwork& network) {
           {"EnableIPv6", user && user->ipv6},
           {"IPAM",
            {{"Driver", user ? user->ipam_driver : "default"},
-            {"Options", user ? Json(user->ipam_options) : Json()},
+            {"Options", user && !user->ipam_options.empty()
+                            ? Json(user->ipam_options)
+                            : Json()},
             {"Config", ConfigOf(engine, network)}}},
           {"Internal", user && user->internal},
           {"Attachable", user && user->attachable},

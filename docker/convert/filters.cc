@@ -27,7 +27,7 @@ StatusOr<Filters> Filters::Read(std::string_view json,
   if (!parsed.is_object()) return InvalidArgument("invalid filter");
   for (const auto& [key, values] : parsed.members()) {
     if (known != nullptr && known->count(key) == 0) {
-      return InvalidArgument("invalid filter " + Quoted(key));
+      return InvalidArgument("invalid filter '" + key + "'");
     }
     std::set<std::string>& all = filters.values_[key];
     if (!values.is_object() && !values.is_array()) {

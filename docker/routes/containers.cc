@@ -2,7 +2,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,16 +14,13 @@
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
 #include "docker/convert/names.h"
-#include "docker/convert/patterns.h"
 #include "docker/convert/start_error.h"
-#include "docker/endpoint_json.h"
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
 #include "docker/restart_monitor.h"
 #include "docker/routes/container_create.h"
+#include "docker/routes/container_list.h"
 #include "docker/routes/disk_usage.h"
-#include "image/image_service.h"
-#include "image/reference.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {
@@ -37,148 +33,6 @@ constexpr Duration kForEver = std::chrono::hours(24 * 365);
 
 Status NotRunning(const View& view) {
   return FailedPrecondition("container " + view.id() + " is not running");
-}
-
-bool UsesVolume(const View& view, const std::string& wanted) {
-  const auto& mounts = view.container->config().mounts();
-  return std::any_of(mounts.begin(), mounts.end(), [&](const auto& mount) {
-    return mount.volume() == wanted || mount.container_path() == wanted ||
-           mount.host_path() == wanted;
-  });
-}
-
-bool Publishes(const View& view, const std::string& wanted) {
-  if (view.sandbox == nullptr) return false;
-  const auto& ports = view.sandbox->config().port_mappings();
-  const std::string number = wanted.substr(0, wanted.find('/'));
-  return std::any_of(ports.begin(), ports.end(), [&](const auto& port) {
-    return std::to_string(port.container_port()) == number ||
-           std::to_string(port.host_port()) == number;
-  });
-}
-
-bool IsOnNetwork(const View& view, const std::string& wanted) {
-  if (wanted == NetworkModeOf(view)) return true;
-  const Json endpoints = EndpointsJson(view);
-  return std::any_of(endpoints.members().begin(), endpoints.members().end(),
-                     [&](const auto& endpoint) {
-                       return endpoint.first == wanted ||
-                              endpoint.second.Text("NetworkID") == wanted;
-                     });
-}
-
-// What the values of a list's filters stand for, found once for all rows.
-struct Wanted {
-  Wanted(const Engine& engine, const Filters& filters)
-      : ids(Patterns::Expressions(filters.Of("id"))),
-        names(Patterns::Expressions(filters.Of("name"))) {
-    for (const std::string& text : filters.Of("ancestor")) {
-      const StatusOr<image::Image> image = engine.images.Resolve(text);
-      if (image.ok()) ancestors.insert(image->id());
-    }
-  }
-
-  Patterns ids;
-  Patterns names;
-  std::set<std::string> ancestors;  // ids of images
-};
-
-bool Matches(const Filters& filters, const Wanted& wanted, const View& view,
-             const Surroundings& around) {
-  const auto& labels = view.container->config().labels();
-  return filters.MatchLabels({labels.begin(), labels.end()}) &&
-         wanted.ids.Match(view.id()) &&
-         (wanted.names.Match(view.name()) ||
-          wanted.names.Match("/" + view.name())) &&
-         filters.Any(
-             "status",
-             [&](auto& w) { return w == view.state(around.restarting); }) &&
-         filters.Any("exited",
-                     [&](auto& w) {
-                       return view.state(around.restarting) == "exited" &&
-                              w == std::to_string(view.exit_code());
-                     }) &&
-         (!filters.Has("ancestor") ||
-          wanted.ancestors.count(view.container->config().image_id()) > 0) &&
-         filters.Any("volume", [&](auto& w) { return UsesVolume(view, w); }) &&
-         filters.Any("network",
-                     [&](auto& w) { return IsOnNetwork(view, w); }) &&
-         filters.Any("publish", [&](auto& w) { return Publishes(view, w); }) &&
-         filters.Any("expose", [&](auto& w) { return Publishes(view, w); }) &&
-         filters.Any(
-             "health",
-             [&](auto& w) {
-               return w == (around.health ? around.health->status() : "none");
-             }) &&
-         filters.Any("is-task", [](auto& w) { return w == "false"; });
-}
-
-// "before" and "since" name a container: by its age.
-StatusOr<int64_t> CreatedOf(const Engine& engine, const Filters& filters,
-                            const std::string& key) {
-  if (!filters.Has(key)) return 0;
-  ASSIGN_OR_RETURN(const View view, FindView(engine, *filters.Of(key).begin()));
-  return view.container->created_at();
-}
-
-// What each name of an image means now.
-std::map<std::string, std::string> ImageNames(const Engine& engine) {
-  std::map<std::string, std::string> names;
-  const StatusOr<std::vector<image::Image>> images = engine.images.List({});
-  if (!images.ok()) return names;
-  for (const image::Image& image : *images) {
-    for (const auto* list : {&image.repo_tags, &image.repo_digests}) {
-      for (const std::string& name : *list) names[name] = image.id();
-    }
-  }
-  return names;
-}
-
-// As the container was asked for, unless that has come to mean another image.
-std::string ImageColumn(const View& view,
-                        const std::map<std::string, std::string>& names) {
-  const std::string& id = view.container->config().image_id();
-  const std::string text = ImageName(view);
-  if (StartsWith(id, text) || StartsWith(id, "sha256:" + text)) return text;
-  const auto reference = image::Reference::Parse(text);
-  const auto found =
-      reference.ok() ? names.find(reference->str()) : names.end();
-  return found != names.end() && found->second == id ? text : id;
-}
-
-Status List(Engine& engine, Call& call) {
-  static const auto& known = *new std::set<std::string>{
-      "ancestor", "before",  "exited", "expose", "health",
-      "id",       "is-task", "label",  "name",   "network",
-      "publish",  "since",   "status", "volume", "isolation"};
-  ASSIGN_OR_RETURN(const Filters filters,
-                   Filters::Parse(call.Query("filters"), known));
-  ASSIGN_OR_RETURN(int64_t limit, call.Number("limit", 0));
-  ASSIGN_OR_RETURN(const int64_t before, CreatedOf(engine, filters, "before"));
-  ASSIGN_OR_RETURN(const int64_t since, CreatedOf(engine, filters, "since"));
-  // A limit or a filter on the state looks at stopped ones too.
-  const bool all = call.Flag("all") || limit > 0 || filters.Has("status") ||
-                   filters.Has("exited");
-  const Wanted wanted(engine, filters);
-  const std::map<std::string, std::string> names = ImageNames(engine);
-  Json list = Json::array();
-  std::vector<View> views = AllViews(engine);
-  std::reverse(views.begin(), views.end());
-  for (const View& view : views) {
-    const Surroundings around = SurroundingsOf(engine, view);
-    const int64_t created = view.container->created_at();
-    if (IsBuilder(view) && !filters.Has("label")) continue;
-    if (!all && !view.running() && !around.restarting) continue;
-    if ((before > 0 && created >= before) || (since > 0 && created <= since)) {
-      continue;
-    }
-    if (!Matches(filters, wanted, view, around)) continue;
-    Json& row = list.push_back(SummaryJson(view, around));
-    row["Image"] = ImageColumn(view, names);
-    if (call.Flag("size")) AddSizes(engine, view, row);
-    if (--limit == 0) break;
-  }
-  return call.Reply(200, list);
 }
 
 Status Inspect(Engine& engine, Call& call) {
@@ -208,6 +62,8 @@ Status Start(Engine& engine, Call& call) {
   RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, view.id()));
   const Status started = StartContainer(engine, call.ctx, view);
   if (started.ok()) return call.Reply(204);
+  // The container, or a network, that has been removed meanwhile.
+  if (IsNotFound(started)) return started;
   // What the CLI makes of it hangs on the words.
   const std::string text = StartErrorText(
       "failed to create task for container: " + Message(started));
@@ -367,6 +223,10 @@ Status Rename(Engine& engine, Call& call) {
   std::string name = call.Query("name");
   if (!name.empty() && name.front() == '/') name.erase(0, 1);
   RETURN_IF_ERROR(CheckName(name, "container"));
+  if (name == view.name()) {
+    return InvalidArgument(
+        "Renaming a container with the same name as its current name");
+  }
   const StatusOr<View> other = FindView(engine, name);
   if (other.ok() && other->name() == name) {
     return NameConflict(name, other->id());
@@ -384,7 +244,7 @@ Status Freeze(Engine& engine, Call& call, bool frozen) {
   ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
   if (!view.running()) return NotRunning(view);
   if (view.container->paused() == frozen) {
-    return FailedPrecondition("Container " + call.name + " is " +
+    return FailedPrecondition("Container " + view.id() + " is " +
                               (frozen ? "already" : "not") + " paused");
   }
   RETURN_IF_ERROR(
@@ -396,7 +256,7 @@ Status Freeze(Engine& engine, Call& call, bool frozen) {
 Status CheckRemovable(const Engine& engine, const View& view) {
   const bool restarting = SurroundingsOf(engine, view).restarting;
   if (!view.running() && !restarting) return OkStatus();
-  return FailedPrecondition("cannot remove container \"/" + view.name() +
+  return FailedPrecondition("cannot remove container \"" + view.name() +
                             "\": container is " + view.state(restarting) +
                             ": stop the container before removing or force "
                             "remove");
@@ -432,7 +292,7 @@ Status Prune(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
   ASSIGN_OR_RETURN(const UnixNanos until, UntilOf(filters));
-  Json deleted = Json::array();
+  Json deleted;
   uint64_t reclaimed = 0;
   for (const View& view : AllViews(engine)) {
     const auto& labels = view.container->config().labels();
@@ -514,7 +374,7 @@ Status Top(Engine& engine, Call& call) {
 
 std::vector<Route> ContainerRoutes() {
   return {
-      {"GET", "/containers/json", List},
+      {"GET", "/containers/json", ListContainers},
       {"POST", "/containers/create", CreateContainer},
       {"POST", "/containers/prune", Prune},
       {"GET", "/containers/{id}/json", Inspect},

@@ -248,6 +248,26 @@ std::string CommentOf(const Json& document) {
   return history->elements().back().Text("comment");
 }
 
+// Before API 1.50 the configuration of an image had every member that a
+// container's has.
+void AddUnset(Json& config) {
+  const auto add = [&](const char* member, const Json& value) {
+    if (config.Find(member) == nullptr) config[member] = value;
+  };
+  for (const char* member : {"AttachStderr", "AttachStdin", "AttachStdout",
+                             "OpenStdin", "StdinOnce", "Tty"}) {
+    add(member, false);
+  }
+  for (const char* member :
+       {"Domainname", "Hostname", "Image", "User", "WorkingDir"}) {
+    add(member, "");
+  }
+  for (const char* member :
+       {"Cmd", "Entrypoint", "Env", "Labels", "OnBuild", "Volumes"}) {
+    add(member, nullptr);
+  }
+}
+
 Status Inspect(Engine& engine, Call& call) {
   RETURN_IF_ERROR(call.Refuse({"manifests", "platform"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
@@ -274,6 +294,7 @@ Status Inspect(Engine& engine, Call& call) {
         {"Layers", std::vector<std::string>(record.diff_ids().begin(),
                                             record.diff_ids().end())}}},
       {"Metadata", {{"LastTagTime", TimeText(record.pulled())}}}};
+  if (call.version < 50) AddUnset(json["Config"]);
   AddVirtualSize(call, image, json);
   return call.Reply(200, json);
 }

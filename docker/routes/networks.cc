@@ -57,6 +57,10 @@ Status List(Engine& engine, Call& call) {
       "dangling", "driver", "id", "label", "name", "scope", "type"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
+  for (const std::string& type : filters.Of("type")) {
+    if (type == "custom" || type == "builtin") continue;
+    return InvalidArgument("invalid filter: 'type'='" + type + "'");
+  }
   const Patterns names = Patterns::Expressions(filters.Of("name"));
   const Patterns ids = Patterns::Expressions(filters.Of("id"));
   Json list = Json::array();
@@ -70,6 +74,10 @@ Status List(Engine& engine, Call& call) {
 }
 
 Status Inspect(Engine& engine, Call& call) {
+  const std::string scope = call.Query("scope");
+  if (!scope.empty() && scope != "local") {
+    return NotFound("network " + call.name + " not found");
+  }
   ASSIGN_OR_RETURN(const EngineNetwork network, FindNetwork(engine, call.name));
   Json json = NetworkJson(engine, network);
   json["Containers"] = MembersJson(engine, network);

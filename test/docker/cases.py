@@ -18,6 +18,7 @@ from collections import Counter
 import cases_api
 import cases_attack
 import cases_build
+import cases_clients
 import cases_compose
 import cases_copy
 import cases_exits
@@ -393,7 +394,8 @@ def main():
             # Once is enough of what takes long or asks the engine alone.
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
-            for module in (cases_api, cases_attack, cases_compose, cases_copy,
+            for module in (cases_api, cases_attack, cases_clients,
+                           cases_compose, cases_copy,
                            cases_faults, cases_health, cases_images,
                            cases_inspect, cases_networks, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_stats,
