@@ -156,7 +156,7 @@ TEST_F(HostMountsTest, NamesWhatAMountAsksForInVain) {
            "BindOptions": {"Propagation": "odd"}})",
        StatusCode::kInvalidArgument, "invalid propagation config"},
       {R"({"Type": "volume", "Source": "v/1", "Target": "/t"})",
-       StatusCode::kInvalidArgument, "Invalid volume name"},
+       StatusCode::kInvalidArgument, "for a local volume name"},
       {R"({"Type": "volume", "Target": "/t",
            "VolumeOptions": {"Subpath": "x"}})",
        StatusCode::kUnimplemented, "VolumeOptions.Subpath"},

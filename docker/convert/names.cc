@@ -45,6 +45,13 @@ Status CheckName(std::string_view name, const std::string& what) {
                     c == '.' || c == '-');
   }
   if (good) return OkStatus();
+  if (what == "volume") {
+    return InvalidArgument(
+        "create " + std::string(name) + ": \"" + std::string(name) +
+        "\" includes invalid characters for a local volume name, only "
+        "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a "
+        "host directory, use absolute path");
+  }
   return InvalidArgument("Invalid " + what + " name (" + std::string(name) +
                          "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
 }

@@ -32,9 +32,9 @@ TEST(NamesTest, ChecksAndMakes) {
                 StatusIs(StatusCode::kInvalidArgument,
                          HasSubstr("Invalid container name (" + bad + ")")));
   }
-  EXPECT_THAT(
-      CheckName("/", "volume"),
-      StatusIs(StatusCode::kInvalidArgument, HasSubstr("Invalid volume name")));
+  EXPECT_THAT(CheckName("/", "volume"),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("for a local volume name")));
 }
 
 TEST(NamesTest, RandomNamesAreGoodAndMany) {

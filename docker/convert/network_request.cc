@@ -50,13 +50,16 @@ const Shape& EndpointShape() {
   return shape;
 }
 
+Status Forbidden(const std::string& why) {
+  return Error(StatusCode::kPermissionDenied, why);
+}
+
 Status CheckName(const std::string& name) {
   if (name.empty()) return InvalidArgument("invalid name: name is empty");
   for (const char* predefined : {"bridge", "host", "none", "default"}) {
     if (name == predefined) {
-      return Error(
-          StatusCode::kPermissionDenied,
-          "operation is not permitted on predefined " + name + " network");
+      return Forbidden("operation is not permitted on predefined " + name +
+                       " network");
     }
   }
   // It becomes a part of host names.
@@ -76,8 +79,7 @@ Status ReadSubnets(const Json& ipam, cni::UserNetwork& network) {
   reader.Get("Options", network.ipam_options);
   if (network.ipam_driver.empty()) network.ipam_driver = "default";
   if (network.ipam_driver != "default") {
-    return Unimplemented("IPAM.Driver: " + Quoted(network.ipam_driver) +
-                         " is not supported");
+    return NotFound("plugin " + Quoted(network.ipam_driver) + " not found");
   }
   std::set<bool> families;
   for (const Json& element : reader.Array("Config")) {
@@ -150,6 +152,8 @@ Status ReadOptions(cni::UserNetwork& network) {
 
 Status ReadFlags(JsonReader& reader, cni::UserNetwork& network) {
   bool flag = false;
+  bool ingress = false;
+  bool config_only = false;
   bool ipv4 = true;
   std::string scope;
   reader.Get("Internal", network.internal);
@@ -158,19 +162,24 @@ Status ReadFlags(JsonReader& reader, cni::UserNetwork& network) {
   reader.Get("EnableIPv4", ipv4);
   reader.Get("Scope", scope);
   reader.Get("CheckDuplicate", flag);
-  for (const char* member : {"Ingress", "ConfigOnly"}) {
-    flag = false;
-    reader.Get(member, flag);
-    if (flag) return Unimplemented(std::string(member) + " is not supported");
-  }
+  reader.Get("Ingress", ingress);
+  reader.Get("ConfigOnly", config_only);
   RETURN_IF_ERROR(reader.status());
+  if (ingress) {
+    return Forbidden("Ingress network can only be global scope network");
+  }
+  if (scope == "swarm" || scope == "global") {
+    return Forbidden("cannot create a " + scope +
+                     " scoped network when swarm is not active");
+  }
+  if (config_only) return Unimplemented("ConfigOnly is not supported");
   const Json* const from = reader.Find("ConfigFrom");
   if (from != nullptr && !IsUnset(*from)) {
     return Unimplemented("ConfigFrom is not supported");
   }
   if (!ipv4) return Unimplemented("EnableIPv4: false is not supported");
   if (!scope.empty() && scope != "local") {
-    return Unimplemented("Scope: " + Quoted(scope) + " is not supported");
+    return InvalidArgument("invalid scope " + Quoted(scope));
   }
   return OkStatus();
 }
@@ -199,8 +208,13 @@ StatusOr<cni::UserNetwork> ConvertNetwork(const Json& body) {
   RETURN_IF_ERROR(ReadFlags(reader, network));
   RETURN_IF_ERROR(CheckName(network.name));
   if (driver == "host" || driver == "null") {
-    return Error(StatusCode::kPermissionDenied,
-                 "only one instance of \"" + driver + "\" network is allowed");
+    return Forbidden("only one instance of \"" + driver +
+                     "\" network is allowed");
+  }
+  if (driver == "overlay") {
+    return Forbidden(
+        "This node is not a swarm manager. Use \"docker swarm init\" or "
+        "\"docker swarm join\" to connect this node to swarm and try again.");
   }
   if (!driver.empty() && driver != "default" && driver != "bridge") {
     return NotFound("could not find plugin " + driver +

@@ -70,18 +70,24 @@ TEST(NetworkRequestTest, RefusesWhatCannotBe) {
             "Options": {"com.docker.network.bridge.name": "-j DROP"}})"}) {
     EXPECT_THAT(Network(body), StatusIs(StatusCode::kInvalidArgument)) << body;
   }
-  for (const char* body : {R"({"Name": "n", "Ingress": true})",
-                           R"({"Name": "n", "ConfigOnly": true})",
+  for (const char* body : {R"({"Name": "n", "ConfigOnly": true})",
                            R"({"Name": "n", "EnableIPv4": false})",
-                           R"({"Name": "n", "IPAM": {"Driver": "mine"}})",
                            R"({"Name": "n",
             "Options": {"com.docker.network.bridge.enable_icc": "false"}})"}) {
     EXPECT_THAT(Network(body), StatusIs(StatusCode::kUnimplemented)) << body;
   }
-  EXPECT_THAT(Network(R"({"Name": "host"})"),
-              StatusIs(StatusCode::kPermissionDenied));
-  EXPECT_THAT(Network(R"({"Name": "n", "Driver": "overlay"})"),
-              StatusIs(StatusCode::kNotFound, HasSubstr("overlay")));
+  for (const char* body :
+       {R"({"Name": "host"})", R"({"Name": "n", "Driver": "overlay"})",
+        R"({"Name": "n", "Ingress": true})",
+        R"({"Name": "n", "Scope": "swarm"})"}) {
+    EXPECT_THAT(Network(body), StatusIs(StatusCode::kPermissionDenied)) << body;
+  }
+  for (const char* body : {R"({"Name": "n", "Driver": "mine"})",
+                           R"({"Name": "n", "IPAM": {"Driver": "mine"}})"}) {
+    EXPECT_THAT(Network(body),
+                StatusIs(StatusCode::kNotFound, HasSubstr("mine")))
+        << body;
+  }
 }
 
 TEST(EndpointRequestTest, ReadsAllOfIt) {

@@ -3,12 +3,17 @@
 #include <utility>
 #include <vector>
 
+#include "base/strings.h"
 #include "docker/call.h"
 
 namespace berth::docker {
 namespace {
 
 Status NoPlugins(Engine&, Call& call) { return call.Reply(200, Json::array()); }
+
+Status NoPlugin(Engine&, Call& call) {
+  return NotFound("plugin " + Quoted(call.name) + " not found");
+}
 
 // Clients know the sentence.
 Status NoManager(Engine&, Call&) {
@@ -44,7 +49,13 @@ constexpr std::pair<const char*, const char*> kOfManager[] = {
 
 std::vector<Route> SwarmRoutes() {
   std::vector<Route> routes = {{"GET", "/plugins", NoPlugins},
+                               {"GET", "/plugins/{name...}/json", NoPlugin},
+                               {"DELETE", "/plugins/{name...}", NoPlugin},
                                {"POST", "/swarm/leave", NoSwarm}};
+  for (const char* verb : {"disable", "enable", "push", "set", "upgrade"}) {
+    routes.push_back(
+        {"POST", std::string("/plugins/{name...}/") + verb, NoPlugin});
+  }
   for (const auto& [method, pattern] : kOfManager) {
     routes.push_back({method, pattern, NoManager});
   }

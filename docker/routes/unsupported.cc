@@ -25,7 +25,9 @@ constexpr std::pair<const char*, const char*> kRoutes[] = {
     // The rest.
     {"GET", "/debug/{name...}"},
     {"", "/plugins"},
-    {"", "/plugins/{name...}"},
+    {"GET", "/plugins/privileges"},
+    {"POST", "/plugins/pull"},
+    {"POST", "/plugins/create"},
     {"", "/swarm/{name...}"}};
 
 }  // namespace

@@ -74,8 +74,8 @@ Status Create(Engine& engine, Call& call) {
     }
   }
   if (!driver.empty() && driver != "local") {
-    return NotFound("could not find plugin " + driver + ": plugin \"" + driver +
-                    "\" not found");
+    return NotFound("create " + name + ": error looking up volume plugin " +
+                    driver + ": plugin " + Quoted(driver) + " not found");
   }
   if (name.empty()) {
     name = RandomId();
