@@ -109,7 +109,10 @@ Status StartSandbox(Engine& engine, const Context& ctx, const View& view) {
 
 Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
   const ContainerId id(view.id());
-  const Status ready = StartSandbox(engine, ctx, view);
+  const StatusOr<MountedVolumes> volumes =
+      MountedVolumes::Of(engine, ctx, view);
+  const Status ready =
+      volumes.ok() ? StartSandbox(engine, ctx, view) : volumes.status();
   if (ready.ok()) return engine.containers.Start(ctx, id);
   // As if the container's own start had failed: code 128 and the reason.
   LogFailure("record failed start of container " + view.id(),
@@ -145,6 +148,38 @@ std::vector<std::string> AnonymousVolumesOf(const Engine& engine,
     if (volume.ok() && volume->anonymous()) names.push_back(volume->name);
   }
   return names;
+}
+
+std::vector<std::string> UsersOf(const Engine& engine,
+                                 const std::string& volume, bool running) {
+  std::vector<std::string> users;
+  for (const View& view : AllViews(engine)) {
+    if (running && !view.running()) continue;
+    for (const auto& mount : view.container->config().mounts()) {
+      if (mount.volume() == volume) {
+        users.push_back(view.id());
+        break;
+      }
+    }
+  }
+  return users;
+}
+
+std::vector<std::string> VolumesOf(const View& view) {
+  std::vector<std::string> names;
+  for (const auto& mount : view.container->config().mounts()) {
+    if (!mount.volume().empty()) names.push_back(mount.volume());
+  }
+  return names;
+}
+
+void Unmount(Engine& engine, const std::vector<std::string>& names) {
+  const Context ctx = Context::Background("docker");
+  for (const std::string& name : names) {
+    LogFailure("unmount volume " + name, engine.volumes.Detach(ctx, name, [&] {
+      return UsersOf(engine, name, /*running=*/true);
+    }));
+  }
 }
 
 }  // namespace
@@ -188,16 +223,30 @@ Status StartContainer(Engine& engine, const Context& ctx, const View& view) {
 
 std::vector<std::string> UsersOf(const Engine& engine,
                                  const std::string& volume) {
-  std::vector<std::string> users;
-  for (const View& view : AllViews(engine)) {
-    for (const auto& mount : view.container->config().mounts()) {
-      if (mount.volume() == volume) {
-        users.push_back(view.id());
-        break;
-      }
-    }
+  return UsersOf(engine, volume, /*running=*/false);
+}
+
+StatusOr<MountedVolumes> MountedVolumes::Of(Engine& engine, const Context& ctx,
+                                            const View& view) {
+  MountedVolumes volumes(engine);
+  for (const std::string& name : VolumesOf(view)) {
+    volumes.uses_.push_back(engine.volumes.BeginUse(name));
+    volumes.names_.push_back(name);
+    const Status attached = engine.volumes.Attach(ctx, name);
+    // NOT_FOUND is the container's.
+    if (IsNotFound(attached)) return Internal(Message(attached));
+    RETURN_IF_ERROR(attached);
   }
-  return users;
+  return volumes;
+}
+
+MountedVolumes::~MountedVolumes() {
+  uses_.clear();
+  Unmount(engine_, names_);
+}
+
+void UnmountVolumes(Engine& engine, const View& view) {
+  Unmount(engine, VolumesOf(view));
 }
 
 Status RemoveVolume(Engine& engine, const Context& ctx,
@@ -214,6 +263,7 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                                          : engine.volumes.Claim(name));
   }
   RETURN_IF_ERROR(engine.sandboxes.Remove(ctx, SandboxOf(view)));
+  UnmountVolumes(engine, view);
   LogFailure("remove container " + view.id(),
              Failpoint("docker.remove.sandbox"));
   if (engine.monitor != nullptr) engine.monitor->Forget(view.id());
@@ -248,6 +298,7 @@ Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
   const bool ready = view.sandbox != nullptr &&
                      view.sandbox->phase() == state::v1::SANDBOX_PHASE_READY;
   RETURN_IF_ERROR(engine.sandboxes.Stop(ctx, SandboxOf(view)));
+  UnmountVolumes(engine, view);
   if (ready) PublishNetworkEvents(engine, view, "disconnect");
   RETURN_IF_ERROR(Failpoint("docker.exit.stopped"));
   if (!view.notes->auto_remove()) return OkStatus();

@@ -3,10 +3,12 @@
 #define DOCKER_LIFECYCLE_H_
 
 #include <string>
+#include <vector>
 
 #include "base/context.h"
 #include "base/status.h"
 #include "docker/engine.h"
+#include "docker/volume_store.h"
 
 namespace berth::docker {
 
@@ -33,6 +35,27 @@ Status SettleExit(Engine& engine, const Context& ctx, const std::string& id);
 // `volumes`. The caller holds the lifecycle lock.
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                        bool volumes);
+
+// The volumes of a container, mounted where that is needed. They stay so while
+// this lives, or a container that uses them runs. Must not outlive the engine.
+// Thread-compatible.
+class [[nodiscard]] MountedVolumes {
+ public:
+  static StatusOr<MountedVolumes> Of(Engine& engine, const Context& ctx,
+                                     const View& view);
+  MountedVolumes(MountedVolumes&&) = default;
+  MountedVolumes& operator=(MountedVolumes&&) = delete;
+  ~MountedVolumes();
+
+ private:
+  explicit MountedVolumes(Engine& engine) : engine_(engine) {}
+  Engine& engine_;
+  std::vector<std::string> names_;
+  std::vector<VolumeStore::Use> uses_;
+};
+
+// After its end: those that no other container needs are unmounted.
+void UnmountVolumes(Engine& engine, const View& view);
 
 // Ids of the containers that use a volume.
 std::vector<std::string> UsersOf(const Engine& engine,

@@ -1,6 +1,7 @@
 #include "docker/volume_store.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/mount.h"
 #include "base/unique_fd.h"
 #include "docker/convert/names.h"
 
@@ -21,6 +23,37 @@ namespace {
 
 constexpr char kAnonymousLabel[] = "com.docker.volume.anonymous";
 constexpr uint64_t kMaxRecord = 1 << 20;
+
+using Options = std::map<std::string, std::string>;
+
+Status CheckOptions(const std::string& name, const Options& options) {
+  const std::string what = "create " + name + ": ";
+  for (const auto& [key, value] : options) {
+    if (key != "type" && key != "device" && key != "o") {
+      return InvalidArgument(what + "invalid option: " + Quoted(key));
+    }
+  }
+  for (const char* needed : {"device", "type"}) {
+    if (!options.empty() && options.count(needed) == 0) {
+      return InvalidArgument(what +
+                             "missing required option: " + Quoted(needed));
+    }
+  }
+  return OkStatus();
+}
+
+bool IsMountPoint(const std::string& path) {
+  struct statx info = {};
+  return statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+               STATX_TYPE, &info) == 0 &&
+         (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+Status UnmountAll(const std::string& path, int flags) {
+  Status done;
+  while (done.ok()) done = Unmount(path, flags | UMOUNT_NOFOLLOW);
+  return IsNotFound(done) ? OkStatus() : done;
+}
 
 }  // namespace
 
@@ -54,12 +87,7 @@ StatusOr<Volume> VolumeStore::Create(
     const std::map<std::string, std::string>& labels,
     const std::map<std::string, std::string>& options) {
   RETURN_IF_ERROR(CheckName(name, "volume"));
-  for (const auto& [key, value] : options) {
-    if (!value.empty()) {
-      return Unimplemented("volume option " + Quoted(key) +
-                           " is not supported");
-    }
-  }
+  RETURN_IF_ERROR(CheckOptions(name, options));
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
   StatusOr<Volume> there = Get(name);
   if (there.ok() || !IsNotFound(there.status())) return there;
@@ -117,9 +145,48 @@ Status VolumeStore::Sweep(
         continue;
       }
     }
-    RETURN_IF_ERROR(RemoveTree(AT_FDCWD, PathOf(name)));
+    RETURN_IF_ERROR(RemoveFiles(name));
   }
   return unreadable;
+}
+
+Status VolumeStore::RemoveFiles(const std::string& name) const {
+  RETURN_IF_ERROR(UnmountAll(PathOf(name) + "/_data", MNT_DETACH));
+  return RemoveTree(AT_FDCWD, PathOf(name));
+}
+
+Status VolumeStore::Attach(const Context& ctx, const std::string& name) {
+  ASSIGN_OR_RETURN(const Volume volume, Get(name));
+  if (!volume.mounted()) return OkStatus();
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
+  if (IsMountPoint(volume.mountpoint)) return OkStatus();
+  const auto option = [&](const char* key) {
+    const auto found = volume.options.find(key);
+    return found == volume.options.end() ? "" : found->second;
+  };
+  Mount mount = {option("type"), option("device"), volume.mountpoint, {}};
+  for (const std::string& word : Split(option("o"), ',')) {
+    if (!word.empty()) mount.options.push_back(word);
+  }
+  const Status mounted = MountAt(mount);
+  if (mounted.ok()) return OkStatus();
+  return FailedPrecondition(
+      "error while mounting volume '" + volume.mountpoint +
+      "': failed to mount local volume: " + Message(mounted));
+}
+
+Status VolumeStore::Detach(
+    const Context& ctx, const std::string& name,
+    const std::function<std::vector<std::string>()>& users) {
+  const StatusOr<Volume> volume = Get(name);
+  if (!volume.ok() || !volume->mounted()) return OkStatus();
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
+  {
+    MutexLock uses(mutex_);
+    if (uses_.count(name) > 0) return OkStatus();
+  }
+  if (!users().empty()) return OkStatus();
+  return UnmountAll(volume->mountpoint, 0);
 }
 
 StatusOr<std::vector<Volume>> VolumeStore::List() const {
@@ -168,7 +235,7 @@ Status VolumeStore::Remove(
     return Errno(errno, "remove " + Quoted(record));
   }
   RETURN_IF_ERROR(Failpoint("docker.volume.forgotten"));
-  return RemoveTree(AT_FDCWD, PathOf(name));
+  return RemoveFiles(name);
 }
 
 }  // namespace berth::docker

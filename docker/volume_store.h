@@ -22,12 +22,16 @@ struct Volume {
   std::map<std::string, std::string> options;
   UnixNanos created = 0;
   bool anonymous() const;
+  // Something is mounted on the mountpoint while the volume is used.
+  bool mounted() const { return !options.empty(); }
 };
 
 // Volumes of the "local" driver: directories that outlive containers. Each is
 // <directory>/<name>/ with _data, what containers see, and volume.json, its
 // record; a volume without a record was not finished and does not exist. A file
-// "abandoned" beside it marks one that Sweep is to look at.
+// "abandoned" beside it marks one that Sweep is to look at. One that was made
+// with the options type, device and o, as mount(8) has them, is what these say:
+// it is mounted on _data between Attach and Detach.
 //
 // Verbs on one volume wait for each other, until their contexts end.
 // Thread-safe.
@@ -38,6 +42,7 @@ class VolumeStore {
   const std::string& directory() const { return directory_; }
 
   // That of the name if it exists already, whatever it was made with.
+  // INVALID_ARGUMENT for options that are incomplete or others.
   StatusOr<Volume> Create(const Context& ctx, const std::string& name,
                           const std::map<std::string, std::string>& labels,
                           const std::map<std::string, std::string>& options);
@@ -64,6 +69,13 @@ class VolumeStore {
   };
   Use BeginUse(const std::string& name);
 
+  // Mounts what the volume's options say, unless it is mounted. NOT_FOUND
+  // without the volume; FAILED_PRECONDITION for what cannot be mounted.
+  Status Attach(const Context& ctx, const std::string& name);
+  // Unmounts that, unless the volume is in use, or `users` has any.
+  Status Detach(const Context& ctx, const std::string& name,
+                const std::function<std::vector<std::string>()>& users);
+
   // NOT_FOUND; FAILED_PRECONDITION if it is in use, or `users`, which is asked
   // after that, has any. One whose record cannot be read is removed as well.
   Status Remove(const Context& ctx, const std::string& name,
@@ -84,6 +96,8 @@ class VolumeStore {
  private:
   std::string PathOf(const std::string& name) const;
   std::string MarkOf(const std::string& name) const;
+  // What was mounted in it stays as it is.
+  Status RemoveFiles(const std::string& name) const;
   StatusOr<std::vector<std::string>> Names() const;
 
   const std::string directory_;

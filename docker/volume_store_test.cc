@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -93,7 +94,58 @@ TEST(VolumeStoreTest, RefusesBadNamesAndDriversOptions) {
     EXPECT_THAT(store.Get(bad), StatusIs(StatusCode::kNotFound));
   }
   EXPECT_THAT(store.Create(ctx, "nfs1", {}, {{"type", "nfs"}}),
-              StatusIs(StatusCode::kUnimplemented));
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("missing required option: \"device\"")));
+  EXPECT_THAT(store.Create(ctx, "nfs1", {}, {{"o", "ro"}, {"device", "x"}}),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("missing required option: \"type\"")));
+  EXPECT_THAT(store.Create(ctx, "nfs1", {}, {{"size", "1m"}}),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("invalid option: \"size\"")));
+  EXPECT_THAT(store.List(), IsOkAndHolds(IsEmpty()));
+}
+
+TEST(VolumeStoreTest, MountsWhatTheOptionsSay) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  TempDir dir;
+  dir.MakeDirectory("elsewhere");
+  dir.Write("elsewhere/file", "theirs");
+  VolumeStore store(dir.Path("volumes"));
+  ASSERT_OK(store.Create(
+      ctx, "bound", {},
+      {{"type", "none"}, {"device", dir.Path("elsewhere")}, {"o", "bind"}}));
+  ASSERT_OK(store.Create(
+      ctx, "missing", {},
+      {{"type", "none"}, {"device", dir.Path("nothing")}, {"o", "bind"}}));
+  EXPECT_THAT(store.Attach(ctx, "missing"),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       HasSubstr("failed to mount local volume")));
+  EXPECT_THAT(store.Attach(ctx, "no"), StatusIs(StatusCode::kNotFound));
+  const std::string file = "volumes/bound/_data/file";
+  for (int i = 0; i < 2; ++i) ASSERT_OK(store.Attach(ctx, "bound"));
+  EXPECT_EQ(dir.Read(file), "theirs");
+  {
+    const VolumeStore::Use use = store.BeginUse("bound");
+    ASSERT_OK(store.Detach(ctx, "bound", Nobody));
+    EXPECT_EQ(dir.Read(file), "theirs");
+  }
+  ASSERT_OK(store.Detach(ctx, "bound",
+                         [] { return std::vector<std::string>{"c1"}; }));
+  EXPECT_EQ(dir.Read(file), "theirs");
+  for (int i = 0; i < 2; ++i) ASSERT_OK(store.Detach(ctx, "bound", Nobody));
+  EXPECT_THAT(dir.Names("volumes/bound/_data"), IsEmpty());
+  // What lies there is not the volume's to remove.
+  ASSERT_OK(store.Attach(ctx, "bound"));
+  ASSERT_OK(store.Abandon("missing"));
+  ASSERT_OK(store.Remove(ctx, "bound", Nobody));
+  ASSERT_OK(store.Create(
+      ctx, "lost", {},
+      {{"type", "none"}, {"device", dir.Path("elsewhere")}, {"o", "bind"}}));
+  ASSERT_OK(store.Attach(ctx, "lost"));
+  ASSERT_OK(store.Abandon("lost"));
+  ASSERT_OK(store.Sweep(ctx, [](const std::string&) { return false; }));
+  EXPECT_THAT(dir.Names("volumes"), IsEmpty());
+  EXPECT_EQ(dir.Read("elsewhere/file"), "theirs");
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/engine.h"
+#include "docker/lifecycle.h"
 #include "docker/routes/body_source.h"
 #include "image/archive/tree_packer.h"
 #include "image/archive/tree_unpacker.h"
@@ -137,6 +138,7 @@ uint32_t GoMode(mode_t mode) {
 
 // What was asked for, found.
 struct FoundPath {
+  MountedVolumes volumes;
   ContainerTree tree;
   AskedPath path;
   UniqueFd above;  // the directory that it is in, or itself if `name` is "."
@@ -158,6 +160,8 @@ struct FoundPath {
 
 StatusOr<FoundPath> Find(Engine& engine, Call& call, const View& view) {
   ASSIGN_OR_RETURN(AskedPath path, AskedPath::Of(call));
+  ASSIGN_OR_RETURN(MountedVolumes volumes,
+                   MountedVolumes::Of(engine, call.ctx, view));
   ASSIGN_OR_RETURN(ContainerTree tree,
                    engine.files.Look(call.ctx, ContainerId(view.id())));
   StatusOr<UniqueFd> above = tree.root().Open(path.above, O_PATH | O_DIRECTORY);
@@ -166,7 +170,8 @@ StatusOr<FoundPath> Find(Engine& engine, Call& call, const View& view) {
   const StatusOr<struct stat> info = StatAt(above->get(), path.name);
   if (IsNotFound(info.status())) return NoSuchFile(call);
   RETURN_IF_ERROR(info.status());
-  return FoundPath{std::move(tree), std::move(path), *std::move(above), *info};
+  return FoundPath{std::move(volumes), std::move(tree), std::move(path),
+                   *std::move(above), *info};
 }
 
 constexpr char kStatHeader[] = "X-Docker-Container-Path-Stat";
@@ -263,6 +268,8 @@ std::optional<std::pair<uid_t, gid_t>> OwnerOf(const Call& call,
 Status Put(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
   ASSIGN_OR_RETURN(const AskedPath path, AskedPath::Of(call));
+  ASSIGN_OR_RETURN(const MountedVolumes volumes,
+                   MountedVolumes::Of(engine, call.ctx, view));
   ASSIGN_OR_RETURN(const ContainerTree tree,
                    engine.files.Change(call.ctx, ContainerId(view.id())));
   const StatusOr<UniqueFd> directory = tree.root().Open(path.Whole(), O_PATH);

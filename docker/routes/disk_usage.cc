@@ -175,6 +175,7 @@ Status PruneImages(Engine& engine, Call& call) {
 }  // namespace
 
 int64_t VolumeSize(const Volume& volume) {
+  if (volume.mounted()) return -1;  // not of our disk
   const StatusOr<UniqueFd> directory =
       OpenFile(volume.mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory.ok()) return -1;

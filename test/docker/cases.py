@@ -36,6 +36,7 @@ import cases_restart
 import cases_stats
 import cases_stream
 import cases_tls
+import cases_volumes
 import cases_websocket
 from harness import Docker, Engine, check, equal, eventually, run_cases
 
@@ -395,11 +396,12 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             for module in (cases_api, cases_attack, cases_clients,
-                           cases_compose, cases_copy,
-                           cases_faults, cases_health, cases_images,
-                           cases_inspect, cases_networks, cases_pods, cases_pull, cases_push,
+                           cases_compose, cases_copy, cases_faults, cases_health,
+                           cases_images, cases_inspect, cases_networks,
+                           cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_stats,
-                           cases_tls, cases_websocket, cases_build):
+                           cases_tls, cases_volumes,
+                           cases_websocket, cases_build):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)
