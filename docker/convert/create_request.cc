@@ -164,10 +164,6 @@ Status CheckRest(const Json& body) {
     if (ConfigMembers().count(key) > 0 || known.count(key) > 0) continue;
     if (!IsUnset(value)) return Unimplemented(key + " is not supported");
   }
-  const Json* const disabled = body.Find("NetworkDisabled");
-  if (disabled != nullptr && !IsUnset(*disabled)) {
-    return Unimplemented("NetworkDisabled is not supported");
-  }
   return CheckHealthcheck(body);
 }
 
@@ -237,6 +233,10 @@ StatusOr<CreateRequest> ConvertCreate(const Json& written,
   request.host_config = host == nullptr ? Json::object() : WithoutNulls(*host);
   RETURN_IF_ERROR(CheckRest(body));
   RETURN_IF_ERROR(SetEndpoints(body, request));
+  const Json* const disabled = body.Find("NetworkDisabled");
+  if (disabled != nullptr && disabled->AsBool().value_or(false)) {
+    request.host_config["NetworkMode"] = "none";
+  }
 
   state::v1::SandboxConfig& sandbox = request.sandbox;
   state::v1::ContainerConfig& container = request.container;
@@ -259,6 +259,10 @@ StatusOr<CreateRequest> ConvertCreate(const Json& written,
   request.config["User"] = text;
   text.clear();
   reader.Get("WorkingDir", text);
+  if (!text.empty() && text.front() != '/') {
+    return InvalidArgument("the working directory '" + text +
+                           "' is invalid, it needs to be an absolute path");
+  }
   if (text.empty()) text = image.working_dir();
   container.set_working_dir(text);
   request.config["WorkingDir"] = text;

@@ -159,7 +159,7 @@ TEST_F(CreateTest, MergesAHundredThousandVariables) {
 TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
   const Json cases = Parsed(R"({
          "VolumeDriver": "nfs", "UsernsMode": "other",
-         "Isolation": "hyperv", "StorageOpt": {"size": "1g"},
+         "StorageOpt": {"size": "1g"},
          "CpuCount": 1, "IOMaximumIOps": 5, "Cgroup": "x", "NewField": 1,
          "IpcMode": "odd", "PidMode": "odd", "UTSMode": "odd",
          "SecurityOpt": ["what=ever"],
@@ -195,6 +195,21 @@ TEST_F(CreateTest, PublishesAllThatIsExposed) {
   EXPECT_EQ(ports[1].host_port(), 0u);  // the route finds a free one
   host()["PortBindings"] = Parsed(R"({"80/tcp/x": []})");
   EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST_F(CreateTest, NoNetworkMayBeAskedFor) {
+  body_["NetworkDisabled"] = true;
+  EXPECT_EQ(Convert()->sandbox.namespaces().network(),
+            state::v1::NAMESPACE_MODE_NONE);
+  body_["NetworkDisabled"] = false;
+  EXPECT_NE(Convert()->sandbox.namespaces().network(),
+            state::v1::NAMESPACE_MODE_NONE);
+}
+
+TEST_F(CreateTest, RelativeWorkingDirectoriesAreRefused) {
+  body_["WorkingDir"] = "here";
+  EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument,
+                                  HasSubstr("the working directory 'here'")));
 }
 
 TEST_F(CreateTest, RefusesBadValues) {
@@ -359,6 +374,7 @@ TEST_F(CreateTest, ConvertsNetworksAndPorts) {
   request = *Convert();
   EXPECT_EQ(request.sandbox.namespaces().network(),
             state::v1::NAMESPACE_MODE_NODE);
+  EXPECT_EQ(request.sandbox.namespaces().uts(), state::v1::NAMESPACE_MODE_NODE);
   host()["NetworkMode"] = "none";
   EXPECT_EQ(Convert()->sandbox.namespaces().network(),
             state::v1::NAMESPACE_MODE_NONE);

@@ -292,6 +292,13 @@ const std::map<std::string, Apply>& OtherFields() {
          }
        })},
       {"Init", Simple([](const Field& f) { f.request.init = f.Flag(); })},
+      {"Isolation",
+       [](const Field& f) {
+         const std::string text = f.Text();
+         if (text.empty() || Lower(text) == "default") return OkStatus();
+         return InvalidArgument("invalid isolation (" + text +
+                                "): linux only supports 'default'");
+       }},
       {"Links",
        [](const Field& f) -> Status {
          ASSIGN_OR_RETURN(f.request.links, ParseLinks(f.List()));
@@ -309,7 +316,9 @@ const std::map<std::string, Apply>& OtherFields() {
        })},
       {"RestartPolicy", RestartPolicy},
       {"Runtime", Simple([](const Field& f) {
-         f.request.sandbox.set_runtime_handler(f.Text());
+         // What inspect calls the one that nobody has asked for.
+         const std::string name = f.Text();
+         f.request.sandbox.set_runtime_handler(name == "berth" ? "" : name);
        })},
       {"SecurityOpt", SecurityOpt},
       {"Sysctls", Simple([](const Field& f) {

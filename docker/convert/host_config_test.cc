@@ -245,5 +245,11 @@ TEST_F(HostConfigTest, TakesValuesThatAreInForceAnyway) {
   EXPECT_OK(With("FieldOfTomorrow", Json::array()));
 }
 
+TEST_F(HostConfigTest, TheOwnRuntimeHasAName) {
+  EXPECT_EQ(Hosted(R"({"Runtime": "berth"})")->sandbox.runtime_handler(), "");
+  EXPECT_EQ(Hosted(R"({"Runtime": "kata"})")->sandbox.runtime_handler(),
+            "kata");
+}
+
 }  // namespace
 }  // namespace berth::docker

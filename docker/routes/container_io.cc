@@ -95,9 +95,18 @@ Status AttachTo(Engine& engine, Call& call, const OpenChannel& open) {
   return client->End(call.ctx, std::nullopt);
 }
 
+// A body that says its length is not the program's input: clients of
+// JavaScript send the options once more in it.
+Status SkipBody(const Call& call) {
+  constexpr size_t kMost = 1 << 20;
+  if (call.http.request().Header("content-length").empty()) return OkStatus();
+  return call.http.ReadBody(kMost).status();
+}
+
 Status Attach(Engine& engine, Call& call) {
   return AttachTo(engine, call,
                   [&](bool tty) -> StatusOr<std::unique_ptr<StreamChannel>> {
+                    RETURN_IF_ERROR(SkipBody(call));
                     ASSIGN_OR_RETURN(UpgradedConnection client,
                                      call.http.Upgrade(StreamType(call, tty)));
                     return NewChannel(std::move(client), /*framed=*/!tty);

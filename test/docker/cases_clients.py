@@ -1,5 +1,6 @@
 """What libraries for other languages ask for, and read of the answers."""
 import json
+import socket
 import urllib.parse
 
 from cases_api import Connection
@@ -125,8 +126,48 @@ def a_network_of_another_scope_is_not_there(docker):
     check("network nowhere not found" in answer["message"], answer)
 
 
+def a_container_may_have_no_network(docker):
+    docker("pull", "busybox")
+    status, made = ask(docker, "POST", "/containers/create",
+                       {"Image": "busybox", "NetworkDisabled": True,
+                        "Cmd": ["ls", "/sys/class/net"]})
+    equal(status, 201, str(made))
+    check("lo" in docker("start", "-a", made["Id"]).out.split(), "no loopback")
+    check("eth0" not in docker("logs", made["Id"]).out.split(), "a network")
+
+
+def a_body_of_an_attach_is_no_input(docker):
+    """As dockerode sends it: the options, again."""
+    docker("pull", "busybox")
+    docker("create", "-i", "--name", "reader", "busybox", "cat")
+    body = b'{"stream":true,"stdin":true,"stdout":true}'
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(docker.control.socket)
+        client.sendall(b"POST /v1.41/containers/reader/attach?stream=1&stdin=1"
+                       b"&stdout=1 HTTP/1.1\r\nHost: engine\r\n"
+                       b"Content-Type: application/json\r\n"
+                       b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
+                       b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += client.recv(1000)
+        check(b" 101 " in answer.splitlines()[0], answer)
+        docker("start", "reader")
+        client.sendall(b"the input\n")
+        client.shutdown(socket.SHUT_WR)
+        while True:
+            more = client.recv(1000)
+            if not more:
+                break
+            answer += more
+    equal(answer.partition(b"\r\n\r\n")[2],
+          b"\x01\0\0\0\0\0\0\x0athe input\n")
+
+
 CASES = [ports_are_found_as_they_are_written, values_of_filters_are_checked,
          the_command_of_a_row_has_quotes,
          endpoints_that_are_named_are_the_only_ones,
          what_is_already_so_is_said, an_images_configuration_is_whole,
-         a_network_of_another_scope_is_not_there]
+         a_network_of_another_scope_is_not_there,
+         a_body_of_an_attach_is_no_input, a_container_may_have_no_network]
