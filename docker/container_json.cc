@@ -113,6 +113,11 @@ Json MountsJson(const View& view, const Surroundings& around) {
                  {"Mode", mount.readonly() ? "ro" : ""},
                  {"RW", !mount.readonly()},
                  {"Propagation", tmpfs ? "" : PropagationText(mount)}};
+    if (mount.type() == state::v1::MOUNT_TYPE_IMAGE) {
+      json["Type"] = "image";
+      json["Source"] = mount.image();
+      json["Propagation"] = "";
+    }
     if (!mount.volume().empty()) {
       json["Type"] = "volume";
       json["Name"] = mount.volume();

@@ -1,5 +1,6 @@
 // Binds, Mounts, Tmpfs and volumes of a create request.
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -105,6 +106,23 @@ void SetReadonly(bool readonly, Mount& mount) {
   mount.set_recursive_readonly(readonly);
 }
 
+// Of each kind at most one word: they would say opposite things.
+Status CheckMode(const std::string& mode) {
+  std::map<std::string, int> kinds;
+  for (const std::string& word : Split(mode, ',')) {
+    const bool access = word == "ro" || word == "rw";
+    const bool label = word == "z" || word == "Z";
+    const std::string kind = IsPropagation(word) ? "propagation"
+                             : access            ? "access"
+                             : label             ? "label"
+                                                 : word;
+    if (!word.empty() && ++kinds[kind] > 1) {
+      return InvalidArgument("invalid mode: " + mode);
+    }
+  }
+  return OkStatus();
+}
+
 // SRC:DST[:OPTIONS]; SRC is a path of the host or a volume's name. DST alone
 // is a volume without a name.
 Status AddBind(const std::string& spec, MountList& mounts) {
@@ -120,8 +138,9 @@ Status AddBind(const std::string& spec, MountList& mounts) {
   ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(parts[1]));
   VolumeUse use;
   std::string propagation;
-  for (const std::string& word :
-       Split(parts.size() == 3 ? parts[2] : "", ',')) {
+  const std::string mode = parts.size() == 3 ? parts[2] : "";
+  RETURN_IF_ERROR(CheckMode(mode));
+  for (const std::string& word : Split(mode, ',')) {
     if (word == "ro") {
       SetReadonly(true, *mount);
     } else if (word == "nocopy") {
@@ -189,6 +208,26 @@ Status RefuseRest(const Json& json, const std::string& path,
     }
   }
   return OkStatus();
+}
+
+Status SetImageMount(const std::string& image, const Json* options,
+                     Mount& mount) {
+  if (image.empty()) {
+    return InvalidArgument(
+        "invalid mount config for type \"image\": field Source must not be "
+        "empty");
+  }
+  mount.set_type(state::v1::MOUNT_TYPE_IMAGE);
+  mount.set_image(image);
+  mount.set_readonly(true);
+  if (options == nullptr) return OkStatus();
+  const std::string path = "HostConfig.Mounts.ImageOptions";
+  JsonReader reader(*options, path);
+  std::string inside;
+  reader.Get("Subpath", inside);
+  RETURN_IF_ERROR(reader.status());
+  mount.set_image_sub_path(inside);
+  return RefuseRest(*options, path, {"Subpath"});
 }
 
 Status SetBindOptions(const Json& options, Mount& mount,
@@ -278,7 +317,8 @@ Status AddMount(const Json& element, MountList& mounts) {
   RETURN_IF_ERROR(
       RefuseRest(element, "HostConfig.Mounts",
                  {"Type", "Source", "Target", "ReadOnly", "Consistency",
-                  "BindOptions", "VolumeOptions", "TmpfsOptions"}));
+                  "BindOptions", "VolumeOptions", "TmpfsOptions",
+                  type == "image" ? "ImageOptions" : ""}));
   ASSIGN_OR_RETURN(Mount* const mount, mounts.Add(target));
   SetReadonly(readonly, *mount);
   if (type == "bind") {
@@ -304,6 +344,9 @@ Status AddMount(const Json& element, MountList& mounts) {
     if (options != nullptr) RETURN_IF_ERROR(SetVolumeOptions(*options, use));
     mounts.UseVolume(std::move(use), *mount);
     return OkStatus();
+  }
+  if (type == "image") {
+    return SetImageMount(source, reader.Find("ImageOptions"), *mount);
   }
   if (type == "tmpfs") {
     return SetTmpfsMount(reader.Find("TmpfsOptions"), *mount);

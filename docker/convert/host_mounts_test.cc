@@ -71,7 +71,8 @@ TEST_F(HostMountsTest, PropagationMayEndRecursion) {
 TEST_F(HostMountsTest, RefusesABindThatIsNone) {
   for (const char* bind :
        {"", ":/c", "a:b:c:d", "/h:c", "/h:", "/h:/", "/h:/c:often", "v 1:/c",
-        "_v:/c", "v1:/c:rshared", "/h:/c:ro:x"}) {
+        "_v:/c", "v1:/c:rshared", "/h:/c:ro:x", "/h:/c:ro,rw", "/h:/c:ro,ro",
+        "/h:/c:z,Z", "/h:/c:shared,slave"}) {
     EXPECT_THAT(With("Binds", {bind}), StatusIs(StatusCode::kInvalidArgument))
         << bind;
   }
@@ -145,8 +146,11 @@ TEST_F(HostMountsTest, NamesWhatAMountAsksForInVain) {
        StatusCode::kInvalidArgument, "mount path must be absolute"},
       {R"({"Type": "bind", "Source": "/s", "Target": "/"})",
        StatusCode::kInvalidArgument, "can't be '/'"},
-      {R"({"Type": "image", "Source": "i", "Target": "/t"})",
-       StatusCode::kUnimplemented, "Type"},
+      {R"({"Type": "image", "Target": "/t"})", StatusCode::kInvalidArgument,
+       "field Source must not be empty"},
+      {R"({"Type": "image", "Source": "i", "Target": "/t",
+           "ImageOptions": {"Odd": 1}})",
+       StatusCode::kUnimplemented, "ImageOptions.Odd"},
       {R"({"Type": "bind", "Source": "/s", "Target": "/t", "Other": 1})",
        StatusCode::kUnimplemented, "Other"},
       {R"({"Type": "bind", "Source": "/s", "Target": "/t",
@@ -173,6 +177,17 @@ TEST_F(HostMountsTest, NamesWhatAMountAsksForInVain) {
     EXPECT_THAT(Mounted(one.mount), StatusIs(one.code, HasSubstr(one.words)))
         << one.mount;
   }
+}
+
+TEST_F(HostMountsTest, MountsImagesReadOnly) {
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request,
+                       Mounted(R"({"Type": "image", "Source": "i:1",
+           "Target": "/t", "ImageOptions": {"Subpath": "a/b"}})"));
+  const Mount& mount = request.container.mounts(0);
+  EXPECT_EQ(mount.type(), state::v1::MOUNT_TYPE_IMAGE);
+  EXPECT_EQ(mount.image(), "i:1");
+  EXPECT_EQ(mount.image_sub_path(), "a/b");
+  EXPECT_TRUE(mount.readonly());
 }
 
 TEST_F(HostMountsTest, OnePlaceIsMountedOnce) {

@@ -264,6 +264,21 @@ StatusOr<VolumeUses> MakeVolumes(Engine& engine, const Context& ctx,
   return uses;
 }
 
+// Images that are mounted beside the container's own.
+Status FindMountedImages(const Engine& engine, CreateRequest& request) {
+  for (auto& mount : *request.container.mutable_mounts()) {
+    if (mount.type() != state::v1::MOUNT_TYPE_IMAGE) continue;
+    const StatusOr<Image> image = engine.images.Resolve(mount.image());
+    if (IsNotFound(image.status())) {
+      return InvalidArgument("No such image: " + mount.image());
+    }
+    RETURN_IF_ERROR(image.status());
+    mount.set_image_id(image->id());
+    mount.set_image_ref(image->id());
+  }
+  return OkStatus();
+}
+
 // ":z" and ":Z" relabel what is mounted; without SELinux that is nothing.
 Status CheckRelabel(const CreateRequest& request) {
   if (access("/sys/fs/selinux/enforce", F_OK) != 0) return OkStatus();
@@ -387,6 +402,7 @@ StatusOr<MadeContainer> MakeOf(Engine& engine, const Context& ctx,
   RETURN_IF_ERROR(FindTargets(engine, request));
   RETURN_IF_ERROR(ChooseNetworks(engine, request));
   RETURN_IF_ERROR(CheckRelabel(request));
+  RETURN_IF_ERROR(FindMountedImages(engine, request));
   Undo undo;
   // Ends before `undo` removes what has been made.
   ASSIGN_OR_RETURN(const VolumeUses uses,
