@@ -57,6 +57,17 @@ bool Filters::Any(const std::string& key,
   return values.empty() || std::any_of(values.begin(), values.end(), holds);
 }
 
+Status Filters::CheckFlag(const std::string& key) const {
+  static const auto& good =
+      *new std::set<std::string>{"0", "1", "false", "true"};
+  for (const std::string& value : Of(key)) {
+    if (good.count(Lower(value)) == 0) {
+      return InvalidArgument("invalid filter '" + key + "=[" + value + "]'");
+    }
+  }
+  return OkStatus();
+}
+
 bool Filters::MatchLabels(
     const std::map<std::string, std::string>& labels) const {
   for (const std::string& wanted : Of("label")) {

@@ -32,6 +32,8 @@ class Filters {
   // True if there is no such key, or `holds` for one of its values.
   bool Any(const std::string& key,
            const std::function<bool(const std::string&)>& holds) const;
+  // INVALID_ARGUMENT unless its values are all of true, false, 1 and 0.
+  Status CheckFlag(const std::string& key) const;
   // "label" and "label!": NAME or NAME=VALUE.
   bool MatchLabels(const std::map<std::string, std::string>& labels) const;
 

@@ -11,6 +11,8 @@
 namespace berth::docker {
 namespace {
 
+using ::testing::HasSubstr;
+
 TEST(FiltersTest, ReadsBothForms) {
   for (const char* text : {R"({"label":{"a=b":true}, "name":{"x":true}})",
                            R"({"label": ["a=b"], "name": ["x"]})"}) {
@@ -46,6 +48,21 @@ TEST(FiltersTest, SurvivesAnyBytes) {
          (void)filters->MatchLabels({{"a", "b"}});
          return true;
        });
+}
+
+TEST(FiltersTest, ChecksFlags) {
+  for (const char* good : {"true", "False", "1", "0"}) {
+    ASSERT_OK_AND_ASSIGN(
+        const Filters filters,
+        Filters::Parse(R"({"dangling":[")" + std::string(good) + R"("]})"));
+    EXPECT_OK(filters.CheckFlag("dangling")) << good;
+    EXPECT_OK(filters.CheckFlag("other"));
+  }
+  ASSERT_OK_AND_ASSIGN(const Filters filters,
+                       Filters::Parse(R"({"dangling":["odd","true"]})"));
+  EXPECT_THAT(filters.CheckFlag("dangling"),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("invalid filter 'dangling=[odd]'")));
 }
 
 }  // namespace

@@ -42,13 +42,13 @@ TEST_F(HostLimitsTest, DiscardsWhatVersionTwoHasNothingFor) {
 
 TEST_F(HostLimitsTest, ConvertsEachLimit) {
   const auto limits = Limits(
-      R"({"CpuPeriod": 1, "CpuQuota": 2, "CpuRealtimePeriod": 3,
+      R"({"CpuPeriod": 1000, "CpuQuota": 2000, "CpuRealtimePeriod": 3,
           "CpuRealtimeRuntime": 4, "CpuShares": 5, "CpusetCpus": "0-1",
           "CpusetMems": "0", "MemoryReservation": 6291457,
           "MemorySwappiness": 0, "OomKillDisable": true, "OomScoreAdj": -5,
           "PidsLimit": 9})");
-  EXPECT_EQ(limits.cpu_period(), 1);
-  EXPECT_EQ(limits.cpu_quota(), 2);
+  EXPECT_EQ(limits.cpu_period(), 1000);
+  EXPECT_EQ(limits.cpu_quota(), 2000);
   EXPECT_EQ(limits.cpu_realtime_period(), 3);
   EXPECT_EQ(limits.cpu_realtime_runtime(), 4);
   EXPECT_EQ(limits.cpu_shares(), 5);
@@ -90,9 +90,9 @@ TEST_F(HostLimitsTest, CpusAreAQuota) {
   EXPECT_EQ(limits.cpu_period(), 100000);
   EXPECT_EQ(Limits(R"({"NanoCpus": 0})").cpu_period(), 0);
   ExpectInvalid(R"({"NanoCpus": -1})", "NanoCpus");
-  ExpectInvalid(R"({"NanoCpus": 1000000, "CpuQuota": 1})",
+  ExpectInvalid(R"({"NanoCpus": 1000000, "CpuQuota": 1000})",
                 "Nano CPUs and CPU Period cannot both be set");
-  ExpectInvalid(R"({"NanoCpus": 1000000, "CpuPeriod": 1})", "Conflicting");
+  ExpectInvalid(R"({"NanoCpus": 1000000, "CpuPeriod": 1000})", "Conflicting");
 }
 
 TEST_F(HostLimitsTest, RefusesWhatIsOutOfRange) {
@@ -102,6 +102,14 @@ TEST_F(HostLimitsTest, RefusesWhatIsOutOfRange) {
   ExpectInvalid(R"({"MemorySwappiness": -2})", "Invalid value: -2");
   ExpectInvalid(R"({"OomScoreAdj": 1001})", "range for oom score adj");
   ExpectInvalid(R"({"OomScoreAdj": -1001})", "Invalid value -1001");
+  ExpectInvalid(R"({"CpuPeriod": 999})", "CPU cfs period");
+  ExpectInvalid(R"({"CpuPeriod": 1000001})", "CPU cfs period");
+  ExpectInvalid(R"({"CpuQuota": 999})", "CPU cfs quota");
+  ExpectInvalid(R"({"NanoCpus": 1000000000000})", "range of CPUs");
+  ExpectInvalid(R"({"Memory": 8388608, "MemoryReservation": 8388609})",
+                "memory reservation limit");
+  ExpectInvalid(R"({"MemoryReservation": 1})", "Minimum memory reservation");
+  ExpectInvalid(R"({"Isolation": "hyperv"})", "invalid isolation (hyperv)");
   ExpectInvalid(R"({"ShmSize": -1})", "SHM size can not be less than 0");
   ExpectInvalid(R"({"Memory": 1.5})", "Memory is not an integer");
   ExpectInvalid(R"({"CpusetCpus": 1})", "CpusetCpus is not a string");

@@ -1,4 +1,7 @@
 // The fields of HostConfig that limit what a container may use.
+#include <unistd.h>
+
+#include <algorithm>
 #include <cctype>
 #include <limits>
 #include <optional>
@@ -46,6 +49,45 @@ Status Memory(const Field& field) {
   return OkStatus();
 }
 
+Status Reservation(const Field& field) {
+  const int64_t reservation = field.Number();
+  if (reservation < -1) return field.Invalid("must not be negative");
+  if (reservation > 0 && reservation < kMinMemory) {
+    return InvalidArgument("Minimum memory reservation allowed is 6MB");
+  }
+  int64_t memory = 0;
+  field.reader.Get("Memory", memory);
+  if (memory > 0 && reservation > memory) {
+    return InvalidArgument(
+        "Minimum memory limit can not be less than memory reservation limit, "
+        "see usage");
+  }
+  field.resources().set_memory_reservation(reservation);
+  return OkStatus();
+}
+
+Status Period(const Field& field) {
+  const int64_t period = field.Number();
+  if (period != 0 && (period < 1000 || period > 1000000)) {
+    return InvalidArgument(
+        "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s "
+        "(i.e. 1000000)");
+  }
+  field.resources().set_cpu_period(period);
+  return OkStatus();
+}
+
+Status Quota(const Field& field) {
+  const int64_t quota = field.Number();
+  if (quota < -1) return field.Invalid("must not be negative");
+  if (quota > 0 && quota < 1000) {
+    return InvalidArgument(
+        "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+  }
+  field.resources().set_cpu_quota(quota);
+  return OkStatus();
+}
+
 // Read with Memory, which must be there.
 Status MemorySwap(const Field& field) {
   if (field.Number() <= 0 || field.reader.Has("Memory")) return OkStatus();
@@ -73,6 +115,13 @@ Status NanoCpus(const Field& field) {
   int64_t period = 0;
   field.reader.Get("CpuQuota", quota);
   field.reader.Get("CpuPeriod", period);
+  const int64_t cpus = std::max<int64_t>(sysconf(_SC_NPROCESSORS_ONLN), 1);
+  if (nano > cpus * 1000000000) {
+    const std::string count = std::to_string(cpus);
+    return InvalidArgument("range of CPUs is from 0.01 to " + count +
+                           ".00, as there are only " + count +
+                           " CPUs available");
+  }
   if (quota != 0 || period != 0) {
     return InvalidArgument(
         "Conflicting options: Nano CPUs and CPU Period cannot both be set");
@@ -131,8 +180,8 @@ Status SharedMemory(const Field& field) {
 const std::map<std::string, Apply>& ResourceFields() {
   using R = state::v1::Resources;
   static const auto& table = *new std::map<std::string, Apply>{
-      {"CpuPeriod", Limit(&R::set_cpu_period)},
-      {"CpuQuota", Limit(&R::set_cpu_quota)},
+      {"CpuPeriod", Period},
+      {"CpuQuota", Quota},
       {"CpuRealtimePeriod", Limit(&R::set_cpu_realtime_period)},
       {"CpuRealtimeRuntime", Limit(&R::set_cpu_realtime_runtime)},
       {"CpuShares", Limit(&R::set_cpu_shares)},
@@ -141,7 +190,7 @@ const std::map<std::string, Apply>& ResourceFields() {
       {"CpusetMems",
        Simple([](const Field& f) { f.resources().set_cpuset_mems(f.Text()); })},
       {"Memory", Memory},
-      {"MemoryReservation", Limit(&R::set_memory_reservation)},
+      {"MemoryReservation", Reservation},
       {"MemorySwap", MemorySwap},
       {"MemorySwappiness", Swappiness},
       {"NanoCpus", NanoCpus},

@@ -108,6 +108,7 @@ Status CheckFilters(const Filters& filters) {
                                "removing", "exited", "dead"}));
   RETURN_IF_ERROR(CheckValues(filters, "health", "health",
                               {"none", "starting", "healthy", "unhealthy"}));
+  RETURN_IF_ERROR(filters.CheckFlag("is-task"));
   for (const std::string& code : filters.Of("exited")) {
     if (ParseInt(code)) continue;
     return InvalidArgument("invalid filter 'exited=" + code +

@@ -85,7 +85,9 @@ StatusOr<Duration> GraceOf(const Call& call, const View& view) {
 
 StatusOr<int> SignalOf(const std::string& text) {
   StatusOr<int> signal = ParseSignal(text);
-  if (!signal.ok()) return InvalidArgument("Invalid signal: " + text);
+  if (!signal.ok() || *signal == 0) {
+    return InvalidArgument("Invalid signal: " + text);
+  }
   return signal;
 }
 
@@ -264,7 +266,11 @@ Status CheckRemovable(const Engine& engine, const View& view) {
 
 Status Delete(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
-  RETURN_IF_ERROR(call.Refuse({"link"}));
+  // Only other containers' links to it have names of their own.
+  if (call.Flag("link")) {
+    return FailedPrecondition(
+        "Conflict, cannot remove the default link name of the container");
+  }
   const bool force = call.Flag("force");
   if (force) {
     // Outside the lock: a start that hangs holds it.

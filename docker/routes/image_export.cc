@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "docker/call.h"
 #include "docker/engine.h"
+#include "docker/routes/image_names.h"
 #include "image/archive/file_sink.h"
 #include "image/archive/layout_sink.h"
 #include "image/image_service.h"
@@ -63,7 +64,7 @@ StatusOr<Departures> DeparturesOf(const Engine& engine,
 
 Status SaveAll(Engine& engine, Call& call,
                const std::vector<std::string>& names) {
-  RETURN_IF_ERROR(call.Refuse({"platform"}));
+  RETURN_IF_ERROR(CheckPlatforms(call, "platform"));
   Departures departures;
   for (const std::string& name : names) {
     ASSIGN_OR_RETURN(const Departures more, DeparturesOf(engine, name));

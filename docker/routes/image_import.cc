@@ -32,7 +32,7 @@ using image::Image;
 using sandbox::ContainerId;
 
 Status Load(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"platform"}));
+  RETURN_IF_ERROR(CheckPlatforms(call, "platform"));
   BodySource body(call.http);
   ASSIGN_OR_RETURN(const std::vector<Image> images,
                    engine.transfer.ImportArchive(call.ctx, body, /*base=*/"",

@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/strings.h"
+#include "image/manifest.h"
 #include "image/reference.h"
 
 namespace berth::docker {
@@ -38,6 +39,23 @@ StatusOr<Image> FindImage(const Engine& engine, const std::string& name) {
   const StatusOr<Reference> reference = Reference::Parse(name);
   return NotFound("No such image: " +
                   (reference.ok() ? reference->Familiar() : name));
+}
+
+Status CheckPlatforms(const Call& call, const std::string& query) {
+  const auto host = image::HostPlatform();
+  const std::string own = host.os() + "/" + host.architecture();
+  for (const std::string& text : QueryList(call, query)) {
+    if (text.empty()) continue;
+    ASSIGN_OR_RETURN(const Json json, ParseJson(text, query));
+    const std::string wanted =
+        json.Text("os") + "/" + json.Text("architecture");
+    if (wanted == "/") return InvalidArgument("invalid " + query + ": " + text);
+    if (wanted == own) continue;
+    return NotFound(
+        "image was found but does not match the specified platform: wanted " +
+        wanted + ", actual: " + own);
+  }
+  return OkStatus();
 }
 
 Json DocumentOf(const Engine& engine, const Image& image) {

@@ -37,6 +37,10 @@ void AddVirtualSize(const Call& call, const image::Image& image, Json& json);
 // ImageSummary, an element of the list, without shared sizes.
 Json ImageSummary(const Call& call, const image::Image& image);
 
+// INVALID_ARGUMENT, or NOT_FOUND if the query parameter names a platform that
+// is not the host's: images are of that alone.
+Status CheckPlatforms(const Call& call, const std::string& query);
+
 // The header X-Registry-Auth: base64url of JSON. INVALID_ARGUMENT.
 StatusOr<image::RegistryAuth> RegistryAuthOf(const Call& call);
 

@@ -207,6 +207,7 @@ Status List(Engine& engine, Call& call) {
       "before", "dangling", "label", "reference", "since", "until"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
+  RETURN_IF_ERROR(filters.CheckFlag("dangling"));
   ASSIGN_OR_RETURN(const Ages ages, Ages::Of(engine, filters));
   ASSIGN_OR_RETURN(std::vector<Image> images, engine.images.List({}));
   std::sort(images.begin(), images.end(), [](const Image& a, const Image& b) {
@@ -269,8 +270,9 @@ void AddUnset(Json& config) {
 }
 
 Status Inspect(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"manifests", "platform"}));
+  RETURN_IF_ERROR(call.Refuse({"manifests"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
+  RETURN_IF_ERROR(CheckPlatforms(call, "platform"));
   const auto& record = image.record;
   const Json document = DocumentOf(engine, image);
   const Json* const config = document.Find("config");
@@ -382,8 +384,8 @@ Status CheckDelete(const Call& call, const Image& image, const View* user,
 // Removes what was named: one name, and the image with its last; or an image
 // by its id, with all names.
 Status Delete(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"platforms"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
+  RETURN_IF_ERROR(CheckPlatforms(call, "platforms"));
   const bool by_id = !IsNameOf(call.name, image);
   if (by_id && call.name.find('@') != std::string::npos) {
     return NotFound("No such image: " + call.name);
@@ -435,8 +437,8 @@ StatusOr<Json> HistoryLine(const Json& step, uint64_t size) {
 // From the image's own history, newest first. Each step that is not marked as
 // empty has made the next layer.
 Status History(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"platform"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
+  RETURN_IF_ERROR(CheckPlatforms(call, "platform"));
   ASSIGN_OR_RETURN(const std::string text,
                    engine.images.ConfigJson(image.id()));
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, "image configuration"));

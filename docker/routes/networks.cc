@@ -57,6 +57,7 @@ Status List(Engine& engine, Call& call) {
       "dangling", "driver", "id", "label", "name", "scope", "type"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
+  RETURN_IF_ERROR(filters.CheckFlag("dangling"));
   for (const std::string& type : filters.Of("type")) {
     if (type == "custom" || type == "builtin") continue;
     return InvalidArgument("invalid filter: 'type'='" + type + "'");

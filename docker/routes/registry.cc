@@ -112,7 +112,7 @@ StatusOr<std::vector<Reference>> NamesToPush(const Engine& engine,
 }
 
 Status Push(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"platform"}));
+  RETURN_IF_ERROR(CheckPlatforms(call, "platform"));
   ASSIGN_OR_RETURN(const image::RegistryAuth auth, RegistryAuthOf(call));
   ASSIGN_OR_RETURN(const std::vector<Reference> names,
                    NamesToPush(engine, call));

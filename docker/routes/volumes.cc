@@ -36,6 +36,7 @@ Status List(Engine& engine, Call& call) {
       *new std::set<std::string>{"dangling", "driver", "label", "name"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
+  RETURN_IF_ERROR(filters.CheckFlag("dangling"));
   const Patterns names = Patterns::Expressions(filters.Of("name"));
   ASSIGN_OR_RETURN(const std::vector<Volume> volumes, engine.volumes.List());
   Json list = Json::array();
