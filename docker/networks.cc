@@ -97,6 +97,29 @@ std::vector<EndpointRequest> InOrder(const std::string& mode,
   return ordered;
 }
 
+// "host-gateway" where no network has a way to the host: its address on the
+// default network, which is what dockerd names everywhere.
+void NameHost(const Engine& engine, state::v1::SandboxConfig& sandbox) {
+  constexpr std::string_view kHost = ":host-gateway";
+  for (std::string& entry : *sandbox.mutable_extra_hosts()) {
+    if (!EndsWith(entry, kHost)) continue;
+    entry.resize(entry.size() - kHost.size() + 1);
+    entry += GatewayOf(engine.settings.subnet);
+  }
+}
+
+// Ports are published at the address that the network says.
+void BindPorts(const Engine& engine, const NetworkAttachment& first,
+               state::v1::SandboxConfig& sandbox) {
+  const StatusOr<EngineNetwork> network = FindNetwork(engine, first.network());
+  if (!network.ok() || !network->user) return;
+  const auto found = network->user->options.find(kHostBinding);
+  if (found == network->user->options.end()) return;
+  for (auto& port : *sandbox.mutable_port_mappings()) {
+    if (port.host_ip().empty()) port.set_host_ip(found->second);
+  }
+}
+
 // A network without endpoints of its own: the host's, another's, none.
 Status CheckNoEndpoints(const std::string& mode, const CreateRequest& request) {
   if (!request.links.empty()) {
@@ -273,6 +296,7 @@ Status ChooseNetworks(const Engine& engine, CreateRequest& request) {
   std::string mode = request.host_config.Text("NetworkMode");
   if (mode.empty() || mode == "default") mode = "bridge";
   if (mode == "host" || mode == "none" || StartsWith(mode, "container:")) {
+    if (mode == "host" || mode == "none") NameHost(engine, request.sandbox);
     return CheckNoEndpoints(mode, request);
   }
   if (mode == "bridge" && !request.links.empty()) {
@@ -306,6 +330,11 @@ Status ChooseNetworks(const Engine& engine, CreateRequest& request) {
   }
   // The node's default network alone goes without saying.
   if (plain) return OkStatus();
+  BindPorts(engine, chosen.front(), request.sandbox);
+  if (std::all_of(chosen.begin(), chosen.end(),
+                  [](const auto& one) { return one.internal(); })) {
+    NameHost(engine, request.sandbox);
+  }
   request.sandbox.set_exact_networks(true);
   for (NetworkAttachment& one : chosen) {
     *request.sandbox.add_networks() = std::move(one);

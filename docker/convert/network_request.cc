@@ -117,6 +117,11 @@ Status ReadSubnets(const Json& ipam, cni::UserNetwork& network) {
   return reader.status();
 }
 
+bool IsIpv4(const std::string& text) {
+  return text.find(':') == std::string::npos &&
+         !cni::CanonicalAddress(text).empty();
+}
+
 bool IsTrue(const std::string& text) { return text == "true" || text == "1"; }
 
 // The bridge driver's. Those of other names are kept, as Docker does.
@@ -139,8 +144,7 @@ Status ReadOptions(cni::UserNetwork& network) {
       network.masquerade = IsTrue(value);
     } else if ((key == "com.docker.network.bridge.enable_icc" &&
                 IsTrue(value)) ||
-               (key == "com.docker.network.bridge.host_binding_ipv4" &&
-                (value.empty() || value == "0.0.0.0"))) {
+               (key == kHostBinding && (value.empty() || IsIpv4(value)))) {
       continue;
     } else {
       return Unimplemented("Options." + key + ": " + Quoted(value) +

@@ -14,6 +14,11 @@
 
 namespace berth::docker {
 
+// An option of a network: the host's address of ports that are published
+// without one.
+inline constexpr char kHostBinding[] =
+    "com.docker.network.bridge.host_binding_ipv4";
+
 // Of POST /networks/create: id, bridge and subnets that are not asked for are
 // left to the caller. INVALID_ARGUMENT, PERMISSION_DENIED for a predefined
 // name, NOT_FOUND for a driver that is none, UNIMPLEMENTED for what is set and

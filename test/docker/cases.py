@@ -28,6 +28,7 @@ import cases_images
 import cases_inspect
 import cases_lifecycle
 import cases_networks
+import cases_options
 import cases_pods
 import cases_pull
 import cases_push
@@ -398,7 +399,7 @@ def main():
             for module in (cases_api, cases_attack, cases_clients,
                            cases_compose, cases_copy, cases_faults, cases_health,
                            cases_images, cases_inspect, cases_networks,
-                           cases_pods, cases_pull, cases_push,
+                           cases_options, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_stats,
                            cases_tls, cases_volumes,
                            cases_websocket, cases_build):
