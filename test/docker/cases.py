@@ -20,6 +20,7 @@ import cases_attack
 import cases_build
 import cases_clients
 import cases_compose
+import cases_compose2
 import cases_copy
 import cases_exits
 import cases_faults
@@ -37,6 +38,7 @@ import cases_restart
 import cases_stats
 import cases_stream
 import cases_tls
+import cases_vanish
 import cases_volumes
 import cases_websocket
 from harness import Docker, Engine, check, equal, eventually, run_cases
@@ -401,8 +403,8 @@ def main():
                            cases_images, cases_inspect, cases_networks,
                            cases_options, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_stats,
-                           cases_tls, cases_volumes,
-                           cases_websocket, cases_build):
+                           cases_tls, cases_vanish, cases_volumes,
+                           cases_websocket, cases_build, cases_compose2):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)

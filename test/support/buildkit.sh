@@ -1,7 +1,8 @@
 #!/bin/bash
-# BuildKit and the docker CLI's plugin for it, from the Go module proxy alone:
+# BuildKit and the docker CLI's plugins, from the Go module proxy alone:
 #
-#   buildkit.sh DIR     buildkitd, buildctl and docker-buildx, into DIR
+#   buildkit.sh DIR     buildkitd, buildctl, docker-buildx and docker-compose,
+#                       into DIR
 #
 # The modules are verified by the checksum database. A quarter of an hour of
 # one processor the first time; Go's own cache makes the next one short.
@@ -29,10 +30,14 @@ build() { # MODULE VERSION PACKAGE...
     printf ')\n'; } >tools.go
   go mod tidy >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; return 1; }
   for package; do
-    go build -ldflags '-s -w' -o "$dir/" "$module/$package"
+    # Of the two names a module has one. Compose asks buildx for its version.
+    go build -ldflags "-s -w -X $module/version.Version=$version
+      -X $module/internal.Version=$version" -o "$dir/" "$module/$package"
   done
 }
 
 build github.com/moby/buildkit v0.34.2 cmd/buildkitd cmd/buildctl
 build github.com/docker/buildx v0.38.2 cmd/buildx
 mv "$dir/buildx" "$dir/docker-buildx"
+build github.com/docker/compose/v2 v2.40.3 cmd
+mv "$dir/cmd" "$dir/docker-compose"
