@@ -55,6 +55,19 @@ StatusOr<UniqueFd> OpenInit(const StateFile& state) {
   return pidfd;
 }
 
+// Whether an exec failed because the container's init ended meanwhile. Before
+// that is dead it has no namespaces, takes no process into its pid namespace,
+// and kills those that are there: worth waiting for it, unless the request by
+// itself explains the failure.
+bool FailedByEnd(const Status& failure, int init) {
+  constexpr int kEndingMs = 1000;
+  const bool by_request = IsNotFound(failure) ||
+                          failure.code() == StatusCode::kInvalidArgument ||
+                          failure.code() == StatusCode::kPermissionDenied;
+  struct pollfd ended = {init, POLLIN, 0};
+  return TEMP_FAILURE_RETRY(poll(&ended, 1, by_request ? 0 : kEndingMs)) > 0;
+}
+
 bool OwnsItsPids(const Spec& spec) {
   const NamespaceSpec* pid = spec.linux.Find(NamespaceType::kPid);
   return pid != nullptr && pid->path.empty();
@@ -318,17 +331,21 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
     cgroup = below.get();
   }
   const bool user = spec->linux.Find(NamespaceType::kUser) != nullptr;
-  ASSIGN_OR_RETURN(
-      Born born, BearExec({.id = state_.id,
-                           .process = process,
-                           .io = options.io,
-                           .filter = filter.program.empty() ? nullptr : &filter,
-                           .post = post ? &*post : nullptr,
-                           .cgroup = *cgroup,
-                           .init_pidfd = init->get(),
-                           .namespaces = NamespacesOf(*spec),
-                           .user_namespace = user,
-                           .linux = spec->linux}));
+  StatusOr<Born> made =
+      BearExec({.id = state_.id,
+                .process = process,
+                .io = options.io,
+                .filter = filter.program.empty() ? nullptr : &filter,
+                .post = post ? &*post : nullptr,
+                .cgroup = *cgroup,
+                .init_pidfd = init->get(),
+                .namespaces = NamespacesOf(*spec),
+                .user_namespace = user,
+                .linux = spec->linux});
+  if (!made.ok() && FailedByEnd(made.status(), init->get())) {
+    return FailedPrecondition("cannot exec in a stopped container");
+  }
+  ASSIGN_OR_RETURN(Born born, std::move(made));
   if (!options.io.pid_file.empty()) {
     RETURN_IF_ERROR_AS(
         ReplaceFile(options.io.pid_file, std::to_string(born.pid), 0644),

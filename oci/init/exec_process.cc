@@ -16,6 +16,13 @@
 namespace berth::oci {
 namespace {
 
+// An init that is about to end has no namespaces any more.
+Status Enter(int init, int namespaces) {
+  const Status entered = EnterNamespace(init, namespaces);
+  if (ErrnoOf(entered) != ESRCH) return entered;
+  return FailedPrecondition("the container is ending");
+}
+
 Status JoinContainer(const ExecRequest& request, bool in_cgroup) {
   umask(0);
   RETURN_IF_ERROR(TakeStdio(request.io));
@@ -26,11 +33,11 @@ Status JoinContainer(const ExecRequest& request, bool in_cgroup) {
   RETURN_IF_ERROR(SetAffinity(affinity.final, "final"));
   // For the child: with the host's rights, which the user namespace takes.
   if (request.namespaces & CLONE_NEWPID) {
-    RETURN_IF_ERROR_AS(EnterNamespace(request.init_pidfd, CLONE_NEWPID),
+    RETURN_IF_ERROR_AS(Enter(request.init_pidfd, CLONE_NEWPID),
                        "join pid namespace");
   }
   RETURN_IF_ERROR_AS(
-      EnterNamespace(request.init_pidfd, request.namespaces & ~CLONE_NEWPID),
+      Enter(request.init_pidfd, request.namespaces & ~CLONE_NEWPID),
       "join the container's namespaces");
   if (!request.user_namespace) return OkStatus();
   if (setresgid(0, 0, 0) != 0) return Errno(errno, "setgid 0 in the namespace");

@@ -171,3 +171,42 @@ func TestExecSyncOnlyWhileRunning(t *testing.T) {
 	_, err = client.RawRuntime.ExecSync(t.Context(), request)
 	wantCode(t, err, codes.FailedPrecondition)
 }
+
+// Probes meet containers that are just ending: whatever step they had come to,
+// they are told that it does not run, not that their command is wrong.
+func TestExecSyncWhileTheContainerEnds(t *testing.T) {
+	pod := client.RunPod(t, logs)
+	for round := range 5 {
+		container := pod.Run(t, fmt.Sprintf("c%d", round), busybox, []string{"sleep", "100000"})
+		var group sync.WaitGroup
+		for range 8 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				execUntilEnded(t, container.ID)
+			}()
+		}
+		time.Sleep(200 * time.Millisecond)
+		_, err := client.RawRuntime.StopContainer(t.Context(), &cri.StopContainerRequest{ContainerId: container.ID})
+		if err != nil {
+			t.Error(err)
+		}
+		group.Wait()
+	}
+}
+
+// execUntilEnded runs one command after another in a container, until one is
+// refused.
+func execUntilEnded(t *testing.T, id string) {
+	for {
+		_, err := client.RawRuntime.ExecSync(t.Context(), &cri.ExecSyncRequest{
+			ContainerId: id, Cmd: []string{"true"}, Timeout: 20})
+		if peer() && status.Code(err) == codes.Unknown {
+			return // with the words of runc, whatever they are
+		}
+		if err != nil {
+			wantCode(t, err, codes.FailedPrecondition)
+			return
+		}
+	}
+}
