@@ -154,9 +154,8 @@ TEST_F(PluginTest, WhatIsRefusedLeavesNothingAndIsTold) {
       containers_->Create(ctx_, pod, App("bad")),
       StatusIs(StatusCode::kInvalidArgument,
                ::testing::AllOf(HasSubstr("not this one"), HasSubstr("10-a"))));
-  EXPECT_THAT(
-      containers_->Create(ctx_, pod, App("odd")),
-      StatusIs(StatusCode::kUnimplemented, HasSubstr("linux.rdt")));
+  EXPECT_THAT(containers_->Create(ctx_, pod, App("odd")),
+              StatusIs(StatusCode::kUnimplemented, HasSubstr("linux.rdt")));
   EXPECT_THAT(world_->core().inventory.AllContainers(), IsEmpty());
   EXPECT_THAT(images_.keys(), IsEmpty());
   EXPECT_THAT(plugin_.calls(),
