@@ -1,5 +1,6 @@
 // What the Docker door keeps with a container, as inspect and list read it
 // again: a record may have been written by another version.
+#include <memory>
 #include <string>
 
 #include "api/state/v1/state.pb.h"
@@ -24,7 +25,9 @@ berth::docker::View ViewOf(std::string_view notes) {
   view.sandbox = std::make_shared<berth::state::v1::SandboxRecord>(sandbox);
   auto read = berth::docker::ParseNotes(std::string(notes));
   view.notes_status = read.status();
-  if (read.ok()) view.notes = *std::move(read);
+  if (read.ok()) {
+    view.notes = std::make_shared<const berth::docker::Notes>(*std::move(read));
+  }
   return view;
 }
 
@@ -39,14 +42,14 @@ FUZZ_TARGET(bytes) {
        {InspectJson(view, around), SummaryJson(view, around)}) {
     FUZZ_CHECK(berth::ParseJson(berth::DumpJson(json), "answer").ok());
   }
-  (void)view.notes.auto_remove();
-  (void)view.notes.max_retries();
+  (void)view.notes->auto_remove();
+  (void)view.notes->max_retries();
   (void)view.exit_code();
   if (!view.notes_status.ok()) return false;
   // What was read is kept.
-  const berth::StatusOr<Notes> again = ParseNotes(SerializeNotes(view.notes));
+  const berth::StatusOr<Notes> again = ParseNotes(SerializeNotes(*view.notes));
   FUZZ_CHECK(again.ok());
-  FUZZ_CHECK(again->restarts_before == view.notes.restarts_before);
-  FUZZ_CHECK(again->stopped_by_hand == view.notes.stopped_by_hand);
-  return !view.notes.restart_policy().empty();
+  FUZZ_CHECK(again->restarts_before == view.notes->restarts_before);
+  FUZZ_CHECK(again->stopped_by_hand == view.notes->stopped_by_hand);
+  return !view.notes->restart_policy().empty();
 }
