@@ -3,6 +3,7 @@ values that cannot be."""
 import os
 import tempfile
 
+from cases_requests import server_major
 from harness import check, equal, eventually
 
 
@@ -184,6 +185,8 @@ def ports_are_bound_where_the_network_says(docker):
 
 
 def the_host_has_a_name_on_every_network(docker):
+    if docker.engine == "dockerd" and server_major(docker) < 28:
+        return "an older dockerd has no address for it on some networks"
     docker("network", "create", "--internal", "inner")
     docker("network", "create", "outer")
     # dockerd knows the address once its default network has been used.
@@ -193,6 +196,7 @@ def the_host_has_a_name_on_every_network(docker):
                            "theirs:host-gateway", "busybox", "grep", "theirs",
                            "/etc/hosts").out.split()
         equal((hosts[0].count("."), hosts[1:]), (3, ["theirs"]), network)
+    return None
 
 
 def networks_that_cannot_be(docker):
