@@ -56,16 +56,15 @@ StatusOr<UniqueFd> OpenInit(const StateFile& state) {
 }
 
 // Whether an exec failed because the container's init ended meanwhile. Before
-// that is dead it has no namespaces, takes no process into its pid namespace,
-// and kills those that are there: worth waiting for it, unless the request by
-// itself explains the failure.
+// that is dead it takes no process into its pid namespace (ENOMEM), and kills
+// those that are there: worth waiting for it.
 bool FailedByEnd(const Status& failure, int init) {
   constexpr int kEndingMs = 1000;
-  const bool by_request = IsNotFound(failure) ||
-                          failure.code() == StatusCode::kInvalidArgument ||
-                          failure.code() == StatusCode::kPermissionDenied;
+  const bool may_be = failure.code() == StatusCode::kResourceExhausted ||
+                      failure.code() == StatusCode::kUnavailable ||
+                      ErrnoOf(failure) == EOWNERDEAD;
   struct pollfd ended = {init, POLLIN, 0};
-  return TEMP_FAILURE_RETRY(poll(&ended, 1, by_request ? 0 : kEndingMs)) > 0;
+  return TEMP_FAILURE_RETRY(poll(&ended, 1, may_be ? kEndingMs : 0)) > 0;
 }
 
 bool OwnsItsPids(const Spec& spec) {

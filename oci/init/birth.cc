@@ -114,7 +114,7 @@ StatusOr<bool> Answer(const Parent& parent, HandshakeMessage message,
     case MessageType::kError:
       return DecodeStatus(message.text);
     case MessageType::kEnd:
-      return Internal("the container's process died while it was set up");
+      return Died();
     default:
       return Internal("unexpected message from the container's process");
   }

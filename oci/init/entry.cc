@@ -51,6 +51,10 @@ Status Entry::Cross(bool until_exec) {
   return OkStatus();
 }
 
+Status Died() {
+  return Errno(EOWNERDEAD, "the container's process died while it was set up");
+}
+
 void Entry::Fail(const Status& why) {
   const std::string text = EncodeStatus(why);
   const size_t length = std::min(text.size(), sizeof(error_->text));
@@ -73,8 +77,7 @@ StatusOr<Entry::Outcome> Entry::Await(int outside) const {
     outcome.status = DecodeStatus(std::string(error_->text, length));
   }
   if (outcome.status.ok() && outcome.pid <= 0) {
-    outcome.status =
-        Internal("the container's process died while it was set up");
+    outcome.status = Died();
   }
   return outcome;
 }

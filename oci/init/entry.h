@@ -65,6 +65,9 @@ class Entry {
   Mapping error_;  // the error
 };
 
+// INTERNAL, and by EOWNERDEAD told from what a process says itself.
+Status Died();
+
 }  // namespace berth::oci
 
 #endif  // OCI_INIT_ENTRY_H_
