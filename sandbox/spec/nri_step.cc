@@ -196,9 +196,16 @@ Status AdjustDevices(const api::LinuxContainerAdjustment& from,
     rule.minor = node.minor;
   }
   for (const api::LinuxDeviceCgroup& device : from.resources().devices()) {
+    const std::string& type = device.type();
+    if ((!type.empty() && type != "a" && type != "b" && type != "c") ||
+        device.access().find_first_not_of("rwm") != std::string::npos) {
+      return InvalidArgument("NRI adjustment linux.resources.devices: type " +
+                             Quoted(type) + ", access " +
+                             Quoted(device.access()));
+    }
     oci::DeviceRule& rule = linux.resources->devices.emplace_back();
     rule.allow = device.allow();
-    rule.type = device.type().empty() ? 'a' : device.type()[0];
+    rule.type = type.empty() ? 'a' : type[0];
     if (device.has_major()) rule.major = device.major().value();
     if (device.has_minor()) rule.minor = device.minor().value();
     if (!device.access().empty()) rule.access = device.access();

@@ -137,6 +137,18 @@ TEST_F(NriStepTest, WhenAndWhereItRunsIsAdjusted) {
             (oci::MemoryPolicy{"MPOL_BIND", "0", {"MPOL_F_STATIC_NODES"}}));
 }
 
+TEST_F(NriStepTest, ARuleOfDevicesThatNoRuntimeReadsIsRefused) {
+  auto* rule = adjustment_.mutable_linux()->mutable_resources()->add_devices();
+  rule->set_access("rwx");
+  EXPECT_THAT(Take(), StatusIs(StatusCode::kInvalidArgument, HasSubstr("rwx")));
+  rule->set_access("rw");
+  rule->set_type("pipe");
+  EXPECT_THAT(Take(),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("pipe")));
+  rule->set_type("c");
+  EXPECT_OK(Take());
+}
+
 TEST_F(NriStepTest, WhatCannotBeDoneIsRefusedByName) {
   adjustment_.mutable_linux()->mutable_rdt();
   EXPECT_THAT(Take(), StatusIs(StatusCode::kUnimplemented, HasSubstr("rdt")));
