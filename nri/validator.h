@@ -25,7 +25,7 @@ struct ValidatorSettings {
   // YAML. "/container.NAME" behind it makes it one container's own.
   std::vector<std::string> required_plugins;
   // The pod's annotation that lets the required plugins be missing, "true", for
-  // one container as above. Empty: there is none.
+  // one container as above. Empty: no annotation does.
   std::string tolerate_missing_annotation;
 };
 

@@ -89,7 +89,7 @@ bool Exposes(const View& view, const Ports& ports) {
   });
 }
 
-// INVALID_ARGUMENT for a value of the filter that is none of `all`.
+// INVALID_ARGUMENT if a value of the filter is not in `all`.
 Status CheckValues(const Filters& filters, const std::string& key,
                    const std::string& what,
                    const std::vector<std::string>& all) {

@@ -42,7 +42,7 @@ class Entry {
   // By either of the two: ends the process.
   [[noreturn]] void Fail(const Status& why);
 
-  // By the runtime: the pid of the copy, 0 if there is none yet.
+  // By the runtime: the pid of the copy, 0 before the copy is made.
   pid_t born() const;
 
   struct Outcome {

@@ -23,7 +23,7 @@ void AddNamespace(const char* type, const std::string& path,
   entry.set_path(path);
 }
 
-// Limits of a pod are numbers for its cgroup, which is none of ours.
+// Limits of a pod are for its cgroup, which the kubelet makes and we do not.
 api::LinuxResources ShowLimits(const state::v1::Resources& limits) {
   oci::Resources resources;
   if (limits.cpu_shares() > 0) resources.cpu.shares = limits.cpu_shares();

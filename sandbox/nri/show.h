@@ -21,7 +21,7 @@ nri::api::Container ShowContainer(const state::v1::ContainerRecord& container,
 
 nri::api::LinuxResources ShowResources(const oci::Resources& resources);
 
-// The limits among what a plugin wants: a value of 0 is none of its. Kernel
+// The limits among what a plugin wants: a value of 0 sets no limit. Kernel
 // memory and hierarchies are left out, as every runtime does. UNIMPLEMENTED for
 // classes of block I/O and of caches (blockio_class, rdt_class).
 StatusOr<state::v1::Resources> LimitsOf(

@@ -29,7 +29,7 @@ std::string SliceOf(const std::string& parent, const std::string& sandbox_id) {
          sandbox_id + kSlice;
 }
 
-// Whether a slice holds units; "gone" is none.
+// Whether a slice holds units. A slice that is gone holds none.
 bool HoldsUnits(const std::string& directory) {
   const auto opened = OpenFile(directory, O_RDONLY | O_DIRECTORY);
   if (!opened.ok()) return false;
