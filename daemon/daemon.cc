@@ -119,8 +119,10 @@ sandbox::Settings SandboxSettings(const Config& config) {
   settings.runtimes[""] = ours;
   for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
     sandbox::Runtime runtime = ours;
-    if (!handler.shim().empty()) runtime.shim = handler.shim();
-    runtime.native = handler.shim().empty();
+    if (!handler.shim().empty()) {
+      runtime.shim = handler.shim();
+      runtime.helper = ours.shim;
+    }
     runtime.program = handler.runtime();
     settings.runtimes[handler.name()] = runtime;
   }

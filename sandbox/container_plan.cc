@@ -253,15 +253,11 @@ Status PlanNewLimits(const Core& core, ContainerRecord& container) {
 }
 
 StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,
-                                const SandboxRecord& sandbox,
                                 const ContainerRecord& container) {
   const ContainerConfig& config = container.config();
   shim::Stdio stdio;
   stdio.terminal = config.tty();
   if (!container.log_path().empty()) {
-    if (!sandbox.shim().native()) {
-      return Unimplemented("log: of a shim that does not write it itself");
-    }
     const std::string& path = container.log_path();
     RETURN_IF_ERROR_AS(MakePath(ctx, path.substr(0, path.rfind('/')), 0755),
                        "log");
@@ -282,7 +278,7 @@ StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,
     }
     stdio.out += "&line=" + std::to_string(core.settings.log_line);
     if (!config.tty()) stdio.err = stdio.out;
-  } else if (sandbox.shim().native() && !config.tty()) {
+  } else if (!config.tty()) {
     // Read all the same: someone may attach.
     stdio.out = stdio.err = "file:///dev/null";
   }

@@ -43,7 +43,6 @@ Status PlanNewLimits(const Core& core, ContainerRecord& container);
 
 // Where the streams of its first process go. Makes the fifo of its input.
 StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,
-                                const SandboxRecord& sandbox,
                                 const ContainerRecord& container);
 
 // /etc/passwd or /etc/group of the container; empty if it has none.

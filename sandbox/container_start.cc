@@ -58,7 +58,7 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
   task.bundle = bundle;
   task.rootfs = std::move(rootfs.mounts);
   MapIds(sandbox, task.rootfs);
-  ASSIGN_OR_RETURN(task.stdio, PlanStdio(ctx, core, sandbox, container));
+  ASSIGN_OR_RETURN(task.stdio, PlanStdio(ctx, core, container));
   container.set_bundle(bundle);
   return task;
 }

@@ -139,7 +139,7 @@ StatusOr<SandboxId> SandboxManager::Create(const Context& ctx,
     const std::string what =
         "create sandbox " + Quoted(name) + ": namespaces.uid_mappings";
     RETURN_IF_ERROR_AS(core.host.user_namespaces, what);
-    if (!runtime->second.native) {
+    if (!runtime->second.helper.empty()) {
       return Unimplemented(what + " with runtime_handler " +
                            Quoted(config.runtime_handler()));
     }

@@ -13,10 +13,10 @@ namespace berth::sandbox {
 struct Runtime {
   // Absolute path of a shim, or "io.containerd.NAME.VER" (shim/shim.h).
   std::string shim = "/usr/libexec/berth/berth-shim";
+  // Absolute path of the berth-shim beside a foreign shim; empty for our own.
+  std::string helper;
   // Absolute path of a runc-compatible program; empty: the shim's own.
   std::string program;
-  // The shim knows our log URIs and extension service.
-  bool native = true;
   // Privileged containers get no devices of the host.
   bool privileged_without_host_devices = false;
 };

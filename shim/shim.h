@@ -30,7 +30,7 @@ namespace berth::shim {
 
 // Where the three streams of a process go. Each is empty (/dev/null), the
 // absolute path of a fifo that the caller made (and keeps open at its end),
-// or a URI: "file:///ABS", and with berth-shim
+// or a URI: "file:///ABS", and for a container's first process
 // "berth-log:///ABS?format=cri" (or format=json-file, then also
 // &max-size=BYTES&max-file=N; with both, &line=BYTES is where long lines are
 // cut). The same log URI for out and err is one file in which each record
@@ -134,7 +134,7 @@ class Task {
   virtual Status Kill(const Context& ctx, int signal, bool all) = 0;
   // Joins the streams of a running process: output goes to these fifos too
   // (from now on), input from this one is added. A reader that leaves is
-  // forgotten. berth-shim only, else UNIMPLEMENTED.
+  // forgotten. Of an exec berth-shim only, else UNIMPLEMENTED.
   virtual Status Attach(const Context& ctx, const Stdio& fifos) = 0;
   // No effect without a terminal.
   virtual Status Resize(const Context& ctx, TerminalSize size) = 0;
@@ -143,7 +143,7 @@ class Task {
   // `resources`: JSON, `linux.resources` of the runtime specification.
   virtual Status Update(const Context& ctx, const std::string& resources) = 0;
   virtual StatusOr<TaskStats> Stats(const Context& ctx) = 0;
-  // The log file has been renamed: go on in a new one. berth-shim only.
+  // The log file has been renamed: go on in a new one.
   virtual Status ReopenLog(const Context& ctx) = 0;
   // Only of what was never started or has exited: frees what it held, and
   // answers how it ended. FAILED_PRECONDITION while it runs.
@@ -213,6 +213,11 @@ struct SandboxShim {
   // Absolute path of a shim, or the name of one: "io.containerd.kata.v2" is
   // containerd-shim-kata-v2 on PATH.
   std::string binary;
+  // Absolute path of a berth-shim, if `binary` is a foreign shim: it runs
+  // beside that one, in `state_dir` itself, and does what the task API has no
+  // word for (logs, attached clients, the sandbox's pid 1). Empty for
+  // berth-shim.
+  std::string helper;
   // Absolute path of a runc-compatible program; empty: the shim's own
   // runtime. And its folder for container state (an absolute path).
   std::string runtime_program;

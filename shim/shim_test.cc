@@ -3,19 +3,12 @@
 #include "shim/shim.h"
 
 #include <fcntl.h>
-#include <glob.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <memory>
 #include <string>
 #include <thread>
 
@@ -23,8 +16,8 @@
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
 #include "shim/client/shim_launcher.h"
+#include "shim/shim_fixture.h"
 
 namespace berth::shim {
 namespace {
@@ -36,192 +29,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-const char kConfig[] = R"json({
-  "ociVersion": "1.0.2",
-  "process": {
-    "terminal": %s, "user": {"uid": 0, "gid": 0}, "cwd": "/",
-    "args": ["/bin/sh", "-c", "%s"],
-    "env": ["PATH=/bin", "TERM=xterm"],
-    "capabilities": {"bounding": ["CAP_KILL"], "effective": ["CAP_KILL"],
-                     "permitted": ["CAP_KILL"]}
-  },
-  "root": {"path": "rootfs", "readonly": false},
-  "hostname": "shim-test",
-  "mounts": [
-    {"destination": "/proc", "type": "proc", "source": "proc"},
-    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
-     "options": ["nosuid", "mode=755", "size=65536k"]},
-    {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-     "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666",
-                 "mode=0620"]}
-  ],
-  "linux": {
-    "cgroupsPath": "/berth-shim-test-%d/%s",
-    "resources": {"memory": {"limit": %lld}, "pids": {"limit": 64}},
-    "namespaces": [%s{"type": "mount"}, {"type": "ipc"}, {"type": "uts"}]
-  }
-})json";
-
-const char kProcess[] = R"json({
-  "terminal": %s, "user": {"uid": 0, "gid": 0}, "cwd": "/",
-  "args": ["/bin/sh", "-c", "%s"], "env": ["PATH=/bin"]
-})json";
-
-template <typename... Args>
-std::string Format(const char* format, Args... args) {
-  std::string text(8192, '\0');
-  const int size = snprintf(text.data(), text.size(), format, args...);
-  text.resize(static_cast<size_t>(size));
-  return text;
-}
-
-StatusOr<std::string> ProcFile(pid_t pid, const std::string& name) {
-  return ReadFile("/proc/" + std::to_string(pid) + "/" + name, 1 << 20);
-}
-
-std::string ProcessJson(const std::string& script, bool terminal = false) {
-  return Format(kProcess, terminal ? "true" : "false", script.c_str());
-}
-
-std::string FindProgram(const std::string& name) {
-  for (const char* folder : {"/usr/sbin/", "/usr/bin/", "/usr/local/bin/"}) {
-    const std::string path = folder + name;
-    if (access(path.c_str(), X_OK) == 0) return path;
-  }
-  return "";
-}
-
-bool WaitUntil(const std::function<bool()>& condition) {
-  for (int i = 0; i < 1000; ++i) {
-    if (condition()) return true;
-    usleep(10'000);
-  }
-  return false;
-}
-
-std::string ReadFifo(const std::string& path, UniqueFd& fd) {
-  std::string text;
-  char bytes[4096];
-  while (true) {
-    pollfd ready{fd.get(), POLLIN, 0};
-    if (poll(&ready, 1, 10'000) <= 0) {
-      ADD_FAILURE() << path << " does not end";
-      return text;
-    }
-    const ssize_t n = read(fd.get(), bytes, sizeof(bytes));
-    if (n <= 0) return text;
-    text.append(bytes, static_cast<size_t>(n));
-  }
-}
-
-// The parameter is the runtime: a program's name, or "" for the shim's own.
-class ShimTest : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    if (!GetParam().empty() && FindProgram(GetParam()).empty()) {
-      GTEST_SKIP() << "no " << GetParam() << " here";
-    }
-    dir_.MakeDirectory("state");
-    dir_.MakeDirectory("rootfs/bin");
-    ASSERT_EQ(system(("cp /bin/busybox " + dir_.Path("rootfs/bin/busybox") +
-                      " && for a in sh cat sleep echo kill yes head dd tr "
-                      "stty ps; do ln -s busybox " +
-                      dir_.Path("rootfs/bin/") + "$a; done")
-                         .c_str()),
-              0);
-    for (const char* name : {"rootfs/proc", "rootfs/dev"}) {
-      dir_.MakeDirectory(name);
-    }
-    sandbox_.id = "pod1";
-    sandbox_.state_dir = dir_.Path("state");
-    sandbox_.binary = std::filesystem::current_path() / "shim/berth-shim";
-    sandbox_.runtime_program =
-        GetParam().empty() ? "" : FindProgram(GetParam());
-    sandbox_.runtime_root = dir_.Path("runtime");
-    launcher_ = NewShimLauncher();
-  }
-
-  void TearDown() override {
-    shim_.reset();
-    if (launcher_ != nullptr) {
-      EXPECT_OK(launcher_->Destroy(ctx_, sandbox_));
-    }
-    // The parents of the containers' cgroups, in whatever hierarchies the
-    // runtime made them.
-    const std::string pattern =
-        Format("/sys/fs/cgroup/{,*/}berth-shim-test-%d", getpid());
-    glob_t found{};
-    glob(pattern.c_str(), GLOB_BRACE, nullptr, &found);
-    for (size_t i = 0; i < found.gl_pathc; ++i) {
-      EXPECT_EQ(rmdir(found.gl_pathv[i]), 0) << found.gl_pathv[i];
-    }
-    globfree(&found);
-  }
-
-  void Launch() {
-    ASSERT_OK_AND_ASSIGN(shim_, launcher_->Launch(ctx_, sandbox_));
-  }
-
-  CreateTask Bundle(const std::string& id, const std::string& script,
-                    bool terminal = false, bool own_pids = true,
-                    long long memory = 64 << 20) {
-    CreateTask task;
-    task.id = id;
-    task.bundle = dir_.Path(id);
-    dir_.MakeDirectory(id + "/rootfs");
-    dir_.Write(
-        id + "/config.json",
-        Format(kConfig, terminal ? "true" : "false", script.c_str(), getpid(),
-               id.c_str(), memory, own_pids ? "{\"type\": \"pid\"}, " : ""));
-    task.rootfs = {{"bind", dir_.Path("rootfs"), "", {"rbind"}}};
-    task.stdio.terminal = terminal;
-    return task;
-  }
-
-  std::string LogUri(const std::string& name) {
-    return "berth-log://" + dir_.Path(name) + "?format=cri";
-  }
-
-  std::unique_ptr<Task> StartLogged(const std::string& id,
-                                    const std::string& script) {
-    CreateTask create = Bundle(id, script);
-    create.stdio.out = create.stdio.err = LogUri(id + ".log");
-    return StartTask(create);
-  }
-
-  std::unique_ptr<Task> StartTask(const CreateTask& create) {
-    StatusOr<RunningTask> run = shim_->Run(ctx_, create);
-    EXPECT_OK(run);
-    return run.ok() ? std::move(run->task) : nullptr;
-  }
-
-  UniqueFd NewFifo(const std::string& name) {
-    EXPECT_EQ(mkfifo(dir_.Path(name).c_str(), 0600), 0);
-    return UniqueFd(
-        open(dir_.Path(name).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  }
-
-  UniqueFd OpenWriter(const std::string& name) {
-    return UniqueFd(open(dir_.Path(name).c_str(), O_WRONLY | O_CLOEXEC));
-  }
-
-  // Lines with "TIME stream tag " cut off after the time.
-  std::string LogWithoutTimes(const std::string& name) {
-    std::string text;
-    for (const std::string& line : Split(dir_.Read(name), '\n')) {
-      if (!line.empty()) text += line.substr(line.find(' ') + 1) + "\n";
-    }
-    return text;
-  }
-
-  TempDir dir_;
-  const Context ctx_ =
-      Context::Background("test").WithTimeout(std::chrono::minutes(2));
-  SandboxShim sandbox_;
-  std::unique_ptr<ShimLauncher> launcher_;
-  std::unique_ptr<Shim> shim_;
-};
 
 TEST_P(ShimTest, RunsAContainerAndKeepsItsLogAndExit) {
   ASSERT_NO_FATAL_FAILURE(Launch());
@@ -251,12 +58,12 @@ TEST_P(ShimTest, KillsAndRefusesVerbsInTheWrongPhase) {
   ASSERT_OK_AND_ASSIGN(auto task,
                        shim_->Create(ctx_, Bundle("c1", "exec sleep 100")));
   EXPECT_THAT(shim_->Create(ctx_, Bundle("c1", "true")),
-              StatusIs(StatusCode::kAlreadyExists));
+              StatusIs(InWrongPhase(StatusCode::kAlreadyExists)));
   ASSERT_OK_AND_ASSIGN(TaskState state, task->State(ctx_));
   EXPECT_EQ(state.phase, TaskPhase::kCreated);
   ASSERT_OK(task->Start(ctx_));
-  EXPECT_THAT(task->Start(ctx_), StatusIs(StatusCode::kFailedPrecondition));
-  EXPECT_THAT(task->Delete(ctx_), StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_THAT(task->Start(ctx_), StatusIs(InWrongPhase()));
+  EXPECT_THAT(task->Delete(ctx_), StatusIs(InWrongPhase()));
   EXPECT_THAT(shim_->Shutdown(ctx_), StatusIs(StatusCode::kFailedPrecondition));
   // A Wait that takes its time holds nothing up.
   StatusOr<ExitStatus> exit = Internal("none");
@@ -320,8 +127,7 @@ TEST_P(ShimTest, ExecsWithFifos) {
   ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
   EXPECT_OK(AwaitExit(ctx_, *task));
   exec.exec_id = "e2";
-  EXPECT_THAT(shim_->Exec(ctx_, exec),
-              StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_THAT(shim_->Exec(ctx_, exec), StatusIs(InWrongPhase()));
   EXPECT_OK(task->Delete(ctx_));
 }
 
@@ -393,9 +199,10 @@ TEST_P(ShimTest, SharesTheOutputWithThoseWhoAttach) {
   UniqueFd out = NewFifo("out");
   NewFifo("in");
   {
-    ASSERT_OK(
-        task->Attach(ctx_, {dir_.Path("in"), dir_.Path("out"), "", false}));
-    UniqueFd in = OpenWriter("in");
+    // The foreign shim reads one input alone.
+    const std::string input = IsForeign() ? "" : dir_.Path("in");
+    ASSERT_OK(task->Attach(ctx_, {input, dir_.Path("out"), "", false}));
+    UniqueFd in = OpenWriter(IsForeign() ? "stdin" : "in");
     ASSERT_EQ(write(in.get(), "one\n", 4), 4);
     ASSERT_TRUE(WaitUntil([&] {
       return dir_.Read("c1.log").find("got one") != std::string::npos;
@@ -455,9 +262,7 @@ TEST_P(ShimTest, IsCleanedUpAfterWhenItIsKilled) {
   std::thread waiter([&] { exit = AwaitExit(ctx_, *task); });
   const Context lost = Context::Background().WithCancel();
   shim_->WhenLost([&](const Status&) { lost.Cancel(); });
-  ASSERT_OK_AND_ASSIGN(const std::string bootstrap,
-                       ReadFile(dir_.Path("state/bootstrap.json"), 4096));
-  ASSERT_EQ(kill(atoi(&bootstrap[bootstrap.find("\"pid\":") + 6]), SIGKILL), 0);
+  ASSERT_EQ(kill(ShimPid(), SIGKILL), 0);
   waiter.join();
   EXPECT_THAT(exit, StatusIs(StatusCode::kUnavailable));
   EXPECT_TRUE(WaitUntil([&] { return lost.cancelled(); }));
@@ -492,8 +297,7 @@ TEST_P(ShimTest, FreezesUpdatesAndMeasures) {
   ASSERT_OK(task->Freeze(ctx_, true));
   ASSERT_OK_AND_ASSIGN(TaskState state, task->State(ctx_));
   EXPECT_EQ(state.phase, TaskPhase::kPaused);
-  EXPECT_THAT(task->Freeze(ctx_, true),
-              StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_THAT(task->Freeze(ctx_, true), StatusIs(InWrongPhase()));
   ASSERT_OK(task->Freeze(ctx_, false));
   ASSERT_OK(task->Update(ctx_, "{\"memory\": {\"limit\": 33554432}}"));
   ASSERT_OK_AND_ASSIGN(const TaskStats stats, task->Stats(ctx_));
@@ -550,49 +354,8 @@ TEST_P(ShimTest, RefusesUnknownStreams) {
   EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
 }
 
-// containerd's own shim, if it is installed: what it lacks is made up for.
-class ForeignShimTest : public ShimTest {};
-TEST_P(ForeignShimTest, DrivesOne) {
-  if (FindProgram("containerd-shim-runc-v2").empty()) {
-    GTEST_SKIP() << "no containerd-shim-runc-v2 here";
-  }
-  sandbox_.binary = "io.containerd.runc.v2";
-  ASSERT_NO_FATAL_FAILURE(Launch());
-  CreateTask create = Bundle("c1", "echo hello; exec sleep 100");
-  create.stdio.out = create.stdio.err = "file://" + dir_.Path("c1.log");
-  auto task = StartTask(create);
-  ASSERT_NE(task, nullptr);
-  ExecSyncTask exec;
-  exec.container_id = "c1";
-  exec.process = ProcessJson("echo out; echo err >&2; exit 5");
-  ASSERT_OK_AND_ASSIGN(ExecSyncResult result, shim_->ExecSync(ctx_, exec));
-  EXPECT_EQ(result.exit_status, 5u);
-  EXPECT_EQ(result.out, "out\n");
-  EXPECT_EQ(result.err, "err\n");
-  exec.process = ProcessJson("exec sleep 111");
-  exec.timeout = std::chrono::milliseconds(300);
-  ASSERT_OK_AND_ASSIGN(result, shim_->ExecSync(ctx_, exec));
-  EXPECT_TRUE(result.timed_out);
-  EXPECT_THAT(task->ReopenLog(ctx_), StatusIs(StatusCode::kUnimplemented));
-  ASSERT_OK_AND_ASSIGN(const TaskStats stats, task->Stats(ctx_));
-  EXPECT_EQ(stats.pids_limit, 64u);
-  EXPECT_EQ(dir_.Read("c1.log"), "hello\n");
-
-  // It is killed: what it held is found and ended all the same.
-  ASSERT_OK_AND_ASSIGN(const TaskState state, task->State(ctx_));
-  ASSERT_OK_AND_ASSIGN(const std::string bootstrap,
-                       ReadFile(dir_.Path("state/bootstrap.json"), 4096));
-  ASSERT_EQ(kill(atoi(&bootstrap[bootstrap.find("\"pid\":") + 6]), SIGKILL), 0);
-  ASSERT_OK(launcher_->Destroy(ctx_, sandbox_));
-  EXPECT_TRUE(WaitUntil([&] { return kill(state.pid, 0) != 0; }));
-  EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
-}
-
-INSTANTIATE_TEST_SUITE_P(Runtimes, ShimTest, ::testing::Values("", "runc"),
-                         [](const auto& info) {
-                           return info.param.empty() ? "own" : info.param;
-                         });
-INSTANTIATE_TEST_SUITE_P(Runc, ForeignShimTest, ::testing::Values("runc"));
+INSTANTIATE_TEST_SUITE_P(Runtimes, ShimTest,
+                         ::testing::Values("", "runc", kForeign), NameOf);
 
 }  // namespace
 }  // namespace berth::shim

@@ -65,11 +65,12 @@ StatusOr<shim::SandboxShim> ShimProcess::Describe(
     shim.state_dir = paths_.state + "/shims/" + sandbox.id().substr(0, 24);
   }
   shim.binary = runtime.shim;
+  shim.helper = runtime.helper;
   shim.runtime_program = runtime.program;
   shim.runtime_root = paths_.OciDirectory();
   shim.systemd_cgroup = sandbox.cgroup().systemd();
   // Away from the daemon's own unit, which may be restarted without it.
-  if (shim.systemd_cgroup && runtime.native) {
+  if (shim.systemd_cgroup) {
     shim.cgroup = "berth-shims.slice:berth-shim:" + sandbox.id();
   }
   const auto& annotations = sandbox.config().annotations();
@@ -97,8 +98,6 @@ Status ShimProcess::Acquire(const Context& ctx, SandboxRecord& sandbox) {
   auto& state = *sandbox.mutable_shim();
   state.set_launching(true);
   state.set_bundle(describe.state_dir);
-  state.set_native(
-      settings_.runtimes.at(sandbox.config().runtime_handler()).native);
   RETURN_IF_ERROR(MakeDirectories(describe.state_dir, 0700));
   ASSIGN_OR_RETURN(std::shared_ptr<shim::Shim> shim,
                    launcher_.Launch(ctx, describe));

@@ -1,6 +1,7 @@
 #include "shim/client/foreign_bundles.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <vector>
@@ -8,47 +9,60 @@
 #include "base/fs/atomic_file.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/mount.h"
 #include "base/unique_fd.h"
+#include "shim/client/shim_command.h"
 
 namespace berth::shim {
 namespace {
 
 constexpr uint64_t kMaxPath = 4096;
+constexpr Duration kCleanUpTime = std::chrono::seconds(60);
 
-std::string FolderOf(const SandboxShim& sandbox) {
-  return sandbox.state_dir + "/foreign";
+std::string FolderOf(const SandboxShim& foreign) {
+  return foreign.state_dir + "/bundles";
 }
 
 }  // namespace
 
-Status NoteForeignBundle(const SandboxShim& sandbox, const std::string& id,
+Status NoteForeignBundle(const SandboxShim& foreign, const std::string& id,
                          const std::string& bundle) {
   if (id.empty() || id.find('/') != std::string::npos || id[0] == '.') {
     return InvalidArgument("not an id: " + Quoted(id));
   }
-  RETURN_IF_ERROR(MakeDirectories(FolderOf(sandbox), 0700));
-  return ReplaceFile(FolderOf(sandbox) + "/" + id, bundle, 0600);
+  RETURN_IF_ERROR(MakeDirectories(FolderOf(foreign), 0700));
+  return ReplaceFile(FolderOf(foreign) + "/" + id, bundle, 0600);
 }
 
-void ForgetForeignBundle(const SandboxShim& sandbox, const std::string& id) {
-  unlink((FolderOf(sandbox) + "/" + id).c_str());
+void ForgetForeignBundle(const SandboxShim& foreign, const std::string& id) {
+  unlink((FolderOf(foreign) + "/" + id).c_str());
 }
 
-std::map<std::string, std::string> ForeignBundles(const SandboxShim& sandbox) {
-  std::map<std::string, std::string> bundles;
-  const StatusOr<UniqueFd> folder =
-      OpenFile(FolderOf(sandbox), O_RDONLY | O_DIRECTORY);
-  if (!folder.ok()) return bundles;
-  const StatusOr<std::vector<std::string>> names = ListDirectory(folder->get());
-  if (!names.ok()) return bundles;
-  for (const std::string& id : *names) {
-    const StatusOr<std::string> bundle =
-        ReadFile(FolderOf(sandbox) + "/" + id, kMaxPath);
-    if (bundle.ok() && access(bundle->c_str(), F_OK) == 0) {
-      bundles[id] = *bundle;
+Status CleanUpForeign(const Context& ctx, const SandboxShim& foreign,
+                      const std::string& id) {
+  const StatusOr<std::string> bundle =
+      ReadFile(FolderOf(foreign) + "/" + id, kMaxPath);
+  if (!bundle.ok()) return IgnoreNotFound(bundle.status());
+  if (access(bundle->c_str(), F_OK) == 0) {
+    RETURN_IF_ERROR(
+        RunShim(ctx, foreign, {id, *bundle, "delete", kCleanUpTime}).status());
+    while (Unmount(*bundle + "/rootfs", MNT_DETACH | UMOUNT_NOFOLLOW).ok()) {
     }
   }
-  return bundles;
+  ForgetForeignBundle(foreign, id);
+  return OkStatus();
+}
+
+Status CleanUpForeign(const Context& ctx, const SandboxShim& foreign) {
+  const StatusOr<UniqueFd> folder =
+      OpenFile(FolderOf(foreign), O_RDONLY | O_DIRECTORY);
+  if (!folder.ok()) return IgnoreNotFound(folder.status());
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids,
+                   ListDirectory(folder->get()));
+  for (const std::string& id : ids) {
+    RETURN_IF_ERROR(CleanUpForeign(ctx, foreign, id));
+  }
+  return OkStatus();
 }
 
 }  // namespace berth::shim

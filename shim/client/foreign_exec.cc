@@ -15,6 +15,7 @@
 
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "base/sys/file.h"
 #include "base/unique_fd.h"
 
 namespace berth::shim {
@@ -24,6 +25,8 @@ constexpr Duration kDrain = std::chrono::seconds(5);
 constexpr Duration kDrainAfterKill = std::chrono::seconds(1);
 // For all that follows the timeout.
 constexpr Duration kCleanUp = std::chrono::seconds(2);
+constexpr uint64_t kMaxCgroupFile = 64 << 10;
+constexpr int kLooks = 8;
 
 // One stream of the process, read at our end of a fifo.
 struct Capture {
@@ -79,11 +82,52 @@ int MillisUntil(SteadyTime time) {
   return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 60'000));
 }
 
+// Whether a process of this machine is in the container: a shim may speak of
+// pids of another one.
+bool IsIn(const std::string& container, pid_t pid) {
+  const StatusOr<std::string> cgroup =
+      ReadFile("/proc/" + std::to_string(pid) + "/cgroup", kMaxCgroupFile);
+  return cgroup.ok() && cgroup->find(container) != std::string::npos;
+}
+
+// A process, and all that it has started and that has not made a session of
+// its own.
+class Session {
+ public:
+  Session(std::string container, pid_t leader, Task& task, const ListPids& pids)
+      : container_(std::move(container)),
+        leader_(leader),
+        task_(task),
+        pids_(pids) {}
+
+  void Kill(const Context& ctx) const {
+    const bool leads = getsid(leader_) == leader_ && IsIn(container_, leader_);
+    task_.Kill(ctx, SIGKILL, false).IgnoreError();
+    // Until a look finds nobody new: they may fork while we go through them.
+    for (int look = 0; leads && look < kLooks; ++look) {
+      bool found = false;
+      for (const pid_t pid : pids_(ctx, container_)) {
+        if (pid == leader_ || getsid(pid) != leader_) continue;
+        if (!IsIn(container_, pid)) continue;
+        found = kill(pid, SIGKILL) == 0 || found;
+      }
+      if (!found) return;
+    }
+  }
+
+ private:
+  const std::string container_;
+  const pid_t leader_;
+  Task& task_;
+  const ListPids& pids_;
+};
+
 // Reads both streams until they have ended, or the process has and a while
 // has passed, which is at most what is left of the timeout. True if the process
 // had to be killed.
-bool Collect(const Context& ctx, Task& task, const ExecSyncTask& exec,
-             Capture& out, Capture& err, const Exit& exit) {
+bool Collect(const Context& ctx, const Session& session,
+             const ExecSyncTask& exec, Capture& out, Capture& err,
+             const Exit& exit) {
   const SteadyTime start = std::chrono::steady_clock::now();
   const SteadyTime limit =
       exec.timeout > Duration(0) ? start + exec.timeout : SteadyTime::max();
@@ -96,7 +140,7 @@ bool Collect(const Context& ctx, Task& task, const ExecSyncTask& exec,
       killed = true;
       const Context end =
           Context::Background(ctx.request_id()).WithTimeout(kDrainAfterKill);
-      task.Kill(end, SIGKILL, false).IgnoreError();
+      session.Kill(end);
       give_up = std::chrono::steady_clock::now() + kDrainAfterKill;
     }
     pollfd fds[] = {{out_open ? out.reader.get() : -1, POLLIN, 0},
@@ -119,6 +163,7 @@ bool Collect(const Context& ctx, Task& task, const ExecSyncTask& exec,
 }  // namespace
 
 StatusOr<ExecSyncResult> ExecSyncByTask(const Context& ctx, Shim& shim,
+                                        const ListPids& pids,
                                         const std::string& scratch,
                                         const ExecSyncTask& exec) {
   const std::string exec_id = "sync-" + RandomId().substr(0, 16);
@@ -145,7 +190,8 @@ StatusOr<ExecSyncResult> ExecSyncByTask(const Context& ctx, Shim& shim,
   }
   ASSIGN_OR_RETURN(const std::shared_ptr<Exit> exit, Watch(*process));
   ExecSyncResult result;
-  result.timed_out = Collect(ctx, *process, exec, out, err, *exit);
+  const Session session(exec.container_id, *started, *process, pids);
+  result.timed_out = Collect(ctx, session, exec, out, err, *exit);
   clean_up();
   RETURN_IF_ERROR(ctx.Check());
   MutexLock lock(exit->mutex);

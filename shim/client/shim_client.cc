@@ -104,26 +104,10 @@ containerd::runc::v1::Options OptionsOf(const SandboxShim& sandbox) {
   return options;
 }
 
-struct ShimClient::Connection {
-  UniqueFd process;  // pidfd of the shim, which the client watches
-  std::unique_ptr<TtrpcClient> client;
-  std::string task_service;
-
-  template <typename Response>
-  StatusOr<Response> Task(const Context& ctx, const char* method,
-                          const google::protobuf::MessageLite& request) {
-    return client->Call<Response>(ctx, task_service, method, request);
-  }
-  Status Do(const Context& ctx, const std::string& service, const char* method,
-            const google::protobuf::MessageLite& request) {
-    return client->Call<wire::Empty>(ctx, service, method, request).status();
-  }
-};
-
 // A process behind a connection, by its ids.
 class ClientTask : public Task {
  public:
-  ClientTask(std::shared_ptr<ShimClient::Connection> connection, std::string id,
+  ClientTask(std::shared_ptr<ShimConnection> connection, std::string id,
              std::string exec_id)
       : connection_(std::move(connection)),
         id_(std::move(id)),
@@ -236,13 +220,13 @@ class ClientTask : public Task {
     return connection_->Do(ctx, connection_->task_service, method, request);
   }
 
-  const std::shared_ptr<ShimClient::Connection> connection_;
+  const std::shared_ptr<ShimConnection> connection_;
   const std::string id_;
   const std::string exec_id_;
 };
 
 ShimClient::ShimClient(const SandboxShim& sandbox,
-                       std::shared_ptr<Connection> connection)
+                       std::shared_ptr<ShimConnection> connection)
     : sandbox_(sandbox), connection_(std::move(connection)) {}
 
 ShimClient::~ShimClient() = default;
@@ -256,7 +240,7 @@ StatusOr<std::unique_ptr<ShimClient>> ShimClient::Connect(
     return Unavailable(Message(client.status()));
   }
   RETURN_IF_ERROR(client.status());
-  auto connection = std::make_shared<Connection>();
+  auto connection = std::make_shared<ShimConnection>();
   connection->client = *std::move(client);
   connection->task_service = address.version >= 3 ? "containerd.task.v3.Task"
                                                   : "containerd.task.v2.Task";
@@ -386,9 +370,28 @@ StatusOr<std::unique_ptr<Task>> ShimClient::Exec(const Context& ctx,
       connection_, exec.container_id, exec.exec_id));
 }
 
+std::vector<pid_t> ShimClient::PidsOf(const Context& ctx,
+                                      const std::string& id) const {
+  task::PidsRequest request;
+  request.set_id(id);
+  const auto response =
+      connection_->Task<task::PidsResponse>(ctx, "Pids", request);
+  std::vector<pid_t> pids;
+  if (!response.ok()) return pids;
+  for (const auto& process : response->processes()) {
+    pids.push_back(static_cast<pid_t>(process.pid()));
+  }
+  return pids;
+}
+
 StatusOr<ExecSyncResult> ShimClient::ExecSync(const Context& ctx,
                                               const ExecSyncTask& exec) {
-  if (!ours_) return ExecSyncByTask(ctx, *this, sandbox_.state_dir, exec);
+  if (!ours_) {
+    const auto pids = [this](const Context& ask, const std::string& id) {
+      return PidsOf(ask, id);
+    };
+    return ExecSyncByTask(ctx, *this, pids, sandbox_.state_dir, exec);
+  }
   ASSIGN_OR_RETURN(const MemoryFile out, NewMemoryFile());
   ASSIGN_OR_RETURN(const MemoryFile err, NewMemoryFile());
   v1::ExecSyncRequest request;

@@ -7,11 +7,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/shim/runtime/task/v3/shim.pb.h"
 #include "api/shim/types/runc/options/oci.pb.h"
 #include "base/context.h"
 #include "base/status.h"
+#include "shim/client/shim_connection.h"
 #include "shim/shim.h"
 #include "shim/wire/bootstrap.h"
 
@@ -36,6 +38,10 @@ class ShimClient : public Shim {
   // Sandbox.CreateSandbox and StartSandbox; nothing for a shim without them.
   Status StartSandbox(const Context& ctx);
   pid_t shim_pid() const { return shim_pid_; }
+  // For calls that only one kind of shim knows.
+  const std::shared_ptr<ShimConnection>& connection() const {
+    return connection_;
+  }
 
   pid_t sandbox_pid() const override { return sandbox_pid_; }
   StatusOr<std::unique_ptr<Task>> Create(const Context& ctx,
@@ -55,19 +61,16 @@ class ShimClient : public Shim {
   Status Shutdown(const Context& ctx) override;
 
  private:
-  struct Connection;
-
   ShimClient(const SandboxShim& sandbox,
-             std::shared_ptr<Connection> connection);
+             std::shared_ptr<ShimConnection> connection);
   containerd::task::v3::CreateTaskRequest RequestOf(
       const CreateTask& create) const;
+  std::vector<pid_t> PidsOf(const Context& ctx, const std::string& id) const;
   Status Identify(const Context& ctx);
   Status AskWhatItHolds(const Context& ctx);
 
-  friend class ClientTask;
-
   const SandboxShim sandbox_;
-  const std::shared_ptr<Connection> connection_;
+  const std::shared_ptr<ShimConnection> connection_;
   pid_t shim_pid_ = 0;
   pid_t sandbox_pid_ = 0;
   bool ours_ = false;             // knows berth.shim.v1

@@ -42,6 +42,13 @@ StatusOr<std::string> FifoPath(const std::string& uri) {
                        ": supported are fifos, file:// and berth-log://");
 }
 
+// A new fifo, and our end of it, which may be opened before any other.
+StatusOr<UniqueFd> MakeSource(const std::string& path) {
+  unlink(path.c_str());  // of an earlier run
+  if (mkfifo(path.c_str(), 0600) != 0) return Errno(errno, "mkfifo " + path);
+  return OpenFifo(path, O_RDONLY);
+}
+
 bool IsLog(const std::string& uri) {
   return StartsWith(uri, "berth-log://") || StartsWith(uri, "file://");
 }
@@ -94,6 +101,37 @@ StatusOr<ProcessFds> ProcessStdio::OpenFiles(const Files& files) {
   ASSIGN_OR_RETURN(fds.err, open_one(files.err, *err_, err_source_));
   reads_out_ = reads_err_ = true;
   return fds;
+}
+
+StatusOr<Stdio> ProcessStdio::OpenFifos(const Stdio& uris,
+                                        const std::string& directory) {
+  if (uris.terminal && !uris.err.empty()) {
+    return InvalidArgument("a terminal has no standard error of its own");
+  }
+  Stdio fifos;
+  fifos.terminal = uris.terminal;
+  if (!uris.in.empty()) {
+    ASSIGN_OR_RETURN(fifos.in, FifoPath(uris.in));
+    ASSIGN_OR_RETURN(UniqueFd hold, OpenFifo(fifos.in, O_RDWR));
+    in_->Hold(std::move(hold));
+  }
+  const auto open_one = [&](const std::string& uri, LogWriter::Stream stream,
+                            OutputPump& pump,
+                            UniqueFd& source) -> StatusOr<std::string> {
+    const bool is_out = stream == LogWriter::Stream::kStdout;
+    std::string path = directory + (is_out ? "/stdout" : "/stderr");
+    if (!uri.empty()) RETURN_IF_ERROR(AddSink(uri, stream, pump));
+    ASSIGN_OR_RETURN(source, MakeSource(path));
+    return path;
+  };
+  ASSIGN_OR_RETURN(fifos.out, open_one(uris.out, LogWriter::Stream::kStdout,
+                                       *out_, out_source_));
+  reads_out_ = true;
+  if (uris.terminal) return fifos;
+  ASSIGN_OR_RETURN(fifos.err, open_one(uris.err, LogWriter::Stream::kStderr,
+                                       *err_, err_source_));
+  reads_err_ = true;
+  return fifos;
 }
 
 // A pipe: one end for the process, the other, non-blocking, for us.

@@ -21,7 +21,7 @@ namespace berth::shim {
 // The three streams of one process, from the URIs that a client gave to the
 // descriptors that the process gets, and everything between.
 //
-//   Open(uris) --> ProcessFds for the runtime
+//   Open(uris) --> ProcessFds for the runtime, or fifos for another shim
 //   Begin(console)          the process exists
 //   ReadNow()               the process has exited
 //   WhenClosed(), Close()   before it is forgotten
@@ -48,6 +48,10 @@ class ProcessStdio : public std::enable_shared_from_this<ProcessStdio> {
   void SetOwner(uid_t uid, gid_t gid);
   StatusOr<ProcessFds> Open(const Stdio& uris);
   StatusOr<ProcessFds> OpenFiles(const Files& files);
+  // For a process that another shim holds: instead of descriptors, fifos in
+  // `directory` for that shim to write to. Begin follows, without a console.
+  // What the other shim reads its input from does not end before CloseStdin.
+  StatusOr<Stdio> OpenFifos(const Stdio& uris, const std::string& directory);
   // `console` is the pty's master; invalid without a terminal.
   Status Begin(UniqueFd console);
 

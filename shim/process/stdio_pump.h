@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/io/event_loop.h"
@@ -103,6 +104,8 @@ class InputPump {
   Status AddAttached(UniqueFd fifo);
   // Begins to write. `target` is non-blocking.
   Status SetTarget(UniqueFd target);
+  // The same for a fifo that somebody else reads.
+  void Hold(UniqueFd hold) { hold_ = std::move(hold); }
   void CloseHold() { hold_.reset(); }
   void Close();
 

@@ -16,6 +16,7 @@
 #include "shim/runtime/runtime_choice.h"
 #include "shim/service/berth_service.h"
 #include "shim/service/sandbox_service.h"
+#include "shim/service/streams_service.h"
 #include "shim/service/task_service.h"
 #include "shim/wire/ttrpc_server.h"
 
@@ -44,6 +45,7 @@ class Supervisor {
         task_service_(tasks_, config.records_in_bundles ? "" : config.state_dir,
                       config.options, [this] { EndUnlessSandbox(); }),
         berth_service_(tasks_, task_service_),
+        streams_service_(*loop_),
         server_(*loop_, std::move(listener)) {}
 
   Status Run() {
@@ -58,6 +60,7 @@ class Supervisor {
     task_service_.Register(server_);
     sandbox_.Register(server_);
     berth_service_.Register(server_);
+    streams_service_.Register(server_);
     RETURN_IF_ERROR(server_.Listen());
     return loop_->Run();
   }
@@ -96,6 +99,7 @@ class Supervisor {
   SandboxService sandbox_;
   TaskService task_service_;
   BerthService berth_service_;
+  StreamsService streams_service_;
   TtrpcServer server_;
   UniqueFd signals_;
   bool ending_ = false;

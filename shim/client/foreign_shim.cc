@@ -1,0 +1,201 @@
+#include "shim/client/foreign_shim.h"
+
+#include <atomic>
+#include <utility>
+
+#include "api/shim/berth/v1/shim.pb.h"
+#include "shim/client/foreign_bundles.h"
+
+namespace berth::shim {
+namespace {
+
+constexpr char kStreams[] = "berth.shim.v1.Streams";
+// The helper cuts off what does not end, in less time than that.
+constexpr Duration kCloseTime = std::chrono::seconds(10);
+constexpr Duration kCleanUpTime = std::chrono::seconds(60);
+
+// Needs nothing of a request's time: a log is to be complete.
+Status CloseStreams(ShimConnection& streams, const std::string& id) {
+  v1::CloseStreamsRequest request;
+  request.set_id(id);
+  return streams.Do(Context::Background(id).WithTimeout(kCloseTime), kStreams,
+                    "Close", request);
+}
+
+// The first process of a container: the foreign shim's, its streams the
+// helper's.
+class ForeignTask : public Task {
+ public:
+  ForeignTask(SandboxShim shim, std::shared_ptr<ShimConnection> streams,
+              std::string id, std::unique_ptr<Task> task)
+      : shim_(std::move(shim)),
+        streams_(std::move(streams)),
+        id_(std::move(id)),
+        task_(std::move(task)) {}
+
+  StatusOr<pid_t> Start(const Context& ctx) override {
+    return task_->Start(ctx);
+  }
+  void WhenExited(
+      std::function<void(const StatusOr<ExitStatus>&)> told) override {
+    task_->WhenExited(std::move(told));
+  }
+  StatusOr<TaskState> State(const Context& ctx) override {
+    return task_->State(ctx);
+  }
+  Status Kill(const Context& ctx, int signal, bool all) override {
+    return task_->Kill(ctx, signal, all);
+  }
+  Status Attach(const Context& ctx, const Stdio& fifos) override {
+    v1::AttachRequest request;
+    request.set_id(id_);
+    request.set_stdin(fifos.in);
+    request.set_stdout(fifos.out);
+    request.set_stderr(fifos.err);
+    return streams_->Do(ctx, kStreams, "Attach", request);
+  }
+  Status Resize(const Context& ctx, TerminalSize size) override {
+    return task_->Resize(ctx, size);
+  }
+  Status CloseStdin(const Context& ctx) override {
+    v1::CloseStreamsRequest request;
+    request.set_id(id_);
+    RETURN_IF_ERROR(streams_->Do(ctx, kStreams, "CloseInput", request));
+    return task_->CloseStdin(ctx);
+  }
+  Status Freeze(const Context& ctx, bool frozen) override {
+    return task_->Freeze(ctx, frozen);
+  }
+  Status Update(const Context& ctx, const std::string& resources) override {
+    return task_->Update(ctx, resources);
+  }
+  StatusOr<TaskStats> Stats(const Context& ctx) override {
+    return task_->Stats(ctx);
+  }
+  Status ReopenLog(const Context& ctx) override {
+    v1::ReopenLogRequest request;
+    request.set_id(id_);
+    return streams_->Do(ctx, kStreams, "ReopenLog", request);
+  }
+
+  StatusOr<ExitStatus> Delete(const Context& ctx) override {
+    StatusOr<ExitStatus> deleted = task_->Delete(ctx);
+    if (deleted.status().code() == StatusCode::kUnavailable) {
+      // The shim is dead, and its container soon loses its bundle.
+      RETURN_IF_ERROR(CleanUpForeign(
+          Context::Background(id_).WithTimeout(kCleanUpTime), shim_, id_));
+    } else if (deleted.ok() || IsNotFound(deleted.status())) {
+      ForgetForeignBundle(shim_, id_);
+    } else {
+      return deleted;
+    }
+    const Status closed = CloseStreams(*streams_, id_);
+    if (deleted.ok()) RETURN_IF_ERROR(closed);
+    return deleted;
+  }
+
+ private:
+  const SandboxShim shim_;
+  const std::shared_ptr<ShimConnection> streams_;
+  const std::string id_;
+  const std::unique_ptr<Task> task_;
+};
+
+}  // namespace
+
+ForeignShim::ForeignShim(const SandboxShim& foreign_shim,
+                         std::unique_ptr<ShimClient> foreign,
+                         std::unique_ptr<ShimClient> helper)
+    : shim_(foreign_shim),
+      streams_(helper->connection()),
+      foreign_(std::move(foreign)),
+      helper_(std::move(helper)) {}
+
+ForeignShim::~ForeignShim() = default;
+
+std::unique_ptr<Task> ForeignShim::Wrap(const std::string& id,
+                                        std::unique_ptr<Task> task) {
+  return std::make_unique<ForeignTask>(shim_, streams_, id, std::move(task));
+}
+
+// What the foreign shim is to be given.
+StatusOr<CreateTask> ForeignShim::OpenStreams(const Context& ctx,
+                                              const CreateTask& task) {
+  v1::OpenStreamsRequest request;
+  request.set_id(task.id);
+  request.set_bundle(task.bundle);
+  request.set_stdin(task.stdio.in);
+  request.set_stdout(task.stdio.out);
+  request.set_stderr(task.stdio.err);
+  request.set_terminal(task.stdio.terminal);
+  ASSIGN_OR_RETURN(const auto opened,
+                   streams_->client->Call<v1::OpenStreamsResponse>(
+                       ctx, kStreams, "Open", request));
+  CreateTask create = task;
+  create.stdio.out = opened.stdout();
+  create.stdio.err = opened.stderr();
+  return create;
+}
+
+StatusOr<std::unique_ptr<Task>> ForeignShim::Create(const Context& ctx,
+                                                    const CreateTask& task) {
+  ASSIGN_OR_RETURN(const CreateTask create, OpenStreams(ctx, task));
+  StatusOr<std::unique_ptr<Task>> created = foreign_->Create(ctx, create);
+  if (created.ok()) return Wrap(task.id, *std::move(created));
+  CloseStreams(*streams_, task.id).IgnoreError();
+  return created;
+}
+
+StatusOr<RunningTask> ForeignShim::Run(const Context& ctx,
+                                       const CreateTask& task) {
+  ASSIGN_OR_RETURN(const CreateTask create, OpenStreams(ctx, task));
+  StatusOr<RunningTask> run = foreign_->Run(ctx, create);
+  if (run.ok()) {
+    run->task = Wrap(task.id, std::move(run->task));
+  } else {
+    CloseStreams(*streams_, task.id).IgnoreError();
+  }
+  return run;
+}
+
+StatusOr<std::unique_ptr<Task>> ForeignShim::Exec(const Context& ctx,
+                                                  const ExecTask& task) {
+  return foreign_->Exec(ctx, task);
+}
+
+StatusOr<ExecSyncResult> ForeignShim::ExecSync(const Context& ctx,
+                                               const ExecSyncTask& task) {
+  return foreign_->ExecSync(ctx, task);
+}
+
+StatusOr<std::unique_ptr<Task>> ForeignShim::Find(const Context& ctx,
+                                                  const std::string& id,
+                                                  const std::string& exec_id) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Task> task,
+                   foreign_->Find(ctx, id, exec_id));
+  return exec_id.empty() ? Wrap(id, std::move(task)) : std::move(task);
+}
+
+void ForeignShim::WhenLost(std::function<void(const Status& why)> told) {
+  const auto first = std::make_shared<std::atomic<bool>>(true);
+  const auto once = [first, told = std::move(told)](const Status& why) {
+    if (first->exchange(false)) told(why);
+  };
+  foreign_->WhenLost(once);
+  helper_->WhenLost([this, once](const Status& why) {
+    // Its containers would halt at their next output, and say nothing.
+    foreign_->Kill().IgnoreError();
+    once(Annotate(why, "the shim of the logs"));
+  });
+}
+
+void ForeignShim::WhenInitExited(std::function<void(const Status& why)> told) {
+  helper_->WhenInitExited(std::move(told));
+}
+
+Status ForeignShim::Shutdown(const Context& ctx) {
+  RETURN_IF_ERROR(foreign_->Shutdown(ctx));
+  return helper_->Shutdown(ctx);
+}
+
+}  // namespace berth::shim

@@ -1,0 +1,119 @@
+// A shim of others as berthd drives it: what it lacks, the berth-shim beside it
+// makes up for. The cases of shim_test.cc run on it as well. Needs root.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+
+#include "base/context.h"
+#include "base/strings.h"
+#include "base/testing/status_matchers.h"
+#include "shim/client/shim_launcher.h"
+#include "shim/shim.h"
+#include "shim/shim_fixture.h"
+
+namespace berth::shim {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::IsEmpty;
+
+class ForeignShimTest : public ShimTest {};
+
+TEST_P(ForeignShimTest, KeepsTheLogWithoutADaemon) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  CreateTask create = Bundle("c1", "read line; echo got $line; exit 3");
+  NewFifo("stdin");
+  create.stdio.in = dir_.Path("stdin");
+  create.stdio.out = create.stdio.err = LogUri("c1.log");
+  auto task = StartTask(create);
+  ASSERT_NE(task, nullptr);
+  task.reset();
+  shim_.reset();
+  {
+    UniqueFd in = OpenWriter("stdin");
+    ASSERT_EQ(write(in.get(), "one\n", 4), 4);
+  }
+  EXPECT_TRUE(WaitUntil(
+      [&] { return LogWithoutTimes("c1.log") == "stdout F got one\n"; }));
+  ASSERT_OK_AND_ASSIGN(shim_, NewShimLauncher()->Reconnect(ctx_, sandbox_));
+  ASSERT_OK_AND_ASSIGN(task, shim_->Find(ctx_, "c1", ""));
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
+  EXPECT_EQ(exit.code, 3u);
+  EXPECT_OK(task->Delete(ctx_));
+  EXPECT_OK(shim_->Shutdown(ctx_));
+}
+
+TEST_P(ForeignShimTest, HasTheLogWholeWhenTheTaskIsDeleted) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  for (int i = 0; i < 10; ++i) {
+    const std::string id = "c" + std::to_string(i);
+    auto task = StartLogged(id, "yes | head -n 50000; printf end");
+    ASSERT_NE(task, nullptr);
+    ASSERT_OK(AwaitExit(ctx_, *task));
+    ASSERT_OK(task->Delete(ctx_));
+    const std::string log = LogWithoutTimes(id + ".log");
+    EXPECT_EQ(Split(log, '\n').size(), 50002u);
+    EXPECT_THAT(log, EndsWith("stdout P end\n"));
+  }
+}
+
+TEST_P(ForeignShimTest, EndsTheInputAsAsked) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  CreateTask create = Bundle("c1", "cat; echo end");
+  NewFifo("stdin");
+  create.stdio.in = dir_.Path("stdin");
+  create.stdio.out = create.stdio.err = LogUri("c1.log");
+  auto task = StartTask(create);
+  ASSERT_NE(task, nullptr);
+  for (const char* line : {"one\n", "two\n"}) {  // writers come and go
+    UniqueFd in = OpenWriter("stdin");
+    ASSERT_EQ(write(in.get(), line, 4), 4);
+  }
+  ASSERT_OK(task->CloseStdin(ctx_));
+  ASSERT_OK(AwaitExit(ctx_, *task));
+  ASSERT_OK(task->Delete(ctx_));
+  EXPECT_EQ(LogWithoutTimes("c1.log"),
+            "stdout F one\nstdout F two\nstdout F end\n");
+}
+
+TEST_P(ForeignShimTest, IsLostWithTheShimOfItsLogs) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  auto task = StartLogged("c1", "exec sleep 100");
+  ASSERT_NE(task, nullptr);
+  ASSERT_OK_AND_ASSIGN(const TaskState state, task->State(ctx_));
+  std::atomic<int> told = 0;
+  shim_->WhenLost([&](const Status&) { ++told; });
+  ASSERT_EQ(kill(ShimPid(/*of_logs=*/true), SIGKILL), 0);
+  EXPECT_THAT(AwaitExit(ctx_, *task), StatusIs(StatusCode::kUnavailable));
+  EXPECT_TRUE(WaitUntil([&] { return told > 0; }));
+  // What the shim cannot free any more goes by its program.
+  EXPECT_THAT(task->Delete(ctx_), StatusIs(StatusCode::kUnavailable));
+  EXPECT_TRUE(WaitUntil([&] { return kill(state.pid, 0) != 0; }));
+  EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
+  EXPECT_THAT(dir_.Names("runtime/berth"), IsEmpty());
+  ASSERT_OK(launcher_->Destroy(ctx_, sandbox_));
+  EXPECT_EQ(told, 1);
+}
+
+TEST_P(ForeignShimTest, MarksAContainerThatRanOutOfMemory) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  auto task = StartTask(Bundle(
+      "c1", "x=$(dd if=/dev/zero bs=1M count=64 | tr '\\\\000' x); echo $x",
+      false, true, 16 << 20));
+  ASSERT_NE(task, nullptr);
+  ASSERT_OK(AwaitExit(ctx_, *task));
+  const std::string mark = dir_.Path("c1/" + std::string(kOomMark));
+  EXPECT_TRUE(WaitUntil([&] { return access(mark.c_str(), F_OK) == 0; }));
+  EXPECT_OK(task->Delete(ctx_));
+}
+
+INSTANTIATE_TEST_SUITE_P(Runtimes, ForeignShimTest, ::testing::Values(kForeign),
+                         NameOf);
+
+}  // namespace
+}  // namespace berth::shim
