@@ -37,6 +37,7 @@ var (
 	layouts    = flag.String("hostile", "", "the folder that hostile.py made")
 	canary     = flag.String("canary", "", "the file that hostile layers aim at")
 	ociRuntime = flag.String("oci-runtime", "", "the program with runc's command line")
+	handler    = flag.String("handler", "", "the runtime handler of pods, unless a test needs its own")
 	daemonPID  = flag.Int("daemon-pid", 0, "the runtime's process")
 )
 
@@ -76,6 +77,7 @@ func setUpAndRun(m *testing.M) (int, error) {
 		return 1, err
 	}
 	defer client.Close()
+	client.Handler = *handler
 	busybox = image("busybox:latest")
 	logs = filepath.Join(*scratch, "logs")
 	if err := os.WriteFile(*canary, []byte("alive\n"), 0o644); err != nil {
@@ -108,7 +110,7 @@ func warmUp(ctx context.Context) error {
 		PortMappings: []*cri.PortMapping{{ContainerPort: 80, HostPort: 18080}},
 		Linux:        &cri.LinuxPodSandboxConfig{CgroupParent: "/test-pods/first"},
 	}
-	id, err := client.Runtime.RunPodSandbox(ctx, config, "")
+	id, err := client.Runtime.RunPodSandbox(ctx, config, *handler)
 	if err != nil {
 		return fmt.Errorf("the first pod: %w", err)
 	}

@@ -103,7 +103,7 @@ func TestEverythingWrongAtOnce(t *testing.T) {
 func (c *chaos) pod() *criclient.Pod {
 	c.t.Helper()
 	config := criclient.PodConfig(c.t, c.n.dir+".logs")
-	id, err := c.n.client.Runtime.RunPodSandbox(context.Background(), config, "")
+	id, err := c.n.client.Runtime.RunPodSandbox(context.Background(), config, *handler)
 	if err != nil {
 		c.t.Fatalf("RunPodSandbox: %v", err)
 	}
@@ -116,7 +116,7 @@ func (c *chaos) settle() {
 	err := criclient.Eventually(2*time.Minute, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), stuck)
 		defer cancel()
-		id, err := c.n.client.Runtime.RunPodSandbox(ctx, c.hanging, "")
+		id, err := c.n.client.Runtime.RunPodSandbox(ctx, c.hanging, *handler)
 		if err != nil {
 			return err
 		}
@@ -262,7 +262,7 @@ func (c *chaos) figures(when string, pod *criclient.Pod, first *criclient.Contai
 	}))
 	return append(got, c.timed("a pod's life, "+when, 5, func() error {
 		config := criclient.PodConfig(c.t, c.n.dir+".logs")
-		id, err := c.n.client.Runtime.RunPodSandbox(ctx, config, "")
+		id, err := c.n.client.Runtime.RunPodSandbox(ctx, config, *handler)
 		if err != nil {
 			return err
 		}

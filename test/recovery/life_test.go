@@ -83,7 +83,7 @@ func (l *life) runPod(ctx context.Context) error {
 			return err
 		}
 	}
-	id, err := l.n.client.Runtime.RunPodSandbox(ctx, l.config, "")
+	id, err := l.n.client.Runtime.RunPodSandbox(ctx, l.config, *handler)
 	if err == nil {
 		l.adoptPod(id)
 	}

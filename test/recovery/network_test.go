@@ -76,7 +76,7 @@ func TestAPodThatNeverHadANetwork(t *testing.T) {
 	n := newNode(t, "")
 	n.order("fail-add fail-del")
 	config := criclient.PodConfig(t, n.dir+".logs")
-	if _, err := n.client.Runtime.RunPodSandbox(t.Context(), config, ""); err == nil {
+	if _, err := n.client.Runtime.RunPodSandbox(t.Context(), config, *handler); err == nil {
 		t.Error("it was started")
 	}
 	list, err := n.client.Runtime.ListPodSandbox(t.Context(), nil)

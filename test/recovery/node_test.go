@@ -24,6 +24,7 @@ import (
 var (
 	kind       = flag.String("kind", "berthd", "the runtime: berthd")
 	registry   = flag.String("registry", "", "HOST:PORT of a registry with the test images")
+	handler    = flag.String("handler", "", "the runtime handler of pods")
 	support    = flag.String("support", "", "the folder test/support")
 	scratch    = flag.String("scratch", "", "a folder for the runtimes and their logs")
 	failpoints = flag.String("failpoints", "", "a file with a failpoint's name a line")

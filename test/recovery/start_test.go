@@ -119,7 +119,7 @@ func (n *node) pods(count int) []*criclient.Pod {
 			defer workers.Done()
 			for at := range next {
 				config := criclient.PodConfig(n.t, n.dir+".logs")
-				id, err := n.client.Runtime.RunPodSandbox(n.t.Context(), config, "")
+				id, err := n.client.Runtime.RunPodSandbox(n.t.Context(), config, *handler)
 				if err != nil {
 					n.t.Errorf("pod %d: %v", at, err)
 					continue
@@ -418,7 +418,7 @@ func TestAnEndWhileAPluginHangs(t *testing.T) {
 	client := n.client
 	ended := make(chan error, 1)
 	go func() {
-		_, err := client.Runtime.RunPodSandbox(context.Background(), config, "")
+		_, err := client.Runtime.RunPodSandbox(context.Background(), config, *handler)
 		ended <- err
 	}()
 	err := criclient.Eventually(20*time.Second, func() error {

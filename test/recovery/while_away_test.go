@@ -25,7 +25,7 @@ func runner(t *testing.T, n *node, script string) *criclient.Container {
 		t.Fatal(err)
 	}
 	config := criclient.PodConfig(t, n.dir+".logs")
-	id, err := n.client.Runtime.RunPodSandbox(t.Context(), config, "")
+	id, err := n.client.Runtime.RunPodSandbox(t.Context(), config, *handler)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestAnExitWhileTheDaemonIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := criclient.PodConfig(t, n.dir+".logs")
-	id, err := n.client.Runtime.RunPodSandbox(t.Context(), config, "")
+	id, err := n.client.Runtime.RunPodSandbox(t.Context(), config, *handler)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestAShimThatIsKilledTakesAnIdlePod(t *testing.T) {
 			events := make(chan *cri.ContainerEventResponse, 100)
 			client := n.client
 			go client.Runtime.GetContainerEvents(t.Context(), events, nil)
-			id, err := client.Runtime.RunPodSandbox(t.Context(), config, "")
+			id, err := client.Runtime.RunPodSandbox(t.Context(), config, *handler)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -104,6 +104,7 @@ shim: "$bin/berth-shim"
 network { conf_dir: "$cni_conf" bin_dirs: "$cni_bin" write_default: false }
 registry { config_dir: "$dir/certs.d" }
 pods { cdi_spec_dirs: "$dir/cdi" }
+runtime_handlers { name: "runc" shim: "io.containerd.runc.v2" }
 nri {
   enable: true
   socket: "$dir/nri/nri.sock"

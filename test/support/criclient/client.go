@@ -27,7 +27,9 @@ type Client struct {
 	Images     internalapi.ImageManagerService
 	RawRuntime cri.RuntimeServiceClient
 	RawImages  cri.ImageServiceClient
-	conn       *grpc.ClientConn
+	// Handler is the runtime handler of the pods that RunPod starts.
+	Handler string
+	conn    *grpc.ClientConn
 }
 
 // Connect waits until the runtime answers Version and ImageFsInfo, as kubelet

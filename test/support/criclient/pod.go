@@ -76,7 +76,7 @@ func podName(t *testing.T) string {
 func (c *Client) RunPod(t *testing.T, logs string, edit ...func(*cri.PodSandboxConfig)) *Pod {
 	t.Helper()
 	config := PodConfig(t, logs, edit...)
-	id, err := c.Runtime.RunPodSandbox(t.Context(), config, "")
+	id, err := c.Runtime.RunPodSandbox(t.Context(), config, c.Handler)
 	if err != nil {
 		t.Fatalf("RunPodSandbox: %v", err)
 	}
