@@ -153,6 +153,10 @@ docker::EngineSettings DockerSettings(const Config& config) {
   settings.recursive_readonly = HasMountSetattr();
   settings.unified_cgroups = sandbox::CgroupsAreUnified();
   settings.systemd_cgroups = UsesSystemd(config);
+  for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
+    settings.runtimes[handler.name()] =
+        handler.shim().empty() ? handler.runtime() : handler.shim();
+  }
   settings.root = config.root();
   settings.version = kVersion;
   // The same for as long as the root is.

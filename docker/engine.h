@@ -1,6 +1,7 @@
 #ifndef DOCKER_ENGINE_H_
 #define DOCKER_ENGINE_H_
 
+#include <map>
 #include <string>
 
 #include "base/context.h"
@@ -42,6 +43,9 @@ struct EngineSettings {
   // Of version 2; and who makes them.
   bool unified_cgroups = false;
   bool systemd_cgroups = false;
+  // Further ones that a container may name, and what runs it: a shim's or a
+  // program's name.
+  std::map<std::string, std::string> runtimes = {};
 };
 
 // All that the routes act through. It owns no state beside the volumes and

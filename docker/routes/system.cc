@@ -134,7 +134,6 @@ Json Abilities() {
                 {"Network", {"bridge", "host", "null"}},
                 {"Authorization", nullptr},
                 {"Log", {"json-file", "local", "none"}}}},
-              {"Runtimes", {{"berth", {{"path", "berth-oci"}}}}},
               {"DefaultRuntime", "berth"},
               {"LoggingDriver", "json-file"},
               {"Driver", "overlay2"},
@@ -146,6 +145,15 @@ Json Abilities() {
        {"MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares",
         "CPUSet", "PidsLimit", "IPv4Forwarding"}) {
     all[limit] = true;
+  }
+  return all;
+}
+
+// What a container may name (HostConfig.Runtime).
+Json Runtimes(const EngineSettings& settings) {
+  Json all = {{"berth", {{"path", "berth-oci"}}}};
+  for (const auto& [name, path] : settings.runtimes) {
+    all[name] = Json{{"path", path}};
   }
   return all;
 }
@@ -166,6 +174,7 @@ Status Info(Engine& engine, Call& call) {
          {"IndexServerAddress", "https://index.docker.io/v1/"},
          {"RegistryConfig", Registries()},
          {"GenericResources", nullptr},
+         {"Runtimes", Runtimes(engine.settings)},
          {"DockerRootDir", engine.settings.root},
          {"HttpProxy", ""},
          {"HttpsProxy", ""},
