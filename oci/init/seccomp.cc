@@ -314,6 +314,32 @@ void ToCache(const std::string& directory, const std::string& path,
   }
 }
 
+// Whatever it permits goes on to the instruction behind it; the rest of its
+// answers stand. Programs have constant answers only (seccomp_export_bpf).
+void GoOnWhenPermitted(std::string& program) {
+  const size_t count = program.size() / sizeof(sock_filter);
+  for (size_t at = 0; at < count; ++at) {
+    sock_filter one;
+    memcpy(&one, &program[at * sizeof(one)], sizeof(one));
+    const bool permits =
+        one.code == (BPF_RET | BPF_K) &&
+        (one.k == SECCOMP_RET_ALLOW || one.k == SECCOMP_RET_LOG);
+    if (!permits) continue;
+    one = {BPF_JMP | BPF_JA, 0, 0, static_cast<uint32_t>(count - at - 1)};
+    memcpy(&program[at * sizeof(one)], &one, sizeof(one));
+  }
+}
+
+// Both have to want to go without it.
+constexpr uint32_t kNoBarrier = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+
+void Prepend(SeccompFilter first, SeccompFilter& filter) {
+  GoOnWhenPermitted(first.program);
+  filter.program.insert(0, first.program);
+  filter.flags = ((filter.flags | first.flags) & ~kNoBarrier) |
+                 (filter.flags & first.flags & kNoBarrier);
+}
+
 }  // namespace
 
 bool SeccompFilter::has_listener() const {
@@ -341,6 +367,10 @@ StatusOr<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   if (refuses) filter.program = NewerCallsPrefix(profile);
   ASSIGN_OR_RETURN(const std::string compiled, Export(context.get()));
   filter.program += compiled;
+  for (const Seccomp& other : profile.also) {
+    ASSIGN_OR_RETURN(SeccompFilter first, CompileSeccomp(other));
+    Prepend(std::move(first), filter);
+  }
   return filter;
 }
 

@@ -27,7 +27,9 @@ struct SeccompFilter {
 // A binary tree over the system calls, the machine's own architecture first.
 // Names that the library does not know are passed over, as the specification
 // asks; system calls newer than all that the profile names get ENOSYS, not its
-// default error, so that programs fall back.
+// default error, so that programs fall back. With more than one profile
+// (`also`), one filter that permits what all of them do, and else does what the
+// first of them says that does not permit it, those of `also` before.
 StatusOr<SeccompFilter> CompileSeccomp(const Seccomp& profile);
 
 // The same, from a file in `cache` (a directory of ours, made if missing), and

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -82,6 +83,37 @@ TEST(CompileSeccompTest, SeveralConditionsOnOneArgumentAreAlternatives) {
                        CompileSeccomp(Profile("SCMP_ACT_ALLOW", {rule})));
   EXPECT_EQ(ErrnoBehind(filter, [] { return long{getpgid(6)}; }), ENOSPC);
   EXPECT_EQ(ErrnoBehind(filter, Getpgid), 0);
+}
+
+TEST(CompileSeccompTest, SeveralProfilesPermitWhatAllOfThemDo) {
+  Seccomp profile =
+      Profile("SCMP_ACT_ALLOW", {Rule({"getpgid"}, "SCMP_ACT_ERRNO", ENOSPC),
+                                 Rule({"getsid"}, "SCMP_ACT_ERRNO", ENOSPC)});
+  SeccompRule getpriority = Rule({"getpriority"}, "SCMP_ACT_ALLOW");
+  getpriority.errno_ret.reset();
+  getpriority.args = {{0, PRIO_USER, 0, "SCMP_CMP_EQ"}};
+  SeccompRule most = Rule(
+      {"exit_group", "write", "sigaltstack", "getsid", "getppid", "openat2"},
+      "SCMP_ACT_ALLOW");
+  most.errno_ret.reset();
+  profile.also = {Profile("SCMP_ACT_ERRNO", {most, getpriority})};
+  profile.also[0].default_errno_ret = EXDEV;
+  ASSERT_OK_AND_ASSIGN(const SeccompFilter filter, CompileSeccomp(profile));
+  EXPECT_EQ(ErrnoBehind(filter, [] { return getppid() > 0 ? 0L : -1L; }), 0);
+  // One of them does not, and both do not: the other's answer comes first.
+  EXPECT_EQ(ErrnoBehind(filter, [] { return long{getsid(0)}; }), ENOSPC);
+  EXPECT_EQ(ErrnoBehind(filter, Getpgid), EXDEV);
+  EXPECT_EQ(ErrnoBehind(filter, [] { return long{getpgrp()}; }), EXDEV);
+  // Conditions hold as they do alone.
+  const auto priority_of = [](auto who) {
+    return [who]() -> long {
+      errno = 0;
+      getpriority(who, 0);
+      return errno == 0 ? 0 : -1;
+    };
+  };
+  EXPECT_EQ(ErrnoBehind(filter, priority_of(PRIO_USER)), 0);
+  EXPECT_EQ(ErrnoBehind(filter, priority_of(PRIO_PROCESS)), EXDEV);
 }
 
 TEST(CompileSeccompTest, RefusesWhatItDoesNotKnow) {

@@ -143,6 +143,9 @@ constexpr Field kFields[] = {
     {"/linux/seccomp/architectures", R"(["SCMP_ARCH_X86"])", kHonoured},
     {"/linux/seccomp/flags", R"(["SECCOMP_FILTER_FLAG_LOG"])", kHonoured},
     {"/linux/seccomp/syscalls/0/errnoRet", "5", kHonoured},
+    {"/linux/seccomp/berth.also",
+     R"([{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 5}])",
+     kHonoured},
     {"/linux/seccomp/syscalls/0/args/0/valueTwo", "5", kHonoured},
 
     {"/linux/resources/unified", R"({"memory.high": "5"})", kHonoured},

@@ -108,7 +108,10 @@ StatusOr<IdMapping> IdMappingFromJson(const Json& json,
   return mapping;
 }
 
-StatusOr<Seccomp> SeccompFromJson(const Json& json, const std::string& path) {
+namespace {
+
+StatusOr<Seccomp> OneSeccompFromJson(const Json& json,
+                                     const std::string& path) {
   JsonReader reader(json, path);
   Seccomp seccomp;
   reader.Get("defaultAction", seccomp.default_action);
@@ -119,6 +122,17 @@ StatusOr<Seccomp> SeccompFromJson(const Json& json, const std::string& path) {
   reader.Get("listenerMetadata", seccomp.listener_metadata);
   ASSIGN_OR_RETURN(seccomp.syscalls,
                    ParseList(reader, "syscalls", SeccompRuleFromJson));
+  RETURN_IF_ERROR(reader.status());
+  return seccomp;
+}
+
+}  // namespace
+
+StatusOr<Seccomp> SeccompFromJson(const Json& json, const std::string& path) {
+  ASSIGN_OR_RETURN(Seccomp seccomp, OneSeccompFromJson(json, path));
+  JsonReader reader(json, path);
+  ASSIGN_OR_RETURN(seccomp.also,
+                   ParseList(reader, "berth.also", OneSeccompFromJson));
   RETURN_IF_ERROR(reader.status());
   return seccomp;
 }

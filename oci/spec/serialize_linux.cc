@@ -88,6 +88,7 @@ void WriteSeccomp(JsonWriter& writer, const Seccomp& seccomp) {
   writer.Member("listenerPath", seccomp.listener_path);
   writer.Member("listenerMetadata", seccomp.listener_metadata);
   writer.List("syscalls", seccomp.syscalls, WriteSeccompRule);
+  writer.List("berth.also", seccomp.also, WriteSeccomp);
   writer.EndObject();
 }
 

@@ -189,6 +189,9 @@ struct Seccomp {
   std::string listener_path;
   std::string listener_metadata;
   std::vector<SeccompRule> syscalls;
+  // Ours, "berth.also": what these do not permit is not permitted either. They
+  // ask no listener.
+  std::vector<Seccomp> also = {};
 
   bool operator==(const Seccomp&) const = default;
 };

@@ -177,6 +177,12 @@ Status CheckSeccomp(const Seccomp& seccomp) {
   for (const SeccompRule& rule : seccomp.syscalls) {
     RETURN_IF_ERROR(CheckRule(rule));
   }
+  for (const Seccomp& other : seccomp.also) {
+    RETURN_IF_ERROR(CheckSeccomp(other));
+    if (Notifies(other)) {
+      return InvalidArgument("linux.seccomp: a second profile with a listener");
+    }
+  }
   return CheckListener(seccomp);
 }
 
