@@ -62,7 +62,7 @@ ImageService::ImageService(const ImageServiceOptions& options,
       rootfs_(metadata, store_, *snapshots_, garbage_),
       changes_(metadata, *snapshots_),
       transfer_(options.transfer,
-                {metadata, *content_, *snapshots_, store_, leases_, garbage_}) {
-}
+                {metadata, *content_, *snapshots_, store_, leases_, garbage_}),
+      profiles_(metadata, transfer_) {}
 
 }  // namespace berth::image

@@ -36,6 +36,7 @@
 #include "image/garbage_collector.h"
 #include "image/image_store.h"
 #include "image/images.h"
+#include "image/profiles.h"
 #include "image/rootfs_changes.h"
 #include "image/rootfs_store.h"
 #include "image/snapshot/snapshotter.h"
@@ -67,6 +68,7 @@ class ImageService {
   Transfer& transfer() { return transfer_; }
   RootfsProvider& rootfs() { return rootfs_; }
   const RootfsChanges& changes() const { return changes_; }
+  Profiles& profiles() { return profiles_; }
 
  private:
   ImageService(const ImageServiceOptions& options, MetadataStore& metadata,
@@ -81,7 +83,8 @@ class ImageService {
   Images images_;
   RootfsStore rootfs_;
   const RootfsChanges changes_;
-  Transfer transfer_;  // last: its threads use the others
+  Transfer transfer_;  // its threads use the others
+  Profiles profiles_;
 };
 
 }  // namespace berth::image

@@ -37,14 +37,14 @@ bool IsWorthAnotherTry(const Status& status) {
          status.code() == StatusCode::kDeadlineExceeded;
 }
 
+}  // namespace
+
 // The kubelet looks for this word (CRI, errors of PullImage).
-Status WithReason(const Status& status) {
+Status Transfer::WithReason(const Status& status) {
   if (status.code() != StatusCode::kUnavailable) return status;
   constexpr char kWord[] = "RegistryUnavailable";
   return WithWord(Annotate(status, kWord), kWord);
 }
-
-}  // namespace
 
 Transfer::Transfer(const TransferOptions& options, const Stores& stores)
     : options_(options),

@@ -125,6 +125,12 @@ class Transfer {
   StatusOr<std::vector<RegistryHost>> HostsOf(const std::string& domain) const {
     return mirrors_.HostsFor(domain);
   }
+  // The one file of an artifact that is no image, by a name with a digest.
+  // Nothing of it is kept. Errors are Pull's; INVALID_ARGUMENT for an artifact
+  // of more files, or of more than `limit` bytes.
+  StatusOr<std::string> FetchArtifact(const Context& ctx,
+                                      const Reference& reference,
+                                      const RegistryAuth& auth, uint64_t limit);
   // What a name means in its registry now.
   struct Remote {
     Descriptor descriptor;
@@ -158,6 +164,7 @@ class Transfer {
                    const Descriptor& blob);
   void CleanUpAfter(const Status& failure);
   bool HasBlobs(const Installed& installed) const;
+  static Status WithReason(const Status& status);
   StatusOr<std::vector<RegistryHost>> HostsFor(const Reference& reference,
                                                const RegistryAuth& auth) const;
 
