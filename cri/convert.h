@@ -33,10 +33,12 @@ StatusOr<state::v1::Resources> FromResources(
 v1::LinuxContainerResources ToResources(const state::v1::Resources& resources);
 
 // Where a profile is asked for twice, `deprecated` counts only if the message
-// field is absent (`profile` null).
+// field is absent (`profile` null). One from a registry comes without its
+// contents.
+enum class ProfileOf { kSeccomp, kAppArmor };
 StatusOr<state::v1::SecurityProfile> FromProfile(
-    const v1::SecurityProfile* profile, const std::string& deprecated,
-    const std::string& field);
+    ProfileOf what, const v1::SecurityProfile* profile,
+    const std::string& deprecated, const std::string& field);
 
 // `target` says whether pid TARGET has a meaning: for containers only.
 StatusOr<state::v1::NamespaceOptions> FromNamespaces(

@@ -14,6 +14,15 @@ v1::SecurityProfile ToProfile(const state::v1::SecurityProfile& ours) {
     case state::v1::SecurityProfile::LOCALHOST:
       profile.set_profile_type(v1::SecurityProfile::Localhost);
       break;
+    case state::v1::SecurityProfile::OCI:
+      profile.set_profile_type(v1::SecurityProfile::OCI);
+      profile.set_oci_ref(ours.oci_ref());
+      if (!ours.base_localhost_ref().empty()) {
+        v1::SecurityProfileBase& base = *profile.mutable_base_profile();
+        base.set_type(v1::SecurityProfileBase::Localhost);
+        base.set_localhost_ref(ours.base_localhost_ref());
+      }
+      break;
     default:
       profile.set_profile_type(v1::SecurityProfile::Unconfined);
   }
@@ -85,6 +94,8 @@ v1::LinuxContainerConfig ToLinux(const state::v1::ContainerConfig& ours) {
   FillSecurity(security, context);
   context.set_run_as_username(security.run_as_username());
   context.set_no_new_privs(security.no_new_privileges());
+  context.set_cgroup_mount_mode(
+      static_cast<v1::CgroupMountMode>(security.cgroup_mount()));
   *context.mutable_masked_paths() = security.masked_paths();
   *context.mutable_readonly_paths() = security.readonly_paths();
   if (security.groups_policy() == state::v1::GROUPS_POLICY_STRICT) {

@@ -230,16 +230,32 @@ Status FromProfiles(const v1::LinuxContainerSecurityContext& context,
   const std::string field = kSecurity;
   ASSIGN_OR_RETURN(
       *ours.mutable_seccomp(),
-      FromProfile(context.has_seccomp() ? &context.seccomp() : nullptr,
+      FromProfile(ProfileOf::kSeccomp,
+                  context.has_seccomp() ? &context.seccomp() : nullptr,
                   old_seccomp, field + ".seccomp"));
   ASSIGN_OR_RETURN(
       *ours.mutable_apparmor(),
-      FromProfile(context.has_apparmor() ? &context.apparmor() : nullptr,
+      FromProfile(ProfileOf::kAppArmor,
+                  context.has_apparmor() ? &context.apparmor() : nullptr,
                   old_apparmor, field + ".apparmor"));
   if (context.has_selinux_options()) {
     *ours.mutable_selinux() = FromSelinux(context.selinux_options());
   }
   return OkStatus();
+}
+
+StatusOr<state::v1::CgroupMount> FromCgroupMount(v1::CgroupMountMode mode) {
+  switch (mode) {
+    case v1::CGROUP_MOUNT_MODE_UNSPECIFIED:
+      return state::v1::CGROUP_MOUNT_DEFAULT;
+    case v1::CGROUP_MOUNT_MODE_READ_ONLY:
+      return state::v1::CGROUP_MOUNT_READ_ONLY;
+    case v1::CGROUP_MOUNT_MODE_READ_WRITE:
+      return state::v1::CGROUP_MOUNT_READ_WRITE;
+    default:
+      return InvalidArgument(std::string(kSecurity) +
+                             ".cgroup_mount_mode: unknown");
+  }
 }
 
 Status FromSecurity(const v1::LinuxContainerSecurityContext& context,
@@ -251,6 +267,9 @@ Status FromSecurity(const v1::LinuxContainerSecurityContext& context,
   ours.set_privileged(context.privileged());
   ours.set_readonly_rootfs(context.readonly_rootfs());
   ours.set_no_new_privileges(context.no_new_privs());
+  ASSIGN_OR_RETURN(const state::v1::CgroupMount mount,
+                   FromCgroupMount(context.cgroup_mount_mode()));
+  ours.set_cgroup_mount(mount);
   *ours.mutable_masked_paths() = context.masked_paths();
   *ours.mutable_readonly_paths() = context.readonly_paths();
   const v1::Capability& capabilities = context.capabilities();

@@ -87,11 +87,13 @@ Status FromSecurity(const v1::LinuxSandboxSecurityContext& context,
 #pragma GCC diagnostic pop
   ASSIGN_OR_RETURN(
       *security.mutable_seccomp(),
-      FromProfile(context.has_seccomp() ? &context.seccomp() : nullptr,
+      FromProfile(ProfileOf::kSeccomp,
+                  context.has_seccomp() ? &context.seccomp() : nullptr,
                   old_seccomp, field + ".seccomp"));
   ASSIGN_OR_RETURN(
       *security.mutable_apparmor(),
-      FromProfile(context.has_apparmor() ? &context.apparmor() : nullptr, "",
+      FromProfile(ProfileOf::kAppArmor,
+                  context.has_apparmor() ? &context.apparmor() : nullptr, "",
                   field + ".apparmor"));
   return OkStatus();
 }

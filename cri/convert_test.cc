@@ -345,27 +345,85 @@ TEST(FromProfileTest, PrefersTheMessageToTheOldString) {
   using Profile = state::v1::SecurityProfile;
   v1::SecurityProfile unconfined;
   unconfined.set_profile_type(v1::SecurityProfile::Unconfined);
-  EXPECT_EQ(FromProfile(&unconfined, "runtime/default", "f")->type(),
-            Profile::UNCONFINED);
-  EXPECT_EQ(FromProfile(nullptr, "runtime/default", "f")->type(),
-            Profile::RUNTIME_DEFAULT);
-  EXPECT_EQ(FromProfile(nullptr, "localhost//p.json", "f")->localhost_ref(),
+  EXPECT_EQ(
+      FromProfile(ProfileOf::kSeccomp, &unconfined, "runtime/default", "f")
+          ->type(),
+      Profile::UNCONFINED);
+  EXPECT_EQ(
+      FromProfile(ProfileOf::kSeccomp, nullptr, "runtime/default", "f")->type(),
+      Profile::RUNTIME_DEFAULT);
+  EXPECT_EQ(FromProfile(ProfileOf::kSeccomp, nullptr, "localhost//p.json", "f")
+                ->localhost_ref(),
             "/p.json");
-  EXPECT_EQ(FromProfile(nullptr, "", "f")->type(), Profile::UNSET);
-  EXPECT_FALSE(FromProfile(nullptr, "other", "f").ok());
+  EXPECT_EQ(FromProfile(ProfileOf::kSeccomp, nullptr, "", "f")->type(),
+            Profile::UNSET);
+  EXPECT_FALSE(FromProfile(ProfileOf::kSeccomp, nullptr, "other", "f").ok());
   // All defaults: the runtime's own.
   const v1::SecurityProfile defaults;
-  EXPECT_EQ(FromProfile(&defaults, "", "f")->type(), Profile::RUNTIME_DEFAULT);
+  EXPECT_EQ(FromProfile(ProfileOf::kSeccomp, &defaults, "", "f")->type(),
+            Profile::RUNTIME_DEFAULT);
 }
 
 TEST(FromProfileTest, WantsAReferenceForLocalhostOnly) {
   v1::SecurityProfile profile;
   profile.set_profile_type(v1::SecurityProfile::Localhost);
-  EXPECT_FALSE(FromProfile(&profile, "", "f").ok());
+  EXPECT_FALSE(FromProfile(ProfileOf::kSeccomp, &profile, "", "f").ok());
   profile.set_localhost_ref("localhost/custom");
-  EXPECT_EQ(FromProfile(&profile, "", "f")->localhost_ref(), "custom");
+  EXPECT_EQ(
+      FromProfile(ProfileOf::kSeccomp, &profile, "", "f")->localhost_ref(),
+      "custom");
   profile.set_profile_type(v1::SecurityProfile::RuntimeDefault);
-  EXPECT_FALSE(FromProfile(&profile, "", "f").ok());
+  EXPECT_FALSE(FromProfile(ProfileOf::kSeccomp, &profile, "", "f").ok());
+}
+
+TEST(FromProfileTest, TakesOneOfARegistryForSeccompOnly) {
+  using Profile = state::v1::SecurityProfile;
+  v1::SecurityProfile profile;
+  const auto convert = [&](ProfileOf what = ProfileOf::kSeccomp) {
+    return FromProfile(what, &profile, "", "f");
+  };
+  profile.set_profile_type(v1::SecurityProfile::OCI);
+  EXPECT_THAT(convert().status(),
+              Refuses(StatusCode::kInvalidArgument, "f.oci_ref"));
+  profile.set_oci_ref("r.test/p@sha256:1");
+  EXPECT_EQ(convert()->type(), Profile::OCI);
+  EXPECT_EQ(convert()->oci_ref(), "r.test/p@sha256:1");
+  EXPECT_EQ(convert()->base_localhost_ref(), "");
+  EXPECT_THAT(convert(ProfileOf::kAppArmor).status(),
+              Refuses(StatusCode::kInvalidArgument, "f"));
+  v1::SecurityProfileBase& base = *profile.mutable_base_profile();
+  EXPECT_EQ(convert()->base_localhost_ref(), "");
+  base.set_localhost_ref("localhost//base.json");
+  EXPECT_THAT(convert().status(),
+              Refuses(StatusCode::kInvalidArgument, "base_profile"));
+  base.set_type(v1::SecurityProfileBase::Localhost);
+  EXPECT_EQ(convert()->base_localhost_ref(), "/base.json");
+  base.clear_localhost_ref();
+  EXPECT_THAT(convert().status(),
+              Refuses(StatusCode::kInvalidArgument, "base_profile"));
+  // Neither has a meaning with another type.
+  profile.set_profile_type(v1::SecurityProfile::RuntimeDefault);
+  EXPECT_FALSE(convert().ok());
+  profile.clear_oci_ref();
+  EXPECT_FALSE(convert().ok());
+  profile.clear_base_profile();
+  EXPECT_OK(convert());
+}
+
+TEST(FromNamespacesTest, KnowsCgroupNamespacesOfContainersOnly) {
+  v1::NamespaceOption options;
+  EXPECT_EQ(FromNamespaces(options, true, "n")->cgroup(),
+            state::v1::NAMESPACE_MODE_POD);
+  for (const v1::NamespaceMode mode :
+       {v1::POD, v1::CONTAINER, v1::NODE, v1::TARGET}) {
+    options.mutable_cgroupns_options()->set_mode(mode);
+    EXPECT_FALSE(FromNamespaces(options, false, "n").ok()) << mode;
+    const auto ours = FromNamespaces(options, true, "n");
+    EXPECT_EQ(ours.ok(), mode == v1::CONTAINER || mode == v1::NODE) << mode;
+    if (!ours.ok()) continue;
+    EXPECT_EQ(ToNamespaces(*ours).SerializeAsString(),
+              options.SerializeAsString());
+  }
 }
 
 TEST(SignalTest, HasTheKernelsNumbers) {

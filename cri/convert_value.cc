@@ -37,6 +37,22 @@ StatusOr<state::v1::NamespaceMode> FromPodOrNode(v1::NamespaceMode mode,
   return ours;
 }
 
+StatusOr<state::v1::NamespaceMode> FromCgroupNamespace(
+    const v1::CgroupNamespace& options, bool of_container,
+    const std::string& field) {
+  if (!of_container) {
+    return InvalidArgument(field + ": has no meaning for a sandbox");
+  }
+  switch (options.mode()) {
+    case v1::CONTAINER:
+      return state::v1::NAMESPACE_MODE_CONTAINER;
+    case v1::NODE:
+      return state::v1::NAMESPACE_MODE_NODE;
+    default:
+      return InvalidArgument(field + ".mode: must be CONTAINER or NODE");
+  }
+}
+
 v1::NamespaceMode ToMode(state::v1::NamespaceMode mode) {
   switch (mode) {
     case state::v1::NAMESPACE_MODE_CONTAINER:
@@ -104,6 +120,33 @@ StatusOr<state::v1::SecurityProfile> FromDeprecated(const std::string& text,
     return InvalidArgument(field + ": unknown profile " + Quoted(text));
   }
   return profile;
+}
+
+std::string WithoutLocalhost(const std::string& reference) {
+  return StartsWith(reference, kLocalhost)
+             ? reference.substr(sizeof(kLocalhost) - 1)
+             : reference;
+}
+
+Status FromOci(const v1::SecurityProfile& profile, const std::string& field,
+               state::v1::SecurityProfile& ours) {
+  ours.set_type(state::v1::SecurityProfile::OCI);
+  if (profile.oci_ref().empty()) {
+    return InvalidArgument(field + ".oci_ref: is missing");
+  }
+  ours.set_oci_ref(profile.oci_ref());
+  const v1::SecurityProfileBase& base = profile.base_profile();
+  const bool localhost = base.type() == v1::SecurityProfileBase::Localhost;
+  if (!localhost && base.type() != v1::SecurityProfileBase::RuntimeDefault) {
+    return InvalidArgument(field + ".base_profile: unknown type");
+  }
+  const std::string reference = WithoutLocalhost(base.localhost_ref());
+  if (localhost == reference.empty()) {
+    return InvalidArgument(field + ".base_profile.localhost_ref: " +
+                           (localhost ? "is missing" : "needs type Localhost"));
+  }
+  ours.set_base_localhost_ref(reference);
+  return OkStatus();
 }
 
 const std::map<std::string, int>& SignalsByName() {
@@ -226,8 +269,8 @@ v1::LinuxContainerResources ToResources(const state::v1::Resources& resources) {
 }
 
 StatusOr<state::v1::SecurityProfile> FromProfile(
-    const v1::SecurityProfile* profile, const std::string& deprecated,
-    const std::string& field) {
+    ProfileOf what, const v1::SecurityProfile* profile,
+    const std::string& deprecated, const std::string& field) {
   if (profile == nullptr) return FromDeprecated(deprecated, field);
   state::v1::SecurityProfile ours;
   std::string reference = profile->localhost_ref();
@@ -240,12 +283,20 @@ StatusOr<state::v1::SecurityProfile> FromProfile(
       break;
     case v1::SecurityProfile::Localhost:
       ours.set_type(state::v1::SecurityProfile::LOCALHOST);
-      if (StartsWith(reference, kLocalhost)) {
-        reference = reference.substr(sizeof(kLocalhost) - 1);
+      reference = WithoutLocalhost(reference);
+      break;
+    case v1::SecurityProfile::OCI:
+      if (what == ProfileOf::kAppArmor) {
+        return InvalidArgument(field + ": OCI is for seccomp only");
       }
+      RETURN_IF_ERROR(FromOci(*profile, field, ours));
       break;
     default:
       return InvalidArgument(field + ": unknown profile type");
+  }
+  if (ours.type() != state::v1::SecurityProfile::OCI &&
+      (!profile->oci_ref().empty() || profile->has_base_profile())) {
+    return InvalidArgument(field + ".oci_ref, base_profile: need type OCI");
   }
   const bool localhost = ours.type() == state::v1::SecurityProfile::LOCALHOST;
   if (localhost == reference.empty()) {
@@ -279,6 +330,12 @@ StatusOr<state::v1::NamespaceOptions> FromNamespaces(
   // The host's network comes with the host's name.
   ours.set_uts(network);
   ours.set_target_id(options.target_id());
+  if (options.has_cgroupns_options()) {
+    ASSIGN_OR_RETURN(const state::v1::NamespaceMode cgroup,
+                     FromCgroupNamespace(options.cgroupns_options(), target,
+                                         field + ".cgroupns_options"));
+    ours.set_cgroup(cgroup);
+  }
   if (options.has_userns_options()) {
     RETURN_IF_ERROR(
         FromUserns(options.userns_options(), field + ".userns_options", ours));
@@ -292,6 +349,10 @@ v1::NamespaceOption ToNamespaces(const state::v1::NamespaceOptions& options) {
   theirs.set_ipc(ToMode(options.ipc()));
   theirs.set_pid(ToMode(options.pid()));
   theirs.set_target_id(options.target_id());
+  // POD is the runtime's choice: not asked for.
+  if (options.cgroup() != state::v1::NAMESPACE_MODE_POD) {
+    theirs.mutable_cgroupns_options()->set_mode(ToMode(options.cgroup()));
+  }
   if (options.uid_mappings_size() != 0) {
     v1::UserNamespace& userns = *theirs.mutable_userns_options();
     userns.set_mode(v1::POD);

@@ -11,12 +11,13 @@ using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 using grpc::ServerWriteReactor;
 
-template <typename Request, typename Response>
-ServerUnaryReactor* Serve(
-    const Lanes& lanes, ImageService& service, CallbackServerContext* call,
-    const char* name, const Request* request, Response* response,
-    StatusOr<Response> (ImageService::*method)(const Context&, const Request&),
-    door::WorkerPool& pool) {
+template <typename Service, typename Request, typename Response>
+ServerUnaryReactor* Serve(const Lanes& lanes, Service& service,
+                          CallbackServerContext* call, const char* name,
+                          const Request* request, Response* response,
+                          StatusOr<Response> (Service::*method)(const Context&,
+                                                                const Request&),
+                          door::WorkerPool& pool) {
   auto* unary = new door::UnaryCall<Request, Response>(
       *call, name, *request, *response, lanes.log,
       [&service, method](const Context& ctx, const Request& asked) {
@@ -31,20 +32,28 @@ class ImageEndpoint final : public v1::ImageService::CallbackService {
   ImageEndpoint(ImageService& service, const Lanes& lanes)
       : service_(service), lanes_(lanes) {}
 
-  // METHOD(Verb): the generated method Verb, answered by our Verb.
-#define METHOD(Verb, pool)                                          \
-  ServerUnaryReactor* Verb(CallbackServerContext* call,             \
-                           const v1::Verb##Request* request,        \
-                           v1::Verb##Response* response) override { \
-    return Serve(lanes_, service_, call, #Verb, request, response,  \
-                 &ImageService::Verb, pool);                        \
+  // ANSWER(Verb): the generated method Verb, answered by Verb of an object.
+#define ANSWER(Verb, object, Class, pool)                                      \
+  ServerUnaryReactor* Verb(CallbackServerContext* call,                        \
+                           const v1::Verb##Request* request,                   \
+                           v1::Verb##Response* response) override {            \
+    return Serve(lanes_, object, call, #Verb, request, response, &Class::Verb, \
+                 pool);                                                        \
   }
+#define METHOD(Verb, pool) ANSWER(Verb, service_, ImageService, pool)
+#define PROFILES(Verb, pool) \
+  ANSWER(Verb, service_.profiles(), SecurityProfiles, pool)
   METHOD(ListImages, lanes_.queries)
   METHOD(ImageStatus, lanes_.queries)
   METHOD(PullImage, lanes_.pulls)
+  PROFILES(PullSecurityProfile, lanes_.pulls)
+  PROFILES(ListSecurityProfiles, lanes_.queries)
+  PROFILES(RemoveSecurityProfile, lanes_.requests)
   METHOD(RemoveImage, lanes_.requests)
   METHOD(ImageFsInfo, lanes_.statistics)
+#undef PROFILES
 #undef METHOD
+#undef ANSWER
 
   ServerWriteReactor<v1::StreamImagesResponse>* StreamImages(
       CallbackServerContext* call,

@@ -68,6 +68,7 @@ ImageService::ImageService(ImageFacts facts, image::ImageService& images)
     : facts_(std::move(facts)),
       images_(images.images()),
       transfer_(images.transfer()),
+      profiles_(images.profiles()),
       layers_([this, &rootfs = images.rootfs()](
                   const std::string& key) -> StatusOr<v1::FilesystemUsage> {
         ASSIGN_OR_RETURN(const image::DiskUsage usage, rootfs.Usage(key));

@@ -10,6 +10,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "cri/convert.h"
+#include "cri/security_profiles.h"
 #include "cri/usage/cache.h"
 #include "image/image_service.h"
 
@@ -53,6 +54,9 @@ class ImageService {
   StatusOr<v1::ImageFsInfoResponse> ImageFsInfo(
       const Context& ctx, const v1::ImageFsInfoRequest& request);
 
+  // The calls of this service that are about security profiles.
+  SecurityProfiles& profiles() { return profiles_; }
+
   // api/admin/v1.
   StatusOr<admin::v1::ImportImagesResponse> ImportImages(
       const Context& ctx, const admin::v1::ImportImagesRequest& request);
@@ -70,6 +74,7 @@ class ImageService {
   const ImageFacts facts_;
   image::Images& images_;
   image::Transfer& transfer_;
+  SecurityProfiles profiles_;
   UsageCache layers_;
 };
 

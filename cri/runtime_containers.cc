@@ -58,9 +58,14 @@ StatusOr<v1::CreateContainerResponse> RuntimeService::CreateContainer(
   // sandbox_config repeats what RunPodSandbox was given, and we remember.
   ASSIGN_OR_RETURN(const sandbox::SandboxStatus pod,
                    FindPod(request.pod_sandbox_id()));
-  const StatusOr<state::v1::ContainerConfig> config =
+  StatusOr<state::v1::ContainerConfig> config =
       FromContainerConfig(request.config(), parts_.resolve_image);
   RETURN_IF_ERROR(WordFirst(config.status()));
+  const state::v1::SecurityProfile& seccomp = config->security().seccomp();
+  if (seccomp.type() == state::v1::SecurityProfile::OCI) {
+    ASSIGN_OR_RETURN(const std::string json, parts_.profile(seccomp.oci_ref()));
+    config->mutable_security()->mutable_seccomp()->set_profile(json);
+  }
   const StatusOr<ContainerId> id =
       parts_.containers.Create(ctx, SandboxId(pod->id()), *config);
   RETURN_IF_ERROR(WordFirst(id.status()));

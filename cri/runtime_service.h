@@ -27,6 +27,7 @@ struct RuntimeFacts {
   // Names that a pod may give as its runtime handler, besides none.
   std::vector<std::string> handlers;
   bool recursive_read_only_mounts = false;
+  bool cgroup_namespaces = false;
   // The handlers that can run pods in user namespaces; "" is the default.
   std::set<std::string> user_namespaces;
   bool systemd_cgroup = false;
@@ -48,6 +49,8 @@ struct RuntimeParts {
   sandbox::EventBus& events;
   sandbox::StatsReader& stats;
   ImageResolver resolve_image;
+  // The JSON of a seccomp profile that was pulled, by a name with its digest.
+  std::function<StatusOr<std::string>(const std::string& name)> profile;
   // Bytes and inodes of a container's writable layer, by its snapshot key.
   std::function<StatusOr<v1::FilesystemUsage>(const std::string& key)>
       writable_layer;

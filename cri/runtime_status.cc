@@ -52,9 +52,12 @@ StatusOr<v1::StatusResponse> RuntimeService::GetStatus(
         facts_.recursive_read_only_mounts);
     handler.mutable_features()->set_user_namespaces(
         facts_.user_namespaces.count(name) > 0);
+    handler.mutable_features()->set_cgroup_namespaces(facts_.cgroup_namespaces);
   }
   response.mutable_features()->set_supplemental_groups_policy(true);
   response.mutable_features()->set_mount_options(true);
+  response.mutable_features()->set_cgroup_mount_mode(true);
+  response.mutable_features()->set_seccomp_profile_oci(true);
   if (request.verbose()) {
     // stateDir: critest looks beside it for what the file system can do.
     (*response.mutable_info())["config"] =

@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 
 #include <glog/logging.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <optional>
@@ -393,6 +394,7 @@ class Daemon::Parts {
     return {.version = kVersion,
             .handlers = HandlerNames(config),
             .recursive_read_only_mounts = setattr,
+            .cgroup_namespaces = access("/proc/self/ns/cgroup", F_OK) == 0,
             .user_namespaces = UserNamespaceHandlers(config),
             .systemd_cgroup = UsesSystemd(config),
             .config = EffectiveConfigText(config),
@@ -413,6 +415,10 @@ class Daemon::Parts {
         .stats = *stats_,
         .resolve_image =
             [this](const std::string& name) { return cri_images_.Names(name); },
+        .profile =
+            [this](const std::string& name) {
+              return cri_images_.profiles().Read(name);
+            },
         .writable_layer =
             [this](const std::string& key) {
               return cri_images_.WritableLayer(key);

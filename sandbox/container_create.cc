@@ -112,6 +112,24 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
   return OkStatus();
 }
 
+// Only our own runtime loads two profiles as one filter: others would pass over
+// the second.
+Status CheckProfile(const Core& core, const SandboxRecord& sandbox,
+                    const ContainerConfig& config) {
+  if (config.security().seccomp().type() != SecurityProfile::OCI ||
+      config.security().privileged()) {
+    return OkStatus();
+  }
+  const std::string& handler = sandbox.config().runtime_handler();
+  const auto runtime = core.settings.runtimes.find(handler);
+  const bool ours = runtime != core.settings.runtimes.end() &&
+                    runtime->second.helper.empty() &&
+                    runtime->second.program.empty();
+  if (ours) return OkStatus();
+  return Unimplemented("seccomp.oci_ref with runtime_handler " +
+                       Quoted(handler));
+}
+
 }  // namespace
 
 ContainerManager::ContainerManager(World& world) : world_(world) {}
@@ -123,6 +141,8 @@ StatusOr<ContainerId> ContainerManager::Create(
   Core& core = world_.core();
   ASSIGN_OR_RETURN(const SandboxStatus sandbox, OpenSandbox(core, in));
   RETURN_IF_ERROR_AS(CheckContainerConfig(config, sandbox->config()),
+                     "create container " + Quoted(config.name()));
+  RETURN_IF_ERROR_AS(CheckProfile(core, *sandbox, config),
                      "create container " + Quoted(config.name()));
   while (true) {
     RETURN_IF_ERROR_AS(ctx.Check(), "create container");

@@ -138,6 +138,17 @@ Status CheckContainerNamespaces(const ContainerConfig& config,
   if (own.pid() == NAMESPACE_MODE_TARGET && own.target_id().empty()) {
     return InvalidArgument("namespaces.target_id: missing");
   }
+  const bool privileged = config.security().privileged();
+  const auto cgroups = config.security().cgroup_mount();
+  if (cgroups == CGROUP_MOUNT_READ_ONLY && privileged) {
+    return InvalidArgument(
+        "cgroup_mount_mode: READ_ONLY for a privileged container");
+  }
+  if (cgroups == CGROUP_MOUNT_READ_WRITE && !privileged &&
+      own.cgroup() == NAMESPACE_MODE_NODE) {
+    return InvalidArgument(
+        "cgroup_mount_mode: READ_WRITE of the host's cgroup namespace");
+  }
   if (own.pid() == NAMESPACE_MODE_NODE && sandbox.kind() == SANDBOX_KIND_POD &&
       sandbox.namespaces().pid() != NAMESPACE_MODE_NODE) {
     return InvalidArgument("namespaces.pid: NODE, but not the sandbox's");

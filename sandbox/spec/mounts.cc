@@ -278,6 +278,9 @@ std::vector<oci::MountSpec> StandardMounts(const SandboxRecord& sandbox,
   const auto& security = container.config().security();
   const bool privileged = security.privileged();
   const std::string rw = privileged ? "rw" : "ro";
+  const bool writes_cgroups =
+      privileged ||
+      security.cgroup_mount() == state::v1::CGROUP_MOUNT_READ_WRITE;
   std::vector<oci::MountSpec> mounts = {
       Make("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
       Make("/dev", "tmpfs", "tmpfs",
@@ -288,7 +291,8 @@ std::vector<oci::MountSpec> StandardMounts(const SandboxRecord& sandbox,
       Make("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
       Make("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", rw}),
       Make("/sys/fs/cgroup", "cgroup", "cgroup",
-           {"nosuid", "noexec", "nodev", "relatime", rw}),
+           {"nosuid", "noexec", "nodev", "relatime",
+            writes_cgroups ? "rw" : "ro"}),
   };
   const std::string& shm = sandbox.directory().shm_path();
   mounts.push_back(Make("/dev/shm", "bind", shm.empty() ? "/dev/shm" : shm,

@@ -179,6 +179,42 @@ const std::vector<std::string>& DefaultReadonlyPaths() {
   return list;
 }
 
+namespace {
+
+StatusOr<oci::Seccomp> FromFile(const std::string& path,
+                                const std::vector<std::string>& bounding) {
+  if (!StartsWith(path, "/")) {
+    return InvalidArgument("seccomp.localhost_ref " + Quoted(path) +
+                           ": not an absolute path");
+  }
+  ASSIGN_OR_RETURN_AS(const std::string text,
+                      ReadSmallFile(path, kMaxProfileBytes), "seccomp profile");
+  return ParseSeccompProfile(text, bounding);
+}
+
+// What both it and its base permit.
+StatusOr<oci::Seccomp> FromRegistry(const SecurityProfile& profile,
+                                    const std::vector<std::string>& bounding) {
+  ASSIGN_OR_RETURN_AS(oci::Seccomp seccomp,
+                      ParseSeccompProfile(profile.profile(), bounding),
+                      "seccomp.oci_ref " + Quoted(profile.oci_ref()));
+  // Whoever wrote it does not choose whom this host asks.
+  if (oci::Notifies(seccomp)) {
+    return InvalidArgument("seccomp.oci_ref " + Quoted(profile.oci_ref()) +
+                           ": it asks a listener");
+  }
+  if (profile.base_localhost_ref().empty()) {
+    seccomp.also.push_back(DefaultSeccompProfile(bounding));
+    return seccomp;
+  }
+  ASSIGN_OR_RETURN(oci::Seccomp base,
+                   FromFile(profile.base_localhost_ref(), bounding));
+  seccomp.also.push_back(std::move(base));
+  return seccomp;
+}
+
+}  // namespace
+
 StatusOr<std::optional<oci::Seccomp>> ResolveSeccomp(
     const ContainerSecurity& security,
     const std::vector<std::string>& bounding) {
@@ -190,24 +226,20 @@ StatusOr<std::optional<oci::Seccomp>> ResolveSeccomp(
         "LOCALHOST");
   }
   if (security.privileged()) return std::optional<oci::Seccomp>();
+  if (profile.type() == SecurityProfile::OCI) {
+    return FromRegistry(profile, bounding);
+  }
   if (profile.type() == SecurityProfile::RUNTIME_DEFAULT) {
     return std::optional<oci::Seccomp>(DefaultSeccompProfile(bounding));
   }
   if (profile.type() != SecurityProfile::LOCALHOST) {
     return std::optional<oci::Seccomp>();
   }
-  std::string text = profile.profile();
-  if (text.empty()) {
-    if (!StartsWith(profile.localhost_ref(), "/")) {
-      return InvalidArgument("seccomp.localhost_ref " +
-                             Quoted(profile.localhost_ref()) +
-                             ": not an absolute path");
-    }
-    ASSIGN_OR_RETURN_AS(
-        text, ReadSmallFile(profile.localhost_ref(), kMaxProfileBytes),
-        "seccomp profile");
+  if (profile.profile().empty()) {
+    return FromFile(profile.localhost_ref(), bounding);
   }
-  ASSIGN_OR_RETURN(oci::Seccomp parsed, ParseSeccompProfile(text, bounding));
+  ASSIGN_OR_RETURN(oci::Seccomp parsed,
+                   ParseSeccompProfile(profile.profile(), bounding));
   return std::optional<oci::Seccomp>(std::move(parsed));
 }
 

@@ -296,7 +296,20 @@ Status Limits(const SpecInputs& in, oci::Spec& spec) {
   return OkStatus();
 }
 
-Status Checks(const SpecInputs& in, oci::Spec&) { return CheckRelabel(in); }
+// Its tree is safe with it only if the kernel takes its namespace for a border.
+Status CheckCgroupMount(const SpecInputs& in) {
+  const auto mode = in.container.config().security().cgroup_mount();
+  if (mode != state::v1::CGROUP_MOUNT_READ_WRITE) return OkStatus();
+  if (in.host.cgroup_v2 && in.host.delegates_cgroups) return OkStatus();
+  return Unimplemented(
+      "cgroup_mount_mode: READ_WRITE without cgroup v2, mounted with "
+      "nsdelegate");
+}
+
+Status Checks(const SpecInputs& in, oci::Spec&) {
+  RETURN_IF_ERROR(CheckCgroupMount(in));
+  return CheckRelabel(in);
+}
 
 Status Devices(const SpecInputs& in, oci::Spec& spec) {
   spec.linux.devices = in.devices.nodes;
@@ -363,6 +376,24 @@ Status Names(const SpecInputs& in, oci::Spec& spec) {
   return OkStatus();
 }
 
+constexpr uint64_t kMaxMountInfo = 16 << 20;
+
+// proc(5), mountinfo: the options of a file system come last.
+bool Delegates(const std::string& proc) {
+  const StatusOr<std::string> mounts =
+      ReadSmallFile(proc + "/self/mountinfo", kMaxMountInfo);
+  if (!mounts.ok()) return false;
+  for (const std::string& line : Split(*mounts, '\n')) {
+    const size_t dash = line.find(" - cgroup2 ");
+    if (dash == std::string::npos) continue;
+    const std::string options = line.substr(line.rfind(' ') + 1);
+    for (const std::string& option : Split(options, ',')) {
+      if (option == "nsdelegate") return true;
+    }
+  }
+  return false;
+}
+
 Status Take(StepTime time, const SpecInputs& in, oci::Spec& spec) {
   for (const PlanStep& step : PlanSteps()) {
     if (step.time == time) RETURN_IF_ERROR(step.apply(in, spec));
@@ -376,6 +407,7 @@ HostFacts HostFacts::Detect(const std::string& proc, const std::string& sys,
                             const oci::CgroupHost& cgroups) {
   HostFacts facts;
   facts.cgroup_v2 = cgroups.version == oci::CgroupVersion::kV2;
+  facts.delegates_cgroups = facts.cgroup_v2 && Delegates(proc);
   const oci::CgroupHierarchy* hugetlb = cgroups.Find("hugetlb");
   // On a hybrid machine the v2 tree may have it, where nobody looks.
   facts.hugetlb = hugetlb != nullptr && hugetlb->v2 == facts.cgroup_v2;

@@ -22,7 +22,8 @@ namespace berth::sandbox {
 // What this machine and this daemon can give. Found once.
 struct HostFacts {
   bool cgroup_v2 = false;
-  bool hugetlb = false;  // the cgroup controller
+  bool delegates_cgroups = false;  // nsdelegate: a namespace is a border
+  bool hugetlb = false;            // the cgroup controller
   // That a container can be given: the kernel's, within our bounding set.
   std::vector<std::string> capabilities;
   bool selinux = false;

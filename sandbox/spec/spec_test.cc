@@ -411,6 +411,75 @@ TEST(SeccompTest, PrivilegedHasNone) {
   EXPECT_FALSE(ResolveSeccomp(security, {})->has_value());
 }
 
+TEST(SeccompTest, OfARegistryIsCutDownToItsBase) {
+  const std::string json =
+      R"({"defaultAction": "SCMP_ACT_ERRNO",
+          "syscalls": [{"names": ["mount", "read"],
+                        "action": "SCMP_ACT_ALLOW"}]})";
+  ContainerSecurity security;
+  SecurityProfile& profile = *security.mutable_seccomp();
+  profile.set_type(SecurityProfile::OCI);
+  profile.set_oci_ref("r.test/p@sha256:1");
+  profile.set_profile(json);
+  ASSERT_OK_AND_ASSIGN(std::optional<oci::Seccomp> seccomp,
+                       ResolveSeccomp(security, DefaultCapabilities()));
+  ASSERT_TRUE(seccomp.has_value());
+  EXPECT_TRUE(Allows(*seccomp, "mount"));
+  ASSERT_EQ(seccomp->also.size(), 1u);
+  EXPECT_EQ(seccomp->also[0], DefaultSeccompProfile(DefaultCapabilities()));
+
+  profile.set_base_localhost_ref("no/path");
+  EXPECT_THAT(ResolveSeccomp(security, {}),
+              StatusIs(StatusCode::kInvalidArgument));
+  profile.clear_base_localhost_ref();
+  // The host's sockets are not for it to choose from.
+  profile.set_profile(
+      R"({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x",
+          "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_NOTIFY"}]})");
+  EXPECT_THAT(ResolveSeccomp(security, {}),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("listener")));
+}
+
+TEST_F(SpecTest, MountsItsCgroupsAsAsked) {
+  const auto option = [&]() -> std::string {
+    const StatusOr<oci::Spec> spec = Build();
+    if (!spec.ok()) return Message(spec.status());
+    return FindMount(*spec, "/sys/fs/cgroup")->options.back();
+  };
+  EXPECT_EQ(option(), "ro");
+  security().set_cgroup_mount(CGROUP_MOUNT_READ_ONLY);
+  EXPECT_EQ(option(), "ro");
+  security().set_cgroup_mount(CGROUP_MOUNT_READ_WRITE);
+  EXPECT_THAT(option(), HasSubstr("nsdelegate"));
+  host_.cgroup_v2 = true;
+  EXPECT_THAT(option(), HasSubstr("nsdelegate"));
+  host_.delegates_cgroups = true;
+  EXPECT_EQ(option(), "rw");
+  security().clear_cgroup_mount();
+  security().set_privileged(true);
+  EXPECT_EQ(option(), "rw");
+}
+
+TEST(CheckConfigTest, KnowsWhichCgroupMountsCannotBe) {
+  SandboxConfig sandbox;
+  sandbox.mutable_security()->set_privileged(true);
+  ContainerConfig config;
+  config.set_name("c");
+  config.set_image_id("sha256:1");
+  ContainerSecurity& security = *config.mutable_security();
+  security.mutable_namespaces()->set_cgroup(NAMESPACE_MODE_NODE);
+  security.set_cgroup_mount(CGROUP_MOUNT_READ_ONLY);
+  EXPECT_OK(CheckContainerConfig(config, sandbox));
+  security.set_cgroup_mount(CGROUP_MOUNT_READ_WRITE);
+  EXPECT_THAT(CheckContainerConfig(config, sandbox),
+              StatusIs(StatusCode::kInvalidArgument));
+  security.set_privileged(true);
+  EXPECT_OK(CheckContainerConfig(config, sandbox));
+  security.set_cgroup_mount(CGROUP_MOUNT_READ_ONLY);
+  EXPECT_THAT(CheckContainerConfig(config, sandbox),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
 TEST(DeviceTest, RulesAndNodes) {
   EXPECT_OK(ParseDeviceRule("c 10:* rw"));
   for (const char* text :

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/emptypb"
 	internalapi "k8s.io/cri-api/pkg/apis"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 	remote "k8s.io/cri-client/pkg"
@@ -71,6 +72,17 @@ func Connect(ctx context.Context, endpoint string, wait time.Duration) (*Client,
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// Invoke makes a call that the library does not know, with messages as they are
+// on the wire.
+func (c *Client) Invoke(ctx context.Context, method string, request []byte) ([]byte, error) {
+	asked, answer := &emptypb.Empty{}, &emptypb.Empty{}
+	asked.ProtoReflect().SetUnknown(request)
+	if err := c.conn.Invoke(ctx, method, asked, answer); err != nil {
+		return nil, err
+	}
+	return answer.ProtoReflect().GetUnknown(), nil
 }
 
 // Close ends the connections.
