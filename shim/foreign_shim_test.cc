@@ -95,7 +95,7 @@ TEST_P(ForeignShimTest, IsLostWithTheShimOfItsLogs) {
   EXPECT_THAT(task->Delete(ctx_), StatusIs(StatusCode::kUnavailable));
   EXPECT_TRUE(WaitUntil([&] { return kill(state.pid, 0) != 0; }));
   EXPECT_THAT(dir_.Names("c1/rootfs"), IsEmpty());
-  EXPECT_THAT(dir_.Names("runtime/berth"), IsEmpty());
+  EXPECT_THAT(dir_.Names("state/foreign/runtime/berth"), IsEmpty());
   ASSERT_OK(launcher_->Destroy(ctx_, sandbox_));
   EXPECT_EQ(told, 1);
 }

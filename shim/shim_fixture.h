@@ -232,6 +232,15 @@ class ShimTest : public ::testing::TestWithParam<std::string> {
     return text;
   }
 
+  // What a log comes to: with a foreign shim it is whole when the task has been
+  // deleted, not at the exit.
+  void ExpectLog(const std::string& name, const std::string& text) {
+    if (IsForeign()) {
+      EXPECT_TRUE(WaitUntil([&] { return LogWithoutTimes(name) == text; }));
+    }
+    EXPECT_EQ(LogWithoutTimes(name), text);
+  }
+
   TempDir dir_;
   const Context ctx_ =
       Context::Background("test").WithTimeout(std::chrono::minutes(2));

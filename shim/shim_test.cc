@@ -37,7 +37,7 @@ TEST_P(ShimTest, RunsAContainerAndKeepsItsLogAndExit) {
   ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_EQ(exit.code, 7u);
   EXPECT_GT(exit.at, Now() - 60'000'000'000);
-  EXPECT_EQ(LogWithoutTimes("c1.log"), "stdout F hello\nstderr F oops\n");
+  ExpectLog("c1.log", "stdout F hello\nstderr F oops\n");
   // The same answer, again and by another handle, until Delete.
   ASSERT_OK_AND_ASSIGN(auto again, shim_->Find(ctx_, "c1", ""));
   ASSERT_OK_AND_ASSIGN(const ExitStatus second, AwaitExit(ctx_, *again));
@@ -127,7 +127,8 @@ TEST_P(ShimTest, ExecsWithFifos) {
   ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
   EXPECT_OK(AwaitExit(ctx_, *task));
   exec.exec_id = "e2";
-  EXPECT_THAT(shim_->Exec(ctx_, exec), StatusIs(InWrongPhase()));
+  EXPECT_THAT(shim_->Exec(ctx_, exec),
+              StatusIs(StatusCode::kFailedPrecondition));
   EXPECT_OK(task->Delete(ctx_));
 }
 
@@ -215,7 +216,7 @@ TEST_P(ShimTest, SharesTheOutputWithThoseWhoAttach) {
   ASSERT_EQ(write(in.get(), "two\n", 4), 4);
   ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_EQ(exit.code, 0u);
-  EXPECT_EQ(LogWithoutTimes("c1.log"), "stdout F got one\nstdout F bye\n");
+  ExpectLog("c1.log", "stdout F got one\nstdout F bye\n");
 }
 
 TEST_P(ShimTest, ReopensARotatedLog) {
@@ -233,8 +234,8 @@ TEST_P(ShimTest, ReopensARotatedLog) {
   UniqueFd in = OpenWriter("stdin");
   ASSERT_EQ(write(in.get(), "\n", 1), 1);
   ASSERT_OK(AwaitExit(ctx_, *task));
-  EXPECT_EQ(LogWithoutTimes("old.log"), "stdout F one\n");
-  EXPECT_EQ(LogWithoutTimes("c1.log"), "stdout F two\n");
+  ExpectLog("old.log", "stdout F one\n");
+  ExpectLog("c1.log", "stdout F two\n");
 }
 
 TEST_P(ShimTest, OutlivesItsManager) {

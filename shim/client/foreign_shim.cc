@@ -4,7 +4,11 @@
 #include <utility>
 
 #include "api/shim/berth/v1/shim.pb.h"
+#include "api/shim/runtime/task/v3/shim.pb.h"
+#include "shim/client/fifo_reader.h"
 #include "shim/client/foreign_bundles.h"
+#include "shim/client/foreign_exec.h"
+#include "shim/client/foreign_exec_task.h"
 
 namespace berth::shim {
 namespace {
@@ -13,6 +17,7 @@ constexpr char kStreams[] = "berth.shim.v1.Streams";
 // The helper cuts off what does not end, in less time than that.
 constexpr Duration kCloseTime = std::chrono::seconds(10);
 constexpr Duration kCleanUpTime = std::chrono::seconds(60);
+constexpr char kNull[] = "/dev/null";
 
 // Needs nothing of a request's time: a log is to be complete.
 Status CloseStreams(ShimConnection& streams, const std::string& id) {
@@ -141,31 +146,80 @@ StatusOr<std::unique_ptr<Task>> ForeignShim::Create(const Context& ctx,
                                                     const CreateTask& task) {
   ASSIGN_OR_RETURN(const CreateTask create, OpenStreams(ctx, task));
   StatusOr<std::unique_ptr<Task>> created = foreign_->Create(ctx, create);
-  if (created.ok()) return Wrap(task.id, *std::move(created));
+  if (created.ok()) {
+    if (!create.stdio.in.empty()) {
+      AwaitReader(foreign_->shim_pid(), create.stdio.in, [] { return false; });
+    }
+    return Wrap(task.id, *std::move(created));
+  }
   CloseStreams(*streams_, task.id).IgnoreError();
   return created;
 }
 
 StatusOr<RunningTask> ForeignShim::Run(const Context& ctx,
                                        const CreateTask& task) {
-  ASSIGN_OR_RETURN(const CreateTask create, OpenStreams(ctx, task));
-  StatusOr<RunningTask> run = foreign_->Run(ctx, create);
-  if (run.ok()) {
-    run->task = Wrap(task.id, std::move(run->task));
-  } else {
-    CloseStreams(*streams_, task.id).IgnoreError();
+  RunningTask running;
+  ASSIGN_OR_RETURN(running.task, Create(ctx, task));
+  const StatusOr<pid_t> pid = running.task->Start(ctx);
+  if (pid.ok()) {
+    running.pid = *pid;
+    return running;
   }
-  return run;
+  const Context undo = Context::Background(task.id).WithTimeout(kCleanUpTime);
+  running.task->Delete(undo).IgnoreError();
+  return pid.status();
 }
 
 StatusOr<std::unique_ptr<Task>> ForeignShim::Exec(const Context& ctx,
                                                   const ExecTask& task) {
-  return foreign_->Exec(ctx, task);
+  ExecTask exec = task;
+  // Either all streams are nothing, or each is a file, to containerd's shim.
+  Stdio& stdio = exec.stdio;
+  if (!stdio.in.empty() || !stdio.out.empty() || !stdio.err.empty()) {
+    if (stdio.out.empty()) stdio.out = kNull;
+    if (stdio.err.empty() && !stdio.terminal) stdio.err = kNull;
+  }
+  StatusOr<std::unique_ptr<Task>> made = foreign_->Exec(ctx, exec);
+  RETURN_IF_ERROR(OfEnd(ctx, task.container_id, made.status()));
+  return ForeignExecTask::Hold(foreign_->shim_pid(), stdio, *std::move(made));
 }
 
 StatusOr<ExecSyncResult> ForeignShim::ExecSync(const Context& ctx,
                                                const ExecSyncTask& task) {
-  return foreign_->ExecSync(ctx, task);
+  const auto pids = [this](const Context& ask, const std::string& id) {
+    return PidsOf(ask, id);
+  };
+  StatusOr<ExecSyncResult> result =
+      ExecSyncByTask(ctx, *this, pids, shim_.state_dir, task);
+  RETURN_IF_ERROR(OfEnd(ctx, task.container_id, result.status()));
+  return result;
+}
+
+std::vector<pid_t> ForeignShim::PidsOf(const Context& ctx,
+                                       const std::string& id) const {
+  containerd::task::v3::PidsRequest request;
+  request.set_id(id);
+  const auto response =
+      foreign_->connection()->Task<containerd::task::v3::PidsResponse>(
+          ctx, "Pids", request);
+  std::vector<pid_t> pids;
+  if (!response.ok()) return pids;
+  for (const auto& process : response->processes()) {
+    pids.push_back(static_cast<pid_t>(process.pid()));
+  }
+  return pids;
+}
+
+// Others have no code for a container that was ending.
+Status ForeignShim::OfEnd(const Context& ctx, const std::string& id,
+                          const Status& failure) {
+  if (failure.code() != StatusCode::kUnknown) return failure;
+  const StatusOr<std::unique_ptr<Task>> task = foreign_->Find(ctx, id, "");
+  StatusOr<TaskState> state = task.ok() ? (*task)->State(ctx) : task.status();
+  const bool ended = IsNotFound(state.status()) ||
+                     (state.ok() && state->phase == TaskPhase::kStopped);
+  if (!ended) return failure;
+  return FailedPrecondition("the container was ending: " + Message(failure));
 }
 
 StatusOr<std::unique_ptr<Task>> ForeignShim::Find(const Context& ctx,

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/context.h"
 #include "base/status.h"
@@ -47,6 +48,9 @@ class ForeignShim : public Shim {
  private:
   std::unique_ptr<Task> Wrap(const std::string& id, std::unique_ptr<Task> task);
   StatusOr<CreateTask> OpenStreams(const Context& ctx, const CreateTask& task);
+  std::vector<pid_t> PidsOf(const Context& ctx, const std::string& id) const;
+  Status OfEnd(const Context& ctx, const std::string& id,
+               const Status& failure);
 
   const SandboxShim shim_;
   const std::shared_ptr<ShimConnection> streams_;

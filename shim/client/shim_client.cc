@@ -16,7 +16,6 @@
 #include "base/sys/process.h"
 #include "base/unique_fd.h"
 #include "shim/client/foreign_bundles.h"
-#include "shim/client/foreign_exec.h"
 #include "shim/wire/convert.h"
 #include "shim/wire/metrics.h"
 #include "shim/wire/ttrpc_client.h"
@@ -370,28 +369,8 @@ StatusOr<std::unique_ptr<Task>> ShimClient::Exec(const Context& ctx,
       connection_, exec.container_id, exec.exec_id));
 }
 
-std::vector<pid_t> ShimClient::PidsOf(const Context& ctx,
-                                      const std::string& id) const {
-  task::PidsRequest request;
-  request.set_id(id);
-  const auto response =
-      connection_->Task<task::PidsResponse>(ctx, "Pids", request);
-  std::vector<pid_t> pids;
-  if (!response.ok()) return pids;
-  for (const auto& process : response->processes()) {
-    pids.push_back(static_cast<pid_t>(process.pid()));
-  }
-  return pids;
-}
-
 StatusOr<ExecSyncResult> ShimClient::ExecSync(const Context& ctx,
                                               const ExecSyncTask& exec) {
-  if (!ours_) {
-    const auto pids = [this](const Context& ask, const std::string& id) {
-      return PidsOf(ask, id);
-    };
-    return ExecSyncByTask(ctx, *this, pids, sandbox_.state_dir, exec);
-  }
   ASSIGN_OR_RETURN(const MemoryFile out, NewMemoryFile());
   ASSIGN_OR_RETURN(const MemoryFile err, NewMemoryFile());
   v1::ExecSyncRequest request;

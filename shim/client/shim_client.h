@@ -7,7 +7,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "api/shim/runtime/task/v3/shim.pb.h"
 #include "api/shim/types/runc/options/oci.pb.h"
@@ -65,7 +64,6 @@ class ShimClient : public Shim {
              std::shared_ptr<ShimConnection> connection);
   containerd::task::v3::CreateTaskRequest RequestOf(
       const CreateTask& create) const;
-  std::vector<pid_t> PidsOf(const Context& ctx, const std::string& id) const;
   Status Identify(const Context& ctx);
   Status AskWhatItHolds(const Context& ctx);
 

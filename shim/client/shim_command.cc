@@ -72,6 +72,9 @@ bool IsForeign(const SandboxShim& sandbox) { return !sandbox.helper.empty(); }
 SandboxShim ForeignOf(const SandboxShim& sandbox) {
   SandboxShim foreign = sandbox;
   foreign.state_dir += kForeignFolder;
+  // It goes with the sandbox: containerd's shim leaves a folder for its
+  // namespace there.
+  foreign.runtime_root = foreign.state_dir + "/runtime";
   // In the words of ours; a shim moves where its manager is, else.
   foreign.cgroup.clear();
   return foreign;

@@ -259,6 +259,40 @@ TEST_F(StdioTest, WritesTheFirstBytesToAFileAndDrainsTheRest) {
   EXPECT_EQ(stdio_->err_bytes(), 1u);
 }
 
+TEST_F(StdioTest, ReadsWhatAnotherShimWrites) {
+  const std::string uri = "berth-log://" + dir_.Path("log") + "?format=cri";
+  ASSERT_OK_AND_ASSIGN(
+      const Stdio fifos,
+      stdio_->OpenFifos({Fifo("in"), uri, uri, false}, dir_.path()));
+  ASSERT_OK(stdio_->Begin(UniqueFd()));
+  EXPECT_EQ(fifos.in, dir_.Path("in"));
+  UniqueFd input = OpenEnd("in", O_RDONLY);
+  {
+    UniqueFd out(open(fifos.out.c_str(), O_WRONLY | O_CLOEXEC));
+    Put(out.get(), "line\nrest");
+    Fifo("late");
+    UniqueFd late = OpenEnd("late", O_RDONLY);
+    ASSERT_OK(stdio_->Attach({"", dir_.Path("late"), "", false}));
+    Turn();
+    EXPECT_EQ(ReadAvailable(late.get()), "line\nrest");
+  }
+  // Its input ends when it is told to, not with a writer that leaves.
+  Put(OpenEnd("in", O_WRONLY).get(), "x");
+  EXPECT_EQ(ReadAvailable(input.get()), "x");
+  EXPECT_FALSE(AtEnd(input.get()));
+  stdio_->CloseStdin();
+  EXPECT_TRUE(AtEnd(input.get()));
+  // Nobody has ever opened the other output: that is no reason to wait.
+  bool closed = false;
+  stdio_->ReadNow();
+  stdio_->WhenClosed(seconds(100), [&] { closed = true; });
+  Turn();
+  EXPECT_TRUE(closed);
+  const std::string log = dir_.Read("log");
+  EXPECT_NE(log.find(" stdout F line\n"), std::string::npos) << log;
+  EXPECT_NE(log.find(" stdout P rest\n"), std::string::npos) << log;
+}
+
 TEST_F(StdioTest, NamesWhatItCannotOpen) {
   EXPECT_THAT(stdio_->Open({"", "binary:///bin/x", "", false}),
               StatusIs(StatusCode::kUnimplemented));
