@@ -35,6 +35,7 @@ import cases_pull
 import cases_push
 import cases_requests
 import cases_restart
+import cases_runtimes
 import cases_stats
 import cases_stream
 import cases_tls
@@ -402,8 +403,8 @@ def main():
                            cases_compose, cases_copy, cases_faults, cases_health,
                            cases_images, cases_inspect, cases_networks,
                            cases_options, cases_pods, cases_pull, cases_push,
-                           cases_requests, cases_restart, cases_stats,
-                           cases_tls, cases_vanish, cases_volumes,
+                           cases_requests, cases_restart, cases_runtimes,
+                           cases_stats, cases_tls, cases_vanish, cases_volumes,
                            cases_websocket, cases_build, cases_compose2):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)

@@ -60,6 +60,7 @@ shim: "$BERTH_BIN/berth-shim"
 network { conf_dir: "$dir/cni" }
 registry { config_dir: "$dir/certs.d" }
 build { idle_seconds: ${BUILD_IDLE:-600} }
+runtime_handlers { name: "runc" shim: "io.containerd.runc.v2" }
 EOF
   command=("$BERTH_BIN/berthd" --config "$dir/berth.conf" --root "$dir/root"
     --state /run/berth)
