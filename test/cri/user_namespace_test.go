@@ -33,8 +33,8 @@ func userNamespaces(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, handler := range answer.RuntimeHandlers {
-		if handler.Name == "" && handler.GetFeatures().GetUserNamespaces() {
+	for _, one := range answer.RuntimeHandlers {
+		if one.Name == *handler && one.GetFeatures().GetUserNamespaces() {
 			return true
 		}
 	}
@@ -50,7 +50,7 @@ func needUserNamespaces(t *testing.T) {
 	}
 	if !peer() { // containerd 1.6 does not look at the field
 		config := criclient.PodConfig(t, logs, inUserNamespace(100000))
-		_, err := client.Runtime.RunPodSandbox(t.Context(), config, "")
+		_, err := client.Runtime.RunPodSandbox(t.Context(), config, *handler)
 		wantCode(t, err, codes.Unimplemented)
 	}
 	t.Skip("the runtime does not advertise user namespaces")
@@ -214,7 +214,7 @@ func TestUserNamespaceOfAContainerIsItsPods(t *testing.T) {
 	config := criclient.PodConfig(t, logs, inUserNamespace(500000), func(config *cri.PodSandboxConfig) {
 		config.Linux.SecurityContext.NamespaceOptions.Network = cri.NamespaceMode_NODE
 	})
-	_, err = client.Runtime.RunPodSandbox(t.Context(), config, "")
+	_, err = client.Runtime.RunPodSandbox(t.Context(), config, *handler)
 	if err == nil {
 		t.Error("a user namespace in the host's network was accepted")
 	}

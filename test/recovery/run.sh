@@ -37,6 +37,15 @@ part() { # PART ARGUMENT...
     2>&1 || true; } | "$support/tally.py" "$name" ${VERBOSE:+--verbose}
 }
 
+foreign() { # PART
+  local killed='^TestKilledAt$/^(shim\.(launch|destroy)|container\.(start\.(bundle|executed|recorded|saved)|exit|stop))\.?'
+  local name="test/recovery on a foreign shim"
+  mkdir "$work/$1"
+  { "$support/enclave.sh" "$here/run.sh" --inside "$work/$1" 0 -shards=1 \
+    -handler=runc -test.run="$killed|^Test(AnExit|TheLog|AStop|AShim|KilledAgain)" \
+    2>&1 || true; } | "$support/tally.py" "$name" ${VERBOSE:+--verbose}
+}
+
 export PARTS=${PARTS:-2}
 parts=$PARTS
 if [ "${1:-}" = --inside ]; then
@@ -56,6 +65,11 @@ for ((i = 0; i < parts; i++)); do
   part "$i" "$@" >"$work/$i.log" &
 done
 wait
+# What a shim has a part in, once more with one that is not ours.
+if [ $# = 0 ]; then
+  foreign "$parts" >"$work/$parts.log" 2>&1 || true
+  parts=$((parts + 1))
+fi
 cat "$work"/[0-9]*.log
 [ -z "${KEEP:-}" ] || echo "    kept: $work"
 cat "$work"/[0-9]*.log | awk -v parts="$parts" '
