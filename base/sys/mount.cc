@@ -182,15 +182,29 @@ StatusOr<UniqueFd> NewFilesystem(const std::string& type,
   return mounted;
 }
 
-StatusOr<UniqueFd> CloneMount(int dir, const std::string& path,
-                              bool recursive) {
+StatusOr<UniqueFd> CloneMount(int dir, const std::string& path, bool recursive,
+                              bool follow) {
   const unsigned flags =
+      (follow ? 0u : static_cast<unsigned>(AT_SYMLINK_NOFOLLOW)) |
       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
       (recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0u) |
       (path.empty() ? static_cast<unsigned>(AT_EMPTY_PATH) : 0u);
   UniqueFd tree(open_tree(dir, path.c_str(), flags));
   if (!tree.valid()) return Errno(errno, "open_tree " + Quoted(path));
   return tree;
+}
+
+Status Reconfigure(int mount, const std::vector<std::string>& options) {
+  const UniqueFd context(fspick(mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+  if (!context.valid()) return Errno(errno, "fspick");
+  for (const std::string& option : options) {
+    RETURN_IF_ERROR(SetOption(context.get(), "a mount", option));
+  }
+  if (fsconfig(context.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) !=
+      0) {
+    return ConfigError(context.get(), "a mount", "reconfigure");
+  }
+  return OkStatus();
 }
 
 Status SetMountAttributes(int mount, const MountAttributes& attributes,

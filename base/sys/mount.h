@@ -42,8 +42,14 @@ StatusOr<UniqueFd> NewFilesystem(const std::string& type,
                                  uint64_t attributes);
 
 // A copy of what is mounted at `path` (a directory, a file or, with an empty
-// path, the object that `dir` itself is open on), not attached yet.
-StatusOr<UniqueFd> CloneMount(int dir, const std::string& path, bool recursive);
+// path, the object that `dir` itself is open on), not attached yet. `follow`:
+// if the last name is a link, what that leads to.
+StatusOr<UniqueFd> CloneMount(int dir, const std::string& path, bool recursive,
+                              bool follow = true);
+
+// Sets the options of the file system that `mount` is open on again, as
+// mount(8) with "remount" does: fspick(2).
+Status Reconfigure(int mount, const std::vector<std::string>& options);
 
 // mount_setattr(2) on the mount that `mount` is open on.
 Status SetMountAttributes(int mount, const MountAttributes& attributes,

@@ -81,6 +81,9 @@ constexpr Switch kSwitches[] = {
     {"rbind", [](MountOptions& o) { o.bind = o.recursive = true; }},
     {"remount", [](MountOptions& o) { o.remount = true; }},
     {"tmpcopyup", [](MountOptions& o) { o.copy_up = true; }},
+    {"src-nofollow", [](MountOptions& o) { o.source_nofollow = true; }},
+    {"dest-nofollow", [](MountOptions& o) { o.target_nofollow = true; }},
+    {"copy-symlink", [](MountOptions& o) { o.copy_symlink = true; }},
     {"idmap", [](MountOptions& o) { o.id_mapped = true; }},
     {"ridmap", [](MountOptions& o) { o.id_mapped = o.id_mapped_tree = true; }},
 };
@@ -108,6 +111,13 @@ bool ApplyAttribute(std::string_view name, MountOptions& result) {
 }
 
 bool ApplyOther(std::string_view name, MountOptions& result) {
+  for (const std::string_view word : {"idmap=", "ridmap="}) {
+    if (name.substr(0, word.size()) != word) continue;
+    result.id_mapped = true;
+    result.id_mapped_tree = word[0] == 'r';
+    result.id_mapping = name.substr(word.size());
+    return true;
+  }
   for (const Switch& s : kSwitches) {
     if (name == s.name) return s.apply(result), true;
   }

@@ -34,7 +34,14 @@ struct MountOptions {
   std::vector<std::string> data;
   bool copy_up = false;         // tmpcopyup
   bool id_mapped = false;       // idmap
+  std::string id_mapping;       // what follows "idmap="
   bool id_mapped_tree = false;  // ridmap
+
+  // A source or destination that is a link itself is not followed; a source
+  // that is one is made again at the destination, in place of a mount.
+  bool source_nofollow = false;  // src-nofollow
+  bool target_nofollow = false;  // dest-nofollow
+  bool copy_symlink = false;     // copy-symlink
 
   bool operator==(const MountOptions&) const = default;
 };

@@ -53,6 +53,18 @@ TEST(ParseMountOptionsTest, RelatimeIsNotARecursiveForm) {
   EXPECT_EQ(ParseMountOptions({"remount"}).data, std::vector<std::string>());
 }
 
+TEST(ParseMountOptionsTest, FormsOfCrun) {
+  const MountOptions o = ParseMountOptions(
+      {"idmap=uids=0-1-2;gids=0-1-2", "copy-symlink", "src-nofollow"});
+  EXPECT_TRUE(o.id_mapped);
+  EXPECT_FALSE(o.id_mapped_tree);
+  EXPECT_EQ(o.id_mapping, "uids=0-1-2;gids=0-1-2");
+  EXPECT_TRUE(o.copy_symlink);
+  EXPECT_TRUE(o.source_nofollow);
+  EXPECT_FALSE(o.target_nofollow);
+  EXPECT_TRUE(ParseMountOptions({"ridmap=x"}).id_mapped_tree);
+}
+
 TEST(KnownMountOptionsTest, HasWhatCallersLookFor) {
   const auto names = KnownMountOptions();
   for (const char* name : {"ro", "rro", "bind", "rshared", "idmap"}) {

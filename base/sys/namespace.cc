@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/strings.h"
 
@@ -36,6 +38,20 @@ bool OwnsNamespace(int user, int fd) {
   return owner.valid() && fstat(user, &mine) == 0 &&
          fstat(owner.get(), &its) == 0 && mine.st_dev == its.st_dev &&
          mine.st_ino == its.st_ino;
+}
+
+bool InUserNamespace() {
+  // The first one maps all ids to themselves, in one line.
+  constexpr unsigned long kAllIds = 4294967295;
+  const UniqueFd map(open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
+  char text[256] = {};
+  if (!map.valid() || read(map.get(), text, sizeof(text) - 1) <= 0) {
+    return false;
+  }
+  unsigned long inside = 0, outside = 0, count = 0;
+  const bool read_all =
+      sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3;
+  return !read_all || inside != 0 || outside != 0 || count != kAllIds;
 }
 
 Status UnshareNamespaces(int types) {

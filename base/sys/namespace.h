@@ -23,6 +23,10 @@ Status EnterNamespace(int fd, int types);
 // so if it cannot be told.
 bool OwnsNamespace(int user, int fd);
 
+// Whether the caller is in a user namespace that is not the machine's first
+// one, where root has no rights over the host. Source: user_namespaces(7).
+bool InUserNamespace();
+
 // unshare(2).
 Status UnshareNamespaces(int types);
 
