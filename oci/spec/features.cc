@@ -49,6 +49,8 @@ std::string FeaturesJson(const FeatureLists& lists) {
        {"prestart", "createRuntime", "createContainer", "startContainer",
         "poststart", "poststop"}},
       {"mountOptions", lists.mount_options},
+      {"potentiallyUnsafeConfigAnnotations",
+       {"org.systemd.property.", "run.oci."}},
   };
   features["linux"] = {
       {"namespaces",
@@ -69,7 +71,8 @@ std::string FeaturesJson(const FeatureLists& lists) {
         {"supportedFlags", SeccompFlags()}}},
       {"apparmor", {{"enabled", true}}},
       {"selinux", {{"enabled", true}}},
-      {"intelRdt", {{"enabled", false}}},
+      {"intelRdt",
+       {{"enabled", true}, {"schemata", true}, {"monitoring", true}}},
       {"netDevices", {{"enabled", true}}},
       {"memoryPolicy", {{"modes", MemoryModes()}, {"flags", MemoryFlags()}}},
       {"mountExtensions", {{"idmap", {{"enabled", true}}}}},

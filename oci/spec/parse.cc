@@ -172,16 +172,6 @@ StatusOr<Json> ParseBounded(std::string_view text, const std::string& what) {
 
 }  // namespace
 
-Status RefuseMembers(const JsonReader& reader,
-                     const std::vector<const char*>& members) {
-  for (const char* const member : members) {
-    if (reader.Has(member)) {
-      return Unimplemented(reader.PathOf(member) + " is not supported");
-    }
-  }
-  return OkStatus();
-}
-
 StatusOr<Spec> ParseSpec(std::string_view text) {
   ASSIGN_OR_RETURN(const Json json, ParseBounded(text, "config.json"));
   return SpecFromJson(json);

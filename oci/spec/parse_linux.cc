@@ -85,6 +85,24 @@ StatusOr<std::string> NetDeviceFromJson(const Json& json,
   return name;
 }
 
+StatusOr<IntelRdt> IntelRdtFromJson(const Json& json, const std::string& path) {
+  JsonReader reader(json, path);
+  IntelRdt rdt;
+  bool cache_monitoring = false;
+  bool bandwidth_monitoring = false;
+  reader.Get("closID", rdt.clos_id);
+  reader.Get("schemata", rdt.schemata);
+  reader.Get("l3CacheSchema", rdt.l3_cache_schema);
+  reader.Get("memBwSchema", rdt.mem_bw_schema);
+  reader.Get("enableMonitoring", rdt.enable_monitoring);
+  // Of versions before 1.3.
+  reader.Get("enableCMT", cache_monitoring);
+  reader.Get("enableMBM", bandwidth_monitoring);
+  rdt.enable_monitoring |= cache_monitoring || bandwidth_monitoring;
+  RETURN_IF_ERROR(reader.status());
+  return rdt;
+}
+
 StatusOr<Personality> PersonalityFromJson(const Json& json,
                                           const std::string& path) {
   JsonReader reader(json, path);
@@ -175,7 +193,8 @@ StatusOr<Linux> LinuxFromJson(const Json& json, const std::string& path) {
         linux.net_devices[device],
         NetDeviceFromJson(value, reader.PathOf("netDevices." + device)));
   }
-  RETURN_IF_ERROR(RefuseMembers(reader, {"intelRdt"}));
+  RETURN_IF_ERROR(
+      ParseOptional(reader, "intelRdt", IntelRdtFromJson, linux.intel_rdt));
   RETURN_IF_ERROR(reader.status());
   return linux;
 }

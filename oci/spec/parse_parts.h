@@ -68,10 +68,6 @@ Status ParseOptional(const JsonReader& reader, const char* member,
   return OkStatus();
 }
 
-// UNIMPLEMENTED if any of these members is there.
-Status RefuseMembers(const JsonReader& reader,
-                     const std::vector<const char*>& members);
-
 }  // namespace berth::oci
 
 #endif  // OCI_SPEC_PARSE_PARTS_H_

@@ -69,6 +69,20 @@ void WriteNetDevices(JsonWriter& writer, const Linux& linux) {
   writer.EndObject();
 }
 
+void WriteIntelRdt(JsonWriter& writer, const Linux& linux) {
+  if (!linux.intel_rdt.has_value()) return;
+  writer.Key("intelRdt");
+  writer.BeginObject();
+  writer.Member("closID", linux.intel_rdt->clos_id);
+  writer.Member("schemata", linux.intel_rdt->schemata);
+  writer.Member("l3CacheSchema", linux.intel_rdt->l3_cache_schema);
+  writer.Member("memBwSchema", linux.intel_rdt->mem_bw_schema);
+  if (linux.intel_rdt->enable_monitoring) {
+    writer.Always("enableMonitoring", true);
+  }
+  writer.EndObject();
+}
+
 }  // namespace
 
 void WriteIdMapping(JsonWriter& writer, const IdMapping& mapping) {
@@ -122,6 +136,7 @@ void WriteLinux(JsonWriter& writer, const Linux& linux) {
   WriteMemoryPolicy(writer, linux);
   WriteTimeOffsets(writer, linux);
   WriteNetDevices(writer, linux);
+  WriteIntelRdt(writer, linux);
   writer.EndObject();
 }
 

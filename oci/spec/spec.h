@@ -28,6 +28,8 @@ struct User {
   gid_t gid = 0;
   std::optional<mode_t> umask;
   std::vector<gid_t> additional_gids;
+  // Those of the runtime's caller are kept in their place (annotations.h).
+  bool keep_groups = false;
 
   bool operator==(const User&) const = default;
 };
@@ -121,6 +123,10 @@ struct Hooks {
   std::vector<Hook> start_container;
   std::vector<Hook> poststart;
   std::vector<Hook> poststop;
+  // Files that get what hooks of the runtime write (annotations.h); empty:
+  // none.
+  std::string output;
+  std::string errors;
 
   bool operator==(const Hooks&) const = default;
 };
@@ -203,6 +209,22 @@ struct Personality {
   bool operator==(const Personality&) const = default;
 };
 
+// Of the processor's cache and memory bandwidth. Source: config-linux.md,
+// "IntelRdt"; kernel Documentation/arch/x86/resctrl.rst.
+struct IntelRdt {
+  std::string clos_id = {};  // a group's name, "/" for the root's
+  std::vector<std::string> schemata = {};
+  std::string l3_cache_schema = {};  // "L3:0=f"
+  std::string mem_bw_schema = {};    // "MB:0=20"
+  bool enable_monitoring = false;
+
+  bool has_schemas() const {
+    return !schemata.empty() || !l3_cache_schema.empty() ||
+           !mem_bw_schema.empty();
+  }
+  bool operator==(const IntelRdt&) const = default;
+};
+
 // Whether any rule is SCMP_ACT_NOTIFY.
 bool Notifies(const Seccomp& seccomp);
 
@@ -228,11 +250,13 @@ struct Linux {
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   std::string mount_label;
+  std::string mount_label_option = "context";  // or as annotations.h says
   Personality personality;
   std::optional<MemoryPolicy> memory_policy;
   std::map<std::string, TimeOffset> time_offsets;  // by clock, "monotonic"
   // By the name of a link outside: its name inside, empty for the same.
   std::map<std::string, std::string> net_devices;
+  std::optional<IntelRdt> intel_rdt;
 
   // The entry of this type; null if the container shares the caller's.
   const NamespaceSpec* Find(NamespaceType type) const;

@@ -10,6 +10,7 @@
 #include "base/testing/fuzz.h"
 #include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
+#include "oci/spec/annotations.h"
 #include "oci/spec/features.h"
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
@@ -164,12 +165,37 @@ TEST(ParseSpecTest, NamesTheNumberThatADeviceLacks) {
   }
 }
 
-TEST(ParseSpecTest, RefusesByNameWhatIsNotCarriedOut) {
-  for (const char* const pointer : {"/linux/intelRdt"}) {
-    EXPECT_THAT(With(pointer, Json::object()),
-                StatusIs(StatusCode::kUnimplemented))
-        << pointer;
+TEST(ApplyAnnotationsTest, SetsWhatHasNoMember) {
+  Spec spec;
+  spec.process.emplace();
+  spec.annotations = {{"run.oci.keep_original_groups", "1"},
+                      {"run.oci.mount_context_type", "rootcontext"},
+                      {"run.oci.hooks.stdout", "/out"},
+                      {"run.oci.other", "x"}};
+  ASSERT_OK(ApplyAnnotations(spec));
+  EXPECT_TRUE(spec.process->user.keep_groups);
+  EXPECT_EQ(spec.linux.mount_label_option, "rootcontext");
+  EXPECT_EQ(spec.hooks.output, "/out");
+  EXPECT_EQ(spec.hooks.errors, "");
+}
+
+TEST(ApplyAnnotationsTest, RefusesByName) {
+  for (const auto& [name, value] : std::map<std::string, std::string>{
+           {"run.oci.mount_context_type", "x"},
+           {"run.oci.hooks.stderr", "relative"}}) {
+    Spec spec;
+    spec.annotations = {{name, value}};
+    EXPECT_THAT(ApplyAnnotations(spec),
+                StatusIs(StatusCode::kInvalidArgument, HasSubstr(name)));
   }
+}
+
+TEST(ParseSpecTest, AnnotationsHaveNoPowerByThemselves) {
+  const auto spec = With("/annotations", {{"run.oci.keep_original_groups", "1"},
+                                          {"run.oci.hooks.stdout", "/out"}});
+  ASSERT_OK(spec);
+  EXPECT_FALSE(spec->process->user.keep_groups);
+  EXPECT_EQ(spec->hooks.output, "");
 }
 
 TEST(SerializeTest, ParsesBackToTheSame) {

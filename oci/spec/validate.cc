@@ -200,6 +200,17 @@ Status CheckNetDevices(const Linux& linux) {
   return OkStatus();
 }
 
+// A group is a directory: one name, or the root itself.
+Status CheckIntelRdt(const Linux& linux) {
+  if (!linux.intel_rdt) return OkStatus();
+  const std::string& group = linux.intel_rdt->clos_id;
+  const bool inner = group != "/" && group.find('/') != std::string::npos;
+  if (group == "." || group == ".." || inner || HasNul(group)) {
+    return InvalidArgument("invalid intelRdt.ClosID " + Quoted(group));
+  }
+  return OkStatus();
+}
+
 Status CheckMappings(const Linux& linux) {
   const NamespaceSpec* const user = linux.Find(NamespaceType::kUser);
   const bool any = !linux.uid_mappings.empty() || !linux.gid_mappings.empty();
@@ -248,6 +259,7 @@ Status CheckDevicesAndPaths(const Linux& linux) {
 Status CheckLinux(const Spec& spec) {
   const Linux& linux = spec.linux;
   RETURN_IF_ERROR(CheckNamespaces(spec));
+  RETURN_IF_ERROR(CheckIntelRdt(linux));
   RETURN_IF_ERROR(CheckMappings(linux));
   RETURN_IF_ERROR(CheckTime(linux));
   RETURN_IF_ERROR(CheckNetDevices(linux));
