@@ -109,6 +109,11 @@ StatusOr<std::unique_ptr<Cgroup>> OpenScope(const CgroupHost& host,
                                             const std::string& path,
                                             ScopeOptions options = {});
 
+// In the place of one for a container that stays in its maker's cgroup: of who
+// may make none. Create takes no notice of limits; what needs a cgroup is
+// FAILED_PRECONDITION.
+std::unique_ptr<Cgroup> WithoutCgroup();
+
 }  // namespace berth::oci
 
 #endif  // OCI_CGROUP_CGROUP_H_

@@ -1,5 +1,7 @@
 #include "oci/cgroup/cgroup_host.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -151,6 +153,23 @@ StatusOr<const CgroupHost*> CgroupHost::Own() {
   // Another thread may have been faster.
   if (known.compare_exchange_strong(own, found.get())) own = found.release();
   return own;
+}
+
+std::optional<std::string> CgroupHost::Delegated() const {
+  if (version != CgroupVersion::kV2) return std::nullopt;
+  for (const CgroupHierarchy& hierarchy : hierarchies) {
+    if (!hierarchy.v2) continue;
+    const std::string& own = hierarchy.own_path;
+    for (const std::string& path : {own.substr(0, own.rfind('/')), own}) {
+      const std::string directory = hierarchy.mount_point + path;
+      const std::string procs = directory + "/cgroup.procs";
+      if (access(directory.c_str(), W_OK) == 0 &&
+          access(procs.c_str(), W_OK) == 0) {
+        return path == "/" ? "" : path;
+      }
+    }
+  }
+  return std::nullopt;
 }
 
 const CgroupHierarchy* CgroupHost::Find(std::string_view controller) const {

@@ -2,6 +2,7 @@
 #ifndef OCI_CGROUP_CGROUP_HOST_H_
 #define OCI_CGROUP_CGROUP_HOST_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,12 @@ struct CgroupHost {
   // not come and go on a running node. Never freed; a child made by fork has
   // it too. Thread-safe.
   static StatusOr<const CgroupHost*> Own();
+
+  // v2, for who is not the machine's root: the path of the cgroup below which
+  // the calling process may make others and enter them: the parent of its own
+  // (which then can hand controllers down), or its own. Nothing if neither is
+  // its to write. Source: cgroup-v2.rst, "Delegation Containment".
+  std::optional<std::string> Delegated() const;
 
   // The hierarchy that holds a controller; null if none does.
   const CgroupHierarchy* Find(std::string_view controller) const;

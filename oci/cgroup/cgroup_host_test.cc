@@ -50,6 +50,24 @@ TEST(CgroupHostTest, OneTreeIsV2) {
   EXPECT_EQ(host.Find("devices"), nullptr);
 }
 
+TEST(CgroupHostTest, UsersMakeCgroupsBesideTheirOwn) {
+  TempDir proc;
+  proc.MakeDirectory("tree");
+  proc.MakeDirectory("tree/user");
+  proc.MakeDirectory("tree/user/shell");
+  proc.Write("tree/cgroup.controllers", "cpu memory pids\n");
+  proc.Write("mountinfo", "34 31 0:31 / " + proc.Path("tree") +
+                              " rw - cgroup2 cgroup2 rw\n");
+  proc.Write("cgroup", "0::/user/shell\n");
+  ASSERT_OK_AND_ASSIGN(const CgroupHost host, CgroupHost::Detect(proc.path()));
+  // Directories of ours, but not their files: nobody could be moved.
+  EXPECT_EQ(host.Delegated(), std::nullopt);
+  proc.Write("tree/user/shell/cgroup.procs", "");
+  EXPECT_EQ(host.Delegated(), "/user/shell");
+  proc.Write("tree/user/cgroup.procs", "");
+  EXPECT_EQ(host.Delegated(), "/user");
+}
+
 TEST(CgroupHostTest, AV1HierarchyWithoutLimitsChangesNothing) {
   for (const char* const other :
        {"net_cls,net_prio", "perf_event", "devices"}) {

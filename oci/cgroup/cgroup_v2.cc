@@ -173,7 +173,10 @@ Status CgroupV2::Create(const Resources& limits) {
   RETURN_IF_ERROR(made.status());
   Undo undo;
   if (*made) {
-    undo.Add([this] { rmdir(directory_.c_str()); });
+    undo.Add([this] {
+      fd_.reset();  // of a directory that is gone
+      rmdir(directory_.c_str());
+    });
   } else {
     RETURN_IF_ERROR(CheckUnused());
   }

@@ -9,8 +9,8 @@ namespace {
 
 using Writes = std::vector<LimitWrite>;
 
-// Go callers cannot tell 0 from unset; a limit of 0 bytes, shares or
-// microseconds means nothing else.
+// Go callers cannot tell 0 from unset; a limit of 0 bytes, shares, microseconds
+// or processes means nothing else.
 template <typename T>
 bool IsSet(const std::optional<T>& value) {
   return value.value_or(0) != 0;
@@ -313,7 +313,7 @@ StatusOr<std::vector<LimitWrite>> LimitsV1(const Resources& resources) {
   AddMemoryV1(resources.memory, writes);
   AddCpuV1(resources.cpu, writes);
   AddCpuset(resources.cpu, writes);
-  if (resources.pids_limit.has_value()) {
+  if (IsSet(resources.pids_limit)) {
     Add(writes, "pids", "pids.max", MaxOr(*resources.pids_limit));
   }
   AddBlockIoV1(resources.block_io, writes);
@@ -329,7 +329,7 @@ StatusOr<std::vector<LimitWrite>> LimitsV2(const Resources& resources) {
   RETURN_IF_ERROR(AddMemoryV2(resources.memory, writes));
   AddCpuV2(resources.cpu, writes);
   AddCpuset(resources.cpu, writes);
-  if (resources.pids_limit.has_value()) {
+  if (IsSet(resources.pids_limit)) {
     Add(writes, "pids", "pids.max", MaxOr(*resources.pids_limit));
   }
   AddBlockIoV2(resources.block_io, writes);

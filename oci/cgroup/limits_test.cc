@@ -118,10 +118,10 @@ TEST(LimitsTest, AnIdleGroupHasNoWeight) {
   EXPECT_THAT(Shown(LimitsV2(r)), ElementsAre("cpu.idle=1"));
 }
 
-TEST(LimitsTest, PidsAreUnsetZeroOrUnlimited) {
+TEST(LimitsTest, NoProcessesIsNoLimit) {
   Resources r;
   r.pids_limit = 0;
-  EXPECT_THAT(Shown(LimitsV1(r)), ElementsAre("pids.max=0"));
+  EXPECT_THAT(Shown(LimitsV1(r)), ElementsAre());
   r.pids_limit = -1;
   EXPECT_THAT(Shown(LimitsV2(r)), ElementsAre("pids.max=max"));
 }

@@ -105,13 +105,12 @@ TEST(LimitPropertiesTest, HasTheWordsOfVersionOne) {
   resources.cpu.shares = 512;
   resources.cpu.quota = 20000;
   resources.cpu.period = 100000;
-  resources.pids_limit = 0;
+  resources.pids_limit = 9;
   EXPECT_THAT(OfV1(resources),
               UnorderedElementsAre(
                   Number("MemoryLimit", 1 << 20), Number("CPUShares", 512),
                   Number("CPUQuotaPerSecUSec", 200000),
-                  Number("CPUQuotaPeriodUSec", 100000),
-                  Number("TasksMax", 1)));  // systemd takes no 0
+                  Number("CPUQuotaPeriodUSec", 100000), Number("TasksMax", 9)));
 }
 
 DeviceRule Rule(bool allow, char type, int64_t major, int64_t minor,
