@@ -142,12 +142,21 @@ bool SetgroupsDenied() {
   return sets.ok() && (sets->effective & (uint64_t{1} << CAP_SETGID)) != 0;
 }
 
-Status SetIds(const User& user) {
-  if (setgroups(user.additional_gids.size(), user.additional_gids.data()) !=
-      0) {
-    const int error = errno;
-    if (error != EPERM || !SetgroupsDenied()) return Errno(error, "setgroups");
+Status SetGroups(const User& user) {
+  const std::vector<gid_t>& groups = user.additional_gids;
+  if (user.keep_groups || setgroups(groups.size(), groups.data()) == 0) {
+    return OkStatus();
   }
+  const int error = errno;
+  if (error != EPERM || !SetgroupsDenied()) return Errno(error, "setgroups");
+  if (groups.empty()) return OkStatus();
+  return Error(StatusCode::kPermissionDenied,
+               "process.user: cannot set any additional groups in a rootless "
+               "container");
+}
+
+Status SetIds(const User& user) {
+  RETURN_IF_ERROR(SetGroups(user));
   if (setresgid(user.gid, user.gid, user.gid) != 0) {
     return Errno(errno, "setgid " + std::to_string(user.gid));
   }
@@ -217,11 +226,15 @@ std::vector<std::string> CapabilityWarnings(const Capabilities& wanted) {
                        " is ignored");
   }
   const uint64_t possible = Bits(wanted.inheritable) & Bits(wanted.permitted);
+  // One line: some callers name all that they have.
+  std::vector<std::string> impossible;
   for (const std::string& name : wanted.ambient) {
-    if (Bits({name}) & ~possible) {
-      warnings.push_back("process.capabilities: ambient " + name +
-                         " is ignored: not inheritable and permitted");
-    }
+    if (Bits({name}) & ~possible) impossible.push_back(name);
+  }
+  if (!impossible.empty()) {
+    warnings.push_back("process.capabilities: ambient " +
+                       Join(impossible, ", ") +
+                       " ignored: not inheritable and permitted");
   }
   return warnings;
 }

@@ -98,6 +98,11 @@ StatusOr<std::string> FindProgram(const std::string& name,
   if (name.find('/') != std::string::npos) {
     const int error = Executable(name);
     if (error == 0) return name;
+    struct stat st;
+    if (error == EACCES && stat(name.c_str(), &st) == 0) {
+      return Error(StatusCode::kPermissionDenied,
+                   doing + ": permission denied");
+    }
     if (error == EISDIR) {
       return Error(StatusCode::kPermissionDenied,
                    doing + ": is a directory: permission denied");

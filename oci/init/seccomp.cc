@@ -159,30 +159,63 @@ Status AddOne(scmp_filter_ctx context, uint32_t action, int number,
   return Errno(-result, "add seccomp rule for " + name);
 }
 
-// Calls that are ruled whatever their arguments, by number and action. The
-// library goes through all rules of a call for each one more.
-using WholeCalls = std::set<std::pair<int, uint32_t>>;
+// Rules that the library has, each once: it goes through all rules of a call
+// for each one more.
+struct AddedRules {
+  std::set<std::pair<int, uint32_t>> whole;  // whatever the arguments
+  std::set<std::string> conditional;
+};
+
+std::string KeyOf(int number, uint32_t action, const scmp_arg_cmp* comparisons,
+                  size_t count) {
+  std::string key = std::to_string(number) + " " + std::to_string(action);
+  for (size_t i = 0; i < count; ++i) {
+    for (const uint64_t part :
+         {uint64_t{comparisons[i].arg}, uint64_t{comparisons[i].op},
+          comparisons[i].datum_a, comparisons[i].datum_b}) {
+      key += " " + std::to_string(part);
+    }
+  }
+  return key;
+}
+
+Status AddConditional(scmp_filter_ctx context, uint32_t action, int number,
+                      const scmp_arg_cmp* comparisons, size_t count,
+                      const std::string& name, AddedRules& added) {
+  if (!added.conditional.insert(KeyOf(number, action, comparisons, count))
+           .second) {
+    return OkStatus();
+  }
+  // Each is one instruction at least: the kernel would take no such filter.
+  if (added.conditional.size() > BPF_MAXINSNS) {
+    return ResourceExhausted("linux.seccomp.syscalls: more than " +
+                             std::to_string(BPF_MAXINSNS) +
+                             " rules with arguments");
+  }
+  return AddOne(context, action, number, comparisons, count, name);
+}
 
 Status AddRule(const SeccompRule& rule, uint32_t default_action,
-               scmp_filter_ctx context, WholeCalls& whole) {
+               scmp_filter_ctx context, AddedRules& added) {
   ASSIGN_OR_RETURN(const uint32_t action,
                    ParseAction(rule.action, rule.errno_ret,
                                "linux.seccomp.syscalls.action"));
   ASSIGN_OR_RETURN(const std::vector<scmp_arg_cmp> comparisons,
                    ParseArgs(rule));
   if (action == default_action) return OkStatus();  // libseccomp refuses it
-  const bool split = RepeatsAnArgument(comparisons);
+  // One condition at a time, or all together.
+  const size_t together =
+      RepeatsAnArgument(comparisons) ? 1 : comparisons.size();
   for (const std::string& name : rule.names) {
     const int number = seccomp_syscall_resolve_name(name.c_str());
     if (number == __NR_SCMP_ERROR) continue;
-    if (comparisons.empty() && !whole.emplace(number, action).second) continue;
-    if (!split) {
-      RETURN_IF_ERROR(AddOne(context, action, number, comparisons.data(),
-                             comparisons.size(), name));
-      continue;
+    if (comparisons.empty()) {
+      if (!added.whole.emplace(number, action).second) continue;
+      RETURN_IF_ERROR(AddOne(context, action, number, nullptr, 0, name));
     }
-    for (const scmp_arg_cmp& comparison : comparisons) {
-      RETURN_IF_ERROR(AddOne(context, action, number, &comparison, 1, name));
+    for (size_t i = 0; i < comparisons.size(); i += together) {
+      RETURN_IF_ERROR(AddConditional(context, action, number, &comparisons[i],
+                                     together, name, added));
     }
   }
   return OkStatus();
@@ -358,9 +391,9 @@ StatusOr<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   RETURN_IF_ERROR(AddArchitectures(profile, context.get()));
   // 2: a binary tree over the numbers, in place of a chain.
   seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  WholeCalls whole;
+  AddedRules added;
   for (const SeccompRule& rule : profile.syscalls) {
-    RETURN_IF_ERROR(AddRule(rule, default_action, context.get(), whole));
+    RETURN_IF_ERROR(AddRule(rule, default_action, context.get(), added));
   }
   const bool refuses = profile.default_action != "SCMP_ACT_ALLOW" &&
                        profile.default_action != "SCMP_ACT_LOG";
