@@ -278,6 +278,11 @@ std::vector<DeviceRule> ContainerDeviceRules(const Linux& linux) {
   return rules;
 }
 
+Resources WithoutDevices(Resources resources) {
+  resources.devices.clear();
+  return resources;
+}
+
 Resources ContainerResources(const Linux& linux) {
   Resources resources = linux.resources.value_or(Resources());
   resources.devices = ContainerDeviceRules(linux);

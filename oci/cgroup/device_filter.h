@@ -21,6 +21,9 @@ std::vector<DeviceRule> ContainerDeviceRules(const Linux& linux);
 // spec.linux.resources with the rules above: what Cgroup::Create takes.
 Resources ContainerResources(const Linux& linux);
 
+// The same but for the rules.
+Resources WithoutDevices(Resources resources);
+
 // One write each, in order, to devices.deny or devices.allow (v1). The first
 // sets what holds by default, the rest are the exceptions from it.
 struct DeviceLine {

@@ -2,6 +2,7 @@
 #ifndef OCI_CLI_COMMANDS_H_
 #define OCI_CLI_COMMANDS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "base/unique_fd.h"
 #include "oci/cli/flags.h"
 #include "oci/cli/log.h"
+#include "oci/cli/notify_relay.h"
 
 namespace berth::oci {
 
@@ -19,6 +21,8 @@ struct Invocation {
   std::string root;
   bool explicit_root = false;
   bool systemd_cgroup = false;
+  bool no_cgroup = false;
+  std::optional<bool> rootless;  // unset: to be found out
   const Log& log;
   const Command& command;
   // From the verb's first argument on.
@@ -59,6 +63,11 @@ StatusOr<int> PreserveFds(const Invocation& invocation, const Flags& flags,
 
 // To who listens at --pidfd-socket, if it is given.
 Status SendPidfd(const Flags& flags, const UniqueFd& pidfd);
+
+// Listens for a container that is to be started, if the caller waits to hear
+// that it is ready ($NOTIFY_SOCKET); else `relay` stays empty.
+Status ListenForReady(const Invocation& invocation, const std::string& id,
+                      std::optional<NotifyRelay>& relay);
 
 StatusOr<int> RunCreate(const Invocation& invocation);
 StatusOr<int> RunRun(const Invocation& invocation);

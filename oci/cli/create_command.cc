@@ -11,13 +11,16 @@
 #include "base/undo.h"
 #include "oci/cli/commands.h"
 #include "oci/cli/foreground.h"
+#include "oci/cli/notify_relay.h"
 #include "oci/container/container.h"
+#include "oci/container/state_file.h"
 
 namespace berth::oci {
 namespace {
 
 const std::vector<FlagSpec> kCreateFlags = {
     {"bundle", "b", true, "directory of config.json (default: here)"},
+    {"config", "f", true, "file of the configuration (default: config.json)"},
     {"console-socket", "", true, "socket for the terminal's master"},
     {"pidfd-socket", "", true, "socket for a pidfd of the init"},
     {"pid-file", "", true, "file for the init's pid"},
@@ -28,6 +31,7 @@ const std::vector<FlagSpec> kCreateFlags = {
 
 const std::vector<FlagSpec> kRunFlags = {
     {"bundle", "b", true, "directory of config.json (default: here)"},
+    {"config", "f", true, "file of the configuration (default: config.json)"},
     {"console-socket", "", true, "socket for the terminal's master"},
     {"pidfd-socket", "", true, "socket for a pidfd of the init"},
     {"pid-file", "", true, "file for the init's pid"},
@@ -44,8 +48,13 @@ StatusOr<CreateOptions> OptionsFrom(const Invocation& invocation,
   CreateOptions options;
   options.id = flags.positional()[0];
   options.bundle = flags.Get("bundle", ".");
+  if (flags.Has("config")) options.config = flags.Get("config");
+  options.notify = !HostNotifySocket().empty();
+  options.crun_dialect = true;
   options.no_pivot = flags.On("no-pivot");
   options.systemd_cgroup = invocation.systemd_cgroup;
+  options.no_cgroup = invocation.no_cgroup;
+  options.rootless = invocation.rootless;
   options.io.no_new_keyring = flags.On("no-new-keyring");
   options.io.console_socket = flags.Get("console-socket");
   options.io.pid_file = flags.Get("pid-file");
@@ -87,6 +96,17 @@ Status SendInit(const Flags& flags, const UniqueFd& pidfd,
 }
 
 }  // namespace
+
+Status ListenForReady(const Invocation& invocation, const std::string& id,
+                      std::optional<NotifyRelay>& relay) {
+  const std::string host = HostNotifySocket();
+  const std::string directory =
+      invocation.root + "/" + id + "/" + kNotifyDirectory;
+  // None: it was created by somebody for whom nobody waited.
+  if (host.empty() || access(directory.c_str(), F_OK) != 0) return OkStatus();
+  ASSIGN_OR_RETURN(relay, NotifyRelay::Listen(directory, host));
+  return OkStatus();
+}
 
 Status SendPidfd(const Flags& flags, const UniqueFd& pidfd) {
   const std::string path = flags.Get("pidfd-socket");
@@ -152,14 +172,20 @@ StatusOr<int> RunRun(const Invocation& invocation) {
   }
   const UniqueFd pidfd = container.TakePidfd();
   RETURN_IF_ERROR(SendInit(flags, pidfd, container));
-  const Status started = container.Start();
+  std::optional<NotifyRelay> relay;
+  Status started = ListenForReady(invocation, container.id(), relay);
+  if (started.ok()) started = container.Start();
   if (!started.ok()) {
     (void)container.Delete(true).ok();
     return started;
   }
-  if (detached) return 0;
+  if (detached) {
+    if (!relay) return 0;
+    RETURN_IF_ERROR(relay->Await(container.init_pid(), pidfd));
+    return 0;
+  }
   ASSIGN_OR_RETURN(const int code, foreground.Wait(container.init_pid(), pidfd,
-                                                   std::move(console)));
+                                                   std::move(console), relay));
   if (flags.On("keep")) return code;
   const size_t known = container.warnings().size();
   RETURN_IF_ERROR(container.Delete(true));

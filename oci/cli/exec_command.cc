@@ -135,7 +135,9 @@ StatusOr<int> RunExecVerb(const Invocation& invocation) {
   }
   RETURN_IF_ERROR(SendPidfd(flags, result.pidfd));
   if (detached) return 0;
-  return foreground.Wait(result.pid, result.pidfd, std::move(result.console));
+  std::optional<NotifyRelay> none;
+  return foreground.Wait(result.pid, result.pidfd, std::move(result.console),
+                         none);
 }
 
 }  // namespace berth::oci

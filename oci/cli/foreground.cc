@@ -88,7 +88,8 @@ Status Foreground::PassSignal(const UniqueFd& pidfd, const UniqueFd& console) {
 }
 
 StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
-                               UniqueFd console) {
+                               UniqueFd console,
+                               std::optional<NotifyRelay>& relay) {
   std::optional<RawTerminal> raw;
   if (console.valid()) {
     raw.emplace();
@@ -99,7 +100,8 @@ StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
     struct pollfd fds[] = {{pidfd.get(), POLLIN, 0},
                            {signals_.get(), POLLIN, 0},
                            {console.valid() ? console.get() : -1, POLLIN, 0},
-                           {input_open ? STDIN_FILENO : -1, POLLIN, 0}};
+                           {input_open ? STDIN_FILENO : -1, POLLIN, 0},
+                           {relay ? relay->fd() : -1, POLLIN, 0}};
     if (TEMP_FAILURE_RETRY(poll(fds, std::size(fds), -1)) < 0) {
       return Errno(errno, "poll");
     }
@@ -111,6 +113,10 @@ StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
     if (fds[3].revents != 0 && console.valid()) {
       input_open = Move(STDIN_FILENO, console.get());
     }
+    if (fds[4].revents != 0) {
+      ASSIGN_OR_RETURN(const bool told, relay->Pass(pid));
+      if (told) relay.reset();
+    }
     exited = fds[0].revents != 0;
   }
   // What it wrote last is still in the terminal.
@@ -120,6 +126,7 @@ StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
   if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0) {
     return Errno(errno, "wait for the process");
   }
+  if (relay) RETURN_IF_ERROR(relay->Pass(pid).status());
   return ExitCodeOf(status);
 }
 

@@ -3,8 +3,11 @@
 
 #include <sys/types.h>
 
+#include <optional>
+
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "oci/cli/notify_relay.h"
 
 namespace berth::oci {
 
@@ -17,8 +20,10 @@ class Foreground {
   static StatusOr<Foreground> Begin();
 
   // Until the process, our child, has exited; its exit code, 128 + signal if
-  // killed. `console` may be invalid.
-  StatusOr<int> Wait(pid_t pid, const UniqueFd& pidfd, UniqueFd console);
+  // killed. `console` may be invalid. `relay`: passes on meanwhile what it says
+  // of itself.
+  StatusOr<int> Wait(pid_t pid, const UniqueFd& pidfd, UniqueFd console,
+                     std::optional<NotifyRelay>& relay);
 
  private:
   explicit Foreground(UniqueFd signals) : signals_(std::move(signals)) {}

@@ -118,8 +118,6 @@ StatusOr<int> RunFeatures(const Invocation& invocation) {
   RETURN_IF_ERROR(ParseCommand(invocation, {}, 0, 0).status());
   FeatureLists lists;
   lists.mount_options = KnownMountOptions();
-  // Known, and refused: there is nothing yet that could be mounted again.
-  std::erase(lists.mount_options, "remount");
   lists.capabilities = KernelCapabilities();
   RETURN_IF_ERROR(WriteAll(STDOUT_FILENO, FeaturesJson(lists) + "\n"));
   return 0;

@@ -26,7 +26,13 @@ StatusOr<int> SetFrozen(const Invocation& invocation, bool frozen) {
 StatusOr<int> RunStart(const Invocation& invocation) {
   ASSIGN_OR_RETURN(const Flags flags, ParseCommand(invocation, {}, 1, 1));
   ASSIGN_OR_RETURN(Container container, LoadNamed(invocation, flags));
+  std::optional<NotifyRelay> relay;
+  RETURN_IF_ERROR(ListenForReady(invocation, container.id(), relay));
+  const auto init =
+      relay ? OpenPidfd(container.init_pid()) : StatusOr<UniqueFd>(UniqueFd());
   RETURN_IF_ERROR(container.Start());
+  if (!relay || !init.ok()) return 0;
+  RETURN_IF_ERROR(relay->Await(container.init_pid(), *init));
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/exe/exe_guard.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/namespace.h"
 #include "oci/cli/commands.h"
 #include "oci/spec/features.h"
 
@@ -32,7 +33,8 @@ const std::vector<FlagSpec> kGlobalFlags = {
     {"log-format", "", true, "form of messages: text (default) or json"},
     {"debug", "", false, "say what is done"},
     {"systemd-cgroup", "", false, "let systemd make the cgroup"},
-    {"cgroup-manager", "", true, "who makes it: cgroupfs or systemd"},
+    {"cgroup-manager", "", true,
+     "who makes it: cgroupfs, systemd, or disabled: nobody"},
     {"rootless", "", true, "true, false or auto (default)"},
     {"criu", "", true, "ignored"},
     {"version", "v", false, "show the version"},
@@ -90,17 +92,41 @@ Status CheckManager(const Flags& flags) {
                            Quoted(rootless));
   }
   const std::string manager = flags.Get("cgroup-manager", "cgroupfs");
-  if (manager == "cgroupfs" || manager == "systemd") return OkStatus();
-  return Unimplemented("--cgroup-manager " + manager);
+  if (manager == "cgroupfs" || manager == "systemd" || manager == "disabled") {
+    return OkStatus();
+  }
+  return InvalidArgument(
+      "--cgroup-manager: neither cgroupfs, systemd nor "
+      "disabled: " +
+      Quoted(manager));
+}
+
+std::optional<bool> Rootless(const Flags& flags) {
+  const std::string asked = flags.Get("rootless", "auto");
+  if (asked == "auto") return std::nullopt;
+  return asked == "true";
+}
+
+// Below the user's own directory for who is not the machine's root; root of a
+// user namespace has one of a user only if it does not say that it is root's.
+std::string DefaultRoot() {
+  const char* directory = getenv("XDG_RUNTIME_DIR");
+  if (directory == nullptr || *directory == 0) return kDefaultRoot;
+  const char* name = getenv("USER");
+  const bool says_root = name != nullptr && std::string_view(name) == "root";
+  const bool own = geteuid() != 0 || (!says_root && InUserNamespace());
+  return own ? directory + std::string("/berth-oci") : kDefaultRoot;
 }
 
 int RunCommand(const Flags& flags, const Command& command, const Log& log,
                std::vector<std::string> args) {
   const Invocation invocation = {
-      .root = flags.Get("root", kDefaultRoot),
+      .root = flags.Has("root") ? flags.Get("root") : DefaultRoot(),
       .explicit_root = flags.Has("root"),
       .systemd_cgroup = flags.On("systemd-cgroup") ||
                         flags.Get("cgroup-manager") == "systemd",
+      .no_cgroup = flags.Get("cgroup-manager") == "disabled",
+      .rootless = Rootless(flags),
       .log = log,
       .command = command,
       .args = std::move(args)};

@@ -28,8 +28,8 @@ const std::vector<FlagSpec> kUpdateFlags = {
     {"kernel-memory", "", true, "ignored"},
     {"kernel-memory-tcp", "", true, "ignored"},
     {"pids-limit", "", true, "processes, -1 for any number"},
-    {"l3-cache-schema", "", true, "refused: no Intel RDT"},
-    {"mem-bw-schema", "", true, "refused: no Intel RDT"},
+    {"l3-cache-schema", "", true, "schema of Intel RDT/CAT"},
+    {"mem-bw-schema", "", true, "schema of Intel RDT/MBA"},
     {"cpu-idle", "", true, "1: only when others are idle"},
 };
 
@@ -107,18 +107,14 @@ StatusOr<int> RunUpdate(const Invocation& invocation) {
                    ParseCommand(invocation, kUpdateFlags, 1, 1));
   ASSIGN_OR_RETURN(Container container,
                    Container::Load(invocation.root, flags.positional()[0]));
-  if (flags.Has("l3-cache-schema")) {
-    return Unimplemented("Intel RDT/CAT: l3 cache schema is not enabled");
-  }
-  if (flags.Has("mem-bw-schema")) {
-    return Unimplemented(
-        "Intel RDT/MBA: memory bandwidth schema is not enabled");
-  }
+  IntelRdt schemata;
+  schemata.l3_cache_schema = flags.Get("l3-cache-schema");
+  schemata.mem_bw_schema = flags.Get("mem-bw-schema");
   ASSIGN_OR_RETURN(const Resources limits,
                    flags.Has("resources")
                        ? ReadResources(flags.Get("resources"))
                        : FromFlags(flags));
-  RETURN_IF_ERROR(container.Update(limits));
+  RETURN_IF_ERROR(container.Update(limits, schemata));
   return 0;
 }
 

@@ -18,12 +18,16 @@
 #include "base/sys/process.h"
 #include "base/sys/user.h"
 #include "oci/cgroup/cgroup.h"
+#include "oci/cgroup/device_filter.h"
 #include "oci/container/creation.h"
 #include "oci/container/hooks.h"
 #include "oci/init/birth.h"
 #include "oci/init/handshake.h"
 #include "oci/init/listener_post.h"
+#include "oci/init/rootfs.h"
 #include "oci/init/seccomp.h"
+#include "oci/rdt/resctrl.h"
+#include "oci/spec/annotations.h"
 #include "oci/spec/merge.h"
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
@@ -34,11 +38,13 @@ namespace {
 
 constexpr int kKillMilliseconds = 10000;
 constexpr uint64_t kMaxAnswer = 64 << 10;
+constexpr uint64_t kMaxMountTable = 64 << 20;
 // Texts of runc's that callers know.
 constexpr char kStartedBefore[] = "cannot start an already running container";
 
 StatusOr<std::unique_ptr<Cgroup>> CgroupAt(const std::string& path,
                                            bool systemd) {
+  if (path.empty()) return WithoutCgroup();
   ASSIGN_OR_RETURN(const CgroupHost* const host, CgroupHost::Own());
   return systemd ? OpenScope(*host, path) : OpenCgroup(*host, path);
 }
@@ -110,12 +116,6 @@ StatusOr<std::string> ReadAnswer(int result) {
   return ReadAll(result, kMaxAnswer, kResultFifo);
 }
 
-// The cgroup has more of them than config.json says: the defaults.
-Resources WithoutDevices(Resources resources) {
-  resources.devices.clear();
-  return resources;
-}
-
 std::string OwnerOf(const std::string& directory) {
   struct stat st;
   if (stat(directory.c_str(), &st) != 0) return "";
@@ -176,6 +176,7 @@ StatusOr<const Spec*> Container::GetSpec() const {
     ASSIGN_OR_RETURN(const std::string text,
                      ReadFile(state_.Path(kConfigCopy), kMaxSpecBytes));
     ASSIGN_OR_RETURN(Spec spec, ParseSpec(text));
+    if (state_.crun_dialect) RETURN_IF_ERROR(ApplyAnnotations(spec));
     spec_ = std::make_unique<const Spec>(std::move(spec));
   }
   return spec_.get();
@@ -278,7 +279,7 @@ Status Container::RunPoststartHooks(const Spec& spec) {
   state.annotations = state_.annotations;
   const Status status =
       RunHooks("poststart", spec.hooks.poststart, ToHookJson(state),
-               {.directory = state_.bundle});
+               RuntimeHookSetting(spec.hooks, state_.bundle));
   if (status.ok()) return OkStatus();
   // A policy that cannot be carried out must not leave its subject running.
   (void)Delete(true).ok();
@@ -324,19 +325,26 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
   std::unique_ptr<Cgroup> below;
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   if (!options.cgroup.empty()) {
+    if (state_.cgroup_path.empty()) {
+      return FailedPrecondition("exec --cgroup: the container has none");
+    }
     ASSIGN_OR_RETURN(const std::string path,
                      CgroupBelow(state_.cgroup_path, options.cgroup));
     ASSIGN_OR_RETURN(below, CgroupAt(path, false));
     cgroup = below.get();
   }
+  ProcessSpec own = process;
+  own.user.keep_groups |= spec->process && spec->process->user.keep_groups;
   const bool user = spec->linux.Find(NamespaceType::kUser) != nullptr;
   StatusOr<Born> made =
       BearExec({.id = state_.id,
-                .process = process,
+                .process = own,
                 .io = options.io,
                 .filter = filter.program.empty() ? nullptr : &filter,
                 .post = post ? &*post : nullptr,
                 .cgroup = *cgroup,
+                .resctrl_tasks = state_.resctrl_tasks,
+                .init_pid = state_.pid,
                 .init_pidfd = init->get(),
                 .namespaces = NamespacesOf(*spec),
                 .user_namespace = user,
@@ -360,12 +368,13 @@ StatusOr<ExecResult> Container::Exec(const ProcessSpec& process,
 
 Status Container::Kill(int signal, bool all) {
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
-  if (all) return cgroup->Signal(signal);
+  const bool alone = state_.cgroup_path.empty();
+  if (all && !alone) return cgroup->Signal(signal);
   const auto init = OpenInit(state_);
   if (!init.ok() && !IsNotFound(init.status())) return init.status();
   if (signal == SIGKILL) {
     ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
-    if (!OwnsItsPids(*spec)) return KillAll(init);
+    if (!OwnsItsPids(*spec) && !alone) return KillAll(init);
   }
   if (!init.ok()) return FailedPrecondition("container not running");
   const Status sent = SignalProcess(init->get(), signal);
@@ -404,18 +413,21 @@ Status Container::Freeze(bool frozen) {
   return cgroup->Freeze(frozen);
 }
 
-Status Container::Update(const Resources& limits) {
+Status Container::Update(const Resources& limits, const IntelRdt& schemata) {
   RETURN_IF_ERROR(ValidateResources(limits));
   ASSIGN_OR_RETURN(const ContainerStatus status, CurrentStatus());
   if (status == ContainerStatus::kStopped) {
     return FailedPrecondition("container not running");
   }
+  RETURN_IF_ERROR(SetSchemata(schemata));
+  if (limits == Resources()) return OkStatus();
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
   const Resources old = spec->linux.resources.value_or(Resources());
   const Status updated = cgroup->Update(limits);
   if (!updated.ok()) {
-    // Half of it may be in force: what was set before is set again.
+    // Half of it may be in force: what was set before is set again. Of devices
+    // the cgroup has more than config.json says: the defaults.
     (void)cgroup->Update(WithoutDevices(old)).ok();
     return updated;
   }
@@ -426,6 +438,16 @@ Status Container::Update(const Resources& limits) {
       "save the limits");
   spec_ = std::make_unique<const Spec>(std::move(changed));
   return OkStatus();
+}
+
+Status Container::SetSchemata(const IntelRdt& schemata) {
+  if (!schemata.has_schemas()) return OkStatus();
+  ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
+  ASSIGN_OR_RETURN(const std::string table,
+                   ReadFile("/proc/self/mountinfo", kMaxMountTable));
+  IntelRdt named = schemata;
+  if (spec->linux.intel_rdt) named.clos_id = spec->linux.intel_rdt->clos_id;
+  return UpdateSchemata(ResctrlMount(table), named, state_.id);
 }
 
 Status Container::StopInit(bool force) {
@@ -454,6 +476,12 @@ Status Container::Delete(bool force) {
     RETURN_IF_ERROR(cgroup->Signal(SIGKILL));
   }
   RETURN_IF_ERROR(cgroup->Remove());
+  RETURN_IF_ERROR(
+      ResctrlGroups(state_.resctrl_control, state_.resctrl_monitoring)
+          .Remove());
+  if (state_.root_mount != 0) {
+    RETURN_IF_ERROR(RemoveMounts(state_.rootfs, state_.root_mount));
+  }
   RETURN_IF_ERROR(RemoveStateDirectory(state_.directory));
   if (!spec.ok()) return OkStatus();
   OciState state;
@@ -462,8 +490,9 @@ Status Container::Delete(bool force) {
   state.bundle = state_.bundle;
   state.annotations = state_.annotations;
   for (const Hook& hook : (*spec)->hooks.poststop) {
-    const Status status = RunHooks("poststop", {hook}, ToHookJson(state),
-                                   {.directory = state_.bundle});
+    const Status status =
+        RunHooks("poststop", {hook}, ToHookJson(state),
+                 RuntimeHookSetting((*spec)->hooks, state_.bundle));
     if (!status.ok()) warnings_.push_back(Message(status));
   }
   return OkStatus();

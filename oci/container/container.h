@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,23 @@ struct CreateOptions {
   ProcessIo io;
   // What the program gets beside process.env.
   std::vector<std::string> env = {};
+  // Of config.json, from the bundle on if it is relative.
+  std::string config = "config.json";
+  // The program gets a directory ROOT/ID/notify at /run/notify, and
+  // $NOTIFY_SOCKET, a socket there for the caller to make.
+  bool notify = false;
+  // What crun takes beside the specification: annotations (annotations.h), and
+  // a user namespace without mappings. Not for a configuration that holds words
+  // of somebody with fewer rights than the caller.
+  bool crun_dialect = false;
   bool no_pivot = false;
   bool systemd_cgroup = false;
+  // No cgroup is made: the container stays in the caller's.
+  bool no_cgroup = false;
+  // Whether the caller may lack rights over the host: then a container for
+  // which no cgroup can be made has none, if its configuration names none and
+  // limits nothing. Unset: yes for who is not root, or in a user namespace.
+  std::optional<bool> rootless = false;
   // Only the object that Create returns will start it, at once: a pipe is
   // enough, and nobody else can. If that process ends, so does the init.
   bool start_by_maker = false;
@@ -96,8 +112,9 @@ class Container {
   Status Kill(int signal, bool all);
   Status Freeze(bool frozen);
   // Sets these limits and remembers them; unset ones stay. A failure sets
-  // again what was in force, as far as it is known.
-  Status Update(const Resources& limits);
+  // again what was in force, as far as it is known. Schemata of linux.intelRdt
+  // are set in the container's group and not remembered.
+  Status Update(const Resources& limits, const IntelRdt& schemata = {});
   // Who is in it, and what they have used. Lives as long as this object.
   StatusOr<Cgroup*> GetCgroup() const;
 
@@ -122,6 +139,7 @@ class Container {
   // What the init says to "go"; it has been told so.
   Status HearOfStart(int result);
   Status RunPoststartHooks(const Spec& spec);
+  Status SetSchemata(const IntelRdt& schemata);
   Status StopInit(bool force);
   Status KillAll(const StatusOr<UniqueFd>& init);
 

@@ -148,12 +148,20 @@ TEST(StateFileTest, ComesBackAsSaved) {
   state.start_time = 18446744073709551615u;
   state.bundle = "/b";
   state.annotations = {{"k", "v"}};
+  state.crun_dialect = true;
+  state.root_mount = 7;
+  state.resctrl_control = "/r/x";
+  state.resctrl_tasks = {"/r/x/tasks"};
   ASSERT_OK(state.Save());
   EXPECT_THAT(dir.Names("x"), ElementsAre("state.json"));
   ASSERT_OK_AND_ASSIGN(const StateFile loaded,
                        StateFile::Load(dir.path(), "x"));
   EXPECT_EQ(loaded.start_time, state.start_time);
   EXPECT_EQ(loaded.annotations, state.annotations);
+  EXPECT_TRUE(loaded.crun_dialect);
+  EXPECT_EQ(loaded.root_mount, 7u);
+  EXPECT_EQ(loaded.resctrl_control, "/r/x");
+  EXPECT_THAT(loaded.resctrl_tasks, ElementsAre("/r/x/tasks"));
   dir.Write("x/state.json", "{\"pid\": \"no\"}");
   EXPECT_THAT(StateFile::Load(dir.path(), "x"),
               StatusIs(StatusCode::kInvalidArgument));

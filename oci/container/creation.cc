@@ -12,18 +12,25 @@
 
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/namespace.h"
 #include "base/sys/process.h"
 #include "oci/cgroup/device_filter.h"
 #include "oci/cgroup/limits.h"
 #include "oci/cgroup/unit_limits.h"
 #include "oci/container/hooks.h"
+#include "oci/init/own_ids.h"
 #include "oci/init/rootfs.h"
+#include "oci/rdt/resctrl.h"
+#include "oci/spec/annotations.h"
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
 #include "oci/spec/validate.h"
 
 namespace berth::oci {
 namespace {
+
+constexpr uint64_t kMaxMountTable = 64 << 20;
+constexpr char kNotifyInside[] = "/run/notify";
 
 StatusOr<std::string> RealPath(const std::string& path,
                                const std::string& what) {
@@ -50,6 +57,20 @@ Status MakePipe(UniqueFd& reader, UniqueFd& writer) {
   return OkStatus();
 }
 
+// The kernel has said no, and not that something is wrong.
+bool IsRefusal(const Status& status) {
+  const int error = ErrnoOf(status);
+  return error == EACCES || error == EPERM || error == EROFS;
+}
+
+// Whose it is: "memory".
+std::string FirstLimit(const Resources& limits) {
+  const auto writes =
+      limits.unified.empty() ? LimitsV1(limits) : LimitsV2(limits);
+  return writes.ok() && !writes->empty() ? writes->front().controller
+                                         : "resource";
+}
+
 }  // namespace
 
 Status Creation::Run() {
@@ -64,6 +85,7 @@ Status Creation::Run() {
   RETURN_IF_ERROR(CheckConsole());
   RETURN_IF_ERROR(MakeDirectory());
   RETURN_IF_ERROR(MakeCgroup());
+  RETURN_IF_ERROR(MakeResctrl());
   RETURN_IF_ERROR(PlanRoot());
   RETURN_IF_ERROR(MakeChannels());
   RETURN_IF_ERROR(BearAndRecord());
@@ -73,9 +95,16 @@ Status Creation::Run() {
 
 Status Creation::ReadConfiguration() {
   ASSIGN_OR_RETURN(state_.bundle, RealPath(options_.bundle, "bundle"));
+  const bool absolute = StartsWith(options_.config, "/");
   ASSIGN_OR_RETURN(text_,
-                   ReadFile(state_.bundle + "/config.json", kMaxSpecBytes));
+                   ReadFile(absolute ? options_.config
+                                     : state_.bundle + "/" + options_.config,
+                            kMaxSpecBytes));
   ASSIGN_OR_RETURN_AS(spec_, ParseSpec(text_), "config.json");
+  if (options_.crun_dialect) {
+    RETURN_IF_ERROR(ApplyAnnotations(spec_));
+    RETURN_IF_ERROR(AddUserNamespace());
+  }
   RETURN_IF_ERROR_AS(Validate(spec_), "config.json");
   RETURN_IF_ERROR(NameCgroup());
   // After the copy is made: exec has nothing of it.
@@ -86,17 +115,52 @@ Status Creation::ReadConfiguration() {
   state_.id = options_.id;
   state_.oci_version = spec_.oci_version;
   state_.annotations = spec_.annotations;
+  state_.crun_dialect = options_.crun_dialect;
   return OkStatus();
+}
+
+bool Creation::IsRootless() const {
+  if (options_.rootless) return *options_.rootless;
+  return geteuid() != 0 || InUserNamespace();
+}
+
+// Who is not root gets one even unasked, and mappings need not be said (as with
+// crun).
+Status Creation::AddUserNamespace() {
+  Linux& linux = spec_.linux;
+  if (geteuid() != 0 && linux.Find(NamespaceType::kUser) == nullptr) {
+    linux.namespaces.push_back({NamespaceType::kUser, ""});
+  }
+  const NamespaceSpec* user = linux.Find(NamespaceType::kUser);
+  const bool mapped =
+      !linux.uid_mappings.empty() && !linux.gid_mappings.empty();
+  if (user == nullptr || !user->path.empty() || mapped) return OkStatus();
+  RETURN_IF_ERROR_AS(
+      FillIdMappings(spec_.process ? spec_.process->user : User(), linux),
+      "map ids of the new user namespace");
+  text_ = SerializeSpec(spec_);
+  return OkStatus();
+}
+
+// linux.cgroupsPath, or our own choice.
+StatusOr<std::string> Creation::NameOfCgroup() {
+  const std::string& wanted = spec_.linux.cgroups_path;
+  may_lack_cgroup_ = wanted.empty() && !options_.systemd_cgroup && IsRootless();
+  if (may_lack_cgroup_) {
+    const auto host = CgroupHost::Own();
+    const auto parent = host.ok() ? (*host)->Delegated() : std::nullopt;
+    if (parent) return *parent + "/" + options_.id;
+  }
+  return CgroupsPathFor(options_.systemd_cgroup, wanted, options_.id);
 }
 
 // Also in the copy of config.json: whoever cleans up after us reads it there.
 Status Creation::NameCgroup() {
-  ASSIGN_OR_RETURN(std::string wanted,
-                   CgroupsPathFor(options_.systemd_cgroup,
-                                  spec_.linux.cgroups_path, options_.id));
+  if (options_.no_cgroup) return OkStatus();
+  ASSIGN_OR_RETURN(std::string name, NameOfCgroup());
   state_.systemd_cgroup = options_.systemd_cgroup;
-  if (wanted != spec_.linux.cgroups_path) {
-    spec_.linux.cgroups_path = std::move(wanted);
+  if (name != spec_.linux.cgroups_path) {
+    spec_.linux.cgroups_path = std::move(name);
     text_ = SerializeSpec(spec_);
   }
   ASSIGN_OR_RETURN(state_.cgroup_path,
@@ -151,17 +215,78 @@ Status Creation::MakeDirectory() {
   }
   undo_.Add([this] { RunPoststopHooks(); });
   undo_.Add([this] { (void)RemoveStateDirectory(state_.directory).ok(); });
-  return ReplaceFile(state_.Path(kConfigCopy), text_, 0600);
+  RETURN_IF_ERROR(ReplaceFile(state_.Path(kConfigCopy), text_, 0600));
+  return options_.notify ? AddNotifyDirectory() : OkStatus();
+}
+
+// As runc does it. Whatever its mode, the mount makes it reachable.
+Status Creation::AddNotifyDirectory() {
+  const std::string directory = state_.Path(kNotifyDirectory);
+  if (mkdir(directory.c_str(), 0755) != 0) {
+    return Errno(errno, "mkdir " + Quoted(directory));
+  }
+  MountSpec mount;
+  mount.destination = kNotifyInside;
+  mount.type = "bind";
+  mount.source = directory;
+  mount.options = {"bind", "nosuid", "noexec", "nodev", "ro"};
+  spec_.mounts.push_back(std::move(mount));
+  if (spec_.process) {
+    spec_.process->env.push_back(std::string("NOTIFY_SOCKET=") + kNotifyInside +
+                                 "/" + kNotifySocket);
+  }
+  return OkStatus();
 }
 
 Status Creation::MakeCgroup() {
-  ASSIGN_OR_RETURN(host_, CgroupHost::Own());
-  ASSIGN_OR_RETURN(cgroup_, OpenOwnCgroup());
   const Resources limits = ContainerResources(spec_.linux);
-  RETURN_IF_ERROR_AS(cgroup_->Create(limits),
-                     "create cgroup " + Quoted(state_.cgroup_path));
+  const auto host = CgroupHost::Own();
+  if (options_.no_cgroup || (!host.ok() && may_lack_cgroup_)) {
+    if (host.ok()) host_ = *host;
+    return GoWithoutCgroup(options_.no_cgroup ? Resources() : limits);
+  }
+  ASSIGN_OR_RETURN(host_, host);
+  ASSIGN_OR_RETURN(cgroup_, OpenOwnCgroup());
+  Status made = cgroup_->Create(limits);
+  if (IsRefusal(made) && IsRootless()) made = MakeCgroupAsUser(limits);
+  RETURN_IF_ERROR_AS(made, "create cgroup " + Quoted(state_.cgroup_path));
   if (host_->version == CgroupVersion::kV2) left_out_ = LeftOutOnV2(limits);
   undo_.Add([this] { (void)cgroup_->Remove().ok(); });
+  return OkStatus();
+}
+
+// Devices are nothing that a user could give or forbid (as with runc).
+Status Creation::MakeCgroupAsUser(const Resources& limits) {
+  const Status made = cgroup_->Create(WithoutDevices(limits));
+  if (!IsRefusal(made) || !may_lack_cgroup_) return made;
+  return GoWithoutCgroup(limits);
+}
+
+// A limit that nobody enforces is an error, in runc's words.
+Status Creation::GoWithoutCgroup(const Resources& limits) {
+  if (WithoutDevices(limits) != Resources()) {
+    return Error(StatusCode::kPermissionDenied,
+                 "cannot set " + FirstLimit(limits) +
+                     " limit: container could not join or create cgroup");
+  }
+  cgroup_ = WithoutCgroup();
+  state_.cgroup_path.clear();
+  return OkStatus();
+}
+
+Status Creation::MakeResctrl() {
+  if (!spec_.linux.intel_rdt) return OkStatus();
+  ASSIGN_OR_RETURN(const std::string table,
+                   ReadFile("/proc/self/mountinfo", kMaxMountTable));
+  const std::string mount = ResctrlMount(table);
+  ASSIGN_OR_RETURN(
+      const ResctrlGroups groups,
+      ResctrlGroups::Make(mount, *spec_.linux.intel_rdt, options_.id));
+  state_.resctrl_control = groups.own_control();
+  state_.resctrl_monitoring = groups.own_monitoring();
+  undo_.Add([groups] { (void)groups.Remove().ok(); });
+  state_.resctrl_tasks =
+      ResctrlTasks(mount, *spec_.linux.intel_rdt, options_.id);
   return OkStatus();
 }
 
@@ -218,7 +343,7 @@ void Creation::RunPoststopHooks() const {
   state.annotations = state_.annotations;
   for (const Hook& hook : spec_.hooks.poststop) {
     (void)RunHooks("poststop", {hook}, ToHookJson(state),
-                   {.directory = state_.bundle})
+                   RuntimeHookSetting(spec_.hooks, state_.bundle))
         .ok();
   }
 }
@@ -235,6 +360,15 @@ void Creation::WarnOfWhatIsLeftOut() {
   }
 }
 
+// What is made in the runtime's own mount namespace does not end with it.
+Status Creation::RememberMounts() {
+  if (mounts_.own_namespace) return OkStatus();
+  ASSIGN_OR_RETURN(state_.root_mount, MountNumber(state_.rootfs));
+  undo_.Add(
+      [this] { (void)RemoveMounts(state_.rootfs, state_.root_mount).ok(); });
+  return OkStatus();
+}
+
 Status Creation::BearAndRecord() {
   const InitRequest request = {
       .id = options_.id,
@@ -247,12 +381,14 @@ Status Creation::BearAndRecord() {
       .filter = filter_.program.empty() ? nullptr : &filter_,
       .post = post_ ? &*post_ : nullptr,
       .cgroup = *cgroup_,
+      .resctrl_tasks = state_.resctrl_tasks,
       .no_pivot = options_.no_pivot,
       .start = start_.get(),
       .result = result_.get(),
       .hook_state = [this](const char* status,
                            pid_t pid) { return HookStateFor(status, pid); },
   };
+  RETURN_IF_ERROR(RememberMounts());
   born_once_ = true;
   ASSIGN_OR_RETURN(born_, BearInit(request));
   cgroup_->Settle();

@@ -44,15 +44,23 @@ class Creation {
 
  private:
   Status ReadConfiguration();
+  bool IsRootless() const;
+  Status AddUserNamespace();
   Status NameCgroup();
+  StatusOr<std::string> NameOfCgroup();
   StatusOr<std::unique_ptr<Cgroup>> OpenOwnCgroup() const;
   Status LocateRootfs();
   Status CheckConsole() const;
   Status MakeDirectory();
+  Status AddNotifyDirectory();
   Status MakeCgroup();
+  Status MakeCgroupAsUser(const Resources& limits);
+  Status GoWithoutCgroup(const Resources& limits);
+  Status MakeResctrl();
   Status PlanRoot();
   Status MakeChannels();
   Status MakeListenerPost();
+  Status RememberMounts();
   Status BearAndRecord();
   void WarnOfWhatIsLeftOut();
   void RunPoststopHooks() const;
@@ -65,6 +73,7 @@ class Creation {
   StateFile state_;
   const CgroupHost* host_ = nullptr;
   std::unique_ptr<Cgroup> cgroup_;
+  bool may_lack_cgroup_ = false;
   std::vector<std::string> left_out_;  // limits that this machine lacks
   MountPlan mounts_;
   std::vector<UniqueFd> prepared_mounts_;

@@ -37,6 +37,15 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
+Status AddTo(const std::string& path, int stream) {
+  if (path.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(
+      const UniqueFd file,
+      OpenFile(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0700));
+  if (dup2(file.get(), stream) < 0) return Errno(errno, "dup2");
+  return OkStatus();
+}
+
 // Returns only to say why it does not run.
 Status BecomeHook(const Hook& hook, const HookSetting& setting, int input,
                   int complaints) {
@@ -58,6 +67,8 @@ Status BecomeHook(const Hook& hook, const HookSetting& setting, int input,
   if (dup2(input, 0) < 0 || dup2(complaints, 2) < 0) {
     return Errno(errno, "dup2");
   }
+  RETURN_IF_ERROR(AddTo(setting.output, 1));
+  RETURN_IF_ERROR(AddTo(setting.errors, 2));
   RETURN_IF_ERROR(CloseOnExecFrom(3));
   if (setting.confine) RETURN_IF_ERROR(setting.confine());
   execve(hook.path.c_str(), argv.data(), inherits ? environ : env.data());
@@ -123,6 +134,10 @@ Status RunHook(const Hook& hook, const std::string& state,
 }
 
 }  // namespace
+
+HookSetting RuntimeHookSetting(const Hooks& hooks, const std::string& bundle) {
+  return {.directory = bundle, .output = hooks.output, .errors = hooks.errors};
+}
 
 Status RunHooks(const char* name, const std::vector<Hook>& hooks,
                 const std::string& state, const HookSetting& setting) {

@@ -20,7 +20,14 @@ struct HookSetting {
   const std::vector<std::string>* env = nullptr;
   // Done by the hook's own process last of all before execve.
   std::function<Status()> confine = nullptr;
+  // Files that its standard output and error are added to; empty: the caller's,
+  // and the error that is returned.
+  std::string output = {};
+  std::string errors = {};
 };
+
+// Of hooks that the runtime itself runs, in the bundle.
+HookSetting RuntimeHookSetting(const Hooks& hooks, const std::string& bundle);
 
 // In order; each gets `state` (the state JSON) on its standard input. The
 // first that fails, cannot be run or outlasts its timeout ends it: INTERNAL or

@@ -35,6 +35,21 @@ Json AllMembers(const OciState& state) {
   return json;
 }
 
+// Of the directory that is open, if it has one.
+Status RemoveNotifyDirectory(int directory) {
+  const auto inner = OpenFileAt(directory, kNotifyDirectory,
+                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (IsNotFound(inner.status())) return OkStatus();
+  RETURN_IF_ERROR(inner.status());
+  if (unlinkat(inner->get(), kNotifySocket, 0) != 0 && errno != ENOENT) {
+    return Errno(errno, "remove the notification socket");
+  }
+  if (unlinkat(directory, kNotifyDirectory, AT_REMOVEDIR) != 0) {
+    return Errno(errno, "remove the directory of the notification socket");
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 const char* StatusName(ContainerStatus status) {
@@ -66,16 +81,23 @@ std::string ToHookJson(const OciState& state) {
 }
 
 Status StateFile::Save() const {
-  const Json json = {{"id", id},
-                     {"ociVersion", oci_version},
-                     {"pid", pid},
-                     {"startTime", start_time},
-                     {"bundle", bundle},
-                     {"rootfs", rootfs},
-                     {"created", created},
-                     {"cgroupPath", cgroup_path},
-                     {"systemdCgroup", systemd_cgroup},
-                     {"annotations", annotations}};
+  Json json = {{"id", id},
+               {"ociVersion", oci_version},
+               {"pid", pid},
+               {"startTime", start_time},
+               {"bundle", bundle},
+               {"rootfs", rootfs},
+               {"created", created},
+               {"cgroupPath", cgroup_path},
+               {"systemdCgroup", systemd_cgroup},
+               {"crunDialect", crun_dialect},
+               {"rootMount", root_mount},
+               {"annotations", annotations}};
+  if (!resctrl_tasks.empty()) {
+    json["resctrl"] = {{"control", resctrl_control},
+                       {"monitoring", resctrl_monitoring},
+                       {"tasks", resctrl_tasks}};
+  }
   return ReplaceFile(Path(kStateName), DumpJson(json), 0600);
 }
 
@@ -100,8 +122,17 @@ StatusOr<StateFile> StateFile::Load(const std::string& root,
   reader.Get("created", state.created);
   reader.Get("cgroupPath", state.cgroup_path);
   reader.Get("systemdCgroup", state.systemd_cgroup);
+  reader.Get("crunDialect", state.crun_dialect);
+  reader.Get("rootMount", state.root_mount);
   reader.Get("annotations", state.annotations);
   RETURN_IF_ERROR(reader.status());
+  if (const Json* const found = json.Find("resctrl")) {
+    JsonReader resctrl(*found, "resctrl");
+    resctrl.Get("control", state.resctrl_control);
+    resctrl.Get("monitoring", state.resctrl_monitoring);
+    resctrl.Get("tasks", state.resctrl_tasks);
+    RETURN_IF_ERROR(resctrl.status());
+  }
   return state;
 }
 
@@ -130,6 +161,10 @@ Status RemoveStateDirectory(const std::string& directory) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
                    ListDirectory(opened->get()));
   for (const std::string& name : names) {
+    if (name == kNotifyDirectory) {
+      RETURN_IF_ERROR(RemoveNotifyDirectory(opened->get()));
+      continue;
+    }
     if (unlinkat(opened->get(), name.c_str(), 0) != 0 && errno != ENOENT) {
       return Errno(errno, "remove " + Quoted(directory + "/" + name));
     }

@@ -6,6 +6,7 @@
 //                effect
 //   exec.fifo    there until start: a byte in it lets the init go
 //   exec.result  how that went
+//   notify/      the container's /run/notify, if there is a NOTIFY_SOCKET
 #ifndef OCI_CONTAINER_STATE_FILE_H_
 #define OCI_CONTAINER_STATE_FILE_H_
 
@@ -56,7 +57,15 @@ struct StateFile {
   UnixNanos created = 0;
   std::string cgroup_path;
   bool systemd_cgroup = false;  // a scope of systemd's
+  bool crun_dialect = false;    // as CreateOptions has it
+  // Without a mount namespace: what `rootfs` led to before (rootfs.h).
+  uint64_t root_mount = 0;
   std::map<std::string, std::string> annotations;
+  // Groups of its own, and the files by which its processes join theirs
+  // (resctrl.h).
+  std::string resctrl_control;
+  std::string resctrl_monitoring;
+  std::vector<std::string> resctrl_tasks;
 
   Status Save() const;
   // NOT_FOUND ("container \"x\" does not exist").
@@ -69,6 +78,9 @@ struct StateFile {
 inline constexpr char kConfigCopy[] = "config.json";
 inline constexpr char kStartFifo[] = "exec.fifo";
 inline constexpr char kResultFifo[] = "exec.result";
+// A directory, if somebody waits for a word of the container, and its socket.
+inline constexpr char kNotifyDirectory[] = "notify";
+inline constexpr char kNotifySocket[] = "notify.sock";
 
 // Where compiled filters are kept: ROOT/@seccomp, which can be no id.
 std::string SeccompCacheOf(const std::string& container_directory);

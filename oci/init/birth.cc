@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <functional>
-#include <optional>
 #include <utility>
 
 #include "base/strings.h"
@@ -23,7 +22,6 @@
 #include "oci/init/net_devices.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
-#include "oci/init/procfs.h"
 #include "oci/init/scheduling.h"
 #include "oci/init/terminal.h"
 #include "oci/init/time_namespace.h"
@@ -49,32 +47,14 @@ void Reap(pid_t pid) { (void)TEMP_FAILURE_RETRY(waitpid(pid, nullptr, 0)); }
   _exit(1);
 }
 
-// By the parent: without CAP_SYS_RESOURCE the score only goes up, and no lower
-// than our own. A process that has died meanwhile tells why by the channel.
-Status SetOomScore(pid_t pid, int score, std::vector<std::string>& warnings) {
-  const auto file = OpenProcfs("/proc", std::to_string(pid) + "/oom_score_adj");
-  if (ErrnoOf(file.status()) == ENOENT) return OkStatus();
-  if (!file.ok()) return file.status();
-  const std::string text = std::to_string(score);
-  if (write(file->get(), text.data(), text.size()) > 0 || errno == ESRCH) {
-    return OkStatus();
-  }
-  if (errno != EACCES && errno != EPERM) {
-    return Errno(errno, "set process.oomScoreAdj " + text);
-  }
-  warnings.push_back("process.oomScoreAdj " + text +
-                     " is below what this host allows: left as it is");
-  return OkStatus();
-}
-
 Status MapIds(pid_t pid, const Spec& spec) {
   return WriteIdMaps(pid, spec.linux.uid_mappings, spec.linux.gid_mappings);
 }
 
 Status RunRuntimeHooks(const Parent& parent, pid_t pid) {
   const std::string state = parent.hook_state("creating", pid);
-  const HookSetting setting = {.directory = parent.bundle};
   const Hooks& hooks = parent.spec->hooks;
+  const HookSetting setting = RuntimeHookSetting(hooks, parent.bundle);
   RETURN_IF_ERROR(RunHooks("prestart", hooks.prestart, state, setting));
   return RunHooks("createRuntime", hooks.create_runtime, state, setting);
 }
@@ -132,9 +112,10 @@ Status Schedule(const Parent& parent, pid_t pid) {
 }
 
 Status Accompany(const Parent& parent, Born& born) {
-  if (parent.process != nullptr && parent.process->oom_score_adj) {
+  if (parent.process != nullptr && parent.process->oom_score_adj &&
+      geteuid() == 0) {
     RETURN_IF_ERROR(
-        SetOomScore(born.pid, *parent.process->oom_score_adj, born.warnings));
+        SetOomScoreOf(born.pid, *parent.process->oom_score_adj, born.warnings));
   }
   for (bool ready = false; !ready;) {
     ASSIGN_OR_RETURN(HandshakeMessage message, born.channel.Receive());
@@ -167,15 +148,31 @@ class IgnorePipeSignal {
   const sighandler_t before_;
 };
 
+// Of the process between: what makes it root of the init's user namespace.
+Status EnterUser(NamespacePlan& plan, const Handshake& channel) {
+  if (plan.user.valid()) {
+    return Annotate(EnterNamespace(plan.user.get(), CLONE_NEWUSER),
+                    "join user namespace");
+  }
+  RETURN_IF_ERROR(GetIds(plan.by_user, channel));
+  plan.at_birth &= ~static_cast<uint64_t>(CLONE_NEWUSER);
+  plan.in_new_user = true;
+  return OkStatus();
+}
+
 // The process between, for a user namespace that is there already: gives up
-// the host's rights, then makes the init, as a child of its own parent.
-[[noreturn]] void RunMiddle(const InitRequest& request,
-                            const NamespacePlan& plan, Handshake& channel,
-                            bool in_cgroup) {
+// the host's rights, then makes the init, as a child of its own parent. Also
+// where only the root of a new user namespace may make the time namespace that
+// its child is born in.
+[[noreturn]] void RunMiddle(const InitRequest& request, NamespacePlan& plan,
+                            Handshake& channel, bool in_cgroup) {
   const auto bear = [&]() -> Status {
     if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
-    RETURN_IF_ERROR_AS(EnterNamespace(plan.user.get(), CLONE_NEWUSER),
-                       "join user namespace");
+    RETURN_IF_ERROR(EnterUser(plan, channel));
+    if (plan.time_by_middle()) {
+      const Dumpable dumpable;
+      RETURN_IF_ERROR(TimeNamespace::Make(request.spec.linux).status());
+    }
     ASSIGN_OR_RETURN(
         const ClonedProcess child,
         CloneProcess({.namespaces = plan.at_birth, .sibling = true}));
@@ -190,10 +187,24 @@ class IgnorePipeSignal {
   _exit(0);
 }
 
-StatusOr<Born> AwaitMiddle(const InitRequest& request, pid_t middle,
-                           Handshake channel) {
-  auto received = channel.Receive();
-  if (!request.io.sibling) Reap(middle);
+// Answers the process between until it says who is born.
+StatusOr<HandshakeMessage> HearOfBirth(const InitRequest& request,
+                                       const Born& middle) {
+  while (true) {
+    ASSIGN_OR_RETURN(HandshakeMessage message, middle.channel.Receive());
+    if (message.type != MessageType::kMapIds) return message;
+    RETURN_IF_ERROR(MapIds(middle.pid, request.spec));
+    RETURN_IF_ERROR(middle.channel.Send(MessageType::kGo));
+  }
+}
+
+StatusOr<Born> AwaitMiddle(const InitRequest& request, Born middle) {
+  auto received = HearOfBirth(request, middle);
+  // It ends by itself, but one that waits for its maps.
+  if (!received.ok()) {
+    (void)SignalProcess(middle.pidfd.get(), SIGKILL).ok();
+  }
+  if (!request.io.sibling) Reap(middle.pid);
   ASSIGN_OR_RETURN(HandshakeMessage message, std::move(received));
   if (message.type == MessageType::kError) return DecodeStatus(message.text);
   const auto pid = ParseInt(message.text);
@@ -203,7 +214,7 @@ StatusOr<Born> AwaitMiddle(const InitRequest& request, pid_t middle,
   Born born;
   born.pid = static_cast<pid_t>(*pid);
   born.pidfd = std::move(message.fd);
-  born.channel = std::move(channel);
+  born.channel = std::move(middle.channel);
   return born;
 }
 
@@ -230,28 +241,38 @@ StatusOr<Born> Clone(Cgroup& cgroup, const ProcessIo& io, uint64_t namespaces,
   return born;
 }
 
-StatusOr<std::optional<TimeNamespace>> MakeTime(const InitRequest& request,
-                                                const NamespacePlan& plan) {
-  if (!plan.new_time) return std::nullopt;
-  ASSIGN_OR_RETURN(TimeNamespace time, TimeNamespace::Make(request.spec.linux));
-  return std::make_optional(std::move(time));
+// `bear`, with children born in the time namespace that the plan wants.
+StatusOr<Born> InTime(const InitRequest& request, const NamespacePlan& plan,
+                      const std::function<StatusOr<Born>()>& bear) {
+  if (!plan.new_time || plan.time_by_middle()) return bear();
+  ASSIGN_OR_RETURN(const TimeNamespace time,
+                   TimeNamespace::Make(request.spec.linux));
+  StatusOr<Born> born = bear();
+  const Status returned = time.Return();
+  if (returned.ok() || !born.ok()) return born;
+  (void)SignalProcess(born->pidfd.get(), SIGKILL).ok();
+  if (!request.io.sibling) Reap(born->pid);
+  return returned;
 }
 
-StatusOr<Born> CloneInit(const InitRequest& request,
-                         const NamespacePlan& plan) {
-  ASSIGN_OR_RETURN(const auto time, MakeTime(request, plan));
-  if (!plan.user.valid()) {
-    return Clone(request.cgroup, request.io, plan.at_birth,
-                 [&](Handshake& channel, bool in_cgroup) {
-                   return RunInit(request, plan, channel, in_cgroup);
-                 });
+StatusOr<Born> CloneInit(const InitRequest& request, NamespacePlan& plan) {
+  if (!plan.user.valid() && !plan.time_by_middle()) {
+    return InTime(request, plan, [&] {
+      return Clone(request.cgroup, request.io, plan.at_birth,
+                   [&](Handshake& channel, bool in_cgroup) {
+                     return RunInit(request, plan, channel, in_cgroup);
+                   });
+    });
   }
-  ASSIGN_OR_RETURN(Born middle,
-                   Clone(request.cgroup, request.io, 0,
+  const uint64_t own = plan.at_birth & CLONE_NEWUSER;
+  ASSIGN_OR_RETURN(Born middle, InTime(request, plan, [&] {
+                     return Clone(
+                         request.cgroup, request.io, own,
                          [&](Handshake& channel, bool in_cgroup) -> Status {
                            RunMiddle(request, plan, channel, in_cgroup);
-                         }));
-  return AwaitMiddle(request, middle.pid, std::move(middle.channel));
+                         });
+                   }));
+  return AwaitMiddle(request, std::move(middle));
 }
 
 // In a user namespace the process cannot do it itself.
@@ -298,11 +319,12 @@ Status EnterInside(const Entry& entry, ListenerPost* post, bool sibling,
 
 StatusOr<Born> CloneOutside(const InitRequest& request,
                             const NamespacePlan& plan, Entry& entry, int go) {
-  ASSIGN_OR_RETURN(const auto time, MakeTime(request, plan));
-  return Clone(
-      request.cgroup, request.io, 0, [&](Handshake& channel, bool in_cgroup) {
-        return RunInitOutside(request, plan, channel, entry, go, in_cgroup);
-      });
+  return InTime(request, plan, [&] {
+    return Clone(
+        request.cgroup, request.io, 0, [&](Handshake& channel, bool in_cgroup) {
+          return RunInitOutside(request, plan, channel, entry, go, in_cgroup);
+        });
+  });
 }
 
 StatusOr<Born> BearInside(const InitRequest& request, const NamespacePlan& plan,
@@ -340,8 +362,7 @@ StatusOr<Born> BearInit(const InitRequest& request) {
   if (request.spec.process) {
     GiveIo(request.io, *request.spec.process, request.spec.linux.uid_mappings);
   }
-  ASSIGN_OR_RETURN(const NamespacePlan plan,
-                   PlanNamespaces(request.spec.linux));
+  ASSIGN_OR_RETURN(NamespacePlan plan, PlanNamespaces(request.spec.linux));
   const ProcessSpec* process =
       request.spec.process ? &*request.spec.process : nullptr;
   const Parent parent = {.process = process,

@@ -36,6 +36,8 @@ struct InitRequest {
   // With a filter that has a listener. The caller passes it on, after LetGo.
   ListenerPost* post = nullptr;
   Cgroup& cgroup;
+  // Files that the process writes "0" to, to join what has no other way in.
+  std::vector<std::string> resctrl_tasks = {};
   bool no_pivot = false;
   // Two fifos, open for reading and writing. A byte in `start` lets it go;
   // `result` tells how that went: "x", then the end of file at execve, or the
@@ -87,6 +89,8 @@ struct ExecRequest {
   const SeccompFilter* filter = nullptr;
   ListenerPost* post = nullptr;  // with a filter that has a listener
   Cgroup& cgroup;
+  std::vector<std::string> resctrl_tasks = {};  // as of an init
+  pid_t init_pid = 0;
   int init_pidfd = -1;  // whose namespaces are joined
   int namespaces = 0;   // CLONE_NEW* flags, all that the init has
   bool user_namespace = false;

@@ -1,12 +1,15 @@
 #include "oci/init/exec_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs/rooted_path.h"
+#include "base/sys/file.h"
 #include "base/sys/namespace.h"
+#include "oci/init/id_map.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
 #include "oci/init/program.h"
@@ -30,18 +33,28 @@ Status JoinContainer(const ExecRequest& request, bool in_cgroup) {
       request.process.exec_cpu_affinity.value_or(CpuAffinity());
   RETURN_IF_ERROR(SetAffinity(affinity.initial, "initial"));
   if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
+  RETURN_IF_ERROR(JoinResctrl(request.resctrl_tasks));
   RETURN_IF_ERROR(SetAffinity(affinity.final, "final"));
-  // For the child: with the host's rights, which the user namespace takes.
-  if (request.namespaces & CLONE_NEWPID) {
+  int namespaces = request.namespaces;
+  // For the child: with the host's rights, which the user namespace takes. Who
+  // has none gets them by that.
+  if ((namespaces & CLONE_NEWPID) != 0 && geteuid() == 0) {
     RETURN_IF_ERROR_AS(Enter(request.init_pidfd, CLONE_NEWPID),
                        "join pid namespace");
+    namespaces &= ~CLONE_NEWPID;
   }
-  RETURN_IF_ERROR_AS(
-      Enter(request.init_pidfd, request.namespaces & ~CLONE_NEWPID),
-      "join the container's namespaces");
+  RETURN_IF_ERROR_AS(Enter(request.init_pidfd, namespaces),
+                     "join the container's namespaces");
   if (!request.user_namespace) return OkStatus();
-  if (setresgid(0, 0, 0) != 0) return Errno(errno, "setgid 0 in the namespace");
-  if (setresuid(0, 0, 0) != 0) return Errno(errno, "setuid 0 in the namespace");
+  return BecomeNamespaceRoot(request.linux.uid_mappings,
+                             request.linux.gid_mappings);
+}
+
+// To that of a container that has no mount namespace to find it by.
+Status ChangeRoot(const UniqueFd& root) {
+  if (!root.valid()) return OkStatus();
+  if (fchdir(root.get()) != 0) return Errno(errno, "fchdir to the root");
+  if (chroot(".") != 0) return Errno(errno, "chroot");
   return OkStatus();
 }
 
@@ -60,7 +73,18 @@ StatusOr<Program> Prepare(const ExecRequest& request, const Handshake& channel,
                           bool in_cgroup) {
   // Of the host's /proc: setns takes it out of sight.
   ASSIGN_OR_RETURN(const UniqueFd label, OpenExecLabel(request.process));
+  if (geteuid() != 0) {
+    RETURN_IF_ERROR(TakeOomScore(request.process, channel));
+  }
+  UniqueFd own_root;
+  if ((request.namespaces & CLONE_NEWNS) == 0) {
+    ASSIGN_OR_RETURN(
+        own_root,
+        OpenFile("/proc/" + std::to_string(request.init_pid) + "/root",
+                 O_PATH | O_DIRECTORY));
+  }
   RETURN_IF_ERROR(JoinContainer(request, in_cgroup));
+  RETURN_IF_ERROR(ChangeRoot(own_root));
   if (!request.io.no_new_keyring) {
     RETURN_IF_ERROR(JoinSessionKeyring("_ses." + request.id));
   }

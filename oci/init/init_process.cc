@@ -13,6 +13,7 @@
 #include "base/sys/file.h"
 #include "base/sys/namespace.h"
 #include "oci/container/hooks.h"
+#include "oci/init/id_map.h"
 #include "oci/init/privileges.h"
 #include "oci/init/process_setup.h"
 #include "oci/init/program.h"
@@ -33,13 +34,6 @@ Status EnterNamespaces(const NamespacePlan& plan) {
     RETURN_IF_ERROR_AS(UnshareNamespaces(CLONE_NEWCGROUP),
                        "new cgroup namespace");
   }
-  return OkStatus();
-}
-
-// From here on files that we make belong to the container's root.
-Status BecomeNamespaceRoot() {
-  if (setresgid(0, 0, 0) != 0) return Errno(errno, "setgid 0 in the namespace");
-  if (setresuid(0, 0, 0) != 0) return Errno(errno, "setuid 0 in the namespace");
   return OkStatus();
 }
 
@@ -174,10 +168,11 @@ Status EnterNewWorld(const InitRequest& request, const NamespacePlan& plan,
   umask(0);
   RETURN_IF_ERROR(TakeStdio(request.io));
   if (!in_cgroup) RETURN_IF_ERROR(request.cgroup.EnterSelf());
-  if (plan.new_user()) {
-    RETURN_IF_ERROR(channel.Send(MessageType::kMapIds));
-    RETURN_IF_ERROR(channel.WaitForGo());
+  RETURN_IF_ERROR(JoinResctrl(request.resctrl_tasks));
+  if (plan.by_user && request.spec.process) {
+    RETURN_IF_ERROR(TakeOomScore(*request.spec.process, channel));
   }
+  if (plan.new_user()) RETURN_IF_ERROR(GetIds(plan.by_user, channel));
   return EnterNamespaces(plan);
 }
 
@@ -189,7 +184,10 @@ StatusOr<Rootfs> EnterRoot(const InitRequest& request,
   ASSIGN_OR_RETURN(Rootfs rootfs,
                    Rootfs::Open(request.mounts, request.rootfs, plan.has_user(),
                                 request.prepared_mounts));
-  if (plan.has_user()) RETURN_IF_ERROR(BecomeNamespaceRoot());
+  if (plan.has_user()) {
+    RETURN_IF_ERROR(BecomeNamespaceRoot(request.spec.linux.uid_mappings,
+                                        request.spec.linux.gid_mappings));
+  }
   if (!request.io.no_new_keyring) {
     RETURN_IF_ERROR(JoinSessionKeyring("_ses." + request.id));
   }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "oci/init/id_mapping_option.h"
 
 namespace berth::oci {
 namespace {
@@ -138,7 +139,9 @@ void PlanCgroup(const MountStep& base, const MountPlanHost& host,
     MountStep step;
     step.kind = MountStep::Kind::kBind;
     step.target = base.target + "/" + name;
-    step.source = hierarchy.mount_point + host.cgroup_path;
+    step.source =
+        hierarchy.mount_point +
+        (host.cgroup_path.empty() ? hierarchy.own_path : host.cgroup_path);
     step.options.bind = true;
     step.options.top = attributes;
     step.optional = true;  // hierarchies that the container did not join
@@ -159,9 +162,13 @@ void PlanCgroup(const MountStep& base, const MountPlanHost& host,
 Status CheckOptions(const MountSpec& mount, const MountOptions& options,
                     bool bind) {
   const std::string where = "mount " + Quoted(mount.destination) + ": ";
-  if (options.remount) return Unimplemented(where + "option \"remount\"");
   if (!bind && (options.id_mapped || !mount.uid_mappings.empty())) {
     return InvalidArgument(where + "id mappings need a bind mount");
+  }
+  if (!bind && (options.copy_symlink || options.source_nofollow)) {
+    return InvalidArgument(where +
+                           "copy-symlink and src-nofollow need a bind "
+                           "mount");
   }
   if (bind && !options.data.empty()) {
     return InvalidArgument(where + "option " + Quoted(options.data.front()) +
@@ -188,6 +195,12 @@ Status PlanIds(const Spec& spec, const MountSpec& mount, MountStep& step) {
     return OkStatus();
   }
   if (!step.options.id_mapped) return OkStatus();
+  if (!step.options.id_mapping.empty()) {
+    ASSIGN_OR_RETURN_AS(step.id_maps,
+                        ParseIdMapping(step.options.id_mapping, spec.linux),
+                        "mount " + Quoted(mount.destination));
+    return OkStatus();
+  }
   const NamespaceSpec* user = spec.linux.Find(NamespaceType::kUser);
   if (user == nullptr) {
     return InvalidArgument("mount " + Quoted(mount.destination) +
@@ -200,6 +213,18 @@ Status PlanIds(const Spec& spec, const MountSpec& mount, MountStep& step) {
     step.id_namespace = user->path;
   }
   return OkStatus();
+}
+
+// Where a user namespace may not have a new one, the host's is what it would
+// show, if what it shows is the host's.
+std::string FallbackOf(const std::string& type, const Linux& linux) {
+  if (type == "sysfs") return "/sys";
+  const auto shares = [&](NamespaceType namespaces) {
+    return linux.Find(namespaces) == nullptr;
+  };
+  if (type == "mqueue" && shares(NamespaceType::kIpc)) return "/dev/mqueue";
+  if (type == "proc" && shares(NamespaceType::kPid)) return "/proc";
+  return "";
 }
 
 bool WantsLabel(const std::string& type) {
@@ -215,6 +240,11 @@ Status PlanMount(const Spec& spec, const MountSpec& mount,
   const bool bind = step.options.bind || mount.type == "bind";
   RETURN_IF_ERROR(CheckTarget(mount, step.target));
   RETURN_IF_ERROR(CheckOptions(mount, step.options, bind));
+  if (step.options.remount) {
+    step.kind = MountStep::Kind::kRemount;
+    plan.steps.push_back(step);
+    return OkStatus();
+  }
   if (bind) {
     if (mount.source.empty()) {
       return InvalidArgument("mount " + Quoted(mount.destination) +
@@ -245,16 +275,14 @@ Status PlanMount(const Spec& spec, const MountSpec& mount,
     const NamespaceSpec* pids = spec.linux.Find(NamespaceType::kPid);
     if (pids != nullptr) step.pid_namespace = pids->path;
   }
-  if (mount.type == "sysfs" &&
-      spec.linux.Find(NamespaceType::kUser) != nullptr) {
-    step.fallback = "/sys";
-  }
+  step.fallback = FallbackOf(mount.type, spec.linux);
   if (mount.type == "tmpfs" && step.options.read_only) {
     step.options.top.set &= ~static_cast<uint64_t>(MOUNT_ATTR_RDONLY);
     step.seal_last = true;
   }
   if (!spec.linux.mount_label.empty() && WantsLabel(mount.type)) {
-    step.options.data.push_back("context=" + spec.linux.mount_label);
+    step.options.data.push_back(spec.linux.mount_label_option + "=" +
+                                spec.linux.mount_label);
   }
   plan.steps.push_back(step);
   return OkStatus();
@@ -336,6 +364,7 @@ StatusOr<MountPlan> PlanMounts(const Spec& spec, const MountPlanHost& host) {
     plan.devices.back().path = CleanPath(node.path);
   }
   KeepLast(plan.devices);
+  plan.own_namespace = spec.linux.Find(NamespaceType::kMount) != nullptr;
   plan.readonly_root = spec.root.readonly;
   plan.masked_paths = CleanPaths(spec.linux.masked_paths);
   plan.readonly_paths = CleanPaths(spec.linux.readonly_paths);

@@ -20,6 +20,7 @@ struct MountStep {
     kFilesystem,  // a new one of `type`
     kBind,        // `source` of the host
     kSymlink,     // `source` is what the link says
+    kRemount,     // what is mounted there gets other attributes and options
   };
 
   Kind kind = Kind::kFilesystem;
@@ -61,6 +62,9 @@ struct MountPlan {
   std::vector<DeviceNode> devices;  // in order, defaults first
   // Those in /dev.
   std::vector<MountStep> links;
+  // Without a mount namespace all mounts are made in the runtime's, on the root
+  // file system's directory, which the container is then held to by chroot(2).
+  bool own_namespace = true;
   bool readonly_root = false;
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
@@ -72,7 +76,9 @@ struct MountPlan {
 struct MountPlanHost {
   std::string bundle;  // absolute: where relative bind sources start
   const CgroupHost* cgroups = nullptr;  // null: the "cgroup" type is refused
-  std::string cgroup_path;              // of the container, in each hierarchy
+  // Of the container, in each hierarchy; empty: it has none, and is shown that
+  // of its maker.
+  std::string cgroup_path;
 };
 
 // INVALID_ARGUMENT or UNIMPLEMENTED naming the mount or option that cannot be.

@@ -64,15 +64,24 @@ TEST(PlanMountsTest, ProcAndSysfsAcceptNoLinks) {
   ASSERT_OK_AND_ASSIGN(const MountPlan plan, Plan(spec));
   EXPECT_TRUE(plan.steps[0].no_links);
   EXPECT_TRUE(plan.steps[1].no_links);
-  EXPECT_EQ(plan.steps[1].fallback, "");
   EXPECT_FALSE(plan.steps[2].no_links);
 }
 
-TEST(PlanMountsTest, SysfsFallsBackInAUserNamespace) {
+TEST(PlanMountsTest, FallsBackOnWhatItWouldShow) {
   Spec spec;
-  spec.linux.namespaces = {{NamespaceType::kUser, ""}};
-  spec.mounts = {Request("/sys", "sysfs", "sysfs", {})};
-  EXPECT_EQ(Plan(spec)->steps[0].fallback, "/sys");
+  spec.mounts = {Request("/sys", "sysfs", "sysfs", {}),
+                 Request("/proc", "proc", "proc", {}),
+                 Request("/dev/mqueue", "mqueue", "mqueue", {})};
+  ASSERT_OK_AND_ASSIGN(const MountPlan hosts, Plan(spec));
+  EXPECT_EQ(hosts.steps[0].fallback, "/sys");
+  EXPECT_EQ(hosts.steps[1].fallback, "/proc");
+  EXPECT_EQ(hosts.steps[2].fallback, "/dev/mqueue");
+  spec.linux.namespaces = {{NamespaceType::kPid, ""},
+                           {NamespaceType::kIpc, ""}};
+  ASSERT_OK_AND_ASSIGN(const MountPlan own, Plan(spec));
+  EXPECT_EQ(own.steps[0].fallback, "/sys");
+  EXPECT_EQ(own.steps[1].fallback, "");
+  EXPECT_EQ(own.steps[2].fallback, "");
 }
 
 TEST(PlanMountsTest, ReadOnlyTmpfsIsSealedLast) {
@@ -147,8 +156,10 @@ TEST(PlanMountsTest, RefusesByName) {
       {Request("/x", "bind", "", {"bind"}), StatusCode::kInvalidArgument,
        "source"},
       {Request("/x", "", "/y", {}), StatusCode::kInvalidArgument, "type"},
-      {Request("/x", "bind", "/y", {"remount", "bind"}),
-       StatusCode::kUnimplemented, "remount"},
+      {Request("/x", "tmpfs", "t", {"copy-symlink"}),
+       StatusCode::kInvalidArgument, "copy-symlink"},
+      {Request("/x", "bind", "/y", {"bind", "idmap=uids=0-1"}),
+       StatusCode::kInvalidArgument, "idmap=uids=0-1"},
   };
   for (const auto& c : cases) {
     EXPECT_THAT(PlanOf(c.mount), StatusIs(c.code, HasSubstr(c.word)))

@@ -1,6 +1,7 @@
 #include "oci/init/namespace_plan.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include "base/sys/namespace.h"
 
@@ -14,16 +15,17 @@ bool IsForeign(const NamespacePlan& plan) {
 
 }  // namespace
 
-bool NamespacePlan::has_user() const { return new_user() || user.valid(); }
+bool NamespacePlan::has_user() const {
+  return new_user() || user.valid() || in_new_user;
+}
+
+bool NamespacePlan::time_by_middle() const { return new_time && by_user; }
 
 bool NamespacePlan::new_user() const { return at_birth & CLONE_NEWUSER; }
 
 bool NamespacePlan::new_network() const { return at_birth & CLONE_NEWNET; }
 
 StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec) {
-  if (spec.Find(NamespaceType::kMount) == nullptr) {
-    return Unimplemented("linux.namespaces: no mount namespace");
-  }
   NamespacePlan plan;
   for (const NamespaceSpec& wanted : spec.namespaces) {
     const int type = CloneFlag(wanted.type);
@@ -47,6 +49,7 @@ StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec) {
     }
   }
   plan.pid_first = IsForeign(plan);
+  plan.by_user = geteuid() != 0;
   return plan;
 }
 

@@ -36,14 +36,22 @@ struct NamespacePlan {
   bool pid_first = false;
   // By a process that gives up the host's rights.
   UniqueFd user;
+  // The runtime is not root: what it may do for another process is little.
+  bool by_user = false;
+
+  // The caller is already in the new user namespace, which is no more among
+  // those of `at_birth`.
+  bool in_new_user = false;
 
   bool has_user() const;  // new or joined
+  // Only root of the user namespace may make the time namespace: a process
+  // between the runtime and the init.
+  bool time_by_middle() const;
   bool new_user() const;
   bool new_network() const;
 };
 
-// UNIMPLEMENTED for a container without a mount namespace of its own;
-// otherwise what OpenNamespace says.
+// Errors are those of OpenNamespace.
 StatusOr<NamespacePlan> PlanNamespaces(const Linux& spec);
 
 }  // namespace berth::oci

@@ -1,6 +1,7 @@
 #include "oci/init/process_setup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -10,10 +11,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 
+#include "base/strings.h"
+#include "base/sys/file.h"
 #include "base/sys/process.h"
 #include "oci/init/privileges.h"
+#include "oci/init/procfs.h"
 #include "oci/init/program.h"
 #include "oci/init/scheduling.h"
 
@@ -34,6 +39,13 @@ void GiveTo(int fd, uid_t owner) {
   // Refused (EROFS, EPERM in a user namespace): the streams still work, only
   // /dev/stdout cannot be opened again.
   (void)!fchown(fd, owner, static_cast<gid_t>(-1));
+}
+
+// As the host's /proc has it, whatever pid namespace we are in.
+pid_t HostPid() {
+  char self[32] = {};
+  const ssize_t n = readlink("/proc/self", self, sizeof(self) - 1);
+  return n > 0 ? static_cast<pid_t>(ParseInt(self).value_or(0)) : 0;
 }
 
 // Without no_new_privs a filter is the right of CAP_SYS_ADMIN (seccomp(2)).
@@ -73,6 +85,58 @@ void GiveStdioTo(uid_t owner) {
 void GiveIoTo(const ProcessIo& io, uid_t owner) {
   const int fds[] = {io.stdin_fd, io.stdout_fd, io.stderr_fd};
   for (int fd = 0; fd < 3; ++fd) GiveTo(fds[fd] >= 0 ? fds[fd] : fd, owner);
+}
+
+Status JoinResctrl(const std::vector<std::string>& tasks) {
+  for (const std::string& path : tasks) {
+    ASSIGN_OR_RETURN(const UniqueFd file, OpenFile(path, O_WRONLY));
+    RETURN_IF_ERROR_AS(WriteAll(file.get(), "0"), "join " + path);
+  }
+  return OkStatus();
+}
+
+// Without CAP_SYS_RESOURCE the score only goes up, and no lower than the
+// caller's own.
+Status SetOomScoreOf(pid_t pid, int score, std::vector<std::string>& warnings) {
+  const auto file = OpenProcfs("/proc", std::to_string(pid) + "/oom_score_adj");
+  if (ErrnoOf(file.status()) == ENOENT) return OkStatus();
+  if (!file.ok()) return file.status();
+  const std::string text = std::to_string(score);
+  if (write(file->get(), text.data(), text.size()) > 0 || errno == ESRCH) {
+    return OkStatus();
+  }
+  if (errno != EACCES && errno != EPERM) {
+    return Errno(errno, "set process.oomScoreAdj " + text);
+  }
+  warnings.push_back("process.oomScoreAdj " + text +
+                     " is below what this host allows: left as it is");
+  return OkStatus();
+}
+
+Status TakeOomScore(const ProcessSpec& process, const Handshake& channel) {
+  if (!process.oom_score_adj) return OkStatus();
+  std::vector<std::string> warnings;
+  {
+    const Dumpable dumpable;
+    RETURN_IF_ERROR(SetOomScoreOf(HostPid(), *process.oom_score_adj, warnings));
+  }
+  for (const std::string& warning : warnings) {
+    RETURN_IF_ERROR(channel.Send(MessageType::kWarning, warning));
+  }
+  return OkStatus();
+}
+
+Dumpable::Dumpable() { prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); }
+
+Dumpable::~Dumpable() { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+// Of a runtime that is not root, and of newuidmap, the kernel takes maps for a
+// dumpable process only. Nobody else is in its namespaces yet.
+Status GetIds(bool by_user, const Handshake& channel) {
+  std::optional<Dumpable> dumpable;
+  if (by_user) dumpable.emplace();
+  RETURN_IF_ERROR(channel.Send(MessageType::kMapIds));
+  return channel.WaitForGo();
 }
 
 Status TakeHabits(const Linux& linux) {

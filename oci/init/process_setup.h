@@ -43,6 +43,31 @@ void GiveStdioTo(uid_t owner);
 // process in a user namespace may not. `owner` is the host's id.
 void GiveIoTo(const ProcessIo& io, uid_t owner);
 
+// Joins the groups of linux.intelRdt, by their files.
+Status JoinResctrl(const std::vector<std::string>& tasks);
+
+// process.oomScoreAdj, by the parent of the process, which may have died
+// meanwhile. One that is too low for this host is left as it is, with a
+// warning.
+Status SetOomScoreOf(pid_t pid, int score, std::vector<std::string>& warnings);
+// The same by the process itself, whose runtime is not root and may not do it;
+// before it enters a user namespace.
+Status TakeOomScore(const ProcessSpec& process, const Handshake& channel);
+
+// While it lives, the files of the calling process in /proc belong to its user,
+// who may write them, and not to root. Single-threaded.
+class Dumpable {
+ public:
+  Dumpable();
+  ~Dumpable();
+  Dumpable(const Dumpable&) = delete;
+  Dumpable& operator=(const Dumpable&) = delete;
+};
+
+// By the first process of a new user namespace: has the runtime map its ids.
+// `by_user`: the runtime is not root.
+Status GetIds(bool by_user, const Handshake& channel);
+
 // What of `linux` a process takes to its program: personality, memory policy.
 // What is unset is left as it is.
 Status TakeHabits(const Linux& linux);

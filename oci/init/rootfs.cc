@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <sched.h>
@@ -96,6 +97,24 @@ Status RemoveKernelFilesystems(const std::string& root) {
   return OkStatus();
 }
 
+// A copy of the mount there; of a link that is to be copied, the link itself.
+StatusOr<UniqueFd> OpenSource(const MountStep& step) {
+  if (step.options.copy_symlink) {
+    ASSIGN_OR_RETURN(UniqueFd link, OpenFile(step.source, O_PATH | O_NOFOLLOW));
+    ASSIGN_OR_RETURN(const struct stat st, StatFd(link.get()));
+    if (S_ISLNK(st.st_mode)) return link;
+  }
+  return CloneMount(AT_FDCWD, step.source, step.options.recursive,
+                    !step.options.source_nofollow);
+}
+
+StatusOr<std::string> TextOfLink(int link) {
+  char text[PATH_MAX];
+  const ssize_t n = readlinkat(link, "", text, sizeof(text));
+  if (n < 0) return Errno(errno, "readlink");
+  return std::string(text, static_cast<size_t>(n));
+}
+
 StatusOr<UniqueFd> PrepareProc(const MountStep& step) {
   ASSIGN_OR_RETURN(const UniqueFd pids,
                    OpenNamespace(step.pid_namespace, CLONE_NEWPID));
@@ -108,6 +127,23 @@ StatusOr<UniqueFd> PrepareProc(const MountStep& step) {
 Rootfs::Rootfs(const MountPlan& plan, UniqueFd tree, const std::string& path)
     : plan_(plan), root_(std::move(tree)), path_(path) {}
 
+StatusOr<uint64_t> MountNumber(const std::string& path) {
+  struct statx st = {};
+  if (statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) !=
+      0) {
+    return Errno(errno, "statx " + Quoted(path));
+  }
+  return st.stx_mnt_id;
+}
+
+Status RemoveMounts(const std::string& rootfs, uint64_t before) {
+  const auto now = MountNumber(rootfs);
+  if (IsNotFound(now.status())) return OkStatus();
+  RETURN_IF_ERROR(now.status());
+  if (*now == before) return OkStatus();
+  return IgnoreNotFound(Unmount(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW));
+}
+
 StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan) {
   std::vector<UniqueFd> mounts(plan.steps.size());
   // Most often all of them are mapped alike.
@@ -116,7 +152,8 @@ StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan) {
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const MountStep& step = plan.steps[i];
     const std::string doing = "mount " + Quoted(step.target);
-    if (!step.pid_namespace.empty()) {
+    // Of who is not root the process itself, which is root of its namespace.
+    if (!step.pid_namespace.empty() && geteuid() == 0) {
       ASSIGN_OR_RETURN_AS(mounts[i], PrepareProc(step), doing);
     }
     if (!step.maps_ids()) continue;
@@ -144,14 +181,16 @@ StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan) {
 StatusOr<Rootfs> Rootfs::Open(const MountPlan& plan, const std::string& path,
                               bool user_namespace,
                               std::vector<UniqueFd>& prepared) {
-  if (mount(nullptr, "/", nullptr, plan.initial_propagation, nullptr) != 0) {
+  if (plan.own_namespace &&
+      mount(nullptr, "/", nullptr, plan.initial_propagation, nullptr) != 0) {
     return Errno(errno, "set propagation of the host's root");
   }
-  if (plan.initial_propagation & MS_SHARED) {
-    RETURN_IF_ERROR(MakeParentPrivate(path));
-  }
+  const bool shared =
+      plan.own_namespace && (plan.initial_propagation & MS_SHARED) != 0;
+  if (shared) RETURN_IF_ERROR(MakeParentPrivate(path));
   ASSIGN_OR_RETURN(UniqueFd tree, CloneMount(AT_FDCWD, path, true));
-  if (plan.initial_propagation & MS_SHARED) {
+  // Nor is what we mount in somebody's namespace to go on from there.
+  if (shared || !plan.own_namespace) {
     RETURN_IF_ERROR(SetPropagation(tree.get(), MS_PRIVATE));
   }
   if (move_mount(tree.get(), "", AT_FDCWD, path.c_str(),
@@ -168,8 +207,12 @@ Status Rootfs::OpenSources(bool user_namespace,
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const MountStep& step = plan_.steps[i];
     UniqueFd source = std::move(prepared[i]);
+    if (!source.valid() && !step.pid_namespace.empty()) {
+      ASSIGN_OR_RETURN_AS(source, PrepareProc(step),
+                          "mount " + Quoted(step.target));
+    }
     if (!source.valid() && step.kind == MountStep::Kind::kBind) {
-      auto tree = CloneMount(AT_FDCWD, step.source, step.options.recursive);
+      auto tree = OpenSource(step);
       if (tree.ok()) {
         source = *std::move(tree);
       } else if (!step.optional || !IsNotFound(tree.status())) {
@@ -222,6 +265,8 @@ Status Rootfs::Apply(size_t index, const MountStep& step) {
       return ApplyBind(step, sources_[index]);
     case MountStep::Kind::kSymlink:
       return MakeLink(step);
+    case MountStep::Kind::kRemount:
+      return Remount(step);
   }
   return Internal("unknown mount step");
 }
@@ -263,8 +308,47 @@ Status Rootfs::CopyUp(const MountStep& step, const UniqueFd& mount) {
   return CopyTree(from->get(), to.get());
 }
 
+Status Rootfs::Remount(const MountStep& step) {
+  ASSIGN_OR_RETURN(const UniqueFd mount, root_.Open(step.target, O_PATH));
+  if (!step.options.top.empty()) {
+    RETURN_IF_ERROR(SetMountAttributes(mount.get(), step.options.top, false));
+  }
+  if (!step.options.tree.empty()) {
+    RETURN_IF_ERROR(SetMountAttributes(mount.get(), step.options.tree, true));
+  }
+  for (const unsigned long propagation : step.options.propagation) {
+    RETURN_IF_ERROR(SetPropagation(mount.get(), propagation));
+  }
+  std::vector<std::string> options = step.options.superblock;
+  options.insert(options.end(), step.options.data.begin(),
+                 step.options.data.end());
+  if (step.options.bind || options.empty()) return OkStatus();
+  return Reconfigure(mount.get(), options);
+}
+
+// One that says the same may be there already.
+Status Rootfs::CopyLink(const MountStep& step, const std::string& text) {
+  ASSIGN_OR_RETURN(const RootedPath::Place place,
+                   root_.ResolveParent(step.target));
+  if (symlinkat(text.c_str(), place.directory.get(), place.name.c_str()) == 0) {
+    return OkStatus();
+  }
+  if (errno != EEXIST) return Errno(errno, "symlink");
+  char there[PATH_MAX];
+  const ssize_t n = readlinkat(place.directory.get(), place.name.c_str(), there,
+                               sizeof(there));
+  if (n >= 0 && text == std::string_view(there, static_cast<size_t>(n))) {
+    return OkStatus();
+  }
+  return AlreadyExists("copy-symlink: something else has this name");
+}
+
 Status Rootfs::ApplyBind(const MountStep& step, const UniqueFd& tree) {
   if (!tree.valid()) return OkStatus();  // optional, and not there
+  if (step.options.copy_symlink) {
+    const auto text = TextOfLink(tree.get());
+    if (text.ok()) return CopyLink(step, *text);
+  }
   if (!step.options.top.empty()) {
     RETURN_IF_ERROR(SetMountAttributes(tree.get(), step.options.top, false));
   }
@@ -287,6 +371,13 @@ Status Rootfs::Attach(const MountStep& step, const UniqueFd& mount,
 }
 
 StatusOr<UniqueFd> Rootfs::OpenTarget(const MountStep& step, bool directory) {
+  if (step.options.target_nofollow) {
+    ASSIGN_OR_RETURN(const RootedPath::Place place,
+                     root_.ResolveParent(step.target));
+    auto there =
+        OpenFileAt(place.directory.get(), place.name, O_PATH | O_NOFOLLOW);
+    if (!IsNotFound(there.status())) return there;
+  }
   if (!directory) return root_.MakeFile(step.target, 0644);
   ASSIGN_OR_RETURN(UniqueFd made, root_.MakeDirectories(step.target, 0755));
   if (!step.no_links) return made;
@@ -314,11 +405,15 @@ Status Rootfs::CheckProcTarget(const MountStep& step, int target, int mount) {
   return InvalidArgument("the destination is inside a procfs");
 }
 
+Status Rootfs::BindDevice(const DeviceNode& node, const UniqueFd& host) {
+  ASSIGN_OR_RETURN(const UniqueFd target, root_.MakeFile(node.path, 0666));
+  return AttachMount(host.get(), target.get());
+}
+
 Status Rootfs::MakeDevice(const DeviceNode& node) {
   const auto host = devices_.find(node.path);
   if (host != devices_.end()) {
-    ASSIGN_OR_RETURN(const UniqueFd target, root_.MakeFile(node.path, 0666));
-    return AttachMount(host->second.get(), target.get());
+    return BindDevice(node, host->second);
   }
   ASSIGN_OR_RETURN(const RootedPath::Place place,
                    root_.ResolveParent(node.path));
@@ -328,6 +423,12 @@ Status Rootfs::MakeDevice(const DeviceNode& node) {
                                      static_cast<unsigned>(node.minor));
   if (mknodat(place.directory.get(), place.name.c_str(),
               FileType(node) | node.file_mode.value_or(0666), device) != 0) {
+    // Root of a user namespace that the runtime itself is in.
+    if (errno == EPERM && node.type != 'p') {
+      ASSIGN_OR_RETURN(const UniqueFd own,
+                       CloneMount(AT_FDCWD, node.path, false));
+      return BindDevice(node, own);
+    }
     if (errno != EEXIST) return Errno(errno, "mknod");
     ASSIGN_OR_RETURN(const struct stat st,
                      StatAt(place.directory.get(), place.name));
@@ -385,6 +486,11 @@ Status Rootfs::AttachConsole(int slave) {
 }
 
 Status Rootfs::Enter(bool no_pivot) {
+  if (!plan_.own_namespace) {
+    if (fchdir(root_.fd()) != 0) return Errno(errno, "fchdir to the root");
+    if (chroot(".") != 0) return Errno(errno, "chroot");
+    return OkStatus();
+  }
   if (!no_pivot) {
     RETURN_IF_ERROR(PivotRoot(root_.fd()));
   } else {

@@ -19,6 +19,12 @@ namespace berth::oci {
 // to when all else is done (entry.h).
 StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan);
 
+// Which mount a path leads to (statx(2), stx_mnt_id).
+StatusOr<uint64_t> MountNumber(const std::string& path);
+// What a container without a mount namespace has left on its root file system,
+// whose path led to the mount `before` until it was made. OK if there is none.
+Status RemoveMounts(const std::string& rootfs, uint64_t before);
+
 // The root file system of a container in the making: carries a MountPlan out,
 // in the new process, in its new mount namespace. Steps, in this order:
 //
@@ -58,10 +64,13 @@ class Rootfs {
   Status ApplyFilesystem(const MountStep& step, UniqueFd prepared);
   StatusOr<UniqueFd> MakeFilesystem(const MountStep& step);
   Status CopyUp(const MountStep& step, const UniqueFd& mount);
+  Status Remount(const MountStep& step);
+  Status CopyLink(const MountStep& step, const std::string& text);
   Status ApplyBind(const MountStep& step, const UniqueFd& tree);
   Status Attach(const MountStep& step, const UniqueFd& mount, bool directory);
   StatusOr<UniqueFd> OpenTarget(const MountStep& step, bool directory);
   Status CheckProcTarget(const MountStep& step, int target, int mount);
+  Status BindDevice(const DeviceNode& node, const UniqueFd& host);
   Status MakeDevice(const DeviceNode& node);
   Status MakeLink(const MountStep& link);
   Status Mask(const std::string& path);

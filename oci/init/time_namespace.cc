@@ -9,13 +9,10 @@
 #include "base/sys/namespace.h"
 
 namespace berth::oci {
+namespace {
 
-StatusOr<TimeNamespace> TimeNamespace::Make(const Linux& linux) {
-  ASSIGN_OR_RETURN(UniqueFd own,
-                   OpenNamespace("/proc/self/ns/time", CLONE_NEWTIME));
-  RETURN_IF_ERROR_AS(UnshareNamespaces(CLONE_NEWTIME), "new time namespace");
-  TimeNamespace made(std::move(own));
-  if (linux.time_offsets.empty()) return made;
+Status SetOffsets(const Linux& linux) {
+  if (linux.time_offsets.empty()) return OkStatus();
   std::string lines;
   for (const auto& [clock, offset] : linux.time_offsets) {
     lines += clock + " " + std::to_string(offset.secs) + " " +
@@ -23,13 +20,25 @@ StatusOr<TimeNamespace> TimeNamespace::Make(const Linux& linux) {
   }
   ASSIGN_OR_RETURN(const UniqueFd file,
                    OpenFile("/proc/self/timens_offsets", O_WRONLY));
-  RETURN_IF_ERROR_AS(WriteAll(file.get(), lines), "set linux.timeOffsets");
-  return made;
+  return Annotate(WriteAll(file.get(), lines), "set linux.timeOffsets");
 }
 
-TimeNamespace::~TimeNamespace() {
-  // Moved from, or never anywhere else: the caller itself stayed where it was.
-  if (own_.valid()) (void)EnterNamespace(own_.get(), CLONE_NEWTIME).ok();
+}  // namespace
+
+StatusOr<TimeNamespace> TimeNamespace::Make(const Linux& linux) {
+  ASSIGN_OR_RETURN(UniqueFd own,
+                   OpenNamespace("/proc/self/ns/time", CLONE_NEWTIME));
+  RETURN_IF_ERROR_AS(UnshareNamespaces(CLONE_NEWTIME), "new time namespace");
+  TimeNamespace made(std::move(own));
+  const Status set = SetOffsets(linux);
+  if (set.ok()) return made;
+  RETURN_IF_ERROR(made.Return());
+  return set;
+}
+
+Status TimeNamespace::Return() const {
+  return Annotate(EnterNamespace(own_.get(), CLONE_NEWTIME),
+                  "return to the runtime's time namespace");
 }
 
 }  // namespace berth::oci

@@ -7,15 +7,17 @@
 
 namespace berth::oci {
 
-// While it lives, children of the caller are born in a new time namespace.
+// From Make to Return, children of the caller are born in a new time namespace.
 // Source: time_namespaces(7). Single-threaded, and only in a process with one
 // thread.
 class TimeNamespace {
  public:
   // Offsets are those of linux.timeOffsets.
   static StatusOr<TimeNamespace> Make(const Linux& linux);
-  TimeNamespace(TimeNamespace&&) = default;
-  ~TimeNamespace();
+
+  // Children are born in the caller's own again. If that fails, the caller must
+  // make none any more.
+  Status Return() const;
 
  private:
   explicit TimeNamespace(UniqueFd own) : own_(std::move(own)) {}
