@@ -96,7 +96,7 @@ class Mounts(RuntimeTest):
         features = json.loads(r.must("features").stdout)
         for option in ("idmap", "ridmap", "tmpcopyup"):
             self.assertIn(option, features["mountOptions"])
-        self.assertNotIn("remount", features["mountOptions"])
+        self.assertIn("remount", features["mountOptions"])
         self.assertTrue(
             features["linux"]["mountExtensions"]["idmap"]["enabled"])
 

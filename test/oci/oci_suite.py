@@ -17,11 +17,20 @@ from cases_cli import (CommandLine, Events, HandedOver,  # noqa: F401
                        Texts)
 from cases_confined import (Descriptors, Filter, KilledWhole,  # noqa: F401
                             Refused, Surroundings)
+from cases_delegated import Delegated  # noqa: F401
+from cases_dialect import (Again, CacheAndBandwidth, Dialect,  # noqa: F401
+                           Links, ManyRules, MappedByOption,
+                           WithoutMountNamespace)
 from cases_edges import Configuration, Exec, Hooks, Security  # noqa: F401
 from cases_fields import Huge, Scheduling  # noqa: F401
 from cases_mounts import Mounts, Updates  # noqa: F401
 from cases_net import MountNamespaces, NetDevices  # noqa: F401
+from cases_notify import Ready  # noqa: F401
 from cases_process import Lifecycle, Process, Terminal  # noqa: F401
+from cases_rootless import (Rootless, RootlessCgroup,  # noqa: F401
+                            RootlessRoot)
+from cases_rootless_maps import (CrunsMaps,  # noqa: F401
+                                 InsideUserNamespace, RootlessMaps)
 from cases_systemd import Scope, ScopeEnds, ScopeName  # noqa: F401
 from cases_time import Notified, TimeNamespaces  # noqa: F401
 from cases_visible import (SharedPids, SharedUserNamespace,  # noqa: F401

@@ -128,6 +128,7 @@ class Runtime:
 
     def __init__(self):
         self.command = shlex.split(os.environ["OCI_RUNTIME"])
+        self.prefix = []  # what runs it: another user, say
         # /tmp, short enough for socket paths.
         self.directory = tempfile.mkdtemp(prefix="oci-suite.", dir="/tmp")
         os.chmod(self.directory, 0o711)
@@ -140,7 +141,9 @@ class Runtime:
 
     def call(self, *args, stdin=subprocess.DEVNULL, input=None, log=None,
              pass_fds=(), env=None, cwd=None):
-        command = self.command + ["--root", self.root]
+        command = self.prefix + self.command
+        if self.root:
+            command += ["--root", self.root]
         if log:
             command += ["--log", log, "--log-format", "json"]
         if input is not None:
