@@ -30,12 +30,14 @@ TEST="
 attr clang-19 clang-tidy-19 containerd crun curl docker-compose docker-registry docker.io
 e2fsprogs
 golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
-strace umoci util-linux zstd
+strace uidmap umoci util-linux zstd
 "
 
-# libFuzzer, of the clang that both have; and a virtual machine (test/guest).
+# libFuzzer, of the clang that both have; podman, which runs on berth-oci
+# (test/podman); and a virtual machine (test/guest).
 FULL="
 libclang-rt-19-dev llvm-19
+catatonit podman
 cpio debootstrap kmod qemu-system-x86 xz-utils
 "
 

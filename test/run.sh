@@ -6,9 +6,10 @@
 #                                  recovery docker machine
 #   sudo ./test/run.sh full        runs the longer suites, for hours: recovery
 #                                  (which has the failpoints) analysis (lint
-#                                  by clang, of all files) sanitize fuzz guest
-#                                  (cgroup v2 and systemd, in a virtual
-#                                  machine); or name some of these
+#                                  by clang, of all files) sanitize fuzz
+#                                  podman (beside runc) guest (cgroup v2 and
+#                                  systemd, in a virtual machine); or name
+#                                  some of these
 #
 # Each suite prints a line "NAME: N passed, N failed, N skipped"; the last line
 # of all is their sum. A suite that does not come to its line has failed. Where
@@ -151,8 +152,8 @@ machine() {
 group=test only=()
 for one; do
   case $one in
-    full) group=full only+=(recovery analysis sanitize fuzz guest machine) ;;
-    sanitize | fuzz | guest) group=full only+=("$one") ;;
+    full) group=full only+=(recovery analysis sanitize fuzz podman guest machine) ;;
+    sanitize | fuzz | podman | guest) group=full only+=("$one") ;;
     *) only+=("$one") ;;
   esac
 done
@@ -209,6 +210,10 @@ if asked sanitize; then
   for part in unit doors threads; do
     suite "test/sanitize, $part" 10800 "$here/sanitize.sh" "$part"
   done
+fi
+if asked podman; then
+  suite 'test/podman' 1200 "$support/enclave.sh" python3 \
+    "$here/podman/podman_suite.py" "$BERTH_BIN/berth-oci"
 fi
 if asked guest; then
   suite 'test/guest' 10800 "$here/guest/run.sh"
