@@ -6,9 +6,9 @@
 #   BERTH_BIN=folder-with-the-programs test/guest/run.sh [NAME...]
 #
 # NAME is one of: peer-systemd (runc with systemd) systemd (berth-oci with
-# systemd) v2 (berth-oci with cgroupfs on v2) node (berthd with systemd); all of
-# them by default. What cannot run here is skipped, with the reason. Ends with
-# one line for all.
+# systemd) v2 (berth-oci with cgroupfs on v2) enclave (both in one, of
+# support/enclave.sh) node (berthd with systemd); all of them by default. What
+# cannot run here is skipped, with the reason. Ends with one line for all.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guest=$here/../support/guest
@@ -27,13 +27,16 @@ lack() { # why the guest cannot be had here
     echo 'its image could not be built'
 }
 
-# suite NAME PROGRAM [CASES...]: a program of unit tests in the guest.
+# suite NAME PROGRAM [CASES...]: a program of unit tests in the guest, which is
+# started with the options `init` and `more`; `before` comes before the program.
 suite() {
   local name=$1 program=$2
   shift 2
-  "$guest/run-in-guest.sh" --systemd --share-ro "$bin" --timeout 3000 \
+  "$guest/run-in-guest.sh" ${init[@]+"${init[@]}"} ${more[@]+"${more[@]}"} \
+    --share-ro "$bin" --timeout 3000 \
     --env OCI_DEADLINE --env PYTHONDONTWRITEBYTECODE --env BERTH_BIN="$bin" \
-    --env OCI_RUNTIME="${runtime:-}" -- /usr/bin/python3 "$program" "$@" 2>&1 |
+    --env OCI_RUNTIME="${runtime:-}" -- ${before[@]+"${before[@]}"} \
+    /usr/bin/python3 "$program" "$@" 2>&1 |
     test/support/unittest_tally.py "$name"
 }
 
@@ -44,18 +47,24 @@ oci() { # NAME RUNTIME [CASES...]
 }
 
 one() { # NAME
+  local init=(--systemd) more=() before=()
   case $1 in
     peer-systemd)
       oci 'runc with systemd' '/usr/sbin/runc --systemd-cgroup' \
         Scope ScopeEnds ScopeName ;;
     systemd) oci 'berth-oci with systemd' "$bin/berth-oci --systemd-cgroup" ;;
     v2) oci 'berth-oci on v2' "$bin/berth-oci" ;;
+    enclave)
+      # As all the other suites run on such a machine: with every controller.
+      before=(test/support/enclave.sh)
+      oci 'runc in an enclave' /usr/sbin/runc Limits Updates
+      oci 'berth-oci in an enclave' "$bin/berth-oci" Limits Updates ;;
     node) suite 'berthd with systemd' test/guest/node_suite.py ;;
     *) echo "run.sh: no suite $1" >&2; exit 2 ;;
   esac
 }
 
-[ $# -gt 0 ] || set -- peer-systemd systemd v2 node
+[ $# -gt 0 ] || set -- peer-systemd systemd v2 enclave node
 why=$(lack)
 if [ -n "$why" ]; then
   for name; do echo "SKIP $name: $why"; done

@@ -45,6 +45,15 @@ own_group() { # OPTIONS
   done </proc/self/cgroup
 }
 
+# Lets the children of a v2 group have all its controllers. Each by itself: one
+# that refuses must not keep the others.
+hand_down() { # GROUP
+  local one
+  for one in $(cat "$1/cgroup.controllers"); do
+    echo "+$one" >"$1/cgroup.subtree_control" || true
+  done 2>/dev/null
+}
+
 # ---- inside: process 1 of the new namespaces
 
 inside() {
@@ -56,6 +65,7 @@ inside() {
     umount -l "$at"
     if [ "$options" = cgroup2 ]; then
       mount -t cgroup2 cgroup2 "$at"
+      hand_down "$at"
     else
       mount -t cgroup -o "$options" cgroup "$at"
     fi
@@ -91,13 +101,23 @@ remove_groups() {
 }
 
 outside() {
-  local list at options group status=0 made_cni=
+  local list at options group status=0 made_cni='' leaf=''
   local -a groups=() join=()
   list=$(mktemp)
   hierarchies >"$list"
   while read -r at options; do
     group=$at$(own_group "$options")/berth-test-$$
     mkdir "$group"
+    [ "$options" != cgroup2 ] || hand_down "${group%/*}"
+    # What holds processes hands nothing down, and a user's session has but a
+    # few: then it is made at the top, which may do both.
+    if [ "$options" = cgroup2 ] && ! cmp -s "$group/cgroup.controllers" \
+      "$at/cgroup.controllers"; then
+      rmdir "$group"
+      group=$at/berth-test-$$
+      hand_down "$at"
+      mkdir "$group"
+    fi
     groups+=("$group")
     if [ -e "$group/cpuset.cpus" ] && [ "$options" != cgroup2 ]; then
       cat "${group%/*}/cpuset.cpus" >"$group/cpuset.cpus"
@@ -106,18 +126,16 @@ outside() {
     if [ "$options" = cgroup2 ]; then
       # Only leaves may hold processes once controllers are handed down; the
       # namespace's root must stay free of them.
-      tr ' ' '\n' <"$group/cgroup.controllers" | sed '/./s/^/+/' |
-        while read -r one; do
-          echo "$one" >"${group%/*}/cgroup.subtree_control" || true
-        done 2>/dev/null
+      mkdir "$group/enclave"
+      leaf=$group/enclave/cgroup.procs
     fi
     join+=("$group/cgroup.procs")
   done <"$list"
   [ -d /var/lib/cni ] || { mkdir /var/lib/cni; made_cni=1; }
   (
     for at in "${join[@]}"; do echo "$BASHPID" >"$at"; done
-    exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child \
-      --propagation private -- bash "$self" --inside "$list" "$@"
+    # The group of this moment becomes the namespace's root.
+    exec unshare --cgroup -- bash "$self" --leaf "$leaf" "$list" "$@"
   ) || status=$?
   rm -f "$list"
   [ -z "$made_cni" ] || rmdir /var/lib/cni 2>/dev/null || true
@@ -127,5 +145,11 @@ outside() {
 
 [ $# -ge 1 ] || { sed -n '2,11p' "$self" | sed 's/^# \{0,1\}//'; exit 2; }
 if [ "$1" = --inside ]; then shift; inside "$@"; fi
+if [ "$1" = --leaf ]; then
+  [ -z "$2" ] || echo "$$" >"$2"
+  shift 2
+  exec unshare --mount --pid --net --ipc --uts --fork --kill-child \
+    --propagation private -- bash "$self" --inside "$@"
+fi
 [ "$(id -u)" = 0 ] || { echo 'enclave.sh: run as root' >&2; exit 2; }
 outside "$@"
