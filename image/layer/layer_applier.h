@@ -108,6 +108,9 @@ class LayerApplier {
 
   const RootedPath root_;
   const mode_t umask_;
+  // For a test: as if nobody looked where a name leads (the failpoint
+  // image.layer.unchecked).
+  const bool unchecked_;
   const Context* ctx_ = nullptr;  // during Apply
   // Directories used last, by path; the oldest goes first.
   std::vector<std::pair<std::string, UniqueFd>> directories_;

@@ -12,6 +12,7 @@
 #include "base/fs/tree.h"
 #include "base/fs/tree_size.h"
 #include "base/strings.h"
+#include "base/sys/confined_thread.h"
 #include "base/sys/file.h"
 #include "base/unique_fd.h"
 #include "image/layer/layer_applier.h"
@@ -141,9 +142,14 @@ StatusOr<std::unique_ptr<Snapshotter::Unpacked>> OverlaySnapshotter::Unpack(
                    OpenFile(staging->path(), O_RDONLY | O_DIRECTORY));
   auto layer =
       std::make_unique<Layer>(std::move(staging), std::move(directory));
-  LayerReader reader(tar);
-  RETURN_IF_ERROR(layer->applier().Apply(ctx, reader));
-  RETURN_IF_ERROR(reader.Drain());
+  // The bytes are a stranger's: should a name lead out of the directory, the
+  // kernel says no as well.
+  RETURN_IF_ERROR(
+      RunConfined("unpack", {layer->staging().path()}, [&]() -> Status {
+        LayerReader reader(tar);
+        RETURN_IF_ERROR(layer->applier().Apply(ctx, reader));
+        return reader.Drain();
+      }));
   RETURN_IF_ERROR(Failpoint("image.layer.unpacked"));
   return std::unique_ptr<Unpacked>(std::move(layer));
 }
@@ -153,7 +159,8 @@ Status OverlaySnapshotter::Commit(Unpacked& unpacked, const LayerName& name) {
   ASSIGN_OR_RETURN(const std::vector<std::string> below,
                    layers_->Directories(name.parent));
   ASSIGN_OR_RETURN(const LayerStack lower, LayerStack::Open(below));
-  RETURN_IF_ERROR(layer.applier().Complete(lower));
+  RETURN_IF_ERROR(RunConfined("complete", {layers_->directory()},
+                              [&] { return layer.applier().Complete(lower); }));
   RETURN_IF_ERROR(Failpoint("image.layer.completed"));
   RETURN_IF_ERROR(layers_->Commit(layer.staging(), name.chain, name.parent,
                                   name.diff_id, layer.applier().usage()));

@@ -1,0 +1,114 @@
+#include "base/sys/confined_thread.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+class ConfinedThreadTest : public ::testing::Test {
+ protected:
+  ConfinedThreadTest() {
+    dir_.MakeDirectory("in/side");
+    dir_.MakeDirectory("out");
+    dir_.Write("out/secret", "secret");
+  }
+
+  // The errno of `call` in a confined thread, 0 if it worked.
+  template <typename Call>
+  int ErrorOf(Call call) {
+    int error = -1;
+    EXPECT_OK(RunConfined("test", {dir_.Path("in")}, [&] {
+      error = call() >= 0 ? 0 : errno;
+      return OkStatus();
+    }));
+    return error;
+  }
+  int OpenError(const std::string& name, int flags) {
+    return ErrorOf([&] {
+      return UniqueFd(open(dir_.Path(name).c_str(), flags, 0600)).get();
+    });
+  }
+
+  TempDir dir_;
+};
+
+TEST_F(ConfinedThreadTest, WorksInItsFolders) {
+  EXPECT_EQ(OpenError("in/new", O_WRONLY | O_CREAT), 0);
+  EXPECT_EQ(ErrorOf([&] {
+              return link(dir_.Path("in/new").c_str(),
+                          dir_.Path("in/side/again").c_str());
+            }),
+            0);
+  EXPECT_EQ(ErrorOf([&] { return unlink(dir_.Path("in/new").c_str()); }), 0);
+  if (geteuid() != 0) return;
+  EXPECT_EQ(ErrorOf([&] {
+              return mknod(dir_.Path("in/whiteout").c_str(), S_IFCHR, 0);
+            }),
+            0);
+  EXPECT_EQ(ErrorOf([&] {
+              return setxattr(dir_.Path("in").c_str(), "trusted.overlay.opaque",
+                              "y", 1, 0);
+            }),
+            0);
+}
+
+TEST_F(ConfinedThreadTest, CannotReachWhatIsOutside) {
+  if (!ConfinementLacks().empty()) GTEST_SKIP() << ConfinementLacks();
+  EXPECT_EQ(OpenError("out/secret", O_RDONLY), EACCES);
+  EXPECT_EQ(OpenError("out/secret", O_WRONLY | O_TRUNC), EACCES);
+  EXPECT_EQ(OpenError("out/new", O_WRONLY | O_CREAT), EACCES);
+  EXPECT_EQ(OpenError("in/../out/new", O_WRONLY | O_CREAT), EACCES);
+  EXPECT_EQ(symlink("../out", dir_.Path("in/link").c_str()), 0);
+  EXPECT_EQ(OpenError("in/link/new", O_WRONLY | O_CREAT), EACCES);
+  EXPECT_EQ(ErrorOf([&] { return mkdir(dir_.Path("out/d").c_str(), 0700); }),
+            EACCES);
+  EXPECT_EQ(ErrorOf([&] { return unlink(dir_.Path("out/secret").c_str()); }),
+            EACCES);
+  EXPECT_NE(ErrorOf([&] {
+              return rename(dir_.Path("in/side").c_str(),
+                            dir_.Path("out/side").c_str());
+            }),
+            0);
+  EXPECT_EQ(dir_.Read("out/secret"), "secret");
+}
+
+TEST_F(ConfinedThreadTest, HasNoNetworkNoProgramsAndNoMounts) {
+  EXPECT_EQ(ErrorOf([] { return socket(AF_INET, SOCK_STREAM, 0); }), EPERM);
+  EXPECT_EQ(ErrorOf([] { return socket(AF_UNIX, SOCK_STREAM, 0); }), EPERM);
+  EXPECT_EQ(ErrorOf([] { return execl("/bin/true", "true", nullptr); }), EPERM);
+  EXPECT_EQ(ErrorOf([] { return fork(); }), EPERM);
+  EXPECT_EQ(ErrorOf([&] {
+              return mount("tmpfs", dir_.Path("in").c_str(), "tmpfs", 0,
+                           nullptr);
+            }),
+            EPERM);
+}
+
+TEST_F(ConfinedThreadTest, LeavesTheOtherThreadsAlone) {
+  ASSERT_OK(RunConfined("test", {}, [] { return OkStatus(); }));
+  EXPECT_TRUE(UniqueFd(socket(AF_UNIX, SOCK_STREAM, 0)).valid());
+  EXPECT_EQ(dir_.Read("out/secret"), "secret");
+}
+
+TEST_F(ConfinedThreadTest, ReturnsTheErrorOfTheBody) {
+  EXPECT_EQ(RunConfined("test", {}, [] { return DataLoss("bad"); }).code(),
+            StatusCode::kDataLoss);
+  EXPECT_FALSE(
+      RunConfined("test", {dir_.Path("none")}, [] { return OkStatus(); }).ok());
+}
+
+}  // namespace
+}  // namespace berth
