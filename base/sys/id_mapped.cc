@@ -1,16 +1,21 @@
 #include "base/sys/id_mapped.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <memory>
+#include <string_view>
 #include <utility>
 
 #include "base/strings.h"
@@ -120,6 +125,59 @@ StatusOr<UniqueFd> MakeUserNamespace(const IdMaps& maps) {
   RETURN_IF_ERROR(WriteMap(proc + "/uid_map", IdMapText(maps.uids)));
   RETURN_IF_ERROR(WriteMap(proc + "/gid_map", IdMapText(maps.gids)));
   return OpenFile(proc + "/ns/user", O_RDONLY);
+}
+
+namespace {
+
+bool IsOutside(const std::vector<IdRange>& ranges, uint32_t id) {
+  return std::any_of(ranges.begin(), ranges.end(), [&](const IdRange& range) {
+    return id >= range.outside && id - range.outside < range.size;
+  });
+}
+
+StatusOr<bool> IsEmptyDirectory(int directory) {
+  ASSIGN_OR_RETURN(UniqueFd again,
+                   OpenFileAt(directory, ".", O_RDONLY | O_DIRECTORY));
+  const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(again.get()),
+                                                 closedir);
+  if (list == nullptr) return Errno(errno, "fdopendir");
+  again.release();
+  while (const dirent* entry = readdir(list.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+StatusOr<UniqueFd> CloneGivenMount(const std::string& source, bool recursive,
+                                   const IdMaps& maps) {
+  ASSIGN_OR_RETURN(const UniqueFd top, OpenFile(source, O_PATH));
+  struct statfs fs;
+  struct stat info;
+  if (fstatfs(top.get(), &fs) != 0 || fstat(top.get(), &info) != 0) {
+    return Errno(errno, "look at \"" + source + "\"");
+  }
+  const Status refused =
+      Unimplemented("this kernel cannot map the ids of the file system at \"" +
+                    source + "\" (tmpfs: since 6.3)");
+  if (fs.f_type != TMPFS_MAGIC || !S_ISDIR(info.st_mode)) return refused;
+  if (!IsOutside(maps.uids, info.st_uid)) {
+    ASSIGN_OR_RETURN(const bool empty, IsEmptyDirectory(top.get()));
+    const auto uid = OutsideId(maps.uids, info.st_uid);
+    const auto gid = OutsideId(maps.gids, info.st_gid);
+    if (!empty || !uid || !gid) return refused;
+    if (fchownat(top.get(), "", *uid, *gid, AT_EMPTY_PATH) != 0) {
+      return Errno(errno, "chown \"" + source + "\"");
+    }
+    // The bits that chown(2) takes away.
+    const std::string same = "/proc/self/fd/" + std::to_string(top.get());
+    if (chmod(same.c_str(), info.st_mode & 07777) != 0) {
+      return Errno(errno, "chmod \"" + source + "\"");
+    }
+  }
+  return CloneMount(AT_FDCWD, source, recursive);
 }
 
 std::vector<std::string> IdMapOptions(const IdMaps& maps) {

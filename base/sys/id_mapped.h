@@ -56,6 +56,14 @@ StatusOr<IdMaps> TakeIdMapOptions(std::vector<std::string>& options);
 StatusOr<UniqueFd> CloneMappedMount(const std::string& source, bool recursive,
                                     int user_namespace, bool map_all);
 
+// For a kernel that cannot map a tmpfs (before 6.3): what is mounted at
+// `source` as it is, after a directory there that is empty was given to the
+// owner that its own is mapped to. One that has such an owner already is left
+// alone. UNIMPLEMENTED for another file system, and for a tmpfs with files,
+// whose owners nobody may change behind their maker's back.
+StatusOr<UniqueFd> CloneGivenMount(const std::string& source, bool recursive,
+                                   const IdMaps& maps);
+
 // The lower directories of an overlay, each seen through a mapped mount, for
 // as long as this lives: mounting the overlay makes it independent. Needs a
 // directory to attach the mounts in, which it makes and removes.

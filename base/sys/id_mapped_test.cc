@@ -39,6 +39,32 @@ TEST(IdMapOptionsTest, RefusesWhatIsNoMap) {
   }
 }
 
+// Kernels that can map a tmpfs do not need it, but it works there as well.
+TEST(CloneGivenMountTest, GivesAnEmptyTmpfsAway) {
+  if (getuid() != 0) GTEST_SKIP() << "needs root";
+  TempDir dir;
+  dir.MakeDirectory("t");
+  const std::string path = dir.Path("t");
+  EXPECT_EQ(CloneGivenMount(path, false, kMaps).status().code(),
+            StatusCode::kUnimplemented)
+      << "no tmpfs";
+  ASSERT_EQ(mount("tmpfs", path.c_str(), "tmpfs", 0, "mode=2770,gid=7"), 0);
+  EXPECT_OK(CloneGivenMount(path, false, kMaps));
+  struct stat info {};
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 100000u);
+  EXPECT_EQ(info.st_gid, 200007u);
+  EXPECT_EQ(info.st_mode & 07777, 02770u);
+  // Once more, now that it has files.
+  dir.Write("t/file", "");
+  EXPECT_OK(CloneGivenMount(path, false, kMaps));
+  ASSERT_EQ(chown(path.c_str(), 0, 0), 0);
+  EXPECT_EQ(CloneGivenMount(path, false, kMaps).status().code(),
+            StatusCode::kUnimplemented)
+      << "files of another owner";
+  EXPECT_EQ(umount(path.c_str()), 0);
+}
+
 TEST(OutsideIdTest, CountsFromTheRangesStart) {
   EXPECT_EQ(OutsideId({{0, 70, 2}, {5, 90, 1}}, 1), 71u);
   EXPECT_EQ(OutsideId({{0, 70, 2}, {5, 90, 1}}, 5), 90u);

@@ -166,11 +166,15 @@ StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan) {
                           doing);
       maker = &step;
     }
-    ASSIGN_OR_RETURN_AS(
-        mounts[i],
+    StatusOr<UniqueFd> mapped =
         CloneMappedMount(step.source, step.options.recursive, user.get(),
-                         step.options.id_mapped_tree),
-        doing);
+                         step.options.id_mapped_tree);
+    if (mapped.status().code() == StatusCode::kUnimplemented &&
+        !step.id_maps.empty()) {
+      mapped =
+          CloneGivenMount(step.source, step.options.recursive, step.id_maps);
+    }
+    ASSIGN_OR_RETURN_AS(mounts[i], std::move(mapped), doing);
     // As if it had been copied after the namespace was made.
     RETURN_IF_ERROR_AS(
         SetPropagation(mounts[i].get(), plan.initial_propagation), doing);

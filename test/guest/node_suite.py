@@ -71,11 +71,12 @@ class Node:
         self.start()
         root = self.directory + "/image"
         os.makedirs(root + "/bin")
-        for name in ("proc", "sys", "dev", "etc"):
+        for name in ("proc", "sys", "dev", "etc", "mnt"):
             os.mkdir(root + "/" + name)
         run("cp", "/bin/busybox", root + "/bin/busybox")
-        for name in ("sh", "sleep", "cat", "ls", "true", "dd"):
-            os.symlink("busybox", root + "/bin/" + name)
+        for name in run("/bin/busybox", "--list").text.split():
+            if name != "busybox":
+                os.symlink("busybox", root + "/bin/" + name)
         run("tar", "-C", root, "-cf", self.directory + "/image.tar", ".")
         self.docker("import", self.directory + "/image.tar", "box:1")
 
@@ -284,6 +285,53 @@ class Pods(NodeTest):
         with self.assertRaises(Exception) as raised:
             self.pod("c", "/kubepods/pod7")
         self.assertIn("NAME.slice", str(raised.exception))
+
+
+    def test_a_tmpfs_volume_in_a_user_namespace(self):
+        # Kernels before 6.3 cannot map its ids.
+        folder = self.node.directory + "/memory"
+        os.makedirs(folder)
+        run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder)
+        self.addCleanup(run, "umount", folder)
+        config = self.config("mapped", "")
+        options = config.linux.security_context.namespace_options
+        options.network = self.cri.POD
+        options.userns_options.mode = self.cri.POD
+        for ids in (options.userns_options.uids, options.userns_options.gids):
+            ids.add(container_id=0, host_id=1 << 20, length=1 << 16)
+        with open(self.node.directory + "/10-lo.conflist", "w") as f:
+            f.write('{"cniVersion": "1.0.0", "name": "lo", "plugins": '
+                    '[{"type": "ptp", "ipam": {"type": "host-local", '
+                    '"subnet": "10.99.0.0/24"}}]}')
+        pod = self.runtime.call(
+            "RunPodSandbox", self.cri.RunPodSandboxRequest(config=config),
+            PATIENCE).pod_sandbox_id
+        wanted = self.cri.ContainerConfig(
+            metadata=self.cri.ContainerMetadata(name="c"),
+            image=self.cri.ImageSpec(image="docker.io/library/box:1"),
+            command=["sleep", "1000"])
+        wanted.linux.security_context.namespace_options.CopyFrom(options)
+        mount = wanted.mounts.add(container_path="/v", host_path=folder)
+        for ids in (mount.uidMappings, mount.gidMappings):
+            ids.add(container_id=0, host_id=1 << 20, length=1 << 16)
+
+        def start():
+            container = self.runtime.call(
+                "CreateContainer", self.cri.CreateContainerRequest(
+                    pod_sandbox_id=pod, config=wanted, sandbox_config=config),
+                PATIENCE).container_id
+            self.runtime.call(
+                "StartContainer", self.cri.StartContainerRequest(
+                    container_id=container), PATIENCE)
+            return self.runtime.call("ExecSync", self.cri.ExecSyncRequest(
+                container_id=container, cmd=[
+                    "sh", "-c", "echo x >>/v/file; stat -c %u /v /v/file"]),
+                PATIENCE).stdout.decode().split()
+        # Twice: the second finds files there.
+        self.assertEqual(start(), ["0", "0"])
+        wanted.metadata.attempt = 1
+        self.assertEqual(start(), ["0", "0"])
+        self.remove(pod)
 
 
 class Cgroupfs(NodeTest):
