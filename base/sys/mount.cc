@@ -103,11 +103,11 @@ Status MountPlain(const Mount& request, int user_namespace) {
   if (options.bind) {
     RETURN_IF_ERROR(BindAt(request, options, user_namespace));
   } else if (request.type == "overlay" &&
-             Join(options.data, ",").size() > kMaxMountData) {
+             MountData(options.data).size() > kMaxMountData) {
     RETURN_IF_ERROR(MountLongOverlay(request));
   } else if (mount(request.source.c_str(), request.target.c_str(),
                    request.type.c_str(), MountFlags(options),
-                   Join(options.data, ",").c_str()) != 0) {
+                   MountData(options.data).c_str()) != 0) {
     return Errno(errno, "mount");
   }
   for (const unsigned long propagation : options.propagation) {

@@ -145,6 +145,20 @@ MountOptions ParseMountOptions(const std::vector<std::string>& options) {
   return result;
 }
 
+std::string MountData(const std::vector<std::string>& data) {
+  constexpr std::string_view kLabel = "context=";
+  std::string text;
+  for (const std::string& option : data) {
+    if (!text.empty()) text += ",";
+    if (option.starts_with(kLabel)) {
+      text += std::string(kLabel) + "\"" + option.substr(kLabel.size()) + "\"";
+    } else {
+      text += option;
+    }
+  }
+  return text;
+}
+
 std::vector<std::string> KnownMountOptions() {
   std::vector<std::string> names;
   for (const Attribute& a : kAttributes) {

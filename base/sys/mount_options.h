@@ -49,6 +49,10 @@ struct MountOptions {
 // Unknown options are data. Pure.
 MountOptions ParseMountOptions(const std::vector<std::string>& options);
 
+// Data as mount(2) takes it: a label of SELinux holds commas itself and is
+// quoted ("context", mount(8)). fsconfig(2) takes it as it is. Pure.
+std::string MountData(const std::vector<std::string>& data);
+
 // Every option that is not data, sorted.
 std::vector<std::string> KnownMountOptions();
 

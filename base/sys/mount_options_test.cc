@@ -26,6 +26,12 @@ TEST(ParseMountOptionsTest, SortsFlagsPropagationAndData) {
   EXPECT_THAT(o.superblock, ElementsAre("sync"));
 }
 
+TEST(MountDataTest, QuotesALabel) {
+  EXPECT_EQ(MountData({}), "");
+  EXPECT_EQ(MountData({"size=64k", "context=u:object_r:t:s0:c1,c2", "x"}),
+            "size=64k,context=\"u:object_r:t:s0:c1,c2\",x");
+}
+
 TEST(ParseMountOptionsTest, LaterOptionsWin) {
   const MountOptions o =
       ParseMountOptions({"ro", "noexec", "rw", "exec", "sync", "async"});

@@ -106,7 +106,7 @@ Status MountOverlayByFolder(const Mount& overlay) {
                        : option.substr(0, equals + 1) +
                              relative(option.substr(equals + 1)));
   }
-  const std::string text = Join(data, ",");
+  const std::string text = MountData(data);
   if (text.size() > kMaxMountData) {
     return ResourceExhausted("overlay: options of " +
                              std::to_string(text.size()) +

@@ -83,6 +83,7 @@ StatusOr<Program> Prepare(const ExecRequest& request, const Handshake& channel,
         OpenFile("/proc/" + std::to_string(request.init_pid) + "/root",
                  O_PATH | O_DIRECTORY));
   }
+  RETURN_IF_ERROR(SetKeyringLabel(request.process));
   RETURN_IF_ERROR(JoinContainer(request, in_cgroup));
   RETURN_IF_ERROR(ChangeRoot(own_root));
   if (!request.io.no_new_keyring) {

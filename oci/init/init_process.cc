@@ -189,6 +189,9 @@ StatusOr<Rootfs> EnterRoot(const InitRequest& request,
                                         request.spec.linux.gid_mappings));
   }
   if (!request.io.no_new_keyring) {
+    if (request.spec.process) {
+      RETURN_IF_ERROR(SetKeyringLabel(*request.spec.process));
+    }
     RETURN_IF_ERROR(JoinSessionKeyring("_ses." + request.id));
   }
   if (plan.new_network()) RETURN_IF_ERROR(RaiseLoopback());

@@ -284,6 +284,7 @@ Status PlanMount(const Spec& spec, const MountSpec& mount,
     step.options.data.push_back(spec.linux.mount_label_option + "=" +
                                 spec.linux.mount_label);
   }
+  if (mount.type == "mqueue") step.root_label = spec.linux.mount_label;
   plan.steps.push_back(step);
   return OkStatus();
 }

@@ -33,6 +33,8 @@ struct MountStep {
   // kFilesystem: bound from this host path if the kernel refuses (EPERM): a
   // user namespace that does not own the network namespace gets no sysfs.
   std::string fallback;
+  // SELinux's, of the file system's root, for one that takes no "context".
+  std::string root_label;
   // proc and sysfs: neither the target nor what is above may be a link
   // (CVE-2019-19921, CVE-2023-27561).
   bool no_links = false;

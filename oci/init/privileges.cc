@@ -340,6 +340,23 @@ Status WriteExecLabel(const UniqueFd& label, const ProcessSpec& process) {
   return OkStatus();
 }
 
+Status SetKeyringLabel(const ProcessSpec& process) {
+  if (process.selinux_label.empty() || WantsApparmor(process)) {
+    return OkStatus();
+  }
+  const StatusOr<UniqueFd> file =
+      OpenProcfs("/proc", "thread-self/attr/keycreate");
+  // A kernel without keyrings.
+  if (ErrnoOf(file.status()) == ENOENT) return OkStatus();
+  RETURN_IF_ERROR(file.status());
+  const std::string& label = process.selinux_label;
+  if (write(file->get(), label.data(), label.size()) !=
+      static_cast<ssize_t>(label.size())) {
+    return Errno(errno, "set SELinux label " + Quoted(label) + " of keyrings");
+  }
+  return OkStatus();
+}
+
 Status JoinSessionKeyring(const std::string& name) {
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.c_str()) >= 0) {
     return OkStatus();

@@ -66,6 +66,9 @@ Status SetRlimits(pid_t pid, const std::vector<Rlimit>& rlimits,
 StatusOr<UniqueFd> OpenExecLabel(const ProcessSpec& process);
 Status WriteExecLabel(const UniqueFd& label, const ProcessSpec& process);
 
+// Keyrings made from now on have the process's SELinux label, if it has one.
+// Through the host's /proc.
+Status SetKeyringLabel(const ProcessSpec& process);
 // A session keyring of its own, so that the caller's keys stay outside.
 Status JoinSessionKeyring(const std::string& name);
 

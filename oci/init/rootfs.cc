@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fs/copy_tree.h"
@@ -120,6 +121,18 @@ StatusOr<UniqueFd> PrepareProc(const MountStep& step) {
                    OpenNamespace(step.pid_namespace, CLONE_NEWPID));
   return MountProcOf(pids.get(), {step.source, step.options.superblock,
                                   step.options.data, step.options.top.set});
+}
+
+// fsetxattr(2) takes no descriptor of a mount (O_PATH).
+Status LabelRoot(const UniqueFd& mount, const std::string& label) {
+  ASSIGN_OR_RETURN(const UniqueFd root,
+                   OpenFileAt(mount.get(), ".", O_RDONLY | O_DIRECTORY));
+  if (fsetxattr(root.get(), "security.selinux", label.c_str(), label.size() + 1,
+                0) == 0 ||
+      errno == ENOTSUP) {
+    return OkStatus();
+  }
+  return Errno(errno, "set SELinux label " + Quoted(label));
 }
 
 }  // namespace
@@ -295,6 +308,9 @@ Status Rootfs::ApplyFilesystem(const MountStep& step, UniqueFd prepared) {
   UniqueFd mount = std::move(prepared);
   if (!mount.valid()) {
     ASSIGN_OR_RETURN(mount, MakeFilesystem(step));
+  }
+  if (!step.root_label.empty()) {
+    RETURN_IF_ERROR(LabelRoot(mount, step.root_label));
   }
   if (step.options.copy_up) RETURN_IF_ERROR(CopyUp(step, mount));
   RETURN_IF_ERROR(Attach(step, mount, true));
