@@ -31,6 +31,8 @@ struct RuntimeFacts {
   // The handlers that can run pods in user namespaces; "" is the default.
   std::set<std::string> user_namespaces;
   bool systemd_cgroup = false;
+  // AppArmor's for containers that name none; empty: they have none.
+  std::string apparmor_profile;
   std::string config;  // the daemon's, every setting, as text
   std::string network_folder;
   std::vector<std::string> plugin_folders;

@@ -59,10 +59,13 @@ StatusOr<v1::StatusResponse> RuntimeService::GetStatus(
   response.mutable_features()->set_cgroup_mount_mode(true);
   response.mutable_features()->set_seccomp_profile_oci(true);
   if (request.verbose()) {
-    // stateDir: critest looks beside it for what the file system can do.
+    // stateDir: critest looks beside it for what the file system of root file
+    // systems can do.
     (*response.mutable_info())["config"] =
-        DumpJson(Json{{"stateDir", facts_.state},
+        DumpJson(Json{{"stateDir", facts_.root + "/containers"},
+                      {"runDir", facts_.state},
                       {"rootDir", facts_.root},
+                      {"apparmorProfile", facts_.apparmor_profile},
                       {"systemdCgroup", facts_.systemd_cgroup},
                       {"file", facts_.config}});
     (*response.mutable_info())["cniconfig"] =

@@ -46,6 +46,9 @@ struct EngineSettings {
   // Further ones that a container may name, and what runs it: a shim's or a
   // program's name.
   std::map<std::string, std::string> runtimes = {};
+  // Security modules that the kernel has.
+  bool apparmor = false;
+  bool selinux = false;
 };
 
 // All that the routes act through. It owns no state beside the volumes and

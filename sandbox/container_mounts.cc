@@ -13,12 +13,16 @@
 #include "absl/cleanup/cleanup.h"
 #include "base/error/word.h"
 #include "base/fs/copy_tree.h"
+#include "base/fs/foreign_path.h"
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
 #include "base/sys/id_mapped.h"
 #include "base/sys/mount.h"
 #include "sandbox/container_end.h"
 #include "sandbox/record/files.h"
+#include "sandbox/record/name_index.h"
+#include "sandbox/selinux/labels.h"
+#include "sandbox/selinux/relabel.h"
 #include "sandbox/spec/id_maps.h"
 #include "sandbox/spec/mounts.h"
 
@@ -118,6 +122,7 @@ StatusOr<std::vector<std::string>> MountEachImage(const Context& ctx,
         image::Rootfs rootfs,
         core.parts.images.AcquireReadOnly(ctx, mount.image_id(), key), what);
     MapIds(sandbox, rootfs.mounts);
+    LabelMounts(container.mount_label(), rootfs.mounts);
     roots.push_back(ImageRoot(core, container.id(), index));
     RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));
     RETURN_IF_ERROR_AS(MountRootfs(rootfs, roots.back()), what);
@@ -140,6 +145,38 @@ void MapIds(const SandboxRecord& sandbox, std::vector<::berth::Mount>& mounts) {
   for (::berth::Mount& mount : mounts) {
     mount.options.insert(mount.options.end(), words.begin(), words.end());
   }
+}
+
+void LabelMounts(const std::string& label,
+                 std::vector<::berth::Mount>& mounts) {
+  for (::berth::Mount& mount : mounts) {
+    if (label.empty() || mount.type != "overlay") continue;
+    mount.options.push_back("context=" + label);
+  }
+}
+
+Status RelabelSources(const Context& ctx, const ContainerRecord& container) {
+  const std::string& label = container.mount_label();
+  if (label.empty()) return OkStatus();
+  // Docker's volumes may be used by others, too.
+  const std::string of_volumes =
+      IsStandalone(container) ? SharedLabel(label) : label;
+  for (const ImageVolume& volume : container.image_volumes()) {
+    RETURN_IF_ERROR(Relabel(ctx, volume.host_path(), of_volumes));
+  }
+  for (const auto& mount : container.config().mounts()) {
+    if (mount.type() != MOUNT_TYPE_BIND) continue;
+    const bool volume = !mount.volume().empty();
+    if (!mount.selinux_relabel() && !volume) continue;
+    ASSIGN_OR_RETURN_AS(const PathFacts source,
+                        InspectPath(ctx, mount.host_path()), "selinux_relabel");
+    const bool shared =
+        mount.selinux_shared() || (volume && !mount.selinux_relabel());
+    RETURN_IF_ERROR_AS(
+        Relabel(ctx, source.path, shared ? SharedLabel(label) : label),
+        "selinux_relabel");
+  }
+  return OkStatus();
 }
 
 StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,

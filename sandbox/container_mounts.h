@@ -23,6 +23,12 @@ StatusOr<image::Rootfs> AcquireRootfs(const Context& ctx, Core& core,
 // What mounts of an image show belongs to the sandbox's user namespace.
 void MapIds(const SandboxRecord& sandbox, std::vector<::berth::Mount>& mounts);
 
+// The SELinux label of all files in new file systems among them; none if empty.
+void LabelMounts(const std::string& label, std::vector<::berth::Mount>& mounts);
+// Gives what is mounted from the host the label that the request wants
+// (`selinux_relabel`), and the volumes of the image the container's.
+Status RelabelSources(const Context& ctx, const ContainerRecord& container);
+
 // Mounts the container's image mounts below its state directory (again, if
 // they are there already: the same), and notes their keys in the record.
 // Returns the directories, in the order of the image mounts.

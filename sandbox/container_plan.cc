@@ -14,9 +14,11 @@
 #include "oci/spec/parse.h"
 #include "oci/spec/serialize.h"
 #include "oci/spec/validate.h"
+#include "sandbox/apparmor/default_profile.h"
 #include "sandbox/cdi/cdi_devices.h"
 #include "sandbox/record/files.h"
 #include "sandbox/resource/cgroup_parent.h"
+#include "sandbox/selinux/labels.h"
 #include "sandbox/spec/security.h"
 #include "sandbox/spec/user.h"
 
@@ -74,14 +76,11 @@ std::string LogPath(const SandboxRecord& sandbox,
   return directory.empty() ? "" : directory + "/" + path;
 }
 
+// Ours was loaded when the daemon started.
 Status CheckAppArmor(const Core& core, const std::string& profile) {
-  if (profile.empty()) return OkStatus();
-  const StatusOr<std::string> loaded = ReadSmallFile(
-      core.paths.sys + "/kernel/security/apparmor/profiles", 16 << 20);
-  if (!loaded.ok()) return Annotate(loaded.status(), "apparmor profiles");
-  for (const std::string& line : Split(*loaded, '\n')) {
-    if (StartsWith(line, profile + " (")) return OkStatus();
-  }
+  if (profile.empty() || profile == kDefaultProfile) return OkStatus();
+  ASSIGN_OR_RETURN(const bool loaded, IsProfileLoaded(core.paths, profile));
+  if (loaded) return OkStatus();
   return InvalidArgument("apparmor profile " + Quoted(profile) +
                          ": not loaded");
 }
@@ -170,7 +169,17 @@ StatusOr<oci::Spec> PlanContainer(Core& core, const SandboxRecord& sandbox,
   ASSIGN_OR_RETURN(
       oci::Spec spec,
       PlanSpec({sandbox, container, image, core.host, user.home, {}, {}, {}}));
-  RETURN_IF_ERROR(CheckAppArmor(core, spec.process->apparmor_profile));
+  const std::string& apparmor = spec.process->apparmor_profile;
+  RETURN_IF_ERROR(CheckAppArmor(core, apparmor));
+  if (core.host.apparmor) {
+    container.set_apparmor_profile(apparmor.empty() ? "unconfined" : apparmor);
+  }
+  for (const std::string& label :
+       {spec.process->selinux_label, spec.linux.mount_label}) {
+    RETURN_IF_ERROR(CheckLabel(core.paths.sys, label));
+  }
+  container.set_process_label(spec.process->selinux_label);
+  container.set_mount_label(spec.linux.mount_label);
   SavePlan(spec, container);
   return spec;
 }

@@ -48,6 +48,7 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
   ASSIGN_OR_RETURN(
       const oci::Spec spec,
       BindPlan(ctx, core, sandbox, container, *std::move(plan), image_roots));
+  RETURN_IF_ERROR(RelabelSources(ctx, container));
   RETURN_IF_ERROR(
       WriteSmallFile(bundle + "/config.json", oci::SerializeSpec(spec), 0600));
   // Apart, as every exec begins with it, and without the seccomp profile.
@@ -58,6 +59,7 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
   task.bundle = bundle;
   task.rootfs = std::move(rootfs.mounts);
   MapIds(sandbox, task.rootfs);
+  LabelMounts(container.mount_label(), task.rootfs);
   ASSIGN_OR_RETURN(task.stdio, PlanStdio(ctx, core, container));
   container.set_bundle(bundle);
   return task;

@@ -104,6 +104,7 @@ struct World::Core {
   KeyedMutex& sandbox_locks = records.sandbox_locks;
   KeyedMutex& container_locks = records.container_locks;
   NameIndex names;
+  NameIndex levels;  // SELinux's, of sandboxes
   ShimTable shims;
   TaskTable tasks;
   RunningStarts starts;

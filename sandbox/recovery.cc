@@ -111,6 +111,7 @@ Status Recovery::Begin(const Context& ctx) {
   const SteadyTime patience = std::chrono::steady_clock::now() + kPatience;
   for (const SandboxStatus& sandbox : core_.inventory.AllSandboxes()) {
     core_.names.Put(NameOf(sandbox->config()), sandbox->id());
+    core_.levels.Put(sandbox->selinux_level(), sandbox->id());
     if (Unfinished(*sandbox)) unfinished_.insert(sandbox->id());
     MarkInterrupted(core_, *sandbox);
   }

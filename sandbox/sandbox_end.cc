@@ -142,6 +142,7 @@ Status EraseSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
              TellPlugins(ctx, core, nri::api::REMOVE_POD_SANDBOX, sandbox));
   core.records.Forget(id);
   core.names.Release(NameOf(sandbox.config()), sandbox.id());
+  core.levels.Release(sandbox.selinux_level(), sandbox.id());
   core.Publish(Event::Type::kSandboxRemoved, sandbox);
   return OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <climits>
+#include <random>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -17,6 +18,7 @@
 #include "sandbox/resource/state_directory.h"
 #include "sandbox/sandbox_connect.h"
 #include "sandbox/sandbox_end.h"
+#include "sandbox/selinux/labels.h"
 #include "sandbox/spec/check_config.h"
 #include "sandbox/step.h"
 
@@ -106,6 +108,7 @@ void RollBack(Core& core, SandboxRecord& sandbox, const Status& failure) {
   if (released.ok() && pod) {
     core.records.Forget(id);
     core.names.Release(NameOf(sandbox.config()), sandbox.id());
+    core.levels.Release(sandbox.selinux_level(), sandbox.id());
     return;
   }
   sandbox.set_phase(released.ok() ? SANDBOX_PHASE_STOPPED
@@ -114,6 +117,29 @@ void RollBack(Core& core, SandboxRecord& sandbox, const Status& failure) {
   sandbox.set_message(Message(failure));
   sandbox.set_stopped_at(Now());
   core.records.Keep(sandbox);
+}
+
+// Gives the sandbox a level of SELinux that no other has, or the one that is
+// asked for, which several may have; and the label of its files.
+StatusOr<NameIndex::Claim> ClaimLevel(Core& core, SandboxRecord& sandbox) {
+  constexpr int kMaxTries = 100'000;
+  const SelinuxContexts& contexts = core.host.selinux;
+  // Without SELinux all have the empty level.
+  if (contexts.empty()) return core.levels.Take("", sandbox.id());
+  const SelinuxOptions& options = sandbox.config().security().selinux();
+  const uint64_t start = std::random_device()();
+  for (int i = 0; i < kMaxTries; ++i) {
+    sandbox.set_selinux_level(options.level().empty() ? CategoryPair(start + i)
+                                                      : options.level());
+    NameIndex::Claim claim =
+        core.levels.Take(sandbox.selinux_level(), sandbox.id());
+    if (!claim.mine() && options.level().empty()) continue;
+    sandbox.set_mount_label(
+        LabelsOf(contexts, {}, options, sandbox.selinux_level()).mount);
+    RETURN_IF_ERROR(CheckLabel(core.paths.sys, sandbox.mount_label()));
+    return claim;
+  }
+  return ResourceExhausted("selinux: no pair of categories is free");
 }
 
 }  // namespace
@@ -165,8 +191,10 @@ StatusOr<SandboxId> SandboxManager::Create(const Context& ctx,
   sandbox.set_phase(SANDBOX_PHASE_CREATED);
   sandbox.set_created_at(Now());
   sandbox.set_hostname(HostnameFor(config, id.str()));
+  ASSIGN_OR_RETURN(NameIndex::Claim level, ClaimLevel(core, sandbox));
   RETURN_IF_ERROR(core.records.Save(sandbox));
   claim.Keep();
+  if (level.mine()) level.Keep();
   RETURN_IF_ERROR(Failpoint("sandbox.run.recorded"));
   core.Publish(Event::Type::kSandboxCreated, sandbox);
   return id;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/status.h"
 
 namespace berth::sandbox {
 
@@ -40,6 +41,9 @@ struct Settings {
   // How long a shim may be silent about the exit of a container that was
   // killed before it is taken for stuck.
   Duration shim_silence = std::chrono::seconds(10);
+  // That AppArmor's default profile is loaded, or why not
+  // (apparmor/default_profile.h).
+  Status apparmor_default = Unimplemented("no default profile");
   std::string cdi_spec_dirs = "/etc/cdi:/var/run/cdi";
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "base/sys/id_mapped.h"
+#include "sandbox/apparmor/default_profile.h"
 #include "sandbox/container_end.h"
 #include "sandbox/core.h"
 #include "sandbox/record/files.h"
@@ -37,9 +38,12 @@ oci::CgroupHost DetectCgroups(const HostPaths& paths) {
   return host.ok() ? *std::move(host) : oci::CgroupHost();
 }
 
-HostFacts DetectHost(const HostPaths& paths, const oci::CgroupHost& cgroups) {
+HostFacts DetectHost(const HostPaths& paths, const Settings& settings,
+                     const oci::CgroupHost& cgroups) {
   HostFacts facts = HostFacts::Detect(paths.proc, paths.sys, cgroups);
   facts.user_namespaces = ProbeMappedOverlay(paths.root);
+  facts.apparmor = HasAppArmor(paths);
+  facts.apparmor_default = settings.apparmor_default;
   return facts;
 }
 
@@ -51,7 +55,7 @@ World::Core::Core(Settings all_settings, Parts all_parts)
       paths(PathsOf(settings)),
       boot_id(ReadBootId(paths)),
       cgroups(DetectCgroups(paths)),
-      host(DetectHost(paths, cgroups)),
+      host(DetectHost(paths, settings, cgroups)),
       records(parts.store, inventory),
       shims([this](const std::string& id,
                    const std::shared_ptr<shim::Shim>& shim) {

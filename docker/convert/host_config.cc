@@ -35,6 +35,36 @@ Status Privileged(const Field& field) {
   return OkStatus();
 }
 
+// "user:U", "type:T" and so on. The sandbox's, which its one container has
+// unless it has its own.
+Status SelinuxLabel(const Field& field, const std::string& option,
+                    const std::string& value) {
+  state::v1::SelinuxOptions& selinux =
+      *field.request.sandbox.mutable_security()->mutable_selinux();
+  const size_t colon = value.find(':');
+  const std::string part = value.substr(0, colon);
+  const std::string wanted =
+      colon == std::string::npos ? "" : value.substr(colon + 1);
+  if (value == "disable") {
+    selinux.set_disabled(true);
+  } else if (wanted.empty()) {
+    return field.Unsupported(option);
+  } else if (part == "user") {
+    selinux.set_user(wanted);
+  } else if (part == "role") {
+    selinux.set_role(wanted);
+  } else if (part == "type") {
+    selinux.set_type(wanted);
+  } else if (part == "level") {
+    selinux.set_level(wanted);
+  } else if (part == "filetype") {
+    selinux.set_file_type(wanted);
+  } else {
+    return field.Unsupported(option);
+  }
+  return OkStatus();
+}
+
 Status SecurityOpt(const Field& field) {
   for (const std::string& option : field.List()) {
     // "name=value", and "name:value" of old.
@@ -61,8 +91,8 @@ Status SecurityOpt(const Field& field) {
     } else if (name == "apparmor") {
       field.security().mutable_apparmor()->set_type(SecurityProfile::LOCALHOST);
       field.security().mutable_apparmor()->set_localhost_ref(value);
-    } else if (name == "label" && value == "disable") {
-      continue;
+    } else if (name == "label") {
+      RETURN_IF_ERROR(SelinuxLabel(field, option, value));
     } else if (option == "systempaths=unconfined") {
       field.security().set_default_paths(false);
     } else {
@@ -392,6 +422,15 @@ Status ConvertHostConfig(const Json& host, CreateRequest& request) {
     RETURN_IF_ERROR(reader.status());
   }
   if (request.init) RETURN_IF_ERROR(ShareInit(request));
+  // SELinux keeps containers from the processes and memory of others.
+  state::v1::SandboxSecurity& sandbox = *request.sandbox.mutable_security();
+  const NamespaceOptions& namespaces = security.namespaces();
+  if (!sandbox.has_selinux() &&
+      (security.privileged() ||
+       namespaces.pid() == state::v1::NAMESPACE_MODE_NODE ||
+       namespaces.ipc() == state::v1::NAMESPACE_MODE_NODE)) {
+    sandbox.mutable_selinux()->set_disabled(true);
+  }
   // A privileged container is not confined, whatever else is said.
   if (security.privileged()) {
     security.set_default_paths(false);

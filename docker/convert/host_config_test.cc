@@ -41,11 +41,37 @@ TEST_F(HostConfigTest, ReadsSecurityOptions) {
   EXPECT_TRUE(with("label=disable").default_paths());
   EXPECT_FALSE(with("systempaths=unconfined").default_paths());
   for (const char* other :
-       {"label=type:x", "systempaths=other", "nothing", ""}) {
+       {"label=other:x", "label=type", "label", "systempaths=other",
+        "nothing", ""}) {
     EXPECT_THAT(With("SecurityOpt", Json::array({other})),
                 StatusIs(StatusCode::kUnimplemented, HasSubstr("SecurityOpt")))
         << other;
   }
+}
+
+// The sandbox's labels that come of a HostConfig, as "user:role:type:level".
+TEST_F(HostConfigTest, ReadsSelinuxLabels) {
+  const auto with = [this](const char* host) {
+    const auto request = Hosted(host);
+    EXPECT_OK(request) << host;
+    return request.ok() ? request->sandbox.security().selinux()
+                        : state::v1::SelinuxOptions();
+  };
+  const state::v1::SelinuxOptions all = with(
+      R"({"SecurityOpt": ["label=user:u", "label=role:r", "label:type:t",
+                          "label=level:s0:c1,c2", "label=filetype:f"]})");
+  EXPECT_EQ(all.user() + " " + all.role() + " " + all.type() + " " +
+                all.level() + " " + all.file_type(),
+            "u r t s0:c1,c2 f");
+  EXPECT_FALSE(all.disabled());
+  EXPECT_TRUE(with(R"({"SecurityOpt": ["label=disable"]})").disabled());
+  EXPECT_FALSE(with("{}").disabled());
+  for (const char* host : {R"({"PidMode": "host"})", R"({"IpcMode": "host"})",
+                           R"({"Privileged": true})"}) {
+    EXPECT_TRUE(with(host).disabled()) << host;
+  }
+  EXPECT_FALSE(with(R"({"PidMode": "host", "SecurityOpt": ["label=type:t"]})")
+                   .disabled());
 }
 
 TEST_F(HostConfigTest, PrivilegedIsNotConfined) {

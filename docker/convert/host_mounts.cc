@@ -147,6 +147,7 @@ Status AddBind(const std::string& spec, MountList& mounts) {
       use.copy_image_content = false;
     } else if (word == "z" || word == "Z") {
       mount->set_selinux_relabel(true);
+      mount->set_selinux_shared(word == "z");
     } else if (IsPropagation(word)) {
       propagation = word;
     } else if (!word.empty() && word != "rw" && word != "consistent" &&

@@ -38,7 +38,9 @@ TEST_F(HostMountsTest, ReadsTheWordsOfABind) {
   EXPECT_FALSE(Bound("/h:/c:rw").readonly());
   EXPECT_TRUE(Bound("/h:/c:ro").readonly());
   EXPECT_TRUE(Bound("/h:/c:z").selinux_relabel());
+  EXPECT_TRUE(Bound("/h:/c:z").selinux_shared());
   EXPECT_TRUE(Bound("/h:/c:Z,ro").selinux_relabel());
+  EXPECT_FALSE(Bound("/h:/c:Z,ro").selinux_shared());
   EXPECT_FALSE(Bound("/h:/c:cached,delegated,consistent").readonly());
   EXPECT_FALSE(Bound("v1:/c:nocopy").copy_image_content());
   EXPECT_TRUE(Bound("v1:/c").copy_image_content());

@@ -279,18 +279,6 @@ Status FindMountedImages(const Engine& engine, CreateRequest& request) {
   return OkStatus();
 }
 
-// ":z" and ":Z" relabel what is mounted; without SELinux that is nothing.
-Status CheckRelabel(const CreateRequest& request) {
-  if (access("/sys/fs/selinux/enforce", F_OK) != 0) return OkStatus();
-  for (const auto& mount : request.container.mounts()) {
-    if (!mount.selinux_relabel()) continue;
-    return Unimplemented("HostConfig.Binds: relabelling " +
-                         Quoted(mount.host_path()) +
-                         " for SELinux (z, Z) is not supported");
-  }
-  return OkStatus();
-}
-
 // Read-only all the way down needs mount_setattr(2), of Linux 5.12. Without it
 // only the mount itself is read-only, as it was for all of Docker's years.
 Status FitToKernel(const Engine& engine, CreateRequest& request) {
@@ -401,7 +389,6 @@ StatusOr<MadeContainer> MakeOf(Engine& engine, const Context& ctx,
   request.container.set_name(chosen.name);
   RETURN_IF_ERROR(FindTargets(engine, request));
   RETURN_IF_ERROR(ChooseNetworks(engine, request));
-  RETURN_IF_ERROR(CheckRelabel(request));
   RETURN_IF_ERROR(FindMountedImages(engine, request));
   Undo undo;
   // Ends before `undo` removes what has been made.

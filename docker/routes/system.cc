@@ -127,6 +127,15 @@ Json Host(const EngineSettings& settings) {
           {"Name", host.nodename}};
 }
 
+// In dockerd's order.
+Json SecurityOptions(const EngineSettings& settings) {
+  Json options = Json::array();
+  if (settings.apparmor) options.push_back("name=apparmor");
+  options.push_back("name=seccomp,profile=builtin");
+  if (settings.selinux) options.push_back("name=selinux");
+  return options;
+}
+
 // What every limit of ours can do.
 Json Abilities() {
   Json all = {{"Plugins",
@@ -139,7 +148,6 @@ Json Abilities() {
               {"Driver", "overlay2"},
               {"DriverStatus", Json::array()},
               {"Swarm", {{"LocalNodeState", "inactive"}}},
-              {"SecurityOptions", {"name=seccomp,profile=builtin"}},
               {"LiveRestoreEnabled", true}};
   for (const char* limit :
        {"MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares",
@@ -167,6 +175,7 @@ Status Info(Engine& engine, Call& call) {
   Merge(Host(engine.settings), info);
   Merge(Abilities(), info);
   Merge({{"ID", engine.settings.id},
+         {"SecurityOptions", SecurityOptions(engine.settings)},
          {"Debug", false},
          {"NGoroutines", CountOwn("task")},
          {"NFd", CountOwn("fd")},

@@ -18,6 +18,7 @@
 #include "sandbox/record/files.h"
 #include "sandbox/resource/name_files.h"
 #include "sandbox/resource/network_state.h"
+#include "sandbox/selinux/relabel.h"
 #include "sandbox/spec/id_maps.h"
 
 namespace berth::sandbox {
@@ -38,11 +39,12 @@ Status MountShm(const SandboxRecord& sandbox) {
   const int64_t size = sandbox.config().shm_size() > 0
                            ? sandbox.config().shm_size()
                            : kDefaultShmSize;
-  return MountAt(Mount{"tmpfs",
-                       "shm",
-                       path,
-                       {"nosuid", "nodev", "noexec", "mode=1777",
-                        "size=" + std::to_string(size)}});
+  std::vector<std::string> options = {"nosuid", "nodev", "noexec", "mode=1777",
+                                      "size=" + std::to_string(size)};
+  if (!sandbox.mount_label().empty()) {
+    options.push_back("context=" + sandbox.mount_label());
+  }
+  return MountAt(Mount{"tmpfs", "shm", path, options});
 }
 
 std::string HostFile(const std::string& path) {
@@ -76,6 +78,15 @@ Status WriteFiles(const SandboxRecord& sandbox, const HostPaths& paths) {
     return WriteHostsFile(sandbox);
   }
   return WriteSmallFile(root + "/hosts", HostFile("/etc/hosts"), 0644);
+}
+
+// For SELinux. Their text changes later, in place.
+Status LabelFiles(const SandboxRecord& sandbox) {
+  for (const char* name : {"/hostname", "/resolv.conf", "/hosts"}) {
+    RETURN_IF_ERROR(SetLabel(sandbox.directory().root_path() + name,
+                             sandbox.mount_label()));
+  }
+  return OkStatus();
 }
 
 // To the root of the sandbox's user namespace, if it has one.
@@ -112,6 +123,7 @@ Status StateDirectory::Acquire(const Context&, SandboxRecord& sandbox) {
     RETURN_IF_ERROR(MountShm(sandbox));
   }
   RETURN_IF_ERROR(WriteFiles(sandbox, paths_));
+  RETURN_IF_ERROR(LabelFiles(sandbox));
   RETURN_IF_ERROR(GiveToNamespace(sandbox));
   return Failpoint("sandbox.start.directory");
 }

@@ -11,6 +11,7 @@
 
 #include "base/strings.h"
 #include "base/sys/id_mapped.h"
+#include "sandbox/apparmor/default_profile.h"
 #include "sandbox/record/files.h"
 #include "sandbox/spec/cdi_step.h"
 #include "sandbox/spec/id_maps.h"
@@ -75,39 +76,39 @@ class Variables {
   std::unordered_map<std::string, size_t> places_;  // name -> its entry
 };
 
+// As containerd and dockerd do: a privileged container has a profile only if it
+// names one.
 StatusOr<std::string> AppArmor(const SpecInputs& in) {
   const ContainerSecurity& security = in.container.config().security();
   const SecurityProfile& profile = security.apparmor();
-  if (security.privileged() || profile.type() == SecurityProfile::UNSET ||
-      profile.type() == SecurityProfile::UNCONFINED) {
-    return std::string();
-  }
+  const bool asked = profile.type() != SecurityProfile::UNSET;
+  if (profile.type() == SecurityProfile::UNCONFINED) return std::string();
   if (!in.host.apparmor) {
+    if (!asked) return std::string();
     return InvalidArgument("apparmor: the host does not have it");
   }
-  if (profile.type() == SecurityProfile::RUNTIME_DEFAULT) {
-    return Unimplemented("apparmor: RUNTIME_DEFAULT");
+  if (profile.type() == SecurityProfile::LOCALHOST) {
+    std::string name = profile.localhost_ref();
+    if (StartsWith(name, "localhost/")) name.erase(0, 10);
+    if (name.empty()) return InvalidArgument("apparmor.localhost_ref: missing");
+    return name;
   }
-  std::string name = profile.localhost_ref();
-  if (StartsWith(name, "localhost/")) name.erase(0, 10);
-  if (name.empty()) return InvalidArgument("apparmor.localhost_ref: missing");
-  return name;
+  if (security.privileged()) return std::string();
+  if (in.host.apparmor_default.ok()) return std::string(kDefaultProfile);
+  if (!asked) return std::string();
+  return FailedPrecondition("apparmor: RUNTIME_DEFAULT: " +
+                            Message(in.host.apparmor_default));
 }
 
-// user:role:type:level of the process, with what a container has by default.
-std::string SelinuxLabel(const SpecInputs& in, const char* default_type) {
-  const auto& own = in.container.config().security().selinux();
-  const auto& pod = in.sandbox.config().security().selinux();
-  const auto pick = [](const std::string& first, const std::string& second,
-                       const char* otherwise) {
-    return !first.empty() ? first : !second.empty() ? second : otherwise;
-  };
-  const bool privileged = in.container.config().security().privileged();
-  return pick(own.user(), pod.user(), "system_u") + ":" +
-         pick(own.role(), pod.role(), "system_r") + ":" +
-         (privileged ? std::string("spc_t")
-                     : pick(own.type(), pod.type(), default_type)) +
-         ":" + pick(own.level(), pod.level(), "s0");
+// As containerd: what is privileged keeps the label of the runtime, but its
+// files have the pod's.
+void LabelForSelinux(const SpecInputs& in, oci::Spec& spec) {
+  const ContainerSecurity& security = in.container.config().security();
+  const SelinuxLabels labels = LabelsOf(
+      in.host.selinux, security.selinux(),
+      in.sandbox.config().security().selinux(), in.sandbox.selinux_level());
+  if (!security.privileged()) spec.process->selinux_label = labels.process;
+  spec.linux.mount_label = labels.mount;
 }
 
 std::vector<oci::IdMapping> MappingsOf(const std::vector<IdRange>& ranges) {
@@ -116,18 +117,6 @@ std::vector<oci::IdMapping> MappingsOf(const std::vector<IdRange>& ranges) {
     mappings.push_back({range.inside, range.outside, range.size});
   }
   return mappings;
-}
-
-// The host's own labels are not changed here. Without SELinux there are none:
-// then the wish means nothing, as to the peers.
-Status CheckRelabel(const SpecInputs& in) {
-  if (!in.host.selinux) return OkStatus();
-  for (const auto& mount : in.container.config().mounts()) {
-    if (!mount.selinux_relabel()) continue;
-    return Unimplemented("mount selinux_relabel (docker's :z and :Z) of " +
-                         Quoted(mount.container_path()));
-  }
-  return OkStatus();
 }
 
 // Joins `path`, or is new, or (with kNone) stays the host's.
@@ -263,10 +252,7 @@ Status Security(const SpecInputs& in, oci::Spec& spec) {
   process.capabilities = std::move(capabilities);
   process.no_new_privileges = security.no_new_privileges();
   ASSIGN_OR_RETURN(process.apparmor_profile, AppArmor(in));
-  if (in.host.selinux) {
-    process.selinux_label = SelinuxLabel(in, "container_t");
-    spec.linux.mount_label = SelinuxLabel(in, "container_file_t");
-  }
+  LabelForSelinux(in, spec);
   spec.root.readonly = security.readonly_rootfs();
   return AddPaths(security, spec.linux);
 }
@@ -297,18 +283,13 @@ Status Limits(const SpecInputs& in, oci::Spec& spec) {
 }
 
 // Its tree is safe with it only if the kernel takes its namespace for a border.
-Status CheckCgroupMount(const SpecInputs& in) {
+Status CheckCgroupMount(const SpecInputs& in, oci::Spec&) {
   const auto mode = in.container.config().security().cgroup_mount();
   if (mode != state::v1::CGROUP_MOUNT_READ_WRITE) return OkStatus();
   if (in.host.cgroup_v2 && in.host.delegates_cgroups) return OkStatus();
   return Unimplemented(
       "cgroup_mount_mode: READ_WRITE without cgroup v2, mounted with "
       "nsdelegate");
-}
-
-Status Checks(const SpecInputs& in, oci::Spec&) {
-  RETURN_IF_ERROR(CheckCgroupMount(in));
-  return CheckRelabel(in);
 }
 
 Status Devices(const SpecInputs& in, oci::Spec& spec) {
@@ -430,10 +411,7 @@ HostFacts HostFacts::Detect(const std::string& proc, const std::string& sys,
     facts.min_oom_score_adj =
         number(ReadSmallFile(proc + "/self/oom_score_adj", 64), 0);
   }
-  facts.selinux = access((sys + "/fs/selinux/enforce").c_str(), F_OK) == 0;
-  const StatusOr<std::string> apparmor =
-      ReadSmallFile(sys + "/module/apparmor/parameters/enabled", 64);
-  facts.apparmor = apparmor.ok() && StartsWith(*apparmor, "Y");
+  facts.selinux = SelinuxContexts::Detect(sys, "/etc");
   return facts;
 }
 
@@ -443,7 +421,7 @@ const std::vector<PlanStep>& PlanSteps() {
       {"request", StepTime::kCreate, Request},
       {"security", StepTime::kCreate, Security},
       {"limits", StepTime::kCreate, Limits},
-      {"checks", StepTime::kCreate, Checks},
+      {"cgroup mount", StepTime::kCreate, CheckCgroupMount},
       {"devices", StepTime::kStart, Devices},
       {"namespaces", StepTime::kStart, Namespaces},
       {"mounts", StepTime::kStart, Mounts},

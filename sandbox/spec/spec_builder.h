@@ -10,6 +10,7 @@
 #include "oci/cgroup/cgroup_host.h"
 #include "oci/spec/spec.h"
 #include "sandbox/cdi/cdi_file.h"
+#include "sandbox/selinux/labels.h"
 #include "sandbox/spec/devices.h"
 #include "sandbox/spec/mounts.h"
 
@@ -26,10 +27,12 @@ struct HostFacts {
   bool hugetlb = false;            // the cgroup controller
   // That a container can be given: the kernel's, within our bounding set.
   std::vector<std::string> capabilities;
-  bool selinux = false;
+  SelinuxContexts selinux;
   // That root file systems can be mapped to user namespaces, or why not.
   Status user_namespaces = Unimplemented("user namespaces");
   bool apparmor = false;
+  // That our profile for containers without one is loaded, or why not.
+  Status apparmor_default = Unimplemented("no default profile");
   // Without CAP_SYS_RESOURCE a process cannot get below its parent's.
   int min_oom_score_adj = -1000;
 

@@ -151,14 +151,53 @@ TEST_F(SpecTest, ClampsTheOomScoreAndChecksItsRange) {
   EXPECT_THAT(Build(), StatusIs(StatusCode::kInvalidArgument));
 }
 
-TEST_F(SpecTest, RelabelsNothingWhereThereAreLabels) {
-  auto& mount = *container_.mutable_config()->add_mounts();
-  mount.set_container_path("/v");
-  mount.set_selinux_relabel(true);
-  EXPECT_OK(Build());
-  host_.selinux = true;
-  EXPECT_THAT(Build(), StatusIs(StatusCode::kUnimplemented,
-                                HasSubstr("selinux_relabel")));
+// The profile of a container whose request has `type` (and, of LOCALHOST, the
+// name "mine"), or the code of the error.
+TEST_F(SpecTest, AppArmorProfileIsOursUnlessAnotherIsNamed) {
+  using state::v1::SecurityProfile;
+  const auto profile = [&](SecurityProfile::Type type) {
+    security().mutable_apparmor()->set_type(type);
+    security().mutable_apparmor()->set_localhost_ref(
+        type == SecurityProfile::LOCALHOST ? "localhost/mine" : "");
+    const StatusOr<oci::Spec> spec = Build();
+    return spec.ok()
+               ? spec->process->apparmor_profile
+               : "error " +
+                     std::to_string(static_cast<int>(spec.status().code()));
+  };
+  const std::string invalid =
+      "error " + std::to_string(static_cast<int>(StatusCode::kInvalidArgument));
+  EXPECT_EQ(profile(SecurityProfile::UNSET), "");
+  EXPECT_EQ(profile(SecurityProfile::UNCONFINED), "");
+  EXPECT_EQ(profile(SecurityProfile::RUNTIME_DEFAULT), invalid);
+  EXPECT_EQ(profile(SecurityProfile::LOCALHOST), invalid);
+  // A host that has it, but no parser to load ours.
+  host_.apparmor = true;
+  EXPECT_EQ(profile(SecurityProfile::UNSET), "");
+  EXPECT_EQ(profile(SecurityProfile::RUNTIME_DEFAULT),
+            "error " + std::to_string(
+                           static_cast<int>(StatusCode::kFailedPrecondition)));
+  EXPECT_EQ(profile(SecurityProfile::LOCALHOST), "mine");
+  host_.apparmor_default = OkStatus();
+  EXPECT_EQ(profile(SecurityProfile::UNSET), "berth-default");
+  EXPECT_EQ(profile(SecurityProfile::RUNTIME_DEFAULT), "berth-default");
+  EXPECT_EQ(profile(SecurityProfile::UNCONFINED), "");
+  EXPECT_EQ(profile(SecurityProfile::LOCALHOST), "mine");
+  security().set_privileged(true);
+  EXPECT_EQ(profile(SecurityProfile::UNSET), "");
+  EXPECT_EQ(profile(SecurityProfile::RUNTIME_DEFAULT), "");
+  EXPECT_EQ(profile(SecurityProfile::LOCALHOST), "mine");
+}
+
+TEST_F(SpecTest, LabelsAreThePodsUnlessItIsPrivileged) {
+  EXPECT_EQ(Build()->process->selinux_label, "") << "no SELinux";
+  host_.selinux = {"u:r:c_t:s0", "u:object_r:f_t:s0"};
+  sandbox_.set_selinux_level("s0:c3,c4");
+  EXPECT_EQ(Build()->process->selinux_label, "u:r:c_t:s0:c3,c4");
+  EXPECT_EQ(Build()->linux.mount_label, "u:object_r:f_t:s0:c3,c4");
+  security().set_privileged(true);
+  EXPECT_EQ(Build()->process->selinux_label, "");
+  EXPECT_EQ(Build()->linux.mount_label, "u:object_r:f_t:s0:c3,c4");
 }
 
 TEST_F(SpecTest, AUserNamespaceComesWithItsMappings) {

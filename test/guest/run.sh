@@ -7,8 +7,9 @@
 #
 # NAME is one of: peer-systemd (runc with systemd) systemd (berth-oci with
 # systemd) v2 (berth-oci with cgroupfs on v2) enclave (both in one, of
-# support/enclave.sh) node (berthd with systemd); all of them by default. What
-# cannot run here is skipped, with the reason. Ends with one line for all.
+# support/enclave.sh) node (berthd with systemd)
+# apparmor selinux (berthd with that security module); all of them by default. What cannot run here is skipped, with the reason. Ends with
+# one line for all.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guest=$here/../support/guest
@@ -20,7 +21,7 @@ lack() { # why the guest cannot be had here
   local program
   [ "$(uname -m)" = x86_64 ] || { echo "no guest for $(uname -m)"; return; }
   for program in qemu-system-x86_64 busybox cpio debootstrap mke2fs modprobe \
-    systemctl runc; do
+    systemctl runc apparmor_parser secilc; do
     command -v "$program" >/dev/null || { echo "no $program"; return; }
   done
   "$guest/build-guest.sh" --systemd >/dev/null ||
@@ -60,11 +61,19 @@ one() { # NAME
       oci 'runc in an enclave' /usr/sbin/runc Limits Updates
       oci 'berth-oci in an enclave' "$bin/berth-oci" Limits Updates ;;
     node) suite 'berthd with systemd' test/guest/node_suite.py ;;
+    apparmor)
+      suite 'berthd with AppArmor' test/guest/lsm_suite.py AppArmorDocker \
+        AppArmorPods ;;
+    selinux)
+      # A shell as process 1: systemd would look for its own policy.
+      init=() more=(--lsm lockdown,capability,landlock,yama,selinux,bpf)
+      suite 'berthd with SELinux' test/guest/lsm_suite.py SelinuxDocker \
+        SelinuxPods ;;
     *) echo "run.sh: no suite $1" >&2; exit 2 ;;
   esac
 }
 
-[ $# -gt 0 ] || set -- peer-systemd systemd v2 enclave node
+[ $# -gt 0 ] || set -- peer-systemd systemd v2 enclave node apparmor selinux
 why=$(lack)
 if [ -n "$why" ]; then
   for name; do echo "SKIP $name: $why"; done
