@@ -2,10 +2,12 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
 #include "api/admin/v1/admin.grpc.pb.h"
+#include "api/cri/v1/api.grpc.pb.h"
 
 namespace berth::daemon {
 namespace {
@@ -30,6 +32,19 @@ Status FromGrpc(const grpc::Status& status) {
 }
 
 }  // namespace
+
+Status AskVersion(const std::string& socket, Duration limit) {
+  grpc::ClientContext context;
+  context.set_deadline(
+      std::chrono::system_clock::now() +
+      std::chrono::duration_cast<std::chrono::microseconds>(limit));
+  runtime::v1::VersionResponse response;
+  return FromGrpc(
+      runtime::v1::RuntimeService::NewStub(
+          grpc::CreateChannel("unix:" + socket,
+                              grpc::InsecureChannelCredentials()))
+          ->Version(&context, runtime::v1::VersionRequest(), &response));
+}
 
 StatusOr<std::vector<std::string>> ImportImages(const std::string& socket,
                                                 const std::string& archive) {

@@ -4,9 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/status.h"
 
 namespace berth::daemon {
+
+// Asks the daemon behind `socket` what every client asks first;
+// DEADLINE_EXCEEDED if it does not answer within `limit`.
+Status AskVersion(const std::string& socket, Duration limit);
 
 // Asks the daemon behind `socket` to load images from an archive on this
 // machine; the names they have now.

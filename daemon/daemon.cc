@@ -14,6 +14,7 @@
 #include "base/fs/private_folder.h"
 #include "base/store/metadata_store.h"
 #include "base/strings.h"
+#include "base/sys/confined_thread.h"
 #include "base/sys/id_mapped.h"
 #include "cni/cni_network.h"
 #include "cni/config_list.h"
@@ -30,6 +31,7 @@
 #include "door/request_counts.h"
 #include "image/image_service.h"
 #include "nri/plugins.h"
+#include "sandbox/apparmor/default_profile.h"
 #include "sandbox/cgroup_driver.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/plugin_runtime.h"
@@ -105,8 +107,24 @@ Status SetUpNetwork(const Config& config) {
   return OkStatus();
 }
 
+// Said once: whoever runs the node may want it otherwise.
+Status LoadAppArmor(const HostPaths& paths) {
+  if (!sandbox::HasAppArmor(paths)) {
+    return Unimplemented("the kernel has no AppArmor");
+  }
+  const Status loaded = sandbox::LoadDefaultProfile(
+      Context::Background("load the AppArmor profile"), paths);
+  LOG_IF(WARNING, !loaded.ok())
+      << "containers that name no AppArmor profile are not confined by one: "
+      << Message(loaded);
+  LOG_IF(INFO, loaded.ok()) << "containers that name no AppArmor profile have "
+                            << sandbox::kDefaultProfile;
+  return loaded;
+}
+
 sandbox::Settings SandboxSettings(const Config& config) {
   sandbox::Settings settings;
+  settings.apparmor_default = LoadAppArmor(PathsOf(config));
   settings.root = config.root();
   settings.state = config.state();
   settings.cgroup_parent = CgroupParent(config);
@@ -149,6 +167,10 @@ std::set<std::string> UserNamespaceHandlers(const Config& config) {
   return names;
 }
 
+bool HasSelinux(const std::string& sys) {
+  return access((sys + "/fs/selinux/enforce").c_str(), F_OK) == 0;
+}
+
 docker::EngineSettings DockerSettings(const Config& config) {
   docker::EngineSettings settings;
   settings.recursive_readonly = HasMountSetattr();
@@ -158,6 +180,8 @@ docker::EngineSettings DockerSettings(const Config& config) {
     settings.runtimes[handler.name()] =
         handler.shim().empty() ? handler.runtime() : handler.shim();
   }
+  settings.apparmor = sandbox::HasAppArmor(PathsOf(config));
+  settings.selinux = HasSelinux(PathsOf(config).sys);
   settings.root = config.root();
   settings.version = kVersion;
   // The same for as long as the root is.
@@ -220,14 +244,16 @@ std::vector<admin::Health::Door> DoorsOf(const Config& config) {
 
 // Ours alone: the two folders and the sockets.
 struct Claims {
-  static StatusOr<Claims> Take(const Config& config) {
+  // `served` has somebody who listens on it for us.
+  static StatusOr<Claims> Take(const Config& config,
+                               const std::string& served) {
     ASSIGN_OR_RETURN(FolderClaim root,
                      FolderClaim::Take(config.root(), kPredecessor));
     ASSIGN_OR_RETURN(FolderClaim state,
                      FolderClaim::Take(config.state(), kPredecessor));
     for (const std::string& socket : {CriSocket(config), config.docker_socket(),
                                       AdminSocket(config), NriSocket(config)}) {
-      if (socket.empty()) continue;
+      if (socket.empty() || socket == served) continue;
       RETURN_IF_ERROR(ClearSocket(socket, kPredecessor));
     }
     return Claims{std::move(root), std::move(state)};
@@ -277,6 +303,8 @@ StatusOr<std::unique_ptr<MetadataStore>> OpenRecords(const HostPaths& paths) {
 // Members in the order of need: each may use those above it.
 class Daemon::Parts {
  public:
+  static StatusOr<std::unique_ptr<Parts>> Build(const Config& config,
+                                                const std::string& served);
   Parts(const Config& config, Claims claims,
         std::unique_ptr<MetadataStore> store,
         std::unique_ptr<image::ImageService> images,
@@ -317,7 +345,20 @@ class Daemon::Parts {
     return plugins_->Start(sandbox::PluginRuntime(world_));
   }
 
-  Status OpenDoors(const Config& config) {
+  // Before any door opens, and instead of it.
+  Status StopPods() {
+    Status first;
+    for (const auto& sandbox : world_.inventory().AllSandboxes()) {
+      const Status stopped = sandboxes_.Stop(Context::Background("stop pods"),
+                                             sandbox::SandboxId(sandbox->id()));
+      if (stopped.ok() || !first.ok()) continue;
+      first = Annotate(stopped, "stop pod " + sandbox->id());
+    }
+    return first;
+  }
+
+  Status OpenDoors(const Config& config,
+                   std::optional<InheritedSocket> docker) {
     RETURN_IF_ERROR_AS(streaming_.Listen(), "serve streams");
     LOG(INFO) << "berthd " << kVersion << " serves the CRI's streams on "
               << streaming_.base_url();
@@ -329,7 +370,10 @@ class Daemon::Parts {
       docker_ = std::make_unique<docker::ApiServer>(
           DockerSettings(config), BuilderSettingsOf(config), world_, sandboxes_,
           containers_, *images_, *stats_, network_.user_networks(), requests_);
-      RETURN_IF_ERROR(docker_->Listen(config.docker_socket()));
+      RETURN_IF_ERROR(docker.has_value()
+                          ? docker_->Listen(door::Listener::OnInherited(
+                                std::move(docker->socket)))
+                          : docker_->Listen(config.docker_socket()));
       LOG(INFO) << "berthd " << kVersion << " serves docker on "
                 << config.docker_socket();
     }
@@ -389,7 +433,8 @@ class Daemon::Parts {
             .imported_blobs = PolicyOf(config.images().import_blobs())};
   }
 
-  static cri::RuntimeFacts RuntimeFactsOf(const Config& config) {
+  cri::RuntimeFacts RuntimeFactsOf(const Config& config) const {
+    const bool confined = world_.settings().apparmor_default.ok();
     const bool setattr = HasMountSetattr();
     return {.version = kVersion,
             .handlers = HandlerNames(config),
@@ -397,6 +442,7 @@ class Daemon::Parts {
             .cgroup_namespaces = access("/proc/self/ns/cgroup", F_OK) == 0,
             .user_namespaces = UserNamespaceHandlers(config),
             .systemd_cgroup = UsesSystemd(config),
+            .apparmor_profile = confined ? sandbox::kDefaultProfile : "",
             .config = EffectiveConfigText(config),
             .network_folder = config.network().conf_dir(),
             .plugin_folders = PluginFolders(config),
@@ -451,32 +497,50 @@ class Daemon::Parts {
   std::unique_ptr<admin::Server> admin_;
 };
 
-StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+// All of it, at rest: nothing is recovered, and no door is open.
+StatusOr<std::unique_ptr<Daemon::Parts>> Daemon::Parts::Build(
+    const Config& config, const std::string& served) {
   if (UsesSystemd(config) && !sandbox::SystemdIsManager()) {
     return FailedPrecondition(
         "cgroup_driver: SYSTEMD, but systemd does not manage this machine");
   }
   const HostPaths paths = PathsOf(config);
   RETURN_IF_ERROR(MakePrivate(paths));
-  ASSIGN_OR_RETURN(Claims claims, Claims::Take(config));
+  ASSIGN_OR_RETURN(Claims claims, Claims::Take(config, served));
   ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store, OpenRecords(paths));
   for (const std::string& lack : HostLacks(paths.proc, paths.cgroup)) {
     LOG(INFO) << lack;
   }
+  const std::string unconfined = ConfinementLacks();
+  LOG_IF(WARNING, !unconfined.empty()) << unconfined;
   RETURN_IF_ERROR_AS(SetUpNetwork(config), "set up the default network");
   ASSIGN_OR_RETURN(std::unique_ptr<sandbox::StatsReader> stats,
                    sandbox::StatsReader::Open());
   ASSIGN_OR_RETURN_AS(std::unique_ptr<image::ImageService> images,
                       image::ImageService::Open(ImageOptions(config), *store),
                       "open images");
-  auto parts =
-      std::make_unique<Parts>(config, std::move(claims), std::move(store),
-                              std::move(images), std::move(stats));
+  return std::make_unique<Parts>(config, std::move(claims), std::move(store),
+                                 std::move(images), std::move(stats));
+}
+
+StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
+    Config config, std::optional<InheritedSocket> docker) {
+  if (docker.has_value()) config.set_docker_socket(docker->path);
+  ASSIGN_OR_RETURN(std::unique_ptr<Parts> parts,
+                   Parts::Build(config, docker ? docker->path : ""));
   RETURN_IF_ERROR_AS(parts->Recover(), "recover");
   RETURN_IF_ERROR_AS(parts->StartPlugins(), "start NRI plugins");
-  RETURN_IF_ERROR(parts->OpenDoors(config));
+  RETURN_IF_ERROR(parts->OpenDoors(config, std::move(docker)));
   parts->FinishRecovery();
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
+}
+
+Status Daemon::StopPods(const Config& config) {
+  // Whoever has the sockets has the folders, too, and these are asked for.
+  ASSIGN_OR_RETURN(const std::unique_ptr<Parts> parts,
+                   Parts::Build(config, config.docker_socket()));
+  RETURN_IF_ERROR_AS(parts->Recover(), "recover");
+  return parts->StopPods();
 }
 
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -2,9 +2,11 @@
 #define DAEMON_DAEMON_H_
 
 #include <memory>
+#include <optional>
 
 #include "base/status.h"
 #include "daemon/config.h"
+#include "daemon/inherited_socket.h"
 
 namespace berth::daemon {
 
@@ -18,7 +20,16 @@ class Daemon {
   // Returns when the doors are open. UNAVAILABLE if another daemon has the same
   // root, the same state folder or the same socket; FAILED_PRECONDITION if
   // shims of another root live in the state folder.
-  static StatusOr<std::unique_ptr<Daemon>> Start(const Config& config);
+  // `docker` is the docker door's socket, in place of the configured one, if
+  // another process made it for us.
+  static StatusOr<std::unique_ptr<Daemon>> Start(
+      Config config, std::optional<InheritedSocket> docker = std::nullopt);
+
+  // Ends every pod and container of this root, without opening a door: records
+  // and data stay. Errors as of Start, or the first of a pod that did not end;
+  // the others are ended all the same.
+  static Status StopPods(const Config& config);
+
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;

@@ -8,6 +8,8 @@
 
 #include <cstdio>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +19,11 @@
 #include "daemon/admin.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/inherited_socket.h"
 #include "daemon/logging.h"
 #include "daemon/notify.h"
 #include "daemon/version.h"
+#include "daemon/watchdog.h"
 
 DEFINE_string(config, "", "configuration file");
 DEFINE_string(root, "", "folder for what outlives a reboot");
@@ -39,6 +43,9 @@ usage:
       Print every setting with its default and manual: a file to start from.
   berthd config check FILE
       Say what is wrong with a configuration; exit status 1 if anything is.
+  berthd pods stop [--config FILE] [--root DIR] [--state DIR]
+      End every pod and container, for a node that is to be without berth.
+      Records, images and containers' files stay. Not while the daemon runs.
   berthd image import [--config FILE] [--state DIR] ARCHIVE
       Have the running daemon load images from an archive (an OCI layout as a
       tar file, or what `docker save` writes).
@@ -63,6 +70,8 @@ files and signals:
                    pods stay as they are
   SIGHUP           open the log file anew
   NOTIFY_SOCKET    told READY=1 and STOPPING=1 (systemd, Type=notify)
+  WATCHDOG_USEC    told WATCHDOG=1 in time, while the CRI answers (WatchdogSec=)
+  LISTEN_FDS       a Unix socket to serve docker on, instead of docker_socket
 )";
 
 int Fail(const std::string& message) {
@@ -110,6 +119,13 @@ int ImportCommand(const std::string& archive) {
   if (!names.ok()) return Fail(Message(names.status()));
   for (const std::string& name : *names) std::cout << name << "\n";
   return 0;
+}
+
+int StopPodsCommand() {
+  const StatusOr<Config> config = ReadConfiguration();
+  if (!config.ok()) return Fail(Message(config.status()));
+  const Status stopped = Daemon::StopPods(*config);
+  return stopped.ok() ? 0 : Fail(Message(stopped));
 }
 
 int ExportCommand(std::vector<std::string> images) {
@@ -173,10 +189,21 @@ void FollowSignals(const Config& config, EndRequest& end) {
   end.Make();
 }
 
+// Null if nobody waits.
+StatusOr<std::unique_ptr<Watchdog>> StartWatchdog(
+    const std::optional<Duration>& time, const std::string& socket) {
+  if (!time.has_value()) return std::unique_ptr<Watchdog>();
+  return Watchdog::Start(
+      *time, [socket](Duration limit) { return AskVersion(socket, limit); });
+}
+
 int Serve() {
   const StatusOr<Config> config = ReadConfiguration();
   if (!config.ok()) return Fail(Message(config.status()));
-  // Before there are threads, so that all of them leave these to one.
+  // Before there are threads: what belongs to the whole process.
+  StatusOr<std::optional<InheritedSocket>> docker = TakeInheritedSocket();
+  if (!docker.ok()) return Fail(Message(docker.status()));
+  const std::optional<Duration> watchdog_time = TakeWatchdogTime();
   const sigset_t set = OurSignals();
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
@@ -193,9 +220,13 @@ int Serve() {
   if (!signals.ok()) return Fail(Message(signals.status()));
   signals->Detach();
 
-  StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(*config);
+  StatusOr<std::unique_ptr<Daemon>> daemon =
+      Daemon::Start(*config, *std::move(docker));
   if (!daemon.ok()) return Fail(Message(daemon.status()));
   NotifyManager("READY=1");
+  const StatusOr<std::unique_ptr<Watchdog>> watchdog =
+      StartWatchdog(watchdog_time, CriSocket(*config));
+  if (!watchdog.ok()) return Fail(Message(watchdog.status()));
   end.Await();
   NotifyManager("STOPPING=1");
   (*daemon)->Stop();
@@ -213,6 +244,7 @@ int Run(const std::vector<std::string>& words) {
     return words.size() == 3 ? CheckCommand(words[2])
                              : Usage("config check: name one file");
   }
+  if (verb == "pods stop" && words.size() == 2) return StopPodsCommand();
   if (verb == "image import") {
     return words.size() == 3 ? ImportCommand(words[2])
                              : Usage("image import: name one archive");

@@ -115,6 +115,11 @@ Status ApiServer::Listen(const std::string& socket) {
   return server_.Listen(socket, 0660);
 }
 
+Status ApiServer::Listen(door::Listener listener) {
+  RETURN_IF_ERROR(engine_.events.Start());
+  return server_.Listen(std::move(listener));
+}
+
 Status ApiServer::ListenTcp(const std::string& address,
                             const std::optional<door::TlsFiles>& tls) {
   std::unique_ptr<door::TlsReloader> server;

@@ -40,6 +40,7 @@ class ApiServer {
 
   // Mode 0660.
   Status Listen(const std::string& socket);
+  Status Listen(door::Listener listener);
   // On "IP:port" too, after Listen. Without `tls`, whoever connects is served.
   Status ListenTcp(const std::string& address,
                    const std::optional<door::TlsFiles>& tls);

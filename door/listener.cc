@@ -113,6 +113,10 @@ StatusOr<Listener> Listener::OnUnix(const std::string& path, mode_t mode) {
   return Listener(std::move(socket), path);
 }
 
+Listener Listener::OnInherited(UniqueFd socket) {
+  return Listener(std::move(socket), "");
+}
+
 Listener& Listener::operator=(Listener&& other) noexcept {
   if (this != &other) {
     Close();

@@ -25,6 +25,10 @@ class Listener {
   // replaced; ALREADY_EXISTS if a process does.
   static StatusOr<Listener> OnUnix(const std::string& path, mode_t mode);
 
+  // A Unix socket, non-blocking, on which somebody listens for us already; its
+  // file stays that one's.
+  static Listener OnInherited(UniqueFd socket);
+
   // A TCP socket on "IP:port" or "[IP]:port". INVALID_ARGUMENT if the address
   // is something else, ALREADY_EXISTS if it is taken.
   static StatusOr<Listener> OnTcp(const std::string& address);

@@ -115,6 +115,11 @@ Status HttpServer::Listen(const std::string& path, mode_t mode) {
   return Start();
 }
 
+Status HttpServer::Listen(Listener listener) {
+  listener_ = std::move(listener);
+  return Start();
+}
+
 Status HttpServer::Start() {
   options_ = WithinDescriptorLimit(options_);
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));

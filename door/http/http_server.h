@@ -128,6 +128,7 @@ class HttpServer {
   // ALREADY_EXISTS if another process listens on it; RESOURCE_EXHAUSTED if
   // there is no thread to be had.
   Status Listen(const std::string& path, mode_t mode);
+  Status Listen(Listener listener);
   // Instead of Listen: serves what Take is given, and nothing else.
   Status Start();
 
