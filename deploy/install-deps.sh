@@ -12,7 +12,7 @@
 set -eu
 
 BUILD="
-bazel-bootstrap g++ git python3 protobuf-compiler protobuf-compiler-grpc
+bazel-bootstrap dpkg-dev g++ git python3 protobuf-compiler protobuf-compiler-grpc
 libabsl-dev libarchive-dev libboost-dev libcap-dev libcurl4-openssl-dev
 libgflags-dev libgmock-dev libgoogle-glog-dev libgrpc++-dev libgtest-dev
 libisal-dev liblzma-dev libnl-3-dev libnl-route-3-dev libprotobuf-dev
@@ -38,7 +38,7 @@ strace uidmap umoci util-linux zstd
 FULL="
 libclang-rt-19-dev llvm-19
 catatonit podman
-cpio debootstrap kmod qemu-system-x86 xz-utils
+apparmor cpio debootstrap kmod man-db qemu-system-x86 secilc xz-utils
 "
 
 # The cross compiler, and what runs its programs.

@@ -7,9 +7,10 @@
 #   sudo ./test/run.sh full        runs the longer suites, for hours: recovery
 #                                  (which has the failpoints) analysis (lint
 #                                  by clang, of all files) sanitize fuzz
-#                                  podman (beside runc) guest (cgroup v2 and
-#                                  systemd, in a virtual machine); or name
-#                                  some of these
+#                                  podman (beside runc) guest (cgroup v2,
+#                                  systemd, AppArmor and SELinux, in a virtual
+#                                  machine) package (the .deb); or name some of
+#                                  these
 #
 # Each suite prints a line "NAME: N passed, N failed, N skipped"; the last line
 # of all is their sum. A suite that does not come to its line has failed. Where
@@ -152,8 +153,11 @@ machine() {
 group=test only=()
 for one; do
   case $one in
-    full) group=full only+=(recovery analysis sanitize fuzz podman guest machine) ;;
-    sanitize | fuzz | podman | guest) group=full only+=("$one") ;;
+    full)
+      group=full
+      only+=(recovery analysis sanitize fuzz podman guest package machine)
+      ;;
+    sanitize | fuzz | podman | guest | package) group=full only+=("$one") ;;
     *) only+=("$one") ;;
   esac
 done
@@ -217,6 +221,9 @@ if asked podman; then
 fi
 if asked guest; then
   suite 'test/guest' 10800 "$here/guest/run.sh"
+fi
+if asked package; then
+  suite 'test/package' 5400 "$here/package/run.sh"
 fi
 if asked fuzz; then
   suite 'test/fuzz' 21600 "${call[@]}" fuzz
