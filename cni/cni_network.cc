@@ -278,6 +278,10 @@ StatusOr<NetworkResult> CniNetwork::Attach(const Context& ctx,
     // The plugin's fault, not the request's.
     result = Internal(Message(result.status()));
   }
+  if (result.ok() && !to.mac.empty() && Lower(result->mac) != Lower(to.mac)) {
+    result = FailedPrecondition("its plugins cannot give the MAC address " +
+                                to.mac + ": they gave " + result->mac);
+  }
   if (result.ok()) {
     Status saved = Save(plan);
     if (saved.ok()) saved = Failpoint("cni.attach.result");

@@ -40,7 +40,12 @@ Json BandwidthOf(const Bandwidth& bandwidth) {
 }  // namespace
 
 std::string ArgsOf(const Attachment& attachment) {
-  if (attachment.pod_name.empty()) return "IgnoreUnknown=1";
+  if (attachment.pod_name.empty()) {
+    // The word of old for the capability "mac": a network that does not
+    // declare it may be asked too.
+    return attachment.mac.empty() ? "IgnoreUnknown=1"
+                                  : "IgnoreUnknown=1;MAC=" + attachment.mac;
+  }
   return "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + attachment.pod_namespace +
          ";K8S_POD_NAME=" + attachment.pod_name +
          ";K8S_POD_INFRA_CONTAINER_ID=" + attachment.sandbox_id +

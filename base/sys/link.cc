@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -125,6 +127,83 @@ StatusOr<Link> FindLink(int netns, const std::string& name) {
   }
   if (!found) return NotFound("no link " + Quoted(name));
   return link;
+}
+
+namespace {
+
+// One request of rtnetlink with attributes.
+struct AddressRequest {
+  nlmsghdr header = {};
+  ifaddrmsg message = {};
+  char attributes[64] = {};
+};
+
+void Append(AddressRequest& request, unsigned short type, const void* bytes,
+            size_t size) {
+  auto* attribute =
+      reinterpret_cast<rtattr*>(reinterpret_cast<char*>(&request) +
+                                NLMSG_ALIGN(request.header.nlmsg_len));
+  attribute->rta_type = type;
+  attribute->rta_len = static_cast<unsigned short>(RTA_LENGTH(size));
+  memcpy(RTA_DATA(attribute), bytes, size);
+  request.header.nlmsg_len = static_cast<uint32_t>(
+      NLMSG_ALIGN(request.header.nlmsg_len) + RTA_SPACE(size));
+}
+
+// Sends it and reads the kernel's verdict.
+Status Ask(int netns, const AddressRequest& request, const std::string& what) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, SocketIn(netns, AF_NETLINK, SOCK_RAW));
+  if (send(fd.get(), &request, request.header.nlmsg_len, 0) < 0) {
+    return Errno(errno, what);
+  }
+  struct {
+    nlmsghdr header;
+    nlmsgerr error;
+    char rest[512];
+  } answer = {};
+  if (recv(fd.get(), &answer, sizeof(answer), 0) < 0) return Errno(errno, what);
+  if (answer.header.nlmsg_type != NLMSG_ERROR || answer.error.error == 0 ||
+      answer.error.error == -EEXIST) {
+    return OkStatus();
+  }
+  return Errno(-answer.error.error, what);
+}
+
+}  // namespace
+
+Status AddAddress(int netns, const std::string& name,
+                  const std::string& address, int prefix_length) {
+  const std::string what = "add address " + address + " to link " + name;
+  const int family =
+      address.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  char bytes[sizeof(in6_addr)] = {};
+  if (inet_pton(family, address.c_str(), bytes) != 1) {
+    return InvalidArgument(what + ": no address");
+  }
+  ifreq link = {};
+  if (name.size() >= sizeof(link.ifr_name)) {
+    return InvalidArgument(what + ": the name is too long");
+  }
+  memcpy(link.ifr_name, name.data(), name.size());
+  ASSIGN_OR_RETURN(const UniqueFd control,
+                   SocketIn(netns, AF_INET, SOCK_DGRAM));
+  if (ioctl(control.get(), SIOCGIFINDEX, &link) != 0) {
+    return errno == ENODEV ? NotFound(what + ": no such link")
+                           : Errno(errno, what);
+  }
+  AddressRequest request;
+  request.header.nlmsg_len = NLMSG_LENGTH(sizeof(ifaddrmsg));
+  request.header.nlmsg_type = RTM_NEWADDR;
+  request.header.nlmsg_flags =
+      NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+  request.message.ifa_family = static_cast<unsigned char>(family);
+  request.message.ifa_prefixlen = static_cast<unsigned char>(prefix_length);
+  request.message.ifa_index = static_cast<unsigned>(link.ifr_ifindex);
+  request.message.ifa_scope = RT_SCOPE_LINK;
+  const size_t size = family == AF_INET ? sizeof(in_addr) : sizeof(in6_addr);
+  Append(request, IFA_LOCAL, bytes, size);
+  Append(request, IFA_ADDRESS, bytes, size);
+  return Ask(netns, request, what);
 }
 
 Status RemoveBridge(const std::string& name) {

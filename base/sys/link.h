@@ -28,6 +28,12 @@ struct Link {
 };
 StatusOr<Link> FindLink(int netns, const std::string& name);
 
+// Gives the link one more address, "169.254.7.7" or "fe80::7", without a route
+// of its own beside that of its prefix. There already: OK. Source:
+// rtnetlink(7), RTM_NEWADDR.
+Status AddAddress(int netns, const std::string& name,
+                  const std::string& address, int prefix_length);
+
 // Takes a bridge of the caller's own namespace away, up or down. OK if there is
 // none of that name.
 Status RemoveBridge(const std::string& name);

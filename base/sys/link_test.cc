@@ -56,6 +56,21 @@ TEST_F(SetLinkUpTest, BringsLoopbackUpInAnotherNamespace) {
   EXPECT_OK(SetLinkUp(netns_.get(), "lo"));
 }
 
+TEST_F(SetLinkUpTest, AddsAddressesOfBothFamilies) {
+  ASSERT_OK(SetLinkUp(netns_.get(), "lo"));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_OK(AddAddress(netns_.get(), "lo", "169.254.7.7", 16));
+    EXPECT_OK(AddAddress(netns_.get(), "lo", "fe80::7", 64));
+  }
+  ASSERT_OK_AND_ASSIGN(const Link link, FindLink(netns_.get(), "lo"));
+  EXPECT_THAT(link.addresses,
+              ::testing::IsSupersetOf({"169.254.7.7/16", "fe80::7/64"}));
+  EXPECT_THAT(AddAddress(netns_.get(), "none", "169.254.7.7", 16),
+              StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(AddAddress(netns_.get(), "lo", "nonsense", 16),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
 TEST_F(SetLinkUpTest, SocketsOfAnotherNamespaceReachItsOwnLoopback) {
   ASSERT_OK(SetLinkUp(netns_.get(), "lo"));
   ASSERT_OK_AND_ASSIGN(const UniqueFd server,

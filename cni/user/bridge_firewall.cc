@@ -32,13 +32,22 @@ std::vector<std::string> NatRules(const FirewalledBridge& one, bool v6) {
 std::vector<std::string> FilterRules(const FirewalledBridge& one) {
   const std::string out =
       "BERTH-ISOLATION-1 -i " + one.bridge + " ! -o " + one.bridge + " -j ";
-  if (one.internal) {
-    return {out + "DROP\n", "BERTH-ISOLATION-1 ! -i " + one.bridge + " -o " +
-                                one.bridge + " -j DROP\n"};
+  std::vector<std::string> rules;
+  // By published ports they reach each other all the same.
+  if (!one.icc) {
+    rules.push_back("BERTH-ISOLATION-1 -i " + one.bridge + " -o " + one.bridge +
+                    " -m conntrack ! --ctstate DNAT -j DROP\n");
   }
-  return {out + "BERTH-ISOLATION-2\n",
-          "BERTH-ISOLATION-2 -o " + one.bridge +
-              " -m conntrack ! --ctstate DNAT -j DROP\n"};
+  if (one.internal) {
+    rules.push_back(out + "DROP\n");
+    rules.push_back("BERTH-ISOLATION-1 ! -i " + one.bridge + " -o " +
+                    one.bridge + " -j DROP\n");
+  } else {
+    rules.push_back(out + "BERTH-ISOLATION-2\n");
+    rules.push_back("BERTH-ISOLATION-2 -o " + one.bridge +
+                    " -m conntrack ! --ctstate DNAT -j DROP\n");
+  }
+  return rules;
 }
 
 StatusOr<CommandResult> Restore(const Context& ctx, bool v6,

@@ -16,6 +16,7 @@ struct FirewalledBridge {
   std::vector<std::string> masqueraded;  // subnets behind the host's address
   bool internal = false;                 // nothing is forwarded to or from it
   bool v6 = false;
+  bool icc = true;  // those on the bridge reach each other
 };
 
 // The rules of all bridges, for iptables-restore --noflush (or ip6tables-...):

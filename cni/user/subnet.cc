@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <set>
 
 #include "base/strings.h"
 
@@ -54,6 +55,17 @@ std::vector<std::string> Words(std::string_view line) {
     }
   }
   return words;
+}
+
+// The address `step` (1 or -1) beside this one; nothing beyond the ends.
+std::optional<std::array<uint8_t, 16>> Beside(std::array<uint8_t, 16> bytes,
+                                              bool v6, int step) {
+  for (size_t i = v6 ? 16 : 4; i > 0; --i) {
+    const int sum = bytes[i - 1] + step;
+    bytes[i - 1] = static_cast<uint8_t>(sum & 0xff);
+    if (sum >= 0 && sum <= 0xff) return bytes;
+  }
+  return std::nullopt;
 }
 
 bool Free(const Subnet& candidate, const std::vector<Subnet>& taken) {
@@ -129,6 +141,29 @@ bool Subnet::Contains(const std::string& address) const {
 
 bool Subnet::Contains(const Subnet& other) const {
   return v6_ == other.v6_ && other.prefix_ >= prefix_ && Covers(other.first_);
+}
+
+std::vector<std::pair<std::string, std::string>> Subnet::Without(
+    const std::vector<std::string>& addresses) const {
+  std::set<Bytes> left_out;
+  for (const std::string& address : addresses) {
+    const auto bytes = ParseAddress(address, v6_);
+    if (bytes.has_value() && Covers(*bytes)) left_out.insert(*bytes);
+  }
+  std::vector<std::pair<std::string, std::string>> parts;
+  const Bytes last = *ParseAddress(Last(), v6_);
+  std::optional<Bytes> first = first_;
+  for (const Bytes& gap : left_out) {
+    if (first.has_value() && *first < gap) {
+      parts.emplace_back(AddressText(*first, v6_),
+                         AddressText(*Beside(gap, v6_, -1), v6_));
+    }
+    first = Beside(gap, v6_, 1);
+  }
+  if (first.has_value() && *first <= last) {
+    parts.emplace_back(AddressText(*first, v6_), AddressText(last, v6_));
+  }
+  return parts;
 }
 
 std::string CanonicalAddress(const std::string& text) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -25,6 +26,10 @@ class Subnet {
   std::string Last() const;
   bool Contains(const std::string& address) const;
   bool Contains(const Subnet& other) const;
+  // The parts, first and last address each, of what is left without these
+  // addresses; in order.
+  std::vector<std::pair<std::string, std::string>> Without(
+      const std::vector<std::string>& addresses) const;
   bool Overlaps(const Subnet& other) const {
     return Contains(other) || other.Contains(*this);
   }

@@ -29,11 +29,16 @@ std::vector<Subnet> HostRoutes() {
   return all;
 }
 
+bool HasBridge(const UserNetwork& network) {
+  return network.driver == "bridge" && !network.config_only;
+}
+
 FirewalledBridge BridgeOf(const UserNetwork& network) {
   FirewalledBridge bridge;
   bridge.bridge = network.bridge;
   bridge.internal = network.internal;
   bridge.v6 = network.ipv6;
+  bridge.icc = network.icc;
   for (const UserSubnet& subnet : network.subnets) {
     if (network.masquerade && !network.internal) {
       bridge.masqueraded.push_back(subnet.subnet);
@@ -58,6 +63,31 @@ Status CompleteSubnet(const Subnet& subnet, UserSubnet& wanted) {
     return InvalidArgument("no matching subnet for gateway " + wanted.gateway);
   }
   wanted.gateway = gateway;
+  for (auto& [name, address] : wanted.reserved) {
+    if (!subnet.Contains(address)) {
+      return InvalidArgument("no matching subnet for aux-address " + address);
+    }
+    address = CanonicalAddress(address);
+  }
+  return OkStatus();
+}
+
+// Frames between two ports of a bridge are seen by the firewall.
+Status SeeBridgedFrames(bool v6) {
+  const std::string folder = "/proc/sys/net/bridge/bridge-nf-call-";
+  for (const char* name : {"iptables", "ip6tables"}) {
+    if (std::string_view(name) == "ip6tables" && !v6) continue;
+    const StatusOr<std::string> now = ReadFile(folder + name, 64);
+    if (!now.ok()) {
+      return FailedPrecondition(
+          "restrict what containers of a network send to each other: the "
+          "kernel's br_netfilter is needed: " +
+          Message(now.status()));
+    }
+    if (Trim(*now) == "1") continue;
+    ASSIGN_OR_RETURN(const UniqueFd file, OpenFile(folder + name, O_WRONLY));
+    RETURN_IF_ERROR(WriteAll(file.get(), "1"));
+  }
   return OkStatus();
 }
 
@@ -115,7 +145,8 @@ Status UserNetworks::Complete(UserNetwork& wanted) const {
       return AlreadyExists("network with name " + wanted.name +
                            " already exists");
     }
-    if (other.bridge == wanted.bridge) {
+    if (other.config_only) continue;
+    if (!wanted.bridge.empty() && other.bridge == wanted.bridge) {
       return AlreadyExists("bridge name " + wanted.bridge +
                            " is in use by network " + other.name);
     }
@@ -124,6 +155,7 @@ Status UserNetworks::Complete(UserNetwork& wanted) const {
       taken.push_back(subnet);
     }
   }
+  if (wanted.config_only) return OkStatus();
   for (UserSubnet& one : wanted.subnets) {
     if (one.subnet.empty()) continue;
     ASSIGN_OR_RETURN(const Subnet subnet, Subnet::Parse(one.subnet));
@@ -139,7 +171,7 @@ Status UserNetworks::Complete(UserNetwork& wanted) const {
   const std::vector<Subnet> routes = HostRoutes();
   taken.insert(taken.end(), routes.begin(), routes.end());
   for (const bool v6 : {false, true}) {
-    if (v6 && !wanted.ipv6) continue;
+    if (v6 ? !wanted.ipv6 : !wanted.ipv4) continue;
     const auto of_family = [&](const UserSubnet& one) {
       return !one.subnet.empty() &&
              (one.subnet.find(':') != std::string::npos) == v6;
@@ -163,10 +195,15 @@ StatusOr<UserNetwork> UserNetworks::Create(const Context& ctx,
                    changes_.Acquire(ctx, "networks"));
   wanted.id = RandomId();
   wanted.created = Now();
-  if (wanted.bridge.empty()) wanted.bridge = "br-" + wanted.id.substr(0, 12);
+  if (wanted.bridge.empty() && HasBridge(wanted)) {
+    wanted.bridge = "br-" + wanted.id.substr(0, 12);
+  }
   RETURN_IF_ERROR(Complete(wanted));
+  if (!wanted.icc) RETURN_IF_ERROR(SeeBridgedFrames(wanted.ipv6));
   // What no plugin could be told is found out now.
-  RETURN_IF_ERROR(ListOf(wanted, address_directory_, false).status());
+  if (!wanted.config_only) {
+    RETURN_IF_ERROR(ListOf(wanted, address_directory_, false).status());
+  }
   RETURN_IF_ERROR(store_.Update([&](Transaction& tx) {
     return tx.Put(kTable, wanted.id, SerializeUserNetwork(wanted));
   }));
@@ -183,7 +220,9 @@ std::vector<FirewalledBridge> UserNetworks::Bridges() const {
   const std::optional<FirewalledBridge> other = other_();
   MutexLock lock(mutex_);
   for (const auto& [id, network] : networks_) {
-    if (removing_.count(id) == 0) all.push_back(BridgeOf(network));
+    if (removing_.count(id) == 0 && HasBridge(network)) {
+      all.push_back(BridgeOf(network));
+    }
   }
   // Nobody to be kept apart from: no rule.
   if (other.has_value() && !all.empty()) all.push_back(*other);
@@ -206,8 +245,10 @@ Status UserNetworks::CheckUnused(const std::string& id) const {
 }
 
 Status UserNetworks::TakeAway(const Context& ctx, const UserNetwork& network) {
-  RETURN_IF_ERROR(firewall_.Remove(ctx, Bridges(), BridgeOf(network)));
-  RETURN_IF_ERROR(RemoveBridge(network.bridge));
+  if (HasBridge(network)) {
+    RETURN_IF_ERROR(firewall_.Remove(ctx, Bridges(), BridgeOf(network)));
+    RETURN_IF_ERROR(RemoveBridge(network.bridge));
+  }
   RETURN_IF_ERROR(Failpoint("cni.network.unlinked"));
   const std::string addresses =
       (address_directory_.empty() ? "/var/lib/cni/networks"
@@ -224,6 +265,13 @@ Status UserNetworks::Remove(const Context& ctx, const std::string& id) {
                    changes_.Acquire(ctx, "networks"));
   const StatusOr<UserNetwork> network = Find(id);
   if (!network.ok()) return OkStatus();
+  for (const UserNetwork& other : All()) {
+    if (network->config_only && other.config_from == network->name) {
+      return Error(
+          StatusCode::kPermissionDenied,
+          "configuration network " + Quoted(network->name) + " is in use");
+    }
+  }
   {
     MutexLock table(mutex_);
     if (uses_.count(id) > 0) {
@@ -264,6 +312,7 @@ StatusOr<ConfigList> UserNetworks::Use::List(bool any_address) const {
 }
 
 Status UserNetworks::Use::EnsureRules(const Context& ctx) const {
+  if (!HasBridge(network_)) return OkStatus();
   return owner_->firewall_.Ensure(ctx, owner_->Bridges(), BridgeOf(network_));
 }
 

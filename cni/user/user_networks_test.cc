@@ -72,6 +72,18 @@ TEST(SubnetTest, KnowsWhatIsInside) {
   EXPECT_FALSE(Of("::/0").Overlaps(Of("10.5.0.0/16")));
 }
 
+TEST(SubnetTest, LeavesAddressesOut) {
+  using Parts = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(Of("10.0.0.0/29").Without({"10.0.0.0", "10.0.0.3", "10.0.0.7"}),
+            (Parts{{"10.0.0.1", "10.0.0.2"}, {"10.0.0.4", "10.0.0.6"}}));
+  EXPECT_EQ(Of("10.0.0.0/30").Without({}), (Parts{{"10.0.0.0", "10.0.0.3"}}));
+  EXPECT_EQ(Of("10.0.0.1/32").Without({"10.0.0.1", "x", "9.9.9.9"}), Parts());
+  EXPECT_EQ(Of("255.255.255.254/31").Without({"255.255.255.255"}),
+            (Parts{{"255.255.255.254", "255.255.255.254"}}));
+  EXPECT_EQ(Of("fd00::/126").Without({"fd00::1"}),
+            (Parts{{"fd00::", "fd00::"}, {"fd00::2", "fd00::3"}}));
+}
+
 TEST(SubnetTest, ReadsTheHostsRoutes) {
   const auto v4 = ParseRoutes(
       "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n"
@@ -208,6 +220,89 @@ TEST_F(UserNetworksTest, KeepsOneThatIsUsed) {
               StatusIs(StatusCode::kNotFound));
   Restart();
   EXPECT_THAT(networks_->All(), IsEmpty());
+}
+
+TEST_F(UserNetworksTest, KeepsSettingsThatOthersAreMadeBy) {
+  UserNetwork settings;
+  settings.name = "settings";
+  settings.driver = "null";
+  settings.config_only = true;
+  settings.subnets = {{"10.9.0.0/16", "", "", true}};
+  ASSERT_OK_AND_ASSIGN(const UserNetwork kept,
+                       networks_->Create(ctx_, settings));
+  EXPECT_EQ(kept.bridge, "");
+  // Its subnet is taken by nobody.
+  UserNetwork wanted;
+  wanted.name = "n";
+  wanted.config_from = "settings";
+  wanted.subnets = settings.subnets;
+  ASSERT_OK_AND_ASSIGN(const UserNetwork made, networks_->Create(ctx_, wanted));
+  Restart();
+  EXPECT_THAT(networks_->Remove(ctx_, kept.id),
+              StatusIs(StatusCode::kPermissionDenied, HasSubstr("in use")));
+  ASSERT_OK(networks_->Remove(ctx_, made.id));
+  EXPECT_OK(networks_->Remove(ctx_, kept.id));
+}
+
+TEST_F(UserNetworksTest, MakesOneWithoutIpv4) {
+  UserNetwork wanted;
+  wanted.name = "n";
+  wanted.ipv4 = false;
+  wanted.ipv6 = true;
+  ASSERT_OK_AND_ASSIGN(const UserNetwork made, networks_->Create(ctx_, wanted));
+  ASSERT_THAT(made.subnets, SizeIs(1));
+  EXPECT_THAT(made.subnets[0].subnet, StartsWith("fd"));
+}
+
+TEST_F(UserNetworksTest, RefusesReservedAddressesOfOtherSubnets) {
+  UserNetwork wanted;
+  wanted.name = "n";
+  wanted.subnets = {{"10.9.0.0/16", "", "", true, {{"host", "10.8.0.1"}}}};
+  EXPECT_THAT(networks_->Create(ctx_, wanted),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("10.8.0.1")));
+}
+
+TEST(FirewallRulesTest, KeepsThoseOfOneBridgeApart) {
+  FirewalledBridge bridge;
+  bridge.bridge = "br-a";
+  bridge.icc = false;
+  EXPECT_THAT(FirewallRules({bridge}, false),
+              HasSubstr("-A BERTH-ISOLATION-1 -i br-a -o br-a -m conntrack ! "
+                        "--ctstate DNAT -j DROP"));
+}
+
+TEST(ListOfTest, GivesOutNothingThatIsReserved) {
+  UserNetwork network;
+  network.id = "id";
+  network.bridge = "br-x";
+  network.subnets = {{"10.9.0.0/16",
+                      "10.9.0.1",
+                      "10.9.8.0/24",
+                      true,
+                      {{"a", "10.9.8.7"}, {"b", "10.7.0.1"}}}};
+  ASSERT_OK_AND_ASSIGN(const ConfigList list, ListOf(network, "/d", false));
+  const std::string ipam = DumpJson(*list.plugins[0].Find("ipam"));
+  EXPECT_THAT(ipam, HasSubstr(R"("rangeStart":"10.9.8.0")"));
+  EXPECT_THAT(ipam, HasSubstr(R"("rangeEnd":"10.9.8.6")"));
+  EXPECT_THAT(ipam, HasSubstr(R"("rangeStart":"10.9.8.8")"));
+  network.subnets[0].subnet = "10.9.8.7/32";
+  network.subnets[0].range = "";
+  EXPECT_THAT(ListOf(network, "/d", false),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST(ListOfTest, StandsBesideAnInterfaceOfTheHost) {
+  UserNetwork network;
+  network.id = "id";
+  network.driver = "macvlan";
+  network.parent = "eth0";
+  network.mode = "vepa";
+  network.subnets = {{"10.9.0.0/16", "10.9.0.1", "", true}};
+  ASSERT_OK_AND_ASSIGN(const ConfigList list, ListOf(network, "/d", false));
+  ASSERT_THAT(list.plugins, SizeIs(1));
+  EXPECT_EQ(list.plugins[0].Text("type"), "macvlan");
+  EXPECT_EQ(list.plugins[0].Text("master"), "eth0");
+  EXPECT_EQ(list.plugins[0].Text("mode"), "vepa");
 }
 
 TEST(ListOfTest, GivesOutTheRangeAlone) {
