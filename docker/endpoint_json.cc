@@ -1,6 +1,7 @@
 #include "docker/endpoint_json.h"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "base/digest.h"
@@ -52,6 +53,14 @@ void AddRequest(const View& view, const NetworkAttachment& asked,
     }
     std::sort(links.begin(), links.end());
     endpoint["Links"] = links;
+  }
+  if (!asked.link_local_ips().empty()) {
+    endpoint["IPAMConfig"]["LinkLocalIPs"] = std::vector<std::string>(
+        asked.link_local_ips().begin(), asked.link_local_ips().end());
+  }
+  if (!asked.driver_options().empty()) {
+    endpoint["DriverOpts"] = std::map<std::string, std::string>(
+        asked.driver_options().begin(), asked.driver_options().end());
   }
   endpoint["MacAddress"] = asked.mac();
   endpoint["GwPriority"] = asked.gateway_priority();

@@ -72,6 +72,20 @@ void SetNamespaces(const View& view, Json& host) {
   }
 }
 
+// "/CHILD:/PARENT/ALIAS" each.
+void SetLinks(const View& view, Json& host) {
+  if (view.notes->links.empty()) return;
+  Json links = Json::array();
+  for (const Json& link : host["Links"].elements()) {
+    if (!link.is_string()) continue;
+    const std::string& text = *link.AsText();
+    const size_t colon = text.find(':');
+    links.push_back("/" + text.substr(0, colon) + ":/" + view.name() + "/" +
+                    text.substr(colon + 1));
+  }
+  host["Links"] = std::move(links);
+}
+
 void SetPaths(const View& view, Json& host) {
   const auto& security = view.container->config().security();
   if (security.default_paths()) {
@@ -93,6 +107,7 @@ Json HostConfigJson(const View& view) {
   SetLimits(view, host);
   SetNamespaces(view, host);
   SetPaths(view, host);
+  SetLinks(view, host);
   if (host.Find("RestartPolicy") == nullptr) {
     host["RestartPolicy"] = {{"Name", "no"}, {"MaximumRetryCount", 0}};
   }

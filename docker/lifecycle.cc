@@ -13,6 +13,7 @@
 #include "base/failpoint.h"
 #include "base/fs/tree.h"
 #include "base/unique_fd.h"
+#include "docker/links.h"
 #include "docker/networks.h"
 #include "docker/restart_monitor.h"
 #include "sandbox/ids.h"
@@ -92,7 +93,10 @@ Status CheckPorts(const Engine& engine, const View& view) {
   return OkStatus();
 }
 
-Status StartSandbox(Engine& engine, const Context& ctx, const View& view) {
+// The variables that the container is to have of links.
+StatusOr<std::vector<std::string>> StartSandbox(Engine& engine,
+                                                const Context& ctx,
+                                                const View& view) {
   RETURN_IF_ERROR(CheckPorts(engine, view));
   // A reboot or a lost shim leaves it half ended.
   if (view.sandbox != nullptr &&
@@ -102,23 +106,29 @@ Status StartSandbox(Engine& engine, const Context& ctx, const View& view) {
   const bool ready = view.sandbox != nullptr &&
                      view.sandbox->phase() == state::v1::SANDBOX_PHASE_READY;
   if (!ready) RETURN_IF_ERROR(ResolveNetworks(engine, ctx, view));
+  ASSIGN_OR_RETURN(std::vector<std::string> env, SetLinks(engine, ctx, view));
   RETURN_IF_ERROR(engine.sandboxes.Start(ctx, SandboxOf(view)));
   if (!ready) PublishNetworkEvents(engine, view, "connect");
-  return Failpoint("docker.start.sandbox");
+  RETURN_IF_ERROR(Failpoint("docker.start.sandbox"));
+  return env;
 }
 
 Status StartBoth(Engine& engine, const Context& ctx, const View& view) {
   const ContainerId id(view.id());
   const StatusOr<MountedVolumes> volumes =
       MountedVolumes::Of(engine, ctx, view);
-  const Status ready =
+  const StatusOr<std::vector<std::string>> ready =
       volumes.ok() ? StartSandbox(engine, ctx, view) : volumes.status();
-  if (ready.ok()) return engine.containers.Start(ctx, id);
+  if (ready.ok()) {
+    RETURN_IF_ERROR(engine.containers.Start(ctx, id, *ready));
+    TellLinking(engine, ctx, view.id());
+    return OkStatus();
+  }
   // As if the container's own start had failed: code 128 and the reason.
   LogFailure("record failed start of container " + view.id(),
              engine.containers.FailStart(Context::Background(ctx.request_id()),
-                                         id, ready));
-  return ready;
+                                         id, ready.status()));
+  return ready.status();
 }
 
 // Reads, changes and saves; saves nothing if nothing changes, or in place of

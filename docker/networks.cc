@@ -8,7 +8,9 @@
 #include "base/strings.h"
 #include "cni/user/subnet.h"
 #include "docker/container_json.h"
+#include "docker/convert/network_options.h"
 #include "docker/endpoint_json.h"
+#include "docker/links.h"
 
 namespace berth::docker {
 namespace {
@@ -34,8 +36,12 @@ Json ConfigOf(const Engine& engine, const EngineNetwork& network) {
   }
   if (!network.user) return config;
   for (const cni::UserSubnet& subnet : network.user->subnets) {
-    Json one = {{"Subnet", subnet.subnet}, {"Gateway", subnet.gateway}};
+    Json one = {{"Subnet", subnet.subnet}};
+    if (!subnet.gateway.empty()) one["Gateway"] = subnet.gateway;
     if (!subnet.range.empty()) one["IPRange"] = subnet.range;
+    if (!subnet.reserved.empty()) {
+      one["AuxiliaryAddresses"] = subnet.reserved;
+    }
     config.push_back(std::move(one));
   }
   return config;
@@ -70,6 +76,11 @@ Status CheckAddress(const EngineNetwork& network, const std::string& address) {
           ": user specified IP address is supported only when connecting to "
           "networks with user configured subnets");
     }
+    for (const auto& [name, reserved] : one.reserved) {
+      if (reserved == cni::CanonicalAddress(address)) {
+        return Error(StatusCode::kPermissionDenied, "Address already in use");
+      }
+    }
     if (subnet.Contains(address)) return OkStatus();
   }
   return InvalidArgument("invalid config for network " + network.name +
@@ -93,7 +104,10 @@ std::vector<EndpointRequest> InOrder(const std::string& mode,
   }
   EndpointRequest& first = ordered.front();
   if (first.mac.empty()) first.mac = request.mac;
-  first.links.insert(request.links.begin(), request.links.end());
+  // On the default network they are the caller's (links.h).
+  if (mode != "bridge") {
+    first.links.insert(request.links.begin(), request.links.end());
+  }
   return ordered;
 }
 
@@ -213,7 +227,7 @@ Json NetworkJson(const Engine& engine, const EngineNetwork& network) {
           {"Created", TimeText(user ? user->created : 0)},
           {"Scope", "local"},
           {"Driver", network.driver},
-          {"EnableIPv4", true},
+          {"EnableIPv4", !user || user->ipv4},
           {"EnableIPv6", user && user->ipv6},
           {"IPAM",
            {{"Driver", user ? user->ipam_driver : "default"},
@@ -224,8 +238,8 @@ Json NetworkJson(const Engine& engine, const EngineNetwork& network) {
           {"Internal", user && user->internal},
           {"Attachable", user && user->attachable},
           {"Ingress", false},
-          {"ConfigFrom", {{"Network", ""}}},
-          {"ConfigOnly", false},
+          {"ConfigFrom", {{"Network", user ? user->config_from : ""}}},
+          {"ConfigOnly", user && user->config_only},
           {"Containers", Json::object()},
           {"Options", options},
           {"Labels", user ? Json(user->labels) : Json::object()}};
@@ -252,12 +266,30 @@ Json MembersJson(const Engine& engine, const EngineNetwork& network) {
   return members;
 }
 
+std::string DefaultAddressOf(const View& view) {
+  const std::optional<int> at =
+      PlaceOn(view, {NetworkId("bridge"), "bridge", "bridge", std::nullopt});
+  if (!at) return "";
+  for (const auto& ip : AttachmentState(*view.sandbox, *at).ips()) {
+    if (ip.address().find(':') == std::string::npos) return ip.address();
+  }
+  return "";
+}
+
 StatusOr<NetworkAttachment> AttachmentFor(const EngineNetwork& network,
                                           const EndpointRequest& endpoint) {
   NetworkAttachment attachment;
   attachment.set_network(network.in_sandbox());
   attachment.set_name(network.name);
   attachment.set_gateway_priority(endpoint.gateway_priority);
+  attachment.set_mac(endpoint.mac);
+  attachment.set_interface(endpoint.interface);
+  attachment.mutable_link_local_ips()->Assign(endpoint.link_local_ips.begin(),
+                                              endpoint.link_local_ips.end());
+  attachment.mutable_sysctls()->insert(endpoint.sysctls.begin(),
+                                       endpoint.sysctls.end());
+  attachment.mutable_driver_options()->insert(endpoint.driver_options.begin(),
+                                              endpoint.driver_options.end());
   if (!network.user) {
     if (!endpoint.ipv4.empty() || !endpoint.ipv6.empty()) {
       return InvalidArgument("invalid config for network " + network.name +
@@ -269,14 +301,13 @@ StatusOr<NetworkAttachment> AttachmentFor(const EngineNetwork& network,
                              ": network-scoped aliases are only supported for "
                              "user-defined networks");
     }
-    if (!endpoint.mac.empty()) {
-      return Unimplemented("EndpointsConfig." + network.name +
-                           ".MacAddress is not supported");
-    }
     return attachment;
   }
+  if (network.user->config_only) {
+    return Error(StatusCode::kPermissionDenied,
+                 "cannot create endpoint on configuration-only network");
+  }
   attachment.set_internal(network.user->internal);
-  attachment.set_mac(endpoint.mac);
   for (const std::string& address : {endpoint.ipv4, endpoint.ipv6}) {
     RETURN_IF_ERROR(CheckAddress(network, address));
     if (!address.empty()) {
@@ -292,6 +323,30 @@ StatusOr<NetworkAttachment> AttachmentFor(const EngineNetwork& network,
   return attachment;
 }
 
+namespace {
+
+// The node's default network, of which nothing is asked.
+bool IsPlain(const NetworkAttachment& one) {
+  return one.network().empty() && one.mac().empty() &&
+         one.interface().empty() && one.link_local_ips().empty() &&
+         one.driver_options().empty();
+}
+
+// Names of interfaces that clients chose.
+Status CheckInterfaces(const std::vector<NetworkAttachment>& chosen) {
+  std::set<std::string> seen;
+  for (const NetworkAttachment& one : chosen) {
+    if (one.interface().empty() || seen.insert(one.interface()).second) {
+      continue;
+    }
+    return InvalidArgument("interface name " + Quoted(one.interface()) +
+                           " is asked for on two networks");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
 Status ChooseNetworks(const Engine& engine, CreateRequest& request) {
   std::string mode = request.host_config.Text("NetworkMode");
   if (mode.empty() || mode == "default") mode = "bridge";
@@ -300,8 +355,7 @@ Status ChooseNetworks(const Engine& engine, CreateRequest& request) {
     return CheckNoEndpoints(mode, request);
   }
   if (mode == "bridge" && !request.links.empty()) {
-    return Unimplemented(
-        "HostConfig.Links is not supported on the default network");
+    RETURN_IF_ERROR(FindLinked(engine, request));
   }
   std::vector<NetworkAttachment> chosen;
   std::set<std::string> seen;
@@ -325,11 +379,19 @@ Status ChooseNetworks(const Engine& engine, CreateRequest& request) {
     if (!seen.insert(attachment.network()).second) {
       return InvalidArgument("network " + one.network + " is named twice");
     }
-    plain = plain && attachment.network().empty();
+    plain = plain && IsPlain(attachment);
     chosen.push_back(std::move(attachment));
   }
   // The node's default network alone goes without saying.
   if (plain) return OkStatus();
+  if (chosen.size() > 1 &&
+      std::any_of(chosen.begin(), chosen.end(),
+                  [](const auto& one) { return one.network().empty(); })) {
+    return InvalidArgument(
+        "conflicting options: cannot attach both user-defined and "
+        "non-user-defined network-modes");
+  }
+  RETURN_IF_ERROR(CheckInterfaces(chosen));
   BindPorts(engine, chosen.front(), request.sandbox);
   if (std::all_of(chosen.begin(), chosen.end(),
                   [](const auto& one) { return one.internal(); })) {

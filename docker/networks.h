@@ -37,6 +37,10 @@ Json NetworkJson(const Engine& engine, const EngineNetwork& network);
 // The containers that run on it, as inspect has them.
 Json MembersJson(const Engine& engine, const EngineNetwork& network);
 
+// The IPv4 address of a running container on the default network; "" if it has
+// none.
+std::string DefaultAddressOf(const View& view);
+
 // What a sandbox is asked to attach to, for this endpoint. INVALID_ARGUMENT for
 // what this network does not give.
 StatusOr<state::v1::NetworkAttachment> AttachmentFor(

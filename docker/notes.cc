@@ -36,6 +36,7 @@ std::string SerializeNotes(const Notes& notes) {
                    {"HostConfig", notes.host_config},
                    {"StoppedByHand", notes.stopped_by_hand},
                    {"RestartsBefore", notes.restarts_before},
+                   {"Links", notes.links},
                    {"LogDirectory", notes.log_directory}});
 }
 
@@ -49,6 +50,7 @@ StatusOr<Notes> ParseNotes(const std::string& bytes) {
   reader.Get("StoppedByHand", notes.stopped_by_hand);
   reader.Get("RestartsBefore", notes.restarts_before);
   notes.restarts_before = std::max<int64_t>(notes.restarts_before, 0);
+  reader.Get("Links", notes.links);
   reader.Get("LogDirectory", notes.log_directory);
   RETURN_IF_ERROR(reader.status());
   return notes;

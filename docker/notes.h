@@ -2,6 +2,7 @@
 #define DOCKER_NOTES_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,8 @@ struct Notes {
   // The record's count of restarts at the last start by hand: Docker counts
   // from there.
   int64_t restarts_before = 0;
+  // Of HostConfig.Links on the default network: alias -> id of a container.
+  std::map<std::string, std::string> links;
   // Directory of the log; removed with the container.
   std::string log_directory;
 

@@ -44,8 +44,10 @@ class ContainerManager {
 
   // CREATED -> RUNNING (in a STANDALONE sandbox EXITED too). Returns when the
   // user's program has been executed. On failure: EXITED, code 128, reason
-  // "StartError".
-  Status Start(const Context& ctx, const ContainerId& id);
+  // "StartError". `env` ("NAME=value") is for this run alone, and gives way to
+  // the container's own variables.
+  Status Start(const Context& ctx, const ContainerId& id,
+               const std::vector<std::string>& env = {});
 
   // For who could not make its sandbox ready: EXITED with that reason, code
   // 128, "StartError", as if Start had failed. FAILED_PRECONDITION if it runs.

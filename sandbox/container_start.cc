@@ -18,6 +18,7 @@
 #include "sandbox/plugin_hooks.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
+#include "sandbox/spec/spec_builder.h"
 #include "sandbox/step.h"
 
 namespace berth::sandbox {
@@ -32,7 +33,8 @@ constexpr std::chrono::minutes kStartLimit{2};
 // config.json, and the directory that the shim mounts the root on.
 StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
                                        const SandboxRecord& sandbox,
-                                       ContainerRecord& container) {
+                                       ContainerRecord& container,
+                                       const std::vector<std::string>& env) {
   ASSIGN_OR_RETURN_AS(image::Rootfs rootfs, AcquireRootfs(ctx, core, container),
                       "root file system");
   const std::string bundle = core.paths.ContainerState(container.id());
@@ -45,9 +47,9 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
     plan = PlanContainer(core, sandbox, container, rootfs.config);
   }
   RETURN_IF_ERROR(plan.status());
-  ASSIGN_OR_RETURN(
-      const oci::Spec spec,
-      BindPlan(ctx, core, sandbox, container, *std::move(plan), image_roots));
+  ASSIGN_OR_RETURN(oci::Spec spec, BindPlan(ctx, core, sandbox, container,
+                                            *std::move(plan), image_roots));
+  if (!env.empty()) spec.process->env = MergeEnv(env, spec.process->env);
   RETURN_IF_ERROR(RelabelSources(ctx, container));
   RETURN_IF_ERROR(
       WriteSmallFile(bundle + "/config.json", oci::SerializeSpec(spec), 0600));
@@ -88,10 +90,10 @@ Status TellOfStart(const Context& ctx, Core& core, ContainerRecord& container) {
 
 // The steps that can be undone by RecordExit.
 Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
-              ContainerRecord& container) {
+              ContainerRecord& container, const std::vector<std::string>& env) {
   const ContainerId id(container.id());
   ASSIGN_OR_RETURN(const shim::CreateTask create,
-                   WriteBundle(ctx, core, sandbox, container));
+                   WriteBundle(ctx, core, sandbox, container, env));
   RETURN_IF_ERROR(Failpoint("container.start.bundle"));
   const std::shared_ptr<shim::Shim> shim = core.shims.Find(sandbox.id());
   if (!shim) return Unavailable("sandbox " + sandbox.id() + ": no shim");
@@ -151,7 +153,8 @@ void ForgetLastRun(ContainerRecord& container) {
 
 }  // namespace
 
-Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
+Status ContainerManager::Start(const Context& ctx, const ContainerId& id,
+                               const std::vector<std::string>& env) {
   Core& core = world_.core();
   ASSIGN_OR_RETURN(HeldContainer held, core.records.Hold(ctx, id, "start"));
   ContainerRecord& container = held.record();
@@ -164,7 +167,7 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id) {
   if (task_left) DeleteLeftTask(core, container);
   Status launched = Failpoint("container.start.recorded");
   if (launched.ok()) {
-    launched = Launch(start.ctx(), core, *sandbox, container);
+    launched = Launch(start.ctx(), core, *sandbox, container, env);
   }
   if (!launched.ok()) {
     if (start.ctx().cancelled() && !ctx.cancelled()) {

@@ -91,13 +91,16 @@ Status ConnectSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox,
   *sandbox.mutable_config()->mutable_networks(*at) = wanted;
   if (!IsReady(sandbox)) return core.records.Save(sandbox);
   if (StateOf(sandbox, *at).interface().empty()) {
-    const std::string interface = FreeInterface(sandbox);
+    const std::string interface = wanted.interface().empty()
+                                      ? FreeInterface(sandbox)
+                                      : wanted.interface();
     MutableState(sandbox, *at).set_interface(interface);
   }
   MutableState(sandbox, *at).set_attaching(true);
   RETURN_IF_ERROR(core.records.Save(sandbox));
   RETURN_IF_ERROR(Failpoint("sandbox.connect.recorded"));
-  Status connected = ConnectOne(ctx, core.parts.network, sandbox, *at);
+  Status connected =
+      ConnectOne(ctx, core.paths, core.parts.network, sandbox, *at);
   if (connected.ok()) connected = Failpoint("sandbox.connect.attached");
   if (connected.ok()) connected = Tell(core, sandbox);
   if (!connected.ok()) {

@@ -284,6 +284,18 @@ Status SandboxManager::Disconnect(const Context& ctx, const SandboxId& id,
   return DisconnectSandbox(ctx, core, held.record(), network);
 }
 
+Status SandboxManager::SetLinkedHosts(const Context& ctx, const SandboxId& id,
+                                      const std::vector<std::string>& lines) {
+  Core& core = world_.core();
+  ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "link"));
+  SandboxRecord& sandbox = held.record();
+  sandbox.mutable_config()->mutable_linked_hosts()->Assign(lines.begin(),
+                                                           lines.end());
+  RETURN_IF_ERROR(core.records.Save(sandbox));
+  if (sandbox.phase() != SANDBOX_PHASE_READY) return OkStatus();
+  return Annotate(WriteHostsFile(sandbox), "link sandbox " + id.str());
+}
+
 Status SandboxManager::SetDoorNotes(const Context& ctx, const SandboxId& id,
                                     const std::string& notes) {
   Core& core = world_.core();

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/state/v1/state.pb.h"
 #include "base/context.h"
@@ -69,6 +70,11 @@ class SandboxManager {
   // is not on.
   Status Disconnect(const Context& ctx, const SandboxId& id,
                     const std::string& network);
+
+  // Replaces SandboxConfig.linked_hosts, in the file of a sandbox that is READY
+  // too.
+  Status SetLinkedHosts(const Context& ctx, const SandboxId& id,
+                        const std::vector<std::string>& lines);
 
   // Replaces SandboxConfig.door_notes.
   Status SetDoorNotes(const Context& ctx, const SandboxId& id,

@@ -147,8 +147,8 @@ Status NetworkMode(const Field& field) {
   if (mode.empty() || mode == "host" || StartsWith(mode, "container:")) {
     RETURN_IF_ERROR(Mode(field, &NamespaceOptions::set_network, "",
                          &field.request.network_container));
-    // The host's network has the host's name.
-    if (mode == "host") {
+    // The host's network has the host's name, unless another is asked for.
+    if (mode == "host" && field.request.sandbox.hostname().empty()) {
       field.ForNamespaces([](NamespaceOptions& options) {
         options.set_uts(state::v1::NAMESPACE_MODE_NODE);
       });

@@ -8,11 +8,10 @@
 #include "cni/user/subnet.h"
 #include "docker/convert/is_unset.h"
 #include "docker/convert/member_names.h"
+#include "docker/convert/network_options.h"
 
 namespace berth::docker {
 namespace {
-
-constexpr int64_t kMaxMtu = 65535;
 
 const Shape& NetworkShape() {
   static const Shape& shape = *new Shape(Shape::Struct(
@@ -85,25 +84,27 @@ Status ReadSubnets(const Json& ipam, cni::UserNetwork& network) {
   for (const Json& element : reader.Array("Config")) {
     JsonReader member(element, "IPAM.Config");
     cni::UserSubnet subnet;
-    std::map<std::string, std::string> reserved;
     member.Get("Subnet", subnet.subnet);
     member.Get("IPRange", subnet.range);
     member.Get("Gateway", subnet.gateway);
-    member.Get("AuxiliaryAddresses", reserved);
+    member.Get("AuxiliaryAddresses", subnet.reserved);
     RETURN_IF_ERROR(member.status());
-    if (!reserved.empty()) {
-      return Unimplemented("IPAM.Config.AuxiliaryAddresses is not supported");
-    }
     if (subnet.subnet.empty()) {
-      if (subnet.range.empty() && subnet.gateway.empty()) continue;
+      if (subnet.range.empty() && subnet.gateway.empty() &&
+          subnet.reserved.empty()) {
+        continue;
+      }
       return InvalidArgument(
           "invalid network config: a range or a gateway needs a subnet");
     }
     ASSIGN_OR_RETURN(const cni::Subnet parsed,
                      cni::Subnet::Parse(subnet.subnet));
     if (!families.insert(parsed.v6()).second) {
-      return Unimplemented(
-          "IPAM.Config: more than one subnet of a family is not supported");
+      return Forbidden("bridge driver doesn't support multiple subnets");
+    }
+    if (!parsed.v6() && !network.ipv4) {
+      return InvalidArgument("IPAM.Config.Subnet: " + subnet.subnet +
+                             " needs EnableIPv4");
     }
     if (parsed.v6() && !network.ipv6) {
       return InvalidArgument("IPAM.Config.Subnet: " + subnet.subnet +
@@ -117,57 +118,18 @@ Status ReadSubnets(const Json& ipam, cni::UserNetwork& network) {
   return reader.status();
 }
 
-bool IsIpv4(const std::string& text) {
-  return text.find(':') == std::string::npos &&
-         !cni::CanonicalAddress(text).empty();
-}
-
-bool IsTrue(const std::string& text) { return text == "true" || text == "1"; }
-
-// The bridge driver's. Those of other names are kept, as Docker does.
-Status ReadOptions(cni::UserNetwork& network) {
-  for (const auto& [key, value] : network.options) {
-    if (!StartsWith(key, "com.docker.network.")) continue;
-    if (key == "com.docker.network.bridge.name") {
-      if (value.empty() || value.size() > 15 ||
-          value.find_first_of("/: \t\n!+") != std::string::npos ||
-          value.front() == '-' || value.front() == '.') {
-        return InvalidArgument("invalid bridge name " + Quoted(value));
-      }
-      network.bridge = value;
-    } else if (key == "com.docker.network.driver.mtu") {
-      network.mtu = ParseInt(value).value_or(-1);
-      if (network.mtu < 0 || network.mtu > kMaxMtu) {
-        return InvalidArgument("invalid MTU " + Quoted(value));
-      }
-    } else if (key == "com.docker.network.bridge.enable_ip_masquerade") {
-      network.masquerade = IsTrue(value);
-    } else if ((key == "com.docker.network.bridge.enable_icc" &&
-                IsTrue(value)) ||
-               (key == kHostBinding && (value.empty() || IsIpv4(value)))) {
-      continue;
-    } else {
-      return Unimplemented("Options." + key + ": " + Quoted(value) +
-                           " is not supported");
-    }
-  }
-  return OkStatus();
-}
-
 Status ReadFlags(JsonReader& reader, cni::UserNetwork& network) {
   bool flag = false;
   bool ingress = false;
-  bool config_only = false;
-  bool ipv4 = true;
   std::string scope;
   reader.Get("Internal", network.internal);
   reader.Get("Attachable", network.attachable);
   reader.Get("EnableIPv6", network.ipv6);
-  reader.Get("EnableIPv4", ipv4);
+  reader.Get("EnableIPv4", network.ipv4);
   reader.Get("Scope", scope);
   reader.Get("CheckDuplicate", flag);
   reader.Get("Ingress", ingress);
-  reader.Get("ConfigOnly", config_only);
+  reader.Get("ConfigOnly", network.config_only);
   RETURN_IF_ERROR(reader.status());
   if (ingress) {
     return Forbidden("Ingress network can only be global scope network");
@@ -176,16 +138,64 @@ Status ReadFlags(JsonReader& reader, cni::UserNetwork& network) {
     return Forbidden("cannot create a " + scope +
                      " scoped network when swarm is not active");
   }
-  if (config_only) return Unimplemented("ConfigOnly is not supported");
-  const Json* const from = reader.Find("ConfigFrom");
-  if (from != nullptr && !IsUnset(*from)) {
-    return Unimplemented("ConfigFrom is not supported");
+  if (const Json* const from = reader.Find("ConfigFrom")) {
+    JsonReader member(*from, "ConfigFrom");
+    member.Get("Network", network.config_from);
+    RETURN_IF_ERROR(member.status());
   }
-  if (!ipv4) return Unimplemented("EnableIPv4: false is not supported");
+  if (!network.ipv4 && !network.ipv6 && network.config_from.empty()) {
+    return InvalidArgument("IPv4 or IPv6 must be enabled");
+  }
   if (!scope.empty() && scope != "local") {
     return InvalidArgument("invalid scope " + Quoted(scope));
   }
   return OkStatus();
+}
+
+// What a network of settings alone, and one made by it, cannot have.
+Status CheckConfiguration(const cni::UserNetwork& network) {
+  if (network.config_only && (network.internal || network.attachable)) {
+    return Forbidden(
+        "configuration network can only contain network specific fields. "
+        "Network operator fields like [ ingress | internal | attachable | "
+        "scope ] are not supported.");
+  }
+  if (network.config_from.empty()) return OkStatus();
+  if (network.config_only) {
+    return Forbidden(
+        "a configuration network cannot depend on another configuration "
+        "network");
+  }
+  if (!network.subnets.empty() || !network.labels.empty() || network.ipv6 ||
+      !network.ipv4 || !network.ipam_options.empty()) {
+    return Forbidden(
+        "user specified configurations are not supported if the network "
+        "depends on a configuration network");
+  }
+  if (!network.options.empty()) {
+    return Forbidden(
+        "network driver options are not supported if the network depends on a "
+        "configuration network");
+  }
+  return OkStatus();
+}
+
+StatusOr<std::string> DriverOf(const std::string& asked) {
+  if (asked == "host" || asked == "null") {
+    return Forbidden("only one instance of \"" + asked +
+                     "\" network is allowed");
+  }
+  if (asked == "overlay") {
+    return Forbidden(
+        "This node is not a swarm manager. Use \"docker swarm init\" or "
+        "\"docker swarm join\" to connect this node to swarm and try again.");
+  }
+  if (asked == "macvlan" || asked == "ipvlan") return asked;
+  if (asked.empty() || asked == "default" || asked == "bridge") {
+    return std::string("bridge");
+  }
+  return NotFound("could not find plugin " + asked +
+                  " in v1 plugin registry: plugin \"" + asked + "\" not found");
 }
 
 Status CheckAddress(const std::string& address, bool v6) {
@@ -196,6 +206,51 @@ Status CheckAddress(const std::string& address, bool v6) {
   }
   return InvalidArgument(std::string("invalid ") + (v6 ? "IPv6" : "IPv4") +
                          " address: " + address);
+}
+
+Status CheckLinkLocal(const std::vector<std::string>& addresses) {
+  static const auto& v4 = *new StatusOr(cni::Subnet::Parse("169.254.0.0/16"));
+  static const auto& v6 = *new StatusOr(cni::Subnet::Parse("fe80::/64"));
+  for (const std::string& address : addresses) {
+    if (!v4->Contains(address) && !v6->Contains(address)) {
+      return InvalidArgument("invalid link-local IP address: " + address);
+    }
+  }
+  return OkStatus();
+}
+
+constexpr char kInterfaceOption[] = "com.docker.network.endpoint.ifname";
+constexpr char kSysctlsOption[] = "com.docker.network.endpoint.sysctls";
+
+// "net.ipv4.conf.IFNAME.log_martians=1,...".
+Status ReadSysctls(const std::string& text, EndpointRequest& request) {
+  for (const std::string& entry : Split(text, ',')) {
+    const size_t equals = entry.find('=');
+    std::vector<std::string> parts = Split(entry.substr(0, equals), '.');
+    if (equals == std::string::npos || parts.size() < 5 || parts[0] != "net" ||
+        Lower(parts[3]) != "ifname" || entry.find('/') != std::string::npos) {
+      return InvalidArgument(
+          "invalid endpoint settings: unrecognised network sysctl '" + entry +
+          "'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V'");
+    }
+    parts[3] = "IFNAME";  // the CLI sends small letters
+    request.sysctls[Join(parts, "/")] = entry.substr(equals + 1);
+  }
+  return OkStatus();
+}
+
+// Those of other names are kept, as Docker does.
+Status ReadEndpointOptions(EndpointRequest& request) {
+  for (const auto& [key, value] : request.driver_options) {
+    if (key == kSysctlsOption) RETURN_IF_ERROR(ReadSysctls(value, request));
+    if (key != kInterfaceOption) continue;
+    if (!IsInterfaceName(value)) {
+      return InvalidArgument("invalid endpoint settings: interface name " +
+                             Quoted(value));
+    }
+    request.interface = value;
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -211,25 +266,32 @@ StatusOr<cni::UserNetwork> ConvertNetwork(const Json& body) {
   reader.Get("Options", network.options);
   RETURN_IF_ERROR(ReadFlags(reader, network));
   RETURN_IF_ERROR(CheckName(network.name));
-  if (driver == "host" || driver == "null") {
-    return Forbidden("only one instance of \"" + driver +
-                     "\" network is allowed");
-  }
-  if (driver == "overlay") {
-    return Forbidden(
-        "This node is not a swarm manager. Use \"docker swarm init\" or "
-        "\"docker swarm join\" to connect this node to swarm and try again.");
-  }
-  if (!driver.empty() && driver != "default" && driver != "bridge") {
-    return NotFound("could not find plugin " + driver +
-                    " in v1 plugin "
-                    "registry: plugin \"" +
-                    driver + "\" not found");
+  if (!network.config_only || !driver.empty()) {
+    ASSIGN_OR_RETURN(network.driver, DriverOf(driver));
   }
   if (const Json* const ipam = reader.Find("IPAM")) {
     RETURN_IF_ERROR(ReadSubnets(*ipam, network));
   }
-  RETURN_IF_ERROR(ReadOptions(network));
+  RETURN_IF_ERROR(CheckConfiguration(network));
+  // Its options are for a driver that is not known yet.
+  if (network.config_only) {
+    network.driver = "null";
+    return network;
+  }
+  RETURN_IF_ERROR(ReadNetworkOptions(network));
+  return network;
+}
+
+StatusOr<cni::UserNetwork> ConfiguredBy(const cni::UserNetwork& source,
+                                        cni::UserNetwork network) {
+  network.ipv4 = source.ipv4;
+  network.ipv6 = source.ipv6;
+  network.labels = source.labels;
+  network.options = source.options;
+  network.subnets = source.subnets;
+  network.ipam_driver = source.ipam_driver;
+  network.ipam_options = source.ipam_options;
+  RETURN_IF_ERROR(ReadNetworkOptions(network));
   return network;
 }
 
@@ -265,7 +327,6 @@ StatusOr<EndpointRequest> ConvertEndpoint(const std::string& network,
   const std::string path = "EndpointsConfig." + network;
   const Json spelt = EndpointShape().Spell(json);
   JsonReader reader(spelt, path);
-  std::vector<std::string> ignored;
   std::vector<std::string> links;
   reader.Get("NetworkID", request.network_id);
   reader.Get("Aliases", request.aliases);
@@ -282,18 +343,15 @@ StatusOr<EndpointRequest> ConvertEndpoint(const std::string& network,
     JsonReader addresses(*ipam, path + ".IPAMConfig");
     addresses.Get("IPv4Address", request.ipv4);
     addresses.Get("IPv6Address", request.ipv6);
-    addresses.Get("LinkLocalIPs", ignored);
+    addresses.Get("LinkLocalIPs", request.link_local_ips);
     RETURN_IF_ERROR(addresses.status());
   }
-  if (!ignored.empty()) {
-    return Unimplemented(path + ".IPAMConfig.LinkLocalIPs is not supported");
-  }
+  RETURN_IF_ERROR(CheckLinkLocal(request.link_local_ips));
   RETURN_IF_ERROR(CheckAddress(request.ipv4, false));
   RETURN_IF_ERROR(CheckAddress(request.ipv6, true));
-  const Json* const options = reader.Find("DriverOpts");
-  if (options != nullptr && !IsUnset(*options)) {
-    return Unimplemented(path + ".DriverOpts is not supported");
-  }
+  reader.Get("DriverOpts", request.driver_options);
+  RETURN_IF_ERROR(reader.status());
+  RETURN_IF_ERROR(ReadEndpointOptions(request));
   return request;
 }
 

@@ -14,16 +14,15 @@
 
 namespace berth::docker {
 
-// An option of a network: the host's address of ports that are published
-// without one.
-inline constexpr char kHostBinding[] =
-    "com.docker.network.bridge.host_binding_ipv4";
-
 // Of POST /networks/create: id, bridge and subnets that are not asked for are
 // left to the caller. INVALID_ARGUMENT, PERMISSION_DENIED for a predefined
 // name, NOT_FOUND for a driver that is none, UNIMPLEMENTED for what is set and
 // not honoured.
 StatusOr<cni::UserNetwork> ConvertNetwork(const Json& body);
+
+// The network with the settings of `source`, which is one of settings alone.
+StatusOr<cni::UserNetwork> ConfiguredBy(const cni::UserNetwork& source,
+                                        cni::UserNetwork network);
 
 // One member of EndpointsConfig, or a connect's EndpointConfig.
 struct EndpointRequest {
@@ -35,6 +34,12 @@ struct EndpointRequest {
   std::vector<std::string> aliases;
   std::map<std::string, std::string> links;  // alias -> container
   int64_t gateway_priority = 0;
+  std::vector<std::string> link_local_ips;
+  // As asked for; those that are acted on are read from here too.
+  std::map<std::string, std::string> driver_options;
+  std::string interface;  // its name in the container; "": any
+  // Files beneath /proc/sys, with IFNAME in place of the interface's name.
+  std::map<std::string, std::string> sysctls;
 
   // Anything that only networks of users have.
   bool asks() const {

@@ -66,20 +66,37 @@ TEST(NetworkRequestTest, RefusesWhatCannotBe) {
         R"({"Name": "n", "IPAM": {"Config": [{"Subnet": "fd00::/64"}]}})",
         R"({"Name": "n", "IPAM": {"Config": 7}})",
         R"({"Name": "n", "Options": {"com.docker.network.driver.mtu": "x"}})",
+        R"({"Name": "n", "EnableIPv4": false})",
+        R"({"Name": "n", "EnableIPv4": false, "EnableIPv6": true,
+            "IPAM": {"Config": [{"Subnet": "10.1.0.0/16"}]}})",
+        R"({"Name": "n", "Driver": "macvlan",
+            "Options": {"parent": "a/b"}})",
+        R"({"Name": "n", "Driver": "macvlan",
+            "Options": {"parent": "eth0", "macvlan_mode": "x"}})",
+        R"({"Name": "n", "Options":
+            {"com.docker.network.bridge.enable_icc": "perhaps"}})",
         R"({"Name": "n",
             "Options": {"com.docker.network.bridge.name": "-j DROP"}})"}) {
     EXPECT_THAT(Network(body), StatusIs(StatusCode::kInvalidArgument)) << body;
   }
-  for (const char* body : {R"({"Name": "n", "ConfigOnly": true})",
-                           R"({"Name": "n", "EnableIPv4": false})",
-                           R"({"Name": "n",
-            "Options": {"com.docker.network.bridge.enable_icc": "false"}})"}) {
+  for (const char* body : {R"({"Name": "n", "Driver": "macvlan"})",
+                           R"({"Name": "n", "Driver": "ipvlan", "Options":
+            {"parent": "eth0", "ipvlan_mode": "l3"}})",
+                           R"({"Name": "n", "Options":
+            {"com.docker.network.bridge.gateway_mode_ipv4": "routed"}})"}) {
     EXPECT_THAT(Network(body), StatusIs(StatusCode::kUnimplemented)) << body;
   }
-  for (const char* body :
-       {R"({"Name": "host"})", R"({"Name": "n", "Driver": "overlay"})",
-        R"({"Name": "n", "Ingress": true})",
-        R"({"Name": "n", "Scope": "swarm"})"}) {
+  for (
+      const char* body :
+      {R"({"Name": "host"})", R"({"Name": "n", "Driver": "overlay"})",
+       R"({"Name": "n", "Ingress": true})",
+       R"({"Name": "n", "ConfigOnly": true, "Internal": true})",
+       R"({"Name": "n", "ConfigOnly": true, "ConfigFrom": {"Network": "m"}})",
+       R"({"Name": "n", "Labels": {"a": "b"}, "ConfigFrom": {"Network": "m"}})",
+       R"({"Name": "n", "Options": {"a": "b"}, "ConfigFrom": {"Network": "m"}})",
+       R"({"Name": "n", "IPAM": {"Config": [{"Subnet": "10.1.0.0/16"},
+                                             {"Subnet": "10.2.0.0/16"}]}})",
+       R"({"Name": "n", "Scope": "swarm"})"}) {
     EXPECT_THAT(Network(body), StatusIs(StatusCode::kPermissionDenied)) << body;
   }
   for (const char* body : {R"({"Name": "n", "Driver": "mine"})",
@@ -118,8 +135,61 @@ TEST(EndpointRequestTest, RefusesWhatCannotBe) {
         R"({"Aliases": "a"})", R"({"GwPriority": "1"})", R"([])"}) {
     EXPECT_THAT(Endpoint(body), StatusIs(StatusCode::kInvalidArgument)) << body;
   }
-  EXPECT_THAT(Endpoint(R"({"DriverOpts": {"a": "b"}})"),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("DriverOpts")));
+  for (const char* body :
+       {R"({"DriverOpts": {"com.docker.network.endpoint.ifname": "a/b"}})",
+        R"({"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.x=1"}})",
+        R"({"DriverOpts": {"com.docker.network.endpoint.sysctls":
+                           "net.ipv4.conf.IFNAME.a"}})",
+        R"({"DriverOpts": {"com.docker.network.endpoint.sysctls":
+                           "net.ipv4.conf.IFNAME.../x=1"}})",
+        R"({"IPAMConfig": {"LinkLocalIPs": ["10.0.0.1"]}})"}) {
+    EXPECT_THAT(Endpoint(body), StatusIs(StatusCode::kInvalidArgument)) << body;
+  }
+}
+
+TEST(EndpointRequestTest, ReadsTheOptionsOfTheDriver) {
+  ASSERT_OK_AND_ASSIGN(const EndpointRequest endpoint, Endpoint(R"({
+      "DriverOpts": {"com.docker.network.endpoint.ifname": "lan0", "a": "b",
+                     "com.docker.network.endpoint.sysctls":
+                     "net.ipv4.conf.IFNAME.log_martians=1"},
+      "IPAMConfig": {"LinkLocalIPs": ["169.254.7.7", "fe80::7"]}})"));
+  EXPECT_EQ(endpoint.interface, "lan0");
+  EXPECT_EQ(endpoint.driver_options.at("a"), "b");
+  EXPECT_THAT(endpoint.sysctls,
+              ElementsAre(Pair("net/ipv4/conf/IFNAME/log_martians", "1")));
+  EXPECT_THAT(endpoint.link_local_ips, ElementsAre("169.254.7.7", "fe80::7"));
+}
+
+TEST(NetworkRequestTest, TakesSettingsOfAnother) {
+  ASSERT_OK_AND_ASSIGN(const cni::UserNetwork source, Network(R"({
+      "Name": "settings", "ConfigOnly": true, "Labels": {"a": "b"},
+      "IPAM": {"Config": [{"Subnet": "10.1.0.0/16",
+                           "AuxiliaryAddresses": {"host": "10.1.0.9"}}]},
+      "Options": {"parent": "eth0"}})"));
+  EXPECT_TRUE(source.config_only);
+  EXPECT_EQ(source.driver, "null");
+  EXPECT_EQ(source.subnets[0].reserved.at("host"), "10.1.0.9");
+  ASSERT_OK_AND_ASSIGN(cni::UserNetwork wanted, Network(R"({
+      "Name": "n", "Driver": "bridge",
+      "ConfigFrom": {"Network": "settings"}})"));
+  ASSERT_OK_AND_ASSIGN(const cni::UserNetwork made,
+                       ConfiguredBy(source, wanted));
+  EXPECT_EQ(made.subnets[0].subnet, "10.1.0.0/16");
+  EXPECT_THAT(made.labels, ElementsAre(Pair("a", "b")));
+  EXPECT_EQ(made.config_from, "settings");
+}
+
+TEST(NetworkRequestTest, ReadsOptionsOfOtherDrivers) {
+  ASSERT_OK_AND_ASSIGN(const cni::UserNetwork network, Network(R"({
+      "Name": "n", "Driver": "macvlan", "EnableIPv4": true,
+      "Options": {"parent": "eth0", "macvlan_mode": "private"}})"));
+  EXPECT_EQ(network.driver, "macvlan");
+  EXPECT_EQ(network.parent, "eth0");
+  EXPECT_EQ(network.mode, "private");
+  ASSERT_OK_AND_ASSIGN(const cni::UserNetwork apart, Network(R"({
+      "Name": "n", "Options":
+      {"com.docker.network.bridge.enable_icc": "false"}})"));
+  EXPECT_FALSE(apart.icc);
 }
 
 }  // namespace

@@ -322,6 +322,10 @@ Status Complete(const Engine& engine, const Image& image,
   notes.host_config = request.host_config;
   notes.log_directory = log_directory;
   request.container.set_volatile_rootfs(notes.auto_remove());
+  const std::string mode = request.host_config.Text("NetworkMode");
+  if (mode.empty() || mode == "default" || mode == "bridge") {
+    notes.links = request.links;
+  }
   request.container.set_door_notes(SerializeNotes(notes));
   return OkStatus();
 }

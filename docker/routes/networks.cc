@@ -14,6 +14,7 @@
 #include "docker/convert/network_request.h"
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
+#include "docker/routes/disk_usage.h"
 #include "sandbox/ids.h"
 
 namespace berth::docker {
@@ -85,9 +86,25 @@ Status Inspect(Engine& engine, Call& call) {
   return call.Reply(200, json);
 }
 
+// By the network of settings alone that it names.
+StatusOr<cni::UserNetwork> Configure(const Engine& engine,
+                                     cni::UserNetwork wanted) {
+  const StatusOr<EngineNetwork> source =
+      FindNetwork(engine, wanted.config_from);
+  if (!source.ok() || !source->user || !source->user->config_only) {
+    return NotFound("configuration network " + Quoted(wanted.config_from) +
+                    " does not exist");
+  }
+  wanted.config_from = source->name;
+  return ConfiguredBy(*source->user, std::move(wanted));
+}
+
 Status Create(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Json body, call.Body());
   ASSIGN_OR_RETURN(cni::UserNetwork wanted, ConvertNetwork(body));
+  if (!wanted.config_from.empty()) {
+    ASSIGN_OR_RETURN(wanted, Configure(engine, std::move(wanted)));
+  }
   StatusOr<cni::UserNetwork> made =
       engine.user_networks.Create(call.ctx, std::move(wanted));
   // 404 is for drivers alone.
@@ -138,12 +155,13 @@ Status Prune(Engine& engine, Call& call) {
       *new std::set<std::string>{"label", "label!", "until"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
-  if (filters.Has("until")) {
-    return Unimplemented("the filter until is not supported");
-  }
+  ASSIGN_OR_RETURN(const UnixNanos until, UntilOf(filters));
   Json deleted;
   for (const EngineNetwork& network : AllNetworks(engine)) {
-    if (!network.user || !filters.MatchLabels(network.user->labels)) continue;
+    if (!network.user || !filters.MatchLabels(network.user->labels) ||
+        (until > 0 && network.user->created >= until)) {
+      continue;
+    }
     if (RemoveOne(engine, call.ctx, network).ok()) {
       deleted.push_back(network.name);
     }

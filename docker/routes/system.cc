@@ -140,7 +140,7 @@ Json SecurityOptions(const EngineSettings& settings) {
 Json Abilities() {
   Json all = {{"Plugins",
                {{"Volume", {"local"}},
-                {"Network", {"bridge", "host", "null"}},
+                {"Network", {"bridge", "host", "ipvlan", "macvlan", "null"}},
                 {"Authorization", nullptr},
                 {"Log", {"json-file", "local", "none"}}}},
               {"DefaultRuntime", "berth"},

@@ -50,11 +50,13 @@ bool OwnIpc(const SandboxRecord& sandbox) {
   return sandbox.config().namespaces().ipc() == state::v1::NAMESPACE_MODE_POD;
 }
 
-// A sandbox in the host's network shares the host's name too.
+// A pod in the host's network shares the host's name too.
 bool OwnUts(const SandboxRecord& sandbox) {
   const auto& options = sandbox.config().namespaces();
-  return options.network() != state::v1::NAMESPACE_MODE_NODE &&
-         options.uts() == state::v1::NAMESPACE_MODE_POD;
+  const bool may =
+      options.network() != state::v1::NAMESPACE_MODE_NODE ||
+      sandbox.config().kind() == state::v1::SANDBOX_KIND_STANDALONE;
+  return may && options.uts() == state::v1::NAMESPACE_MODE_POD;
 }
 
 // What is asked of the namespaces once they are there.

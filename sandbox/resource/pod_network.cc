@@ -5,10 +5,12 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/sys/link.h"
 #include "base/sys/namespace.h"
 #include "base/sys/route.h"
 #include "base/thread.h"
@@ -32,15 +34,9 @@ bool Attached(const SandboxRecord& sandbox) {
          state::v1::NAMESPACE_MODE_POD;
 }
 
-// Those of the network, now that its interface is there; those that were set
-// before as well, as plugins change some.
-Status SetSysctls(const SandboxRecord& sandbox, const std::string& proc) {
-  std::map<std::string, std::string> wanted;
-  for (const auto& [name, value] : sandbox.config().sysctls()) {
-    ASSIGN_OR_RETURN(const std::string file,
-                     SysctlFile(name, true, true, true));
-    if (StartsWith(file, "net/")) wanted[proc + "/sys/" + file] = value;
-  }
+using Sysctls = std::map<std::string, std::string>;  // file -> value
+
+Status WriteSysctls(const SandboxRecord& sandbox, const Sysctls& wanted) {
   if (wanted.empty()) return OkStatus();
   ASSIGN_OR_RETURN(const UniqueFd netns,
                    OpenNamespace(sandbox.namespaces().network(), CLONE_NEWNET));
@@ -53,6 +49,44 @@ Status SetSysctls(const SandboxRecord& sandbox, const std::string& proc) {
                    }));
   inside.Join();
   return result;
+}
+
+// Those of the network, now that its interface is there; those that were set
+// before as well, as plugins change some.
+Status SetSysctls(const SandboxRecord& sandbox, const std::string& proc) {
+  Sysctls wanted;
+  for (const auto& [name, value] : sandbox.config().sysctls()) {
+    ASSIGN_OR_RETURN(const std::string file,
+                     SysctlFile(name, true, true, true));
+    if (StartsWith(file, "net/")) wanted[proc + "/sys/" + file] = value;
+  }
+  return WriteSysctls(sandbox, wanted);
+}
+
+// What no plugin gives: addresses of the link alone, and what the kernel keeps
+// for this interface.
+Status Finish(const SandboxRecord& sandbox, int at, const std::string& proc) {
+  constexpr std::string_view kName = "/IFNAME/";
+  if (at >= sandbox.config().networks_size()) return OkStatus();
+  const auto& asked = sandbox.config().networks(at);
+  const std::string& interface = StateOf(sandbox, at).interface();
+  for (const std::string& address : asked.link_local_ips()) {
+    const bool v6 = address.find(':') != std::string::npos;
+    ASSIGN_OR_RETURN(
+        const UniqueFd netns,
+        OpenNamespace(sandbox.namespaces().network(), CLONE_NEWNET));
+    RETURN_IF_ERROR(AddAddress(netns.get(), interface, address, v6 ? 64 : 16));
+  }
+  Sysctls wanted;
+  for (const auto& [name, value] : asked.sysctls()) {
+    std::string file = proc + "/sys/" + name;
+    const size_t place = file.find(kName);
+    if (place != std::string::npos) {
+      file.replace(place, kName.size(), "/" + interface + "/");
+    }
+    wanted[file] = value;
+  }
+  return WriteSysctls(sandbox, wanted);
 }
 
 const char* ProtocolName(state::v1::Protocol protocol) {
@@ -204,6 +238,22 @@ void Record(const cni::NetworkResult& result, NetworkState& state) {
   }
 }
 
+// "eth" and the first number that no attachment before it has.
+std::string InterfaceOf(const state::v1::SandboxConfig& config, int at) {
+  const auto& networks = config.networks();
+  if (!networks[at].interface().empty()) return networks[at].interface();
+  std::set<std::string> asked;
+  int before = 0;
+  for (int i = 0; i < networks.size(); ++i) {
+    asked.insert(networks[i].interface());
+    if (i < at && networks[i].interface().empty()) ++before;
+  }
+  for (int number = 0;; ++number) {
+    std::string name = "eth" + std::to_string(number);
+    if (asked.count(name) == 0 && before-- == 0) return name;
+  }
+}
+
 }  // namespace
 
 StatusOr<std::vector<cni::Attachment>> AttachmentsOf(
@@ -215,7 +265,7 @@ StatusOr<std::vector<cni::Attachment>> AttachmentsOf(
   for (int at = 0; at < config.networks_size(); ++at) {
     cni::Attachment one = to;
     Ask(config.networks(at), one);
-    one.interface = "eth" + std::to_string(at);
+    one.interface = InterfaceOf(config, at);
     if (gateway == at) Publish(sandbox, one);
     if (at > 0) one.bandwidth.reset();
     all.push_back(std::move(one));
@@ -241,8 +291,8 @@ Status SetGateways(const SandboxRecord& sandbox) {
   return OkStatus();
 }
 
-Status ConnectOne(const Context& ctx, cni::Network& network,
-                  SandboxRecord& sandbox, int at) {
+Status ConnectOne(const Context& ctx, const HostPaths& paths,
+                  cni::Network& network, SandboxRecord& sandbox, int at) {
   ASSIGN_OR_RETURN(cni::Attachment to, Common(sandbox));
   to.bandwidth.reset();
   Ask(sandbox.config().networks(at), to);
@@ -252,6 +302,7 @@ Status ConnectOne(const Context& ctx, cni::Network& network,
   RETURN_IF_ERROR(network.DetachInterface(ctx, to));
   ASSIGN_OR_RETURN(const cni::NetworkResult result, network.Attach(ctx, to));
   Record(result, state);
+  RETURN_IF_ERROR(Finish(sandbox, at, paths.proc));
   RETURN_IF_ERROR(SetGateways(sandbox));
   return ServeNames(ctx, sandbox);
 }
@@ -278,10 +329,11 @@ Status PodNetwork::Acquire(const Context& ctx, SandboxRecord& sandbox) {
   RETURN_IF_ERROR(ServeNames(ctx, sandbox));
   int at = 0;
   for (const cni::Attachment& to : all) {
-    NetworkState& state = MutableState(sandbox, at++);
+    NetworkState& state = MutableState(sandbox, at);
     state.set_attaching(true);
     ASSIGN_OR_RETURN(const cni::NetworkResult result, network_.Attach(ctx, to));
     Record(result, state);
+    RETURN_IF_ERROR(Finish(sandbox, at++, paths_.proc));
   }
   RETURN_IF_ERROR(SetGateways(sandbox));
   RETURN_IF_ERROR(SetSysctls(sandbox, paths_.proc));

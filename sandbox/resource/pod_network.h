@@ -41,8 +41,9 @@ StatusOr<std::vector<cni::Attachment>> AttachmentsOf(
 
 // The verbs of a sandbox that runs. `at` is an index into
 // SandboxConfig.networks, which has a state already, with its interface.
-Status ConnectOne(const Context& ctx, cni::Network& network,
-                  state::v1::SandboxRecord& sandbox, int at);
+Status ConnectOne(const Context& ctx, const HostPaths& paths,
+                  cni::Network& network, state::v1::SandboxRecord& sandbox,
+                  int at);
 Status DisconnectOne(const Context& ctx, cni::Network& network,
                      const state::v1::SandboxRecord& sandbox, int at);
 // The way out is that of the networks that are attached now. Nothing to do for

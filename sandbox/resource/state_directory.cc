@@ -198,7 +198,8 @@ Status WriteNameFiles(const SandboxRecord& sandbox, const HostPaths& paths) {
 std::string HostsFile(const std::vector<std::string>& extra_hosts,
                       const std::vector<std::string>& addresses,
                       const std::string& hostname,
-                      const std::string& domainname) {
+                      const std::string& domainname,
+                      const std::vector<std::string>& more_lines) {
   std::string text =
       "127.0.0.1\tlocalhost\n"
       "::1\tlocalhost ip6-localhost ip6-loopback\n"
@@ -211,6 +212,7 @@ std::string HostsFile(const std::vector<std::string>& extra_hosts,
     if (colon == std::string::npos) continue;
     text += entry.substr(colon + 1) + "\t" + entry.substr(0, colon) + "\n";
   }
+  for (const std::string& line : more_lines) text += line + "\n";
   const std::string names = domainname.empty()
                                 ? hostname
                                 : hostname + "." + domainname + " " + hostname;
@@ -257,10 +259,12 @@ Status WriteHostsFile(const SandboxRecord& sandbox) {
     }
   }
   const auto& config = sandbox.config();
-  return WriteSmallFile(sandbox.directory().root_path() + "/hosts",
-                        HostsFile(ExtraHosts(sandbox), addresses,
-                                  sandbox.hostname(), config.domainname()),
-                        0644);
+  return WriteSmallFile(
+      sandbox.directory().root_path() + "/hosts",
+      HostsFile(ExtraHosts(sandbox), addresses, sandbox.hostname(),
+                config.domainname(),
+                {config.linked_hosts().begin(), config.linked_hosts().end()}),
+      0644);
 }
 
 }  // namespace berth::sandbox

@@ -41,7 +41,8 @@ state::v1::DnsConfig ParseResolvConf(const std::string& text);
 std::string HostsFile(const std::vector<std::string>& extra_hosts,
                       const std::vector<std::string>& addresses,
                       const std::string& hostname,
-                      const std::string& domainname);
+                      const std::string& domainname,
+                      const std::vector<std::string>& more_lines = {});
 
 // What depends on the sandbox's networks (STANDALONE): `resolv.conf`, and what
 // its name server reads.

@@ -31,6 +31,7 @@ import cases_lifecycle
 import cases_networks
 import cases_options
 import cases_pods
+import cases_odd
 import cases_pull
 import cases_push
 import cases_requests

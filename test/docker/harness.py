@@ -159,6 +159,12 @@ class Docker:
     def inspect(self, name, template):
         return self("inspect", "-f", template, name).out.rstrip("\n")
 
+    def older_than(self, version):
+        """Whether the engine's API is ("1.44")."""
+        has = self("version", "-f", "{{.Server.APIVersion}}").out.strip()
+        return [int(one) for one in has.split(".")] < [
+            int(one) for one in version.split(".")]
+
     def clear(self):
         """Removes every container, volume and network."""
         ids = self("ps", "-aq").out.split()
