@@ -9,11 +9,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/fs/foreign_path.h"
+#include "base/fs/rooted_path.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/sys/mount.h"
@@ -53,15 +55,17 @@ bool Runs(const ContainerRecord& container) {
 }
 
 // What is mounted on the copy must not appear on the original.
-StatusOr<UniqueFd> ClonePrivately(const std::string& path, bool recursive) {
-  ASSIGN_OR_RETURN(UniqueFd mount, CloneMount(AT_FDCWD, path, recursive));
+StatusOr<UniqueFd> ClonePrivately(int dir, const std::string& path,
+                                  bool recursive) {
+  ASSIGN_OR_RETURN(UniqueFd mount, CloneMount(dir, path, recursive));
   RETURN_IF_ERROR(SetPropagation(mount.get(), MS_PRIVATE | MS_REC));
   return mount;
 }
 
 // Nothing if the host has no such file (any more).
 StatusOr<std::optional<Bind>> CloneBind(const Context& ctx,
-                                        const oci::MountSpec& spec) {
+                                        const oci::MountSpec& spec,
+                                        const std::string& sub_path) {
   const StatusOr<PathFacts> found = InspectPath(ctx, spec.source);
   if (IsNotFound(found.status())) return std::optional<Bind>();
   RETURN_IF_ERROR(found.status());
@@ -72,9 +76,22 @@ StatusOr<std::optional<Bind>> CloneBind(const Context& ctx,
   Bind bind;
   bind.destination = spec.destination;
   bind.is_directory = S_ISDIR(found->info.st_mode);
+  UniqueFd inside;
+  if (!sub_path.empty()) {
+    ASSIGN_OR_RETURN(const RootedPath root, RootedPath::Open(found->path));
+    StatusOr<UniqueFd> opened = root.Open(sub_path, O_PATH | O_CLOEXEC);
+    if (IsNotFound(opened.status())) return std::optional<Bind>();
+    RETURN_IF_ERROR(opened.status());
+    inside = *std::move(opened);
+    ASSIGN_OR_RETURN(const struct stat info, StatFd(inside.get()));
+    bind.is_directory = S_ISDIR(info.st_mode);
+  }
   bind.whole_tree = has("rro");
   bind.read_only = bind.whole_tree || has("ro");
-  ASSIGN_OR_RETURN(bind.mount, ClonePrivately(found->path, has("rbind")));
+  ASSIGN_OR_RETURN(bind.mount,
+                   inside.valid()
+                       ? ClonePrivately(inside.get(), "", has("rbind"))
+                       : ClonePrivately(AT_FDCWD, found->path, has("rbind")));
   return std::optional<Bind>(std::move(bind));
 }
 
@@ -111,10 +128,15 @@ StatusOr<std::vector<Bind>> CloneBinds(const Context& ctx, const Core& core,
       return mount.type != "bind" || mount.destination == "/dev/shm";
     });
   }
+  std::map<std::string, std::string> sub_paths;  // by destination
+  for (const auto& mount : container.config().mounts()) {
+    sub_paths[CleanPath("/" + mount.container_path())] = mount.sub_path();
+  }
   std::vector<Bind> binds;
   for (const oci::MountSpec& spec :
        MergeMounts(std::move(standard), RequestedBinds(container))) {
-    ASSIGN_OR_RETURN_AS(std::optional<Bind> bind, CloneBind(ctx, spec),
+    ASSIGN_OR_RETURN_AS(std::optional<Bind> bind,
+                        CloneBind(ctx, spec, sub_paths[spec.destination]),
                         "mount " + Quoted(spec.destination));
     if (bind) binds.push_back(*std::move(bind));
   }
@@ -133,7 +155,7 @@ StatusOr<UniqueFd> CloneRunningRoot(const ContainerRecord& container) {
     return Unimplemented("the root file system of container " + container.id() +
                          " is not mounted on the host");
   }
-  return ClonePrivately(path, /*recursive=*/false);
+  return ClonePrivately(AT_FDCWD, path, /*recursive=*/false);
 }
 
 StatusOr<std::vector<::berth::Mount>> StoppedRoot(

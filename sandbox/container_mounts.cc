@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "base/fs/foreign_path.h"
 #include "base/fs/rooted_path.h"
 #include "base/strings.h"
+#include "base/sys/file.h"
 #include "base/sys/id_mapped.h"
 #include "base/sys/mount.h"
 #include "sandbox/container_end.h"
@@ -106,6 +108,30 @@ bool IsCovered(const ContainerConfig& config, const std::string& path) {
                      });
 }
 
+bool HasRoot(const state::v1::Mount& mount) {
+  return mount.type() == MOUNT_TYPE_IMAGE || !mount.sub_path().empty();
+}
+
+// What a container can exchange for a link is opened once, and mounted from
+// there (CVE-2017-1002101).
+Status MountSubPath(const state::v1::Mount& mount, const std::string& target) {
+  ASSIGN_OR_RETURN(const RootedPath root, RootedPath::Open(mount.host_path()));
+  ASSIGN_OR_RETURN(const UniqueFd inside,
+                   root.Open(mount.sub_path(), O_PATH | O_CLOEXEC));
+  ASSIGN_OR_RETURN(const struct stat info, StatFd(inside.get()));
+  ASSIGN_OR_RETURN(const UniqueFd tree,
+                   CloneMount(inside.get(), "", !mount.non_recursive()));
+  RETURN_IF_ERROR(SetPropagation(tree.get(), MS_PRIVATE | MS_REC));
+  if (S_ISDIR(info.st_mode)) {
+    RETURN_IF_ERROR(MakeDirectories(target, 0700));
+  } else {
+    RETURN_IF_ERROR(MakeDirectories(target.substr(0, target.rfind('/')), 0700));
+    RETURN_IF_ERROR(WriteSmallFile(target, "", 0600));
+  }
+  ASSIGN_OR_RETURN(const UniqueFd at, OpenFile(target, O_PATH));
+  return AttachMount(tree.get(), at.get());
+}
+
 StatusOr<std::vector<std::string>> MountEachImage(const Context& ctx,
                                                   Core& core,
                                                   const SandboxRecord& sandbox,
@@ -113,9 +139,21 @@ StatusOr<std::vector<std::string>> MountEachImage(const Context& ctx,
   std::vector<std::string> roots;
   container.clear_image_mount_keys();
   for (const auto& mount : container.config().mounts()) {
-    if (mount.type() != MOUNT_TYPE_IMAGE) continue;
+    if (!HasRoot(mount)) continue;
     const std::string what = "mount " + Quoted(mount.container_path());
     const int index = static_cast<int>(roots.size());
+    if (mount.type() == MOUNT_TYPE_BIND) {
+      // A volume may not be mounted before the start: its directory stands for
+      // what is in it until then.
+      const bool ready = sandbox.phase() == SANDBOX_PHASE_READY;
+      roots.push_back(ready ? ImageRoot(core, container.id(), index)
+                            : mount.host_path());
+      if (!ready) continue;
+      RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));
+      RETURN_IF_ERROR_AS(MountSubPath(mount, roots.back()),
+                         what + ": subpath " + Quoted(mount.sub_path()));
+      continue;
+    }
     const std::string key = container.id() + "-image" + std::to_string(index);
     container.add_image_mount_keys(key);
     ASSIGN_OR_RETURN_AS(
@@ -191,7 +229,7 @@ StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,
 Status UnmountImages(Core& core, const ContainerRecord& container) {
   int count = 0;
   for (const auto& mount : container.config().mounts()) {
-    if (mount.type() == MOUNT_TYPE_IMAGE) ++count;
+    if (HasRoot(mount)) ++count;
   }
   for (int i = 0; i < count; ++i) {
     RETURN_IF_ERROR(

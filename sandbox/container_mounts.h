@@ -29,9 +29,10 @@ void LabelMounts(const std::string& label, std::vector<::berth::Mount>& mounts);
 // (`selinux_relabel`), and the volumes of the image the container's.
 Status RelabelSources(const Context& ctx, const ContainerRecord& container);
 
-// Mounts the container's image mounts below its state directory (again, if
-// they are there already: the same), and notes their keys in the record.
-// Returns the directories, in the order of the image mounts.
+// Mounts the container's image mounts, and what it binds of the inside of a
+// directory, below its state directory (again, if they are there already: the
+// same), and notes the keys of images in the record. Returns the places, in the
+// order of these mounts.
 StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,
                                                const SandboxRecord& sandbox,
                                                ContainerRecord& container);

@@ -283,7 +283,7 @@ TEST_F(CreateTest, ConvertsMounts) {
   EXPECT_TRUE(request.container.mounts(4).host_path_must_exist());
   const auto& tmpfs = request.container.mounts(5);
   EXPECT_EQ(tmpfs.tmpfs_size(), 1 << 20);
-  EXPECT_THAT(tmpfs.options(), ElementsAre("nodev", "nosuid"));
+  EXPECT_THAT(tmpfs.options(), ElementsAre("exec", "nodev", "nosuid"));
   ASSERT_THAT(request.volumes, SizeIs(4));
   EXPECT_EQ(request.volumes[0].name, "vol");
   EXPECT_TRUE(request.volumes[3].anonymous);

@@ -23,9 +23,11 @@ Shape MountShape() {
                        "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"})},
        {"VolumeOptions",
         Shape::Struct({{"NoCopy", Shape()},
+                       {"Subpath", Shape()},
                        {"Labels", Shape()},
                        {"DriverConfig", Shape::Struct({"Name", "Options"})}})},
-       {"TmpfsOptions", Shape::Struct({"SizeBytes", "Mode"})}});
+       {"ImageOptions", Shape::Struct({"Subpath"})},
+       {"TmpfsOptions", Shape::Struct({"SizeBytes", "Mode", "Options"})}});
 }
 
 Shape HostShape() {

@@ -1,4 +1,5 @@
 // Binds, Mounts, Tmpfs and volumes of a create request.
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -186,6 +187,7 @@ Status SetTmpfsOptions(const std::string& options, Mount& mount) {
       mount.set_readonly(true);
     } else if (word == "exec" || word == "suid" || word == "dev") {
       words.erase("no" + word);
+      words.insert(word);
     } else if (!word.empty() && word != "rw" && words.count(word) == 0) {
       words.insert(word);
     }
@@ -263,15 +265,31 @@ Status SetBindOptions(const Json& options, Mount& mount,
   return OkStatus();
 }
 
-Status SetVolumeOptions(const Json& options, VolumeUse& use) {
+// A path that stays inside of what it is relative to, without "." and "..".
+StatusOr<std::string> LocalPath(const std::string& path) {
+  if (path.empty()) return path;
+  const std::string clean = CleanPath(path);
+  if (path.front() == '/' || clean == ".." || StartsWith(clean, "../")) {
+    return InvalidArgument(
+        "invalid mount config for type \"volume\": subpath must be a relative "
+        "path within the volume");
+  }
+  return clean == "." ? "" : clean;
+}
+
+Status SetVolumeOptions(const Json& options, VolumeUse& use, Mount& mount) {
   const std::string path = "HostConfig.Mounts.VolumeOptions";
   JsonReader reader(options, path);
   bool no_copy = false;
+  std::string inside;
   reader.Get("NoCopy", no_copy);
   reader.Get("Labels", use.labels);
+  reader.Get("Subpath", inside);
   RETURN_IF_ERROR(reader.status());
-  RETURN_IF_ERROR(
-      RefuseRest(options, path, {"NoCopy", "Labels", "DriverConfig"}));
+  RETURN_IF_ERROR(RefuseRest(options, path,
+                             {"NoCopy", "Labels", "Subpath", "DriverConfig"}));
+  ASSIGN_OR_RETURN(inside, LocalPath(inside));
+  mount.set_sub_path(inside);
   use.copy_image_content = !no_copy;
   const Json* const driver = reader.Find("DriverConfig");
   if (driver == nullptr) return OkStatus();
@@ -286,22 +304,43 @@ Status SetVolumeOptions(const Json& options, VolumeUse& use) {
   return OkStatus();
 }
 
+// [["exec"], ["uid", "7"]].
+Status SetTmpfsWords(const Json::Array& options, Mount& mount) {
+  std::string all;
+  for (const Json& option : options) {
+    const Json::Array& parts = option.elements();
+    std::string word;
+    for (const Json& part : parts) {
+      if (!word.empty()) word += '=';
+      if (part.is_string()) word += *part.AsText();
+    }
+    const size_t equals =
+        static_cast<size_t>(std::count(word.begin(), word.end(), '='));
+    if (parts.empty() || parts.size() > 2 || word.empty() ||
+        equals != parts.size() - 1 || word.find(',') != std::string::npos) {
+      return InvalidArgument("invalid option for tmpfs mount: " +
+                             DumpJson(option));
+    }
+    all += "," + word;
+  }
+  return SetTmpfsOptions(all, mount);
+}
+
 Status SetTmpfsMount(const Json* options, Mount& mount) {
   mount.set_type(state::v1::MOUNT_TYPE_TMPFS);
-  for (const char* word : {"noexec", "nosuid", "nodev"}) {
-    mount.add_options(word);
-  }
-  if (options == nullptr) return OkStatus();
+  if (options == nullptr) return SetTmpfsOptions("", mount);
   JsonReader reader(*options, "HostConfig.Mounts.TmpfsOptions");
   int64_t size = 0;
   uint32_t mode = 0;
   reader.Get("SizeBytes", size);
   reader.Get("Mode", mode);
   RETURN_IF_ERROR(reader.status());
-  mount.set_tmpfs_size(size);
-  mount.set_tmpfs_mode(mode);
+  RETURN_IF_ERROR(SetTmpfsWords(reader.Array("Options"), mount));
+  RETURN_IF_ERROR(reader.status());
+  if (size > 0) mount.set_tmpfs_size(size);
+  if (mode > 0) mount.set_tmpfs_mode(mode);
   return RefuseRest(*options, "HostConfig.Mounts.TmpfsOptions",
-                    {"SizeBytes", "Mode"});
+                    {"SizeBytes", "Mode", "Options"});
 }
 
 Status AddMount(const Json& element, MountList& mounts) {
@@ -342,7 +381,8 @@ Status AddMount(const Json& element, MountList& mounts) {
     use.name = source;
     if (!source.empty()) RETURN_IF_ERROR(CheckName(source, "volume"));
     const Json* options = reader.Find("VolumeOptions");
-    if (options != nullptr) RETURN_IF_ERROR(SetVolumeOptions(*options, use));
+    if (options != nullptr)
+      RETURN_IF_ERROR(SetVolumeOptions(*options, use, *mount));
     mounts.UseVolume(std::move(use), *mount);
     return OkStatus();
   }
@@ -352,8 +392,12 @@ Status AddMount(const Json& element, MountList& mounts) {
   if (type == "tmpfs") {
     return SetTmpfsMount(reader.Find("TmpfsOptions"), *mount);
   }
-  return Unimplemented("HostConfig.Mounts.Type: " + Quoted(type) +
-                       " is not supported");
+  if (type == "cluster") {
+    return InvalidArgument(
+        "HostConfig.Mounts.Type cluster: this node is not a swarm manager");
+  }
+  return InvalidArgument("HostConfig.Mounts.Type: mount type " + Quoted(type) +
+                         " unknown");
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ TEST_F(HostMountsTest, ReadsTmpfsOptions) {
   EXPECT_EQ(mount.tmpfs_mode(), 01770u);
   EXPECT_TRUE(mount.readonly());
   EXPECT_THAT(mount.options(),
-              UnorderedElementsAre("noexec", "nodev", "uid=7"));
+              UnorderedElementsAre("noexec", "nodev", "suid", "uid=7"));
   for (const char* bad : {"size=x", "mode=9", "mode=", "mode=17777"}) {
     EXPECT_THAT(With("Tmpfs", {{"/t", bad}}),
                 StatusIs(StatusCode::kInvalidArgument))
@@ -109,7 +109,12 @@ TEST_F(HostMountsTest, ReadsTmpfsOptions) {
   ASSERT_OK_AND_ASSIGN(request,
                        Mounted(R"({"Type": "tmpfs", "Target": "/t"})"));
   EXPECT_THAT(request.container.mounts(0).options(),
-              ElementsAre("noexec", "nosuid", "nodev"));
+              UnorderedElementsAre("noexec", "nosuid", "nodev"));
+  ASSERT_OK_AND_ASSIGN(request, Mounted(R"({"Type": "tmpfs", "Target": "/t",
+      "TmpfsOptions": {"SizeBytes": 7, "Options": [["exec"], ["uid", "7"]]}})"));
+  EXPECT_EQ(request.container.mounts(0).tmpfs_size(), 7);
+  EXPECT_THAT(request.container.mounts(0).options(),
+              UnorderedElementsAre("exec", "nosuid", "nodev", "uid=7"));
 }
 
 TEST_F(HostMountsTest, ReadsTheOptionsOfAMount) {
@@ -164,13 +169,23 @@ TEST_F(HostMountsTest, NamesWhatAMountAsksForInVain) {
       {R"({"Type": "volume", "Source": "v/1", "Target": "/t"})",
        StatusCode::kInvalidArgument, "for a local volume name"},
       {R"({"Type": "volume", "Target": "/t",
-           "VolumeOptions": {"Subpath": "x"}})",
-       StatusCode::kUnimplemented, "VolumeOptions.Subpath"},
+           "VolumeOptions": {"Subpath": "a/../../x"}})",
+       StatusCode::kInvalidArgument, "within the volume"},
+      {R"({"Type": "volume", "Target": "/t",
+           "VolumeOptions": {"Subpath": "/x"}})",
+       StatusCode::kInvalidArgument, "within the volume"},
+      {R"({"Type": "cluster", "Source": "v", "Target": "/t"})",
+       StatusCode::kInvalidArgument, "swarm"},
+      {R"({"Type": "odd", "Source": "v", "Target": "/t"})",
+       StatusCode::kInvalidArgument, "odd"},
       {R"({"Type": "volume", "Target": "/t",
            "VolumeOptions": {"DriverConfig": {"Name": "nfs"}}})",
        StatusCode::kUnimplemented, "nfs"},
       {R"({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Options": [1]}})",
-       StatusCode::kUnimplemented, "TmpfsOptions.Options"},
+       StatusCode::kInvalidArgument, "invalid option for tmpfs mount: 1"},
+      {R"({"Type": "tmpfs", "Target": "/t",
+           "TmpfsOptions": {"Options": [["uid=7,ro"], ["a", "b=c"]]}})",
+       StatusCode::kInvalidArgument, "invalid option for tmpfs mount"},
       {R"({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Mode": -1}})",
        StatusCode::kInvalidArgument, "Mode"},
       {"7", StatusCode::kInvalidArgument, "HostConfig.Mounts"},
@@ -179,6 +194,13 @@ TEST_F(HostMountsTest, NamesWhatAMountAsksForInVain) {
     EXPECT_THAT(Mounted(one.mount), StatusIs(one.code, HasSubstr(one.words)))
         << one.mount;
   }
+}
+
+TEST_F(HostMountsTest, MountsTheInsideOfAVolume) {
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request,
+                       Mounted(R"({"Type": "volume", "Source": "v",
+           "Target": "/t", "VolumeOptions": {"Subpath": "a/./b/"}})"));
+  EXPECT_EQ(request.container.mounts(0).sub_path(), "a/b");
 }
 
 TEST_F(HostMountsTest, MountsImagesReadOnly) {

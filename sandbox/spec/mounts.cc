@@ -255,8 +255,15 @@ StatusOr<MountPlan> RequestedMounts(const Context& ctx,
     } else if (mount.type() == state::v1::MOUNT_TYPE_TMPFS) {
       plan.mounts.push_back(Tmpfs(mount));
     } else {
+      Mount bind = mount;
+      if (!mount.sub_path().empty()) {
+        if (images >= image_roots.size()) {
+          return Internal("mount sub_path: not mounted on the host");
+        }
+        bind.set_host_path(image_roots[images++]);
+      }
       ASSIGN_OR_RETURN(oci::MountSpec spec,
-                       Bind(ctx, mount, host, plan.rootfs_propagation));
+                       Bind(ctx, bind, host, plan.rootfs_propagation));
       plan.mounts.push_back(std::move(spec));
     }
   }

@@ -1,7 +1,9 @@
 """Volumes, and what their driver's options say."""
+import json
 import os
 import tempfile
 
+from cases_requests import send
 from harness import check, equal, eventually
 
 
@@ -109,7 +111,75 @@ def a_killed_engine_unmounts_what_ended_meanwhile(docker):
     return None
 
 
+def the_inside_of_a_volume(docker):
+    if docker.older_than("1.45"):
+        return "newer than this engine"
+    docker("volume", "create", "vol")
+    docker.shell("mkdir -p /v/a/b; echo deep > /v/a/b/f; ln -s /etc /v/out; "
+                 "ln -s a/b /v/in; echo one > /v/one", "-v", "vol:/v")
+    mount = "type=volume,src=vol,dst=/m,volume-subpath="
+    equal(docker.shell("cat /m/f; touch /m/new", "--mount", mount + "a/b"),
+          "deep\n")
+    equal(docker.shell("cat /m/f", "--mount", mount + "in"), "deep\n")
+    equal(docker.shell("cat /m", "--mount", mount + "one"), "one\n")
+    equal(docker.shell("ls /v/a/b", "-v", "vol:/v"), "f\nnew\n")
+    check("ead-only" in docker.run("--mount", mount + "a/b,readonly",
+                                   "busybox", "touch", "/m/x", code=1).err,
+          "read-only")
+    for outside in ("out", "absent", "../v", "/a"):
+        check(docker.run("--mount", mount + outside, "busybox", "true",
+                         code=None).code in (125, 126, 127), outside)
+    container = docker.start("--mount", mount + "a/b", "busybox", "sleep",
+                             "1000")
+    equal(docker.inspect(container, "{{(index .Mounts 0).Name}}"), "vol")
+    with tempfile.TemporaryDirectory() as folder:
+        docker("cp", container + ":/m/f", folder + "/f")
+        docker("restart", "-t0", container)
+        equal(docker("exec", container, "cat", "/m/f").out, "deep\n")
+        docker("stop", "-t0", container)
+        docker("cp", container + ":/m/f", folder + "/g")
+        equal(sorted(os.listdir(folder)), ["f", "g"])
+    return None
+
+
+def options_of_a_tmpfs(docker):
+    script = "cp /bin/busybox /t/busybox && /t/busybox echo ran; grep ' /t ' /proc/mounts"
+    out = docker.shell(script, "--tmpfs", "/t:exec,size=16m,uid=7")
+    check(out.startswith("ran\n") and "noexec" not in out and "nosuid" in out,
+          out)
+    out = docker.shell(script + "; true", "--tmpfs", "/t:size=16m")
+    check("noexec" in out and "ran" not in out, out)
+    out = docker.shell("grep ' /t ' /proc/mounts; stat -c %a /t", "--mount",
+                       "type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700")
+    check("size=1024k" in out and out.endswith("\n700\n"), out)
+
+
+def words_of_a_bind(docker):
+    with tempfile.TemporaryDirectory() as folder:
+        new = folder + "/new/below"
+        docker.run("--mount", f"type=bind,src={new},dst=/m", "busybox", "true",
+                   code=125)
+        os.makedirs(folder + "/tree/sub")
+        mount = f"type=bind,src={folder}/tree,dst=/m,"
+        for words in ("bind-recursive=enabled", "bind-recursive=disabled",
+                      "readonly,bind-recursive=writable"):
+            equal(docker.shell("ls /m", "--mount", mount + words), "sub\n")
+        if docker.older_than("1.42"):
+            return
+        status, text = send(docker, "POST", "/containers/create?name=c1",
+                            json.dumps({"Image": "busybox", "Cmd": ["true"],
+                                        "HostConfig": {"Mounts": [{
+                                            "Type": "bind", "Source": new,
+                                            "Target": "/m", "BindOptions": {
+                                                "CreateMountpoint": True}}]}}),
+                            "1.42")
+        equal(status, 201, text)
+        docker("start", "-a", "c1")
+        check(os.path.isdir(new), "it is not made")
+
+
 CASES = [a_volume_is_a_directory_of_the_host, containers_share_a_tmpfs,
          a_create_may_say_what_its_volume_is,
          options_that_say_nothing_are_refused,
-         a_killed_engine_unmounts_what_ended_meanwhile]
+         a_killed_engine_unmounts_what_ended_meanwhile, the_inside_of_a_volume,
+         options_of_a_tmpfs, words_of_a_bind]
