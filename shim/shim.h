@@ -33,7 +33,8 @@ namespace berth::shim {
 // or a URI: "file:///ABS", and for a container's first process
 // "berth-log:///ABS?format=cri" (or format=json-file, then also
 // &max-size=BYTES&max-file=N; with both, &line=BYTES is where long lines are
-// cut). The same log URI for out and err is one file in which each record
+// cut; &syslog= and &journal= of shim/process/log_forwarder.h send each record
+// on). The same log URI for out and err is one file in which each record
 // names its stream. With a terminal, err must be empty.
 struct Stdio {
   std::string in;

@@ -13,6 +13,7 @@
 
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "shim/process/log_compressor.h"
 
 namespace berth::shim {
 namespace {
@@ -119,34 +120,16 @@ std::string JsonString(std::string_view text) {
   return out + "\"";
 }
 
-int Digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-std::optional<std::string> FromHex(std::string_view text) {
-  if (text.size() % 2 != 0) return std::nullopt;
-  std::string bytes;
-  for (size_t i = 0; i < text.size(); i += 2) {
-    const int high = Digit(text[i]);
-    const int low = Digit(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    bytes += static_cast<char>(high * 16 + low);
-  }
-  return bytes;
-}
-
 // "NAME:VALUE" in hexadecimal, behind the attributes that are there.
 Status AddAttribute(std::string_view text, LogTarget& target) {
   const size_t colon = std::min(text.find(':'), text.size());
-  const std::optional<std::string> name = FromHex(text.substr(0, colon));
-  const std::optional<std::string> value =
-      colon == text.size() ? std::nullopt : FromHex(text.substr(colon + 1));
-  if (!name || !value) return InvalidArgument("not in hexadecimal");
+  if (colon == text.size()) return InvalidArgument("no value");
+  ASSIGN_OR_RETURN(const std::string name, FromHex(text.substr(0, colon)));
+  ASSIGN_OR_RETURN(const std::string value, FromHex(text.substr(colon + 1)));
   std::string& all = target.attrs;
   if (!all.empty()) all.pop_back();
   all += all.empty() ? "{" : ",";
-  all += JsonString(*name) + ":" + JsonString(*value) + "}";
+  all += JsonString(name) + ":" + JsonString(value) + "}";
   if (all.size() > kMostAttributes) return InvalidArgument("too much");
   return OkStatus();
 }
@@ -165,10 +148,18 @@ Status ApplyOption(const std::string& option, LogTarget& target) {
     target.max_size = *number;
   } else if (name == "max-file" && number && *number > 0 && *number <= 1000) {
     target.max_files = static_cast<uint32_t>(*number);
+  } else if (name == "compress" && value == "1") {
+    target.compress = true;
   } else if (name == "line" && number && *number > 0 && *number <= kMostLine) {
     target.max_line = static_cast<size_t>(*number);
   } else if (name == "attr") {
     RETURN_IF_ERROR_AS(AddAttribute(value, target), "log option attr");
+  } else if (name == "syslog") {
+    ASSIGN_OR_RETURN_AS(target.forward, ParseSyslog(value),
+                        "log option syslog");
+  } else if (name == "journal") {
+    ASSIGN_OR_RETURN_AS(target.forward, ParseJournal(value),
+                        "log option journal");
   } else {
     return InvalidArgument("log option " + Quoted(option));
   }
@@ -209,8 +200,12 @@ StatusOr<LogTarget> ParseLogUri(const std::string& uri) {
 StatusOr<std::shared_ptr<LogWriter>> LogWriter::Open(const LogTarget& target) {
   ASSIGN_OR_RETURN(UniqueFd file, OpenAppending(target));
   const uint64_t size = SizeOf(file.get());
-  return std::shared_ptr<LogWriter>(
+  const std::shared_ptr<LogWriter> writer(
       new LogWriter(target, std::move(file), size));
+  if (target.forward.kind != ForwardTarget::Kind::kNone) {
+    ASSIGN_OR_RETURN(writer->forwarder_, LogForwarder::Open(target.forward));
+  }
+  return writer;
 }
 
 void LogWriter::Write(Stream stream, std::string_view bytes, UnixNanos now) {
@@ -277,6 +272,9 @@ void LogWriter::AddRecord(Stream stream, std::string_view text, bool full,
              "\"time\":\"" + time + "\"}\n";
   }
   Put(record);
+  if (forwarder_ != nullptr) {
+    forwarder_->Send(stream == Stream::kStderr, text, full, time);
+  }
 }
 
 void LogWriter::Put(std::string_view bytes) {
@@ -323,6 +321,27 @@ bool LogWriter::IsHeld() {
   return false;
 }
 
+void LogWriter::ShiftNames() {
+  const UniqueFd lock =
+      target_.compress ? LockLogNames(target_.path) : UniqueFd();
+  const auto name = [&](uint32_t index) {
+    return target_.path + (index == 0 ? "" : "." + std::to_string(index));
+  };
+  const std::string oldest = name(target_.max_files - 1);
+  deleted_.reset(
+      open(oldest.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (target_.compress) {
+    unlink(oldest.c_str());
+    unlink((oldest + ".gz").c_str());
+  }
+  for (uint32_t i = target_.max_files - 1; i > 0; --i) {
+    rename(name(i - 1).c_str(), name(i).c_str());
+    if (target_.compress && i > 1) {
+      rename((name(i - 1) + ".gz").c_str(), (name(i) + ".gz").c_str());
+    }
+  }
+}
+
 void LogWriter::Rotate() {
   if (AwaitsFollower()) return;
   const std::string& path = target_.path;
@@ -332,17 +351,10 @@ void LogWriter::Rotate() {
     Status made = Reopen();
     (made.ok() ? deleted_ : file_) = std::move(last);
   } else {
-    const std::string oldest =
-        path + "." + std::to_string(target_.max_files - 1);
-    deleted_.reset(
-        open(oldest.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    for (uint32_t i = target_.max_files - 1; i > 0; --i) {
-      const std::string older = path + "." + std::to_string(i);
-      const std::string newer =
-          i == 1 ? path : path + "." + std::to_string(i - 1);
-      rename(newer.c_str(), older.c_str());
-    }
+    ShiftNames();
     (void)Reopen();
+    // What cannot be compressed is as good as it is.
+    if (target_.compress) (void)CompressRotated(path, target_.max_files);
   }
   (void)IsHeld();  // else its room is given back at once
 }

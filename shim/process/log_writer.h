@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "shim/process/log_forwarder.h"
 
 namespace berth::shim {
 
@@ -25,19 +26,21 @@ struct LogTarget {
   LogFormat format = LogFormat::kRaw;
   uint64_t max_size = 0;    // bytes; kJsonFile only; 0: never rotate
   uint32_t max_files = 1;   // with the current one
+  bool compress = false;    // rotated ones, to NAME.N.gz (log_compressor.h)
   size_t max_line = 16384;  // bytes of a record; what is longer is cut
   // kJsonFile: each record's member "attrs", as JSON; "" for none.
   std::string attrs = {};
+  ForwardTarget forward = {};
 
   bool operator==(const LogTarget&) const = default;
 };
 
 // "berth-log:///ABS?format=cri", "...?format=json-file&max-size=N&max-file=N"
-// with "&attr=NAME:VALUE" in hexadecimal for each attribute of a record (at
-// most 64 KiB together),
-// either with "&line=N" (at most 1 MiB, as each stream's unfinished line is
-// held); "file:///ABS". INVALID_ARGUMENT for an unknown option or a relative
-// path.
+// and "&compress=1", with "&attr=NAME:VALUE" in hexadecimal for each attribute
+// of a record (at most 64 KiB together),
+// "&syslog=..." or "&journal=..." (log_forwarder.h), either with "&line=N" (at
+// most 1 MiB, as each stream's unfinished line is held); "file:///ABS".
+// INVALID_ARGUMENT for an unknown option or a relative path.
 StatusOr<LogTarget> ParseLogUri(const std::string& uri);
 
 // A log file that the two output streams of a process share. A record never
@@ -78,6 +81,7 @@ class LogWriter {
   void Put(std::string_view bytes);
   void Flush();
   void Rotate();
+  void ShiftNames();
   bool AwaitsFollower();
   bool IsHeld();
 
@@ -88,6 +92,7 @@ class LogWriter {
   uint64_t dropped_ = 0;
   std::string unfinished_[2];  // of the current line, per stream
   std::string batch_;          // records of one Write
+  std::unique_ptr<LogForwarder> forwarder_;
 };
 
 }  // namespace berth::shim

@@ -1,26 +1,33 @@
 #include "shim/process/log_writer.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "base/unique_fd.h"
+#include "shim/process/log_compressor.h"
 
 namespace berth::shim {
 namespace {
 
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 using Stream = LogWriter::Stream;
 
 // 2026-01-02T03:04:05.000000006Z
@@ -38,6 +45,16 @@ class LogWriterTest : public ::testing::Test {
     return *writer;
   }
   std::string Log(const std::string& name = "log") { return dir_.Read(name); }
+
+  std::string Unpacked(const std::string& name) {
+    EXPECT_EQ(
+        system(("gzip -dc " + dir_.Path(name) + " >" + dir_.Path("unpacked"))
+                   .c_str()),
+        0);
+    const std::string text = Log("unpacked");
+    unlink(dir_.Path("unpacked").c_str());
+    return text;
+  }
 
   TempDir dir_;
 };
@@ -63,6 +80,55 @@ TEST_F(LogWriterTest, MarksJsonRecordsWithAttributes) {
   EXPECT_EQ(Log(), R"({"log":"x\n","stream":"stdout",)"
                    R"("attrs":{"a":"b","c\"":"\n"},"time":")" +
                        kStamp + "\"}\n");
+}
+
+TEST_F(LogWriterTest, CompressesWhatItRotates) {
+  const auto log = Open("format=json-file&max-size=100&max-file=3&compress=1");
+  const auto write = [&](const std::string& text) {
+    log->Write(Stream::kStdout, text + "\n", kTime);
+    // The process that compresses.
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+  };
+  write("one");
+  EXPECT_FALSE(dir_.Exists("log.1"));
+  write("two");
+  write("three");
+  EXPECT_THAT(Unpacked("log.1.gz"), HasSubstr("two"));
+  EXPECT_THAT(Unpacked("log.2.gz"), HasSubstr("one"));
+  write("four");
+  EXPECT_THAT(Unpacked("log.1.gz"), HasSubstr("three"));
+  EXPECT_THAT(Unpacked("log.2.gz"), HasSubstr("two"));
+  EXPECT_THAT(Log(), HasSubstr("four"));
+  EXPECT_THAT(dir_.Names(),
+              UnorderedElementsAre("log", "log.1.gz", "log.2.gz"));
+}
+
+TEST_F(LogWriterTest, LeavesAFileThatSomebodyFollowsAsItIs) {
+  const auto log = Open("format=json-file&max-size=100&max-file=3&compress=1");
+  log->Write(Stream::kStdout, "one\n", kTime);
+  const UniqueFd held(open(dir_.Path("log").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(flock(held.get(), LOCK_SH), 0);
+  log->Write(Stream::kStdout, "two\n", kTime);
+  while (waitpid(-1, nullptr, 0) > 0) {
+  }
+  EXPECT_THAT(Log("log.1"), HasSubstr("one"));
+  EXPECT_THAT(dir_.Names(), UnorderedElementsAre("log", "log.1"));
+}
+
+TEST_F(LogWriterTest, CompressesAFileThatHasANewNameByThen) {
+  dir_.Write("log.1", "text");
+  const UniqueFd plain(open(dir_.Path("log.1").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(rename(dir_.Path("log.1").c_str(), dir_.Path("log.2").c_str()), 0);
+  dir_.Write("log.1", "another");
+  ASSERT_OK(CompressHere(dir_.Path("log"), 3, plain.get()));
+  EXPECT_EQ(Unpacked("log.2.gz"), "text");
+  EXPECT_EQ(Log("log.1"), "another");
+  // And one that is not kept any more.
+  const UniqueFd other(open(dir_.Path("log.1").c_str(), O_RDONLY | O_CLOEXEC));
+  unlink(dir_.Path("log.1").c_str());
+  ASSERT_OK(CompressHere(dir_.Path("log"), 3, other.get()));
+  EXPECT_THAT(dir_.Names(), UnorderedElementsAre("log.2.gz"));
 }
 
 TEST_F(LogWriterTest, RefusesWrongAttributes) {

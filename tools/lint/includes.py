@@ -40,7 +40,7 @@ LIBRARIES = {
     "curl/": ("base/http/",),
     "boost/": ("door/http/", "third_party/"),
     "openssl/": ("base/digest", "door/"),
-    "zlib.h": ("door/stream/", "image/layer/"),
+    "zlib.h": ("door/stream/", "image/layer/", "shim/process/"),
     "archive": ("image/layer/",),
     "zstd.h": ("image/layer/",),
     "isa-l": ("image/layer/",),
