@@ -276,11 +276,15 @@ StatusOr<shim::Stdio> PlanStdio(const Context& ctx, Core& core,
       if (config.log().max_size() > 0) {
         stdio.out += "&max-size=" + std::to_string(config.log().max_size()) +
                      "&max-file=" + std::to_string(config.log().max_files());
+        if (config.log().compress()) stdio.out += "&compress=1";
       }
       // In order, so that two processes' logs are one.
       const auto& tags = config.log().tags();
       for (const auto& [name, value] : std::map(tags.begin(), tags.end())) {
         stdio.out += "&attr=" + HexEncode(name) + ":" + HexEncode(value);
+      }
+      if (!config.log().forward().empty()) {
+        stdio.out += "&" + config.log().forward();
       }
     } else {
       stdio.out += "?format=cri";

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "docker/convert/is_unset.h"
+#include "docker/convert/log_forward.h"
 #include "docker/convert/network_request.h"
 
 namespace berth::docker {
@@ -45,6 +46,8 @@ struct CreateRequest {
   std::vector<VolumeSource> volumes_from;
   // Of NetworkingConfig; which networks these are is for the caller to find.
   std::vector<EndpointRequest> endpoints;
+  // Where the log goes besides.
+  LogForward forward;
   // The template of a tag that each line of the log gets (log_tag.h).
   std::string log_tag;
   // Of the endpoint that NetworkMode names, unless that has its own.

@@ -227,7 +227,7 @@ TEST_F(HostConfigTest, ReadsTheLogsSettings) {
     EXPECT_THAT(log(bad), StatusIs(StatusCode::kInvalidArgument)) << bad;
   }
   EXPECT_THAT(log(R"({"compress": "true"})"),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("compress")));
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("compress")));
   EXPECT_OK(Hosted(R"({"LogConfig": {"Type": "none"}})"));
   EXPECT_OK(Hosted(R"({"LogConfig": {}})"));
 }

@@ -130,7 +130,7 @@ TEST_F(HostDevicesTest, WrongLogOptionsAreRefused) {
   ExpectInvalid(R"({"LogConfig": {"Config": {"tag": "{{.ID"}}})", "not closed");
   ExpectInvalid(R"({"LogConfig": {"Config": {"mode": "odd"}}})", "odd");
   EXPECT_THAT(With("LogConfig", Parsed(R"({"Config": {"compress": "true"}})")),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("compress")));
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("compress")));
   const std::string value(20'000, 'x');
   body_["Env"] = Json::array();
   body_["Env"].push_back("LONG=" + value);

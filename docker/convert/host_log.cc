@@ -86,13 +86,12 @@ Status MaxFile(const std::string& value, CreateRequest& request) {
   return OkStatus();
 }
 
-Status Compress(const std::string& value, CreateRequest&) {
-  if (value == "false") return OkStatus();
-  if (value != "true") {
+Status Compress(const std::string& value, CreateRequest& request) {
+  if (value != "true" && value != "false") {
     return InvalidArgument("HostConfig.LogConfig: compress: " + Quoted(value));
   }
-  return Unimplemented(
-      "HostConfig.LogConfig: rotated logs are not compressed: compress=true");
+  LogOf(request).set_compress(value == "true");
+  return OkStatus();
 }
 
 // The shim writes to a file and never waits for a reader.
@@ -103,6 +102,26 @@ Status Mode(const std::string& value, CreateRequest&) {
 
 Status BufferSize(const std::string& value, CreateRequest&) {
   return ParseBytes(value, "max-buffer-size").status();
+}
+
+Status SyslogAddress(const std::string& value, CreateRequest& request) {
+  return ReadSyslogAddress(value, request.forward);
+}
+Status SyslogFormat(const std::string& value, CreateRequest& request) {
+  return ReadSyslogFormat(value, request.forward);
+}
+Status SyslogFacility(const std::string& value, CreateRequest& request) {
+  return ReadSyslogFacility(value, request.forward);
+}
+
+// Of the file that docker logs reads.
+Status CacheDisabled(const std::string& value, CreateRequest& request) {
+  if (value != "true" && value != "false") {
+    return InvalidArgument("HostConfig.LogConfig: cache-disabled: " +
+                           Quoted(value));
+  }
+  request.forward.keep_file = value == "false";
+  return OkStatus();
 }
 
 const std::map<std::string, Apply>& OptionsOf(const std::string& type) {
@@ -120,7 +139,29 @@ const std::map<std::string, Apply>& OptionsOf(const std::string& type) {
                 {"tag", Tag}});
     return all;
   }());
+  static const auto& journald = *new std::map<std::string, Apply>{
+      {"cache-compress", Compress},
+      {"cache-disabled", CacheDisabled},
+      {"cache-max-file", MaxFile},
+      {"cache-max-size", MaxSize},
+      {"env", Env},
+      {"env-regex", EnvRegex},
+      {"labels", Labels},
+      {"labels-regex", LabelsRegex},
+      {"max-buffer-size", BufferSize},
+      {"mode", Mode},
+      {"tag", Tag},
+  };
+  static const auto& syslog = *new std::map<std::string, Apply>([] {
+    std::map<std::string, Apply> all = journald;
+    all.insert({{"syslog-address", SyslogAddress},
+                {"syslog-facility", SyslogFacility},
+                {"syslog-format", SyslogFormat}});
+    return all;
+  }());
   static const auto& none = *new std::map<std::string, Apply>();
+  if (type == "syslog") return syslog;
+  if (type == "journald") return journald;
   if (type == "none") return none;
   return type == "local" ? local : json_file;
 }
@@ -151,18 +192,28 @@ Status ConvertLog(const Field& field) {
   reader.Get("Config", options);
   RETURN_IF_ERROR(reader.status());
   if (type.empty()) type = "json-file";
-  if (type != "json-file" && type != "local" && type != "none") {
+  const bool forwards = type == "syslog" || type == "journald";
+  if (type != "json-file" && type != "local" && type != "none" && !forwards) {
     return field.Unsupported(type);
   }
   state::v1::LogConfig& log = LogOf(field.request);
   log.set_format(state::v1::LOG_FORMAT_JSON_FILE);
-  if (type == "local") {
+  if (forwards) {
+    field.request.forward.driver = type;
+    field.request.log_tag = "{{.ID}}";
+  }
+  if (type == "local" || forwards) {
     // Its own format is nobody's business, its bounds are.
     log.set_max_size(20 << 20);
     log.set_max_files(5);
   }
   RETURN_IF_ERROR(ApplyOptions(type, options, field.request));
   if (log.max_size() > 0 && log.max_files() == 0) log.set_max_files(1);
+  if (log.compress() && (log.max_size() <= 0 || log.max_files() < 2)) {
+    return InvalidArgument(
+        "compress cannot be true when max-file is less than 2 or max-size is "
+        "not set");
+  }
   size_t bytes = field.request.log_tag.size();
   for (const auto& [name, value] : log.tags()) {
     bytes += name.size() + value.size();

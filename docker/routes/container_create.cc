@@ -26,6 +26,7 @@
 #include "docker/engine.h"
 #include "docker/lifecycle.h"
 #include "docker/networks.h"
+#include "docker/routes/container_log.h"
 #include "image/reference.h"
 
 namespace berth::docker {
@@ -321,11 +322,11 @@ Status Complete(const Engine& engine, const Image& image,
   notes.config = request.config;
   notes.host_config = request.host_config;
   notes.log_directory = log_directory;
-  request.container.set_volatile_rootfs(notes.auto_remove());
   const std::string mode = request.host_config.Text("NetworkMode");
   if (mode.empty() || mode == "default" || mode == "bridge") {
     notes.links = request.links;
   }
+  request.container.set_volatile_rootfs(notes.auto_remove());
   request.container.set_door_notes(SerializeNotes(notes));
   return OkStatus();
 }
@@ -364,11 +365,14 @@ StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
                engine.sandboxes.Remove(Context::Background(), sandbox));
   });
   RETURN_IF_ERROR(Failpoint("docker.create.sandbox"));
-  if (!request.log_tag.empty()) {
-    (*request.container.mutable_log()->mutable_tags())["tag"] = RenderLogTag(
-        request.log_tag,
-        {sandbox.str(), request.container.name(), request.container.image_id(),
-         request.container.user_specified_image()});
+  const LogTagFields fields = {sandbox.str(), request.container.name(),
+                               request.container.image_id(),
+                               request.container.user_specified_image()};
+  if (!request.forward.driver.empty()) {
+    RETURN_IF_ERROR(ForwardLog(fields, request));
+  } else if (!request.log_tag.empty()) {
+    (*request.container.mutable_log()->mutable_tags())["tag"] =
+        RenderLogTag(request.log_tag, fields);
   }
   ASSIGN_OR_RETURN(const sandbox::ContainerId container,
                    engine.containers.Create(ctx, sandbox, request.container,

@@ -131,6 +131,9 @@ Status Logs(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(query.since, call.Time("since"));
   ASSIGN_OR_RETURN(query.until, call.Time("until"));
   query.tail = ParseInt(call.Query("tail")).value_or(-1);
+  if (view.container->config().log().path() == "/dev/null") {
+    return Unimplemented("configured logging driver does not support reading");
+  }
   if (view.container->log_path().empty()) {
     // A container that never started has no log either.
     if (view.running()) {

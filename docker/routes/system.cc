@@ -142,7 +142,7 @@ Json Abilities() {
                {{"Volume", {"local"}},
                 {"Network", {"bridge", "host", "ipvlan", "macvlan", "null"}},
                 {"Authorization", nullptr},
-                {"Log", {"json-file", "local", "none"}}}},
+                {"Log", {"journald", "json-file", "local", "none", "syslog"}}}},
               {"DefaultRuntime", "berth"},
               {"LoggingDriver", "json-file"},
               {"Driver", "overlay2"},

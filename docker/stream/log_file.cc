@@ -11,6 +11,8 @@
 
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "image/layer/byte_source.h"
+#include "image/layer/decompressor.h"
 
 namespace berth::docker {
 namespace {
@@ -19,11 +21,20 @@ constexpr size_t kReadSize = 64 << 10;
 // Longer lines are not ours; they are cut.
 constexpr size_t kMaxLine = 1 << 20;
 constexpr int kMaxRotated = 1000;
+// What a rotated file is called when it has been compressed.
+constexpr char kCompressed[] = ".gz";
+constexpr uint64_t kMaxUncompressed = uint64_t{1} << 30;
 // Rotations that happen while one looks at the files, before one gives up.
 constexpr int kMaxTries = 100;
 
 std::string NameOf(const std::string& path, int index) {
   return index == 0 ? path : path + "." + std::to_string(index);
+}
+
+bool Exists(const std::string& path) {
+  struct stat info;
+  return lstat(path.c_str(), &info) == 0 ||
+         lstat((path + kCompressed).c_str(), &info) == 0;
 }
 
 StatusOr<std::string> ReadAt(int fd, uint64_t offset, size_t size) {
@@ -38,14 +49,42 @@ StatusOr<std::string> ReadAt(int fd, uint64_t offset, size_t size) {
 }  // namespace
 
 StatusOr<LogFile> LogFile::Open(const std::string& path) {
-  ASSIGN_OR_RETURN(UniqueFd fd,
-                   OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  StatusOr<UniqueFd> plain = OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (IsNotFound(plain.status())) return OpenCompressed(path + kCompressed);
+  RETURN_IF_ERROR(plain.status());
+  UniqueFd fd = *std::move(plain);
   ASSIGN_OR_RETURN(const struct stat info, StatFd(fd.get()));
   if (!S_ISREG(info.st_mode)) {
     return InvalidArgument("log " + Quoted(path) + " is not a regular file");
   }
   return LogFile(std::move(fd), info.st_dev, info.st_ino,
                  static_cast<uint64_t>(info.st_size));
+}
+
+StatusOr<LogFile> LogFile::OpenCompressed(const std::string& path) {
+  ASSIGN_OR_RETURN(UniqueFd fd,
+                   OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  ASSIGN_OR_RETURN(const struct stat info, StatFd(fd.get()));
+  if (!S_ISREG(info.st_mode)) {
+    return InvalidArgument("log " + Quoted(path) + " is not a regular file");
+  }
+  ASSIGN_OR_RETURN(UniqueFd text, OpenFile(path.substr(0, path.rfind('/')),
+                                           O_TMPFILE | O_RDWR, 0600));
+  image::FileSource file(std::move(fd));
+  ASSIGN_OR_RETURN_AS(const auto source, image::Decompressor::Open(file),
+                      Quoted(path));
+  uint64_t size = 0;
+  while (true) {
+    ASSIGN_OR_RETURN_AS(const std::string_view piece, source->Next(),
+                        Quoted(path));
+    if (piece.empty()) break;
+    size += piece.size();
+    if (size > kMaxUncompressed) {
+      return ResourceExhausted("log " + Quoted(path) + " is too long");
+    }
+    RETURN_IF_ERROR(WriteAll(text.get(), piece));
+  }
+  return LogFile(std::move(text), info.st_dev, info.st_ino, size);
 }
 
 void LogFile::Hold() {
@@ -128,9 +167,14 @@ StatusOr<uint64_t> LogFile::EndOfLines() const {
 }
 
 bool LogFile::IsAt(const std::string& path) const {
-  struct stat info;
-  return lstat(path.c_str(), &info) == 0 && info.st_dev == device_ &&
-         info.st_ino == inode_;
+  for (const std::string& name : {path, path + kCompressed}) {
+    struct stat info;
+    if (lstat(name.c_str(), &info) == 0 && info.st_dev == device_ &&
+        info.st_ino == inode_) {
+      return true;
+    }
+  }
+  return false;
 }
 
 StatusOr<std::vector<LogFile>> OpenLog(const std::string& path) {
@@ -157,9 +201,8 @@ StatusOr<std::optional<LogFile>> OpenAfter(const LogFile& current,
     if (current.IsAt(path)) return std::optional<LogFile>();
     // Where it is now; else the first name without a file.
     int index = 1;
-    struct stat info;
     while (index <= kMaxRotated && !current.IsAt(NameOf(path, index)) &&
-           lstat(NameOf(path, index).c_str(), &info) == 0) {
+           Exists(NameOf(path, index))) {
       ++index;
     }
     const bool found = current.IsAt(NameOf(path, index));

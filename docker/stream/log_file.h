@@ -20,7 +20,9 @@ namespace berth::docker {
 // (shim/process/log_writer.h), within bounds. Single-threaded.
 class LogFile {
  public:
-  // NOT_FOUND; INVALID_ARGUMENT for what is not a regular file.
+  // The file, or else NAME.gz, which is uncompressed into a file without a
+  // name. NOT_FOUND; INVALID_ARGUMENT for what is not a regular file;
+  // RESOURCE_EXHAUSTED for more than 1 GiB of a compressed one.
   static StatusOr<LogFile> Open(const std::string& path);
 
   // Reads what was there when it was opened, and no more, unless `Unbound`.
@@ -45,6 +47,7 @@ class LogFile {
   bool IsAt(const std::string& path) const;
 
  private:
+  static StatusOr<LogFile> OpenCompressed(const std::string& path);
   LogFile(UniqueFd fd, dev_t device, ino_t inode, uint64_t size)
       : fd_(std::move(fd)),
         device_(device),
@@ -64,7 +67,7 @@ class LogFile {
 };
 
 // The files of a log that is rotated: PATH is written now, PATH.1 was before
-// it, and so on.
+// it, and so on; each but PATH may be compressed, PATH.1.gz.
 //
 // All of them, oldest first. Correct while they are being rotated.
 StatusOr<std::vector<LogFile>> OpenLog(const std::string& path);

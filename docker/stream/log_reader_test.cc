@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,6 +46,10 @@ class ReadLogTest : public ::testing::Test {
           return OkStatus();
         }));
     return texts;
+  }
+  // To NAME.gz, as the writer does.
+  void Compress(const std::string& name) {
+    ASSERT_EQ(system(("gzip -nf " + dir_.Path(name)).c_str()), 0);
   }
   TempDir dir_;
 };
@@ -228,6 +233,23 @@ TEST_F(FollowTest, ReadsFilesThatCameAndWentOnWhileItWasSlow) {
               ElementsAre("a\n", "b\n", "c\n", "d\n", "e\n", "f\n", "g\n"));
 }
 
+TEST_F(FollowTest, ReadsFilesThatWereCompressedWhileItWasSlow) {
+  dir_.Write("log", Line(1, "a"));
+  Follow();
+  AwaitCount(1);
+  paused_ = true;
+  const UniqueFd old(open(dir_.Path("log").c_str(), O_WRONLY | O_APPEND));
+  const std::string more = Line(1, "b");
+  ASSERT_GT(write(old.get(), more.data(), more.size()), 0);
+  Rename("log", "log.2");
+  dir_.Write("log.1", Line(2, "c"));
+  dir_.Write("log", Line(3, "d"));
+  Compress("log.1");
+  paused_ = false;
+  AwaitCount(4);
+  EXPECT_THAT(End(), ElementsAre("a\n", "b\n", "c\n", "d\n"));
+}
+
 TEST_F(FollowTest, GoesOnWhenItsOwnFileHasBeenDeleted) {
   dir_.Write("log", Line(1, "a"));
   Follow();
@@ -255,6 +277,24 @@ TEST_F(FollowTest, HoldsTheFileThatItReads) {
   // It has gone on.
   while (flock(file.get(), LOCK_EX | LOCK_NB) != 0) usleep(100);
   EXPECT_THAT(End(), ElementsAre("b\n"));
+}
+
+TEST_F(ReadLogTest, ReadsCompressedFiles) {
+  dir_.Write("log.2", Line(1, "a") + Line(2, "b"));
+  dir_.Write("log.1", Line(3, "c"));
+  dir_.Write("log", Line(4, "d"));
+  Compress("log.2");
+  Compress("log.1");
+  LogQuery query;
+  EXPECT_THAT(Read(query), ElementsAre("a\n", "b\n", "c\n", "d\n"));
+  query.tail = 3;
+  EXPECT_THAT(Read(query), ElementsAre("b\n", "c\n", "d\n"));
+  dir_.Write("log.1.gz", "nonsense");
+  EXPECT_FALSE(ReadLog(
+                   Context::Background(), dir_.Path("log"), {},
+                   [] { return false; },
+                   [](const LogEntry&) { return OkStatus(); })
+                   .ok());
 }
 
 TEST_F(ReadLogTest, RefusesWhatIsNotAFile) {

@@ -28,6 +28,8 @@ import cases_health
 import cases_images
 import cases_inspect
 import cases_lifecycle
+import cases_links
+import cases_logs
 import cases_networks
 import cases_options
 import cases_pods
@@ -402,7 +404,8 @@ def main():
         else:
             for module in (cases_api, cases_attack, cases_clients,
                            cases_compose, cases_copy, cases_faults, cases_health,
-                           cases_images, cases_inspect, cases_networks,
+                           cases_images, cases_inspect, cases_links, cases_logs,
+                           cases_networks, cases_odd,
                            cases_options, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_runtimes,
                            cases_stats, cases_tls, cases_vanish, cases_volumes,
