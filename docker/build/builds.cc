@@ -28,6 +28,11 @@ class Builds::Export {
   Receiver::Place& place() { return *place_; }
 
   Status Prepare(bk::SolveRequest& request) {
+    const auto& attributes = request.frontendattrs();
+    const auto mode = attributes.find("image-resolve-mode");
+    if (mode != attributes.end() && mode->second == "pull") {
+      place_->PreferRegistries();
+    }
     ASSIGN_OR_RETURN(taken_, TakeEngineExport(request, place_->image_name()));
     return OkStatus();
   }

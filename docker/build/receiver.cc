@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -199,6 +200,18 @@ std::shared_ptr<Receiver::Place> Receiver::Find(const std::string& secret) {
   return found == places_.end() ? nullptr : found->second.lock();
 }
 
+bool Receiver::RegistriesFirst() {
+  // Whose last holder this may be, so it is not let go of under the lock.
+  std::vector<std::shared_ptr<Place>> places;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [secret, place] : places_) places.push_back(place.lock());
+  }
+  return std::any_of(places.begin(), places.end(), [](const auto& place) {
+    return place != nullptr && place->registries_first();
+  });
+}
+
 Status Receiver::Serve(const Context& ctx, door::HttpExchange& http) {
   const Request request(ctx, http);
   // What a client asks first.
@@ -223,6 +236,8 @@ Status Receiver::ServePull(const Request& request) {
   if (!request.reads()) return Unimplemented("images are only read here");
   StatusOr<Digest> digest = Digest::Parse(request.rest);
   if (request.kind == "manifests" && !IsDigest(request.rest)) {
+    // Another build may be told so too: it finds the same there.
+    if (RegistriesFirst()) return NotFound("a registry is to be asked");
     // A mirror is told whom it stands for.
     const std::string domain = request.http.request().Query("ns");
     digest = ManifestOf((domain.empty() ? "docker.io" : domain) + "/" +

@@ -1,6 +1,7 @@
 #ifndef DOCKER_BUILD_RECEIVER_H_
 #define DOCKER_BUILD_RECEIVER_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -43,6 +44,9 @@ class Receiver {
     std::string OfferContext(UniqueFd file);
 
     const std::string& secret() const { return secret_; }
+    // While this build goes on, what a tag means is asked of its registry.
+    void PreferRegistries() { registries_first_ = true; }
+    bool registries_first() const { return registries_first_; }
     // The context from its beginning. NOT_FOUND.
     StatusOr<UniqueFd> OpenContext();
 
@@ -50,6 +54,7 @@ class Receiver {
     const std::string address_;
     const std::string secret_;
     image::Reception reception_;
+    std::atomic<bool> registries_first_ = false;
     Mutex mutex_;
     UniqueFd context_ GUARDED_BY(mutex_);
   };
@@ -78,6 +83,7 @@ class Receiver {
   Status TakeBlob(const Request& request, Place& place);
   StatusOr<Digest> ManifestOf(const std::string& name) const;
   std::shared_ptr<Place> Find(const std::string& secret) EXCLUDES(mutex_);
+  bool RegistriesFirst() EXCLUDES(mutex_);
 
   image::Transfer& transfer_;
   const image::Images& images_;

@@ -383,7 +383,8 @@ std::vector<Route> ContainerRoutes() {
       {"GET", "/containers/json", ListContainers},
       {"POST", "/containers/create", CreateContainer},
       {"POST", "/containers/prune", Prune},
-      {"GET", "/containers/{id}/json", Inspect},
+      // `docker inspect` asks for what may be the name of an image, too.
+      {"GET", "/containers/{id...}/json", Inspect},
       {"POST", "/containers/{id}/start", Start},
       {"POST", "/containers/{id}/stop", Stop},
       {"POST", "/containers/{id}/restart", Restart},

@@ -15,6 +15,7 @@
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
 #include "docker/routes/disk_usage.h"
+#include "docker/routes/image_manifests.h"
 #include "docker/routes/image_names.h"
 #include "image/image_service.h"
 #include "image/manifest.h"
@@ -32,8 +33,8 @@ using image::Reference;
 // this client (Transfer::Pull). Single-threaded.
 class PullReport {
  public:
-  PullReport(Call& call, const Reference& reference)
-      : call_(call), reference_(reference) {}
+  PullReport(Call& call, Reference reference)
+      : call_(call), reference_(std::move(reference)) {}
 
   void Layer(const Progress& progress) {
     static constexpr const char* kWords[] = {"Pulling fs layer", "Downloading",
@@ -50,13 +51,22 @@ class PullReport {
     Say(line);
   }
 
+  // From here on it is of this one.
+  void Begin(Reference reference) {
+    reference_ = std::move(reference);
+    titled_ = false;
+  }
+
   void Say(const Json& line) {
     if (!begun_) {
       begun_ = true;
+      alive_ = call_.http.BeginStream(200, "application/json").ok();
+    }
+    if (!titled_) {
+      titled_ = true;
       const std::string selector = reference_.has_digest()
                                        ? reference_.digest().str()
                                        : reference_.tag();
-      alive_ = call_.http.BeginStream(200, "application/json").ok();
       Put({{"status", "Pulling from " + Repository()}, {"id", selector}});
     }
     Put(line);
@@ -78,8 +88,9 @@ class PullReport {
   std::string Repository() const { return reference_.path(); }
 
   Call& call_;
-  const Reference& reference_;
+  Reference reference_;
   bool begun_ = false;
+  bool titled_ = false;
   bool alive_ = true;
 };
 
@@ -114,6 +125,56 @@ Status CheckPlatform(const Call& call) {
                        " is not supported, only " + own);
 }
 
+// One tag or digest, told line by line. OK also for a failure that the stream
+// could still carry: then false.
+StatusOr<bool> PullOne(Engine& engine, Call& call, const Reference& reference,
+                       const image::RegistryAuth& auth, PullReport& report) {
+  const StatusOr<Image> before = engine.images.Resolve(reference.str());
+  const StatusOr<Image> pulled = engine.transfer.Pull(
+      call.ctx, reference, auth, engine.settings.blobs,
+      [&](const Progress& progress) { report.Layer(progress); });
+  if (!pulled.ok()) {
+    RETURN_IF_ERROR(report.Fail(PullError(pulled.status(), reference)));
+    return false;
+  }
+  const bool same = before.ok() && before->id() == pulled->id();
+  const std::string digest = pulled->record.index_digest().empty()
+                                 ? pulled->record.manifest_digest()
+                                 : pulled->record.index_digest();
+  report.Say({{"status", "Digest: " + digest}});
+  report.Say({{"status", (same ? "Status: Image is up to date for "
+                               : "Status: Downloaded newer image for ") +
+                             reference.Familiar()}});
+  engine.events.Publish("image", "pull", reference.Familiar(),
+                        {{"name", reference.Familiar()}});
+  return true;
+}
+
+// Every tag of a repository (docker pull -a), one after the other.
+Status PullAll(Engine& engine, Call& call, const std::string& from) {
+  const StatusOr<Reference> repository = Reference::Parse(from);
+  if (!repository.ok()) {
+    return InvalidArgument("invalid reference format: " +
+                           Message(repository.status()));
+  }
+  RETURN_IF_ERROR(CheckPlatform(call));
+  ASSIGN_OR_RETURN(const image::RegistryAuth auth, RegistryAuthOf(call));
+  const StatusOr<std::vector<std::string>> tags =
+      engine.transfer.ListTags(call.ctx, *repository, auth);
+  if (!tags.ok()) return PullError(tags.status(), *repository);
+  if (tags->empty()) return NotFound("no tags of " + repository->name());
+  PullReport report(call, *repository);
+  for (const std::string& tag : *tags) {
+    ASSIGN_OR_RETURN(const Reference reference,
+                     Reference::Parse(repository->name() + ":" + tag));
+    report.Begin(reference);
+    ASSIGN_OR_RETURN(const bool pulled,
+                     PullOne(engine, call, reference, auth, report));
+    if (!pulled) return OkStatus();
+  }
+  return OkStatus();
+}
+
 Status Pull(Engine& engine, Call& call) {
   if (!call.Query("fromSrc").empty()) return ImportImage(engine, call);
   RETURN_IF_ERROR(call.Refuse({"repo", "message", "changes"}));
@@ -122,7 +183,7 @@ Status Pull(Engine& engine, Call& call) {
   if (from.empty()) return InvalidArgument("fromImage or fromSrc is missing");
   if (tag.empty() && from.find('@') == std::string::npos &&
       from.find(':', from.rfind('/') + 1) == std::string::npos) {
-    return Unimplemented("pulling all tags is not supported");
+    return PullAll(engine, call, from);
   }
   const std::string name =
       tag.empty() ? from
@@ -134,26 +195,9 @@ Status Pull(Engine& engine, Call& call) {
   }
   RETURN_IF_ERROR(CheckPlatform(call));
   ASSIGN_OR_RETURN(const image::RegistryAuth auth, RegistryAuthOf(call));
-  const StatusOr<Image> before = engine.images.Resolve(reference->str());
-
   PullReport report(call, *reference);
-  const StatusOr<Image> pulled = engine.transfer.Pull(
-      call.ctx, *reference, auth, engine.settings.blobs,
-      [&](const Progress& progress) { report.Layer(progress); });
-  if (!pulled.ok()) return report.Fail(PullError(pulled.status(), *reference));
-  const bool same = before.ok() && before->id() == pulled->id();
-  const std::string digest = pulled->record.index_digest().empty()
-                                 ? pulled->record.manifest_digest()
-                                 : pulled->record.index_digest();
-  report.Say({{"status", "Digest: " + digest}});
-  report.Say({{"status", (same ? "Status: Image is up to date for "
-                               : "Status: Downloaded newer image for ") +
-                             reference->Familiar()}});
-  engine.events.Publish("image", "pull", reference->Familiar(),
-                        {{"name", reference->Familiar()}});
-  return OkStatus();
+  return PullOne(engine, call, *reference, auth, report).status();
 }
-
 // Those of the names that a pattern of the filter matches: as a whole, or
 // without the tag or digest.
 std::vector<std::string> Matching(const Patterns& patterns,
@@ -201,8 +245,20 @@ struct Ages {
   }
 };
 
+// From version 1.48 of the API on, the descriptor; with the query `manifests`,
+// known since `version`, what it stands for.
+void AddManifests(const Engine& engine, const Call& call, const Image& image,
+                  int version, Json& json) {
+  if (call.version >= 48) {
+    Json descriptor = DescriptorJson(engine, image);
+    if (!descriptor.is_null()) json["Descriptor"] = std::move(descriptor);
+  }
+  if (call.version >= version && call.Flag("manifests")) {
+    json["Manifests"] = ManifestsJson(engine, image);
+  }
+}
+
 Status List(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"manifests", "identity"}));
   static const auto& known = *new std::set<std::string>{
       "before", "dangling", "label", "reference", "since", "until"};
   ASSIGN_OR_RETURN(const Filters filters,
@@ -234,6 +290,7 @@ Status List(Engine& engine, Call& call) {
       if (NamesOf(image).empty()) continue;
     }
     Json& row = list.push_back(ImageSummary(call, image));
+    AddManifests(engine, call, image, 47, row);
     if (shared) row["SharedSize"] = shared->Of(image);
   }
   return call.Reply(200, list);
@@ -270,7 +327,6 @@ void AddUnset(Json& config) {
 }
 
 Status Inspect(Engine& engine, Call& call) {
-  RETURN_IF_ERROR(call.Refuse({"manifests"}));
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   RETURN_IF_ERROR(CheckPlatforms(call, "platform"));
   const auto& record = image.record;
@@ -298,6 +354,7 @@ Status Inspect(Engine& engine, Call& call) {
       {"Metadata", {{"LastTagTime", TimeText(record.pulled())}}}};
   if (call.version < 50) AddUnset(json["Config"]);
   AddVirtualSize(call, image, json);
+  AddManifests(engine, call, image, 48, json);
   return call.Reply(200, json);
 }
 

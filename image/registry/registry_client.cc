@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/json.h"
 #include "base/strings.h"
 #include "image/registry/registry_request.h"
 
@@ -85,7 +86,8 @@ StatusOr<HttpResponse> RegistryClient::SendTo(const Context& ctx,
   request.url = host.api + "/" + reference_.path() + "/" + path;
   // A mirror of many registries has to know which one is meant.
   if (!host.is_upstream) {
-    request.url += "?ns=" + UrlEncode(reference_.domain());
+    request.url += path.find('?') == std::string::npos ? "?ns=" : "&ns=";
+    request.url += UrlEncode(reference_.domain());
   }
   return SendToRegistry(ctx, http_, authorizer_, host, std::move(request),
                         sink);
@@ -206,6 +208,57 @@ StatusOr<ImageSource::Fetched> RegistryClient::FetchManifest(
                               " bytes is over the limit");
   }
   return GetFromAny(ctx, descriptor, descriptor.digest.str(), false);
+}
+
+namespace {
+
+constexpr size_t kMostTags = 10'000;
+constexpr size_t kTagsAtOnce = 1000;
+
+Status ReadTags(const std::string& body, std::vector<std::string>& tags) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(body, "list of tags"));
+  std::vector<std::string> some;
+  JsonReader reader(json, "list of tags");
+  reader.Get("tags", some);
+  RETURN_IF_ERROR(reader.status());
+  tags.insert(tags.end(), some.begin(), some.end());
+  if (tags.size() <= kMostTags) return OkStatus();
+  return ResourceExhausted("more than " + std::to_string(kMostTags) + " tags");
+}
+
+}  // namespace
+
+// Page after page: the answer says whether there are more (OCI distribution
+// specification 1.1, "Listing Tags").
+Attempt RegistryClient::TagsAt(const Context& ctx, size_t index,
+                               std::vector<std::string>& tags) {
+  HttpRequest request;
+  request.max_body = kMaxManifestBytes;
+  tags.clear();
+  while (true) {
+    std::string path = "tags/list?n=" + std::to_string(kTagsAtOnce);
+    if (!tags.empty()) path += "&last=" + UrlEncode(tags.back());
+    Answer answer = Send(ctx, index, path, request, nullptr);
+    Attempt& attempt = answer.attempt;
+    if (!attempt.status.ok()) return attempt;
+    const size_t before = tags.size();
+    attempt.status = ReadTags(answer.response.body, tags);
+    if (!attempt.status.ok() || tags.size() == before ||
+        answer.response.Header("link").empty()) {
+      return attempt;
+    }
+  }
+}
+
+StatusOr<std::vector<std::string>> RegistryClient::ListTags(
+    const Context& ctx) {
+  std::vector<std::string> tags;
+  const Status asked = AskHosts(ctx, policy_, Order(true), [&](size_t index) {
+    return TagsAt(ctx, index, tags);
+  });
+  RETURN_IF_ERROR_AS(asked, "list the tags of " + Quoted(reference_.name()));
+  std::sort(tags.begin(), tags.end());
+  return tags;
 }
 
 // One blob on its way, over all tries and hosts.

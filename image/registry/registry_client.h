@@ -42,6 +42,9 @@ class RegistryClient : public ImageSource {
   Status FetchBlob(const Context& ctx, const Descriptor& descriptor,
                    ContentStore& store,
                    const std::function<void(uint64_t)>& progress) override;
+  // All tags of the repository, sorted; RESOURCE_EXHAUSTED for more than
+  // 10,000.
+  StatusOr<std::vector<std::string>> ListTags(const Context& ctx);
 
  private:
   struct BlobFetch;
@@ -51,6 +54,8 @@ class RegistryClient : public ImageSource {
   std::vector<size_t> Order(bool to_resolve) const;
   StatusOr<Fetched> GetFromAny(const Context& ctx, const Descriptor& wanted,
                                const std::string& selector, bool to_resolve);
+  Attempt TagsAt(const Context& ctx, size_t index,
+                 std::vector<std::string>& tags);
   Attempt FetchBlobFrom(const Context& ctx, size_t index, BlobFetch& fetch);
   // One request for what is missing of the blob.
   Attempt ReadBlob(const Context& ctx, size_t index, BlobFetch& fetch);

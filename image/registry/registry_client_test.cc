@@ -117,6 +117,35 @@ TEST_F(RegistryClientTest, AsksTheNextHostAtOnce) {
   EXPECT_THAT(busy->requests(), SizeIs(2));
 }
 
+TEST_F(RegistryClientTest, ListsTagsPageByPage) {
+  const auto pages = Serve([](const std::string& text) {
+    if (text.find("last=b") == std::string::npos) {
+      return HttpReply(200, R"({"tags": ["c", "b"]})",
+                       {"Link: </v2/a/tags/list?last=b>; rel=\"next\""});
+    }
+    return HttpReply(200, R"({"tags": ["a"]})");
+  });
+  RegistryClient client = Client({DeadUrl(), pages->Url("/v2")});
+  ASSERT_OK_AND_ASSIGN(const auto tags, client.ListTags(ctx_));
+  EXPECT_THAT(tags, ::testing::ElementsAre("a", "b", "c"));
+  EXPECT_THAT(pages->requests()[1],
+              HasSubstr("/a/tags/list?n=1000&last=b HTTP"));
+  // One that never ends, and none.
+  const auto endless = Serve([](const std::string&) {
+    return HttpReply(200,
+                     R"({"tags": ["a", "a", "a", "a", "a", "a", "a", "a"]})",
+                     {"Link: <x>; rel=\"next\""});
+  });
+  EXPECT_THAT(Client({endless->Url("/v2")}).ListTags(ctx_),
+              StatusIs(StatusCode::kResourceExhausted));
+  for (const std::string body : {"{}", "7", R"({"tags": 7})"}) {
+    const auto odd =
+        Serve([&](const std::string&) { return HttpReply(200, body); });
+    const auto listed = Client({odd->Url("/v2")}).ListTags(ctx_);
+    EXPECT_TRUE(!listed.ok() || listed->empty()) << body;
+  }
+}
+
 TEST_F(RegistryClientTest, ALoneUnknownHostFailsAtOnce) {
   EXPECT_THAT(Resolve({"http://nowhere.invalid/v2"}),
               StatusIs(StatusCode::kUnavailable));

@@ -93,6 +93,16 @@ StatusOr<Image> Transfer::Pull(const Context& ctx, const Reference& reference,
   return stores_.images.Resolve(*id);
 }
 
+StatusOr<std::vector<std::string>> Transfer::ListTags(
+    const Context& ctx, const Reference& repository, const RegistryAuth& auth) {
+  ASSIGN_OR_RETURN(const std::vector<RegistryHost> hosts,
+                   HostsFor(repository, auth));
+  RegistryClient client(http_, repository, hosts, options_.retry);
+  StatusOr<std::vector<std::string>> tags = client.ListTags(ctx);
+  if (!tags.ok()) return WithReason(tags.status());
+  return tags;
+}
+
 StatusOr<std::string> Transfer::PullWork(const Context& ctx,
                                          const Arrival& arrival,
                                          const std::vector<RegistryHost>& hosts,

@@ -73,6 +73,10 @@ class Transfer {
   StatusOr<Image> Pull(const Context& ctx, const Reference& reference,
                        const RegistryAuth& auth, BlobPolicy policy,
                        const ProgressFunction& progress);
+  // The tags that the registry has of a repository, sorted. Errors as Pull's.
+  StatusOr<std::vector<std::string>> ListTags(const Context& ctx,
+                                              const Reference& repository,
+                                              const RegistryAuth& auth);
   // All images of an OCI layout, a directory, or of an archive: of a layout or
   // of what `docker save` wrote. They get the names that they give themselves;
   // one that has a tag only, or nothing, is called after `base`. If that is

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 
 from cases_copy import archive, call
+from cases_requests import send
 from harness import check, equal
 
 
@@ -307,10 +308,40 @@ def odd_bodies_are_refused(docker):
     docker("image", "prune", "-f")
 
 
+def manifests_of_images(docker):
+    if docker.engine == "dockerd":
+        return "its store keeps no manifests"
+    docker("pull", "busybox")
+    docker("create", "--name", "c1", "busybox")
+
+    def row_of(path, version="1.48"):
+        status, data = send(docker, "GET", path, None, version)
+        equal(status, 200, data)
+        rows = json.loads(data)
+        return next(row for row in (rows if isinstance(rows, list) else [rows])
+                    if "busybox:latest" in (row["RepoTags"] or []))
+    for path in ("/images/json?manifests=1",
+                 "/images/busybox/json?manifests=1"):
+        row = row_of(path)
+        own = row["Manifests"][0]
+        equal((own["Available"], own["Kind"], own["ID"]),
+              (True, "image", own["Descriptor"]["digest"]))
+        check(own["Size"]["Total"] > own["Size"]["Content"] > 0, own)
+        check(own["ImageData"]["Platform"]["os"] == "linux", own)
+        equal(len(own["ImageData"]["Containers"]), 1)
+        check(row["Descriptor"]["digest"] in str(row["RepoDigests"]), row)
+    check("Manifests" not in row_of("/images/json"), "unasked")
+    check("Manifests" not in row_of(
+        "/images/json?manifests=1", "1.46"), "old")
+    check("busybox:latest" in docker("image", "ls", "--tree").out, "no tree")
+    docker("inspect", docker.registry + "/test/no/such:1", code=1)
+    return None
+
+
 CASES = [a_diff_tells_what_changed, a_commit_has_the_containers_files,
          a_commit_takes_changes, a_running_container_is_committed,
          an_archive_is_imported, what_was_saved_is_loaded, a_history_has_sizes,
          images_are_filtered, unused_images_are_pruned, disk_usage_is_told,
          a_system_is_pruned,
          pruned_containers_free_their_space, pruned_volumes_free_their_space,
-         odd_bodies_are_refused]
+         odd_bodies_are_refused, manifests_of_images]

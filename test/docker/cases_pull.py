@@ -262,6 +262,43 @@ def save_fetches_what_kubelets_pull_dropped(docker):
     docker("rmi", name)
 
 
+def every_tag_of_a_repository(docker):
+    docker("pull", "busybox")
+    name = docker.registry + "/test/tags"
+    for tag in ("one", "two", "three"):
+        docker("tag", "busybox", f"{name}:{tag}")
+        docker("push", f"{name}:{tag}")
+        docker("rmi", f"{name}:{tag}")
+    out = docker("pull", "-a", name).out
+    for tag in ("one", "two", "three"):
+        check(f"{tag}: Pulling from test/tags" in out, out)
+    rows = docker("images", "--format", "{{.Tag}}", name).out.split()
+    equal(sorted(rows), ["one", "three", "two"])
+    for tag in rows:
+        docker("rmi", f"{name}:{tag}")
+    docker("pull", "-a", docker.registry + "/test/nowhere", code=1)
+
+
+def a_tag_that_has_moved(docker):
+    docker("pull", "busybox")
+    docker("pull", "ubuntu")
+    name = docker.registry + "/test/moved:v1"
+    for image in ("busybox", "ubuntu"):
+        docker("tag", image, name)
+        docker("push", name)
+        if image == "busybox":
+            continue
+        docker("tag", "busybox", name)
+    before = docker.inspect("busybox", "{{.Id}}")
+    equal(docker.inspect(name, "{{.Id}}"), before)
+    # What is here is as good as any.
+    docker.run("--pull", "missing", name, "echo")
+    equal(docker.inspect(name, "{{.Id}}"), before)
+    docker.run("--pull", "always", name, "echo")
+    equal(docker.inspect(name, "{{.Id}}"), docker.inspect("ubuntu", "{{.Id}}"))
+    docker("rmi", name)
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
          and name not in ("one_file", "Registry", "registry", "stalled_pull",
