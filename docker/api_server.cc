@@ -111,7 +111,8 @@ ApiServer::ApiServer(EngineSettings settings, BuilderSettings builder,
 ApiServer::~ApiServer() { Shutdown(); }
 
 Status ApiServer::Listen(const std::string& socket) {
-  RETURN_IF_ERROR(engine_.events.Start());
+  RETURN_IF_ERROR(
+      engine_.events.Start(engine_.settings.root + "/docker-events"));
   return server_.Listen(socket, 0660);
 }
 

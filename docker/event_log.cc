@@ -1,5 +1,8 @@
 #include "docker/event_log.h"
 
+#include <glog/logging.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "base/contain.h"
@@ -63,9 +66,60 @@ EventLog::EventLog(sandbox::EventBus& bus, const sandbox::Inventory& inventory)
 EventLog::~EventLog() {
   until_.Cancel();
   translator_.Join();
+  saver_.Join();
 }
 
-Status EventLog::Start() {
+// They keep their order: what was published since the construction is newer.
+void EventLog::Remember(std::vector<DockerEvent> before) {
+  MutexLock lock(mutex_);
+  before.insert(before.end(), kept_.begin(), kept_.end());
+  const size_t first = before.size() > kKept ? before.size() - kKept : 0;
+  saved_ = before.size() - kept_.size();
+  kept_.assign(before.begin() + static_cast<std::ptrdiff_t>(first),
+               before.end());
+  next_ = 1;
+  for (DockerEvent& event : kept_) event.number = next_++;
+  saved_ -= std::min<uint64_t>(saved_, first);
+}
+
+// Not in the threads that things happen in.
+void EventLog::Save(EventFile file) {
+  bool told = false;
+  while (true) {
+    std::vector<DockerEvent> fresh;
+    bool last = false;
+    {
+      MutexLock lock(mutex_);
+      last = !until_
+                  .Await(mutex_, added_,
+                         [&]() NO_THREAD_SAFETY_ANALYSIS {
+                           return next_ > saved_ + 1;
+                         })
+                  .ok();
+      for (const DockerEvent& event : kept_) {
+        if (event.number > saved_) fresh.push_back(event);
+      }
+      saved_ = next_ - 1;
+    }
+    const Status saved = fresh.empty() ? OkStatus() : file.Append(fresh);
+    LOG_IF(WARNING, !saved.ok() && !told)
+        << "save docker events: " << Message(saved);
+    told = !saved.ok();
+    if (last) return;
+  }
+}
+
+Status EventLog::Start(const std::string& file) {
+  if (!file.empty()) {
+    EventFile events(file, kKept);
+    Remember(events.Load());
+    ASSIGN_OR_RETURN(saver_, StartThread("docker-saver", [this, events] {
+                       (void)Contain([&] {
+                         Save(events);
+                         return OkStatus();
+                       });
+                     }));
+  }
   ASSIGN_OR_RETURN(translator_,
                    StartThread("docker-events", [this] { Translate(); }));
   return OkStatus();

@@ -9,30 +9,20 @@
 
 #include "base/clock.h"
 #include "base/context.h"
-#include "base/json.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "docker/docker_event.h"
+#include "docker/event_file.h"
 #include "sandbox/event_bus.h"
 #include "sandbox/inventory.h"
 
 namespace berth::docker {
 
-// One of Docker's events.
-struct DockerEvent {
-  uint64_t number = 0;  // in order, without gaps
-  UnixNanos time = 0;
-  std::string type;    // "container", "image", "volume"
-  std::string action;  // "start", "exec_create: ls -l"
-  std::string id;
-  std::map<std::string, std::string> attributes;
-
-  Json ToJson() const;
-};
-
 // What happened lately, in Docker's words: the bus's events, translated, and
 // those of this door alone (pull, attach, kill). Keeps the last few for those
-// who ask for the past, as Docker does. Thread-safe.
+// who ask for the past, as Docker does; and in a file, as Docker does not,
+// those from before the daemon's start. Thread-safe.
 class EventLog {
  public:
   EventLog(sandbox::EventBus& bus, const sandbox::Inventory& inventory);
@@ -41,8 +31,10 @@ class EventLog {
   EventLog& operator=(const EventLog&) = delete;
 
   // Begins to translate; what the bus has published since the construction is
-  // not lost. Once. RESOURCE_EXHAUSTED if there is no thread to be had.
-  Status Start();
+  // not lost. The events of the file come first; "" for no file. Once, before
+  // any other call but Publish. RESOURCE_EXHAUSTED if there is no thread to be
+  // had.
+  Status Start(const std::string& file = "");
 
   void Publish(const std::string& type, const std::string& action,
                const std::string& id,
@@ -61,6 +53,8 @@ class EventLog {
 
  private:
   void Translate();
+  void Remember(std::vector<DockerEvent> before) EXCLUDES(mutex_);
+  void Save(EventFile file);
   void Take(const sandbox::Event& event);
   std::map<std::string, std::string> AttributesOf(const std::string& id);
 
@@ -75,7 +69,10 @@ class EventLog {
   // Of containers that exist, for when they do no longer.
   std::map<std::string, std::map<std::string, std::string>> known_
       GUARDED_BY(mutex_);
-  Thread translator_;  // last: it uses the others
+  uint64_t saved_ GUARDED_BY(mutex_) = 0;  // the last that is in the file
+  // Last: they use the others.
+  Thread translator_;
+  Thread saver_;
 };
 
 }  // namespace berth::docker

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "base/context.h"
 #include "base/testing/json.h"
 #include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "docker/event_file.h"
 
 namespace berth::docker {
 namespace {
@@ -89,6 +92,58 @@ TEST_F(EventLogTest, KeepsTheLast) {
   EXPECT_EQ(kept.front().number, 45u);
   EXPECT_EQ(kept.back().attributes.at("signal"), "299");
   EXPECT_THAT(*log_.Read(ctx, 1), SizeIs(256));
+}
+
+TEST_F(EventLogTest, TellsOfWhatWasBeforeItsStart) {
+  TempDir dir;
+  const std::string file = dir.Path("events");
+  {
+    EventLog before(bus_, inventory_);
+    ASSERT_OK(before.Start(file));
+    before.Publish("volume", "create", "v1", {{"driver", "local"}});
+    before.Publish("image", "pull", "i", {});
+  }
+  log_.Publish("volume", "create", "v2", {});
+  ASSERT_OK(log_.Start(file));
+  log_.Publish("volume", "destroy", "v2", {});
+  std::vector<std::string> ids;
+  for (const DockerEvent& event : log_.Kept()) {
+    ids.push_back(event.id);
+    EXPECT_EQ(event.number, ids.size());
+    EXPECT_GT(event.time, 0);
+  }
+  EXPECT_THAT(ids, ElementsAre("v1", "i", "v2", "v2"));
+  EXPECT_EQ(log_.Kept()[0].attributes.at("driver"), "local");
+  EXPECT_EQ(log_.Next(), 5u);
+}
+
+TEST(EventFileTest, KeepsTheLast) {
+  TempDir dir;
+  const std::string file = dir.Path("events");
+  const auto append = [&](EventFile& events, int first, int last) {
+    for (int i = first; i <= last; ++i) {
+      DockerEvent event;
+      event.id = std::to_string(i);
+      event.attributes = {{"a\n", "\"b"}};
+      ASSERT_OK(events.Append({event}));
+    }
+  };
+  EventFile events(file, 10);
+  EXPECT_THAT(events.Load(), SizeIs(0));
+  append(events, 1, 95);
+  EventFile again(file, 10);
+  std::vector<DockerEvent> loaded = again.Load();
+  ASSERT_THAT(loaded, SizeIs(10));
+  EXPECT_EQ(loaded.front().id, "86");
+  EXPECT_EQ(loaded.back().id, "95");
+  EXPECT_EQ(loaded.back().attributes.at("a\n"), "\"b");
+  const std::string text = dir.Read("events");
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 20);
+  // What was torn by a crash, or is no event.
+  dir.Write("events", "{\"time\": 1}\n7\n{\"id\": 7}\n{\"tim");
+  EXPECT_THAT(again.Load(), SizeIs(1));
+  append(again, 1, 1);
+  EXPECT_EQ(again.Load().back().id, "1");
 }
 
 TEST(DockerEventTest, IsJson) {

@@ -273,10 +273,26 @@ def killed_between_two_steps(docker):
     return None
 
 
+def events_of_before_are_told(docker):
+    if docker.engine == "dockerd":
+        return "dockerd has forgotten them"
+    since = str(time.time())
+    docker("volume", "create", "before")
+    docker.control.kill()
+    docker.control.start()
+    docker("volume", "create", "after")
+    out = docker("events", "--since", since, "--until", str(time.time() + 0.1),
+                 "--filter", "type=volume", "--format",
+                 "{{.Action}} {{.Actor.ID}}").out
+    equal(out.splitlines(), ["create before", "create after"])
+    docker("volume", "rm", "before", "after")
+    return None
+
+
 CASES = [what_ran_runs_on, no_line_of_a_log_is_lost,
          what_ended_meanwhile_is_found, what_was_to_be_removed_is_gone,
          a_stop_by_hand_is_remembered, a_restart_that_was_due_is_made,
          a_stop_under_way_goes_on, a_frozen_one_stays_so, a_terminal_is_still_there,
-         killed_between_two_steps]
-for one in CASES[:-2]:
+         killed_between_two_steps, events_of_before_are_told]
+for one in CASES[:-3]:
     one.more_to_come = True
