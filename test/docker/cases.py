@@ -31,9 +31,9 @@ import cases_lifecycle
 import cases_links
 import cases_logs
 import cases_networks
+import cases_odd
 import cases_options
 import cases_pods
-import cases_odd
 import cases_pull
 import cases_push
 import cases_requests
