@@ -21,8 +21,7 @@
 namespace berth {
 namespace {
 
-// ---- landlock(7)
-// --------------------------------------------------------------
+// ---- landlock(7) ----
 
 // Bits that the headers of Debian 12 do not have yet.
 constexpr uint64_t kTruncate = 1ULL << 14;  // ABI 3
@@ -75,8 +74,7 @@ StatusOr<UniqueFd> MakeRuleset(const std::vector<std::string>& folders) {
   return rules;
 }
 
-// ---- capabilities(7)
-// ----------------------------------------------------------
+// ---- capabilities(7) ----
 
 // Owners, modes, devices and attributes; the last is for trusted.*.
 constexpr int kKept[] = {CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
@@ -99,8 +97,7 @@ Status DropCapabilities() {
   return OkStatus();
 }
 
-// ---- seccomp(2)
-// ---------------------------------------------------------------
+// ---- seccomp(2) ----
 
 #if defined(__x86_64__)
 constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
@@ -179,8 +176,7 @@ Status ForbidCalls() {
   return OkStatus();
 }
 
-// ---- together
-// -----------------------------------------------------------------
+// ---- together ----
 
 Status Confine(const UniqueFd& rules) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {

@@ -40,9 +40,8 @@ TEST_F(HostConfigTest, ReadsSecurityOptions) {
   EXPECT_EQ(with("apparmor=mine").apparmor().localhost_ref(), "mine");
   EXPECT_TRUE(with("label=disable").default_paths());
   EXPECT_FALSE(with("systempaths=unconfined").default_paths());
-  for (const char* other :
-       {"label=other:x", "label=type", "label", "systempaths=other",
-        "nothing", ""}) {
+  for (const char* other : {"label=other:x", "label=type", "label",
+                            "systempaths=other", "nothing", ""}) {
     EXPECT_THAT(With("SecurityOpt", Json::array({other})),
                 StatusIs(StatusCode::kUnimplemented, HasSubstr("SecurityOpt")))
         << other;
