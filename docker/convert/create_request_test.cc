@@ -163,17 +163,29 @@ TEST_F(CreateTest, NamesEveryFieldThatItDoesNotHonour) {
          "CpuCount": 1, "IOMaximumIOps": 5, "Cgroup": "x", "NewField": 1,
          "IpcMode": "odd", "PidMode": "odd", "UTSMode": "odd",
          "SecurityOpt": ["what=ever"],
-         "LogConfig": {"Type": "syslog"},
-         "Mounts": [{"Type": "npipe", "Source": "/x", "Target": "/y"}]})");
+         "LogConfig": {"Type": "fluentd"}})");
   for (const auto& [name, value] : cases.members()) {
     EXPECT_THAT(With(name, value),
                 StatusIs(StatusCode::kUnimplemented, HasSubstr(name)))
         << name;
   }
-  body_["NetworkingConfig"]["EndpointsConfig"]["default"]["DriverOpts"] = {
-      {"a", "b"}};
-  EXPECT_THAT(Convert(),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("DriverOpts")));
+}
+
+TEST_F(CreateTest, SendsLogsElsewhere) {
+  SetHost(Parsed(R"({"LogConfig": {"Type": "syslog", "Config": {
+      "syslog-address": "udp://192.0.2.1", "syslog-facility": "local0",
+      "tag": "{{.Name}}", "cache-disabled": "true"}}})"));
+  ASSERT_OK_AND_ASSIGN(const CreateRequest request, Convert());
+  EXPECT_EQ(request.forward.driver, "syslog");
+  EXPECT_EQ(request.forward.address, "udp:192.0.2.1:514");
+  EXPECT_EQ(request.forward.facility, 16u);
+  EXPECT_FALSE(request.forward.keep_file);
+  EXPECT_EQ(request.log_tag, "{{.Name}}");
+  EXPECT_EQ(request.container.log().max_files(), 5u);
+  SetHost(Parsed(R"({"LogConfig": {"Type": "journald", "Config": {
+      "syslog-address": "udp://192.0.2.1"}}})"));
+  EXPECT_THAT(Convert(), StatusIs(StatusCode::kInvalidArgument,
+                                  HasSubstr("unknown log opt")));
 }
 
 TEST_F(CreateTest, TwiceTheMostMemoryIsNoLimitOfSwap) {

@@ -198,7 +198,7 @@ TEST_F(HostMountsTest, NamesWhatAMountAsksForInVain) {
 
 TEST_F(HostMountsTest, MountsTheInsideOfAVolume) {
   ASSERT_OK_AND_ASSIGN(const CreateRequest request,
-                       Mounted(R"({"Type": "volume", "Source": "v",
+                       Mounted(R"({"Type": "volume", "Source": "vol",
            "Target": "/t", "VolumeOptions": {"Subpath": "a/./b/"}})"));
   EXPECT_EQ(request.container.mounts(0).sub_path(), "a/b");
 }

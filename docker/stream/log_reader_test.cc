@@ -289,7 +289,7 @@ TEST_F(ReadLogTest, ReadsCompressedFiles) {
   EXPECT_THAT(Read(query), ElementsAre("a\n", "b\n", "c\n", "d\n"));
   query.tail = 3;
   EXPECT_THAT(Read(query), ElementsAre("b\n", "c\n", "d\n"));
-  dir_.Write("log.1.gz", "nonsense");
+  dir_.Write("log.1.gz", dir_.Read("log.1.gz").substr(0, 30));
   EXPECT_FALSE(ReadLog(
                    Context::Background(), dir_.Path("log"), {},
                    [] { return false; },
