@@ -73,6 +73,9 @@ Status SecurityOpt(const Field& field) {
     const std::string value =
         at == std::string::npos ? "" : option.substr(at + 1);
     if (name == "no-new-privileges") {
+      if (!value.empty() && value != "true" && value != "false") {
+        return field.Invalid("invalid --security-opt: " + Quoted(option));
+      }
       field.security().set_no_new_privileges(value != "false");
     } else if (name == "seccomp") {
       SecurityProfile& profile = *field.security().mutable_seccomp();
@@ -420,6 +423,10 @@ Status ConvertHostConfig(const Json& host, CreateRequest& request) {
     }
     RETURN_IF_ERROR((*apply)(Field{name, reader, request}));
     RETURN_IF_ERROR(reader.status());
+  }
+  if (request.sandbox.namespaces().uts() == state::v1::NAMESPACE_MODE_NODE &&
+      !request.sandbox.hostname().empty()) {
+    return InvalidArgument("conflicting options: hostname and the UTS mode");
   }
   if (request.init) RETURN_IF_ERROR(ShareInit(request));
   // SELinux keeps containers from the processes and memory of others.

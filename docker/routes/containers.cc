@@ -354,6 +354,15 @@ StatusOr<Json> SelectRows(const std::string& output,
   return Json{{"Titles", titles}, {"Processes", rows}};
 }
 
+// "1,2,3".
+std::string Listed(const std::vector<int>& pids) {
+  std::string text;
+  for (const int pid : pids) {
+    text += (text.empty() ? "" : ",") + std::to_string(pid);
+  }
+  return text;
+}
+
 Status Top(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
   if (!view.running()) return NotRunning(view);
@@ -367,7 +376,13 @@ Status Top(Engine& engine, Call& call) {
   }
   ps.env = {"PATH=/usr/bin:/bin"};
   ps.time_limit = std::chrono::seconds(30);
-  ASSIGN_OR_RETURN(const CommandResult result, RunCommand(call.ctx, ps));
+  // `ps -o pid` alone would list those of its own terminal.
+  ps.args.push_back("-q" + Listed(pids));
+  ASSIGN_OR_RETURN(CommandResult result, RunCommand(call.ctx, ps));
+  if (!result.ok()) {
+    ps.args.pop_back();
+    ASSIGN_OR_RETURN(result, RunCommand(call.ctx, ps));
+  }
   if (!result.ok()) {
     return InvalidArgument("ps: " + std::string(Trim(result.errors)));
   }

@@ -17,13 +17,14 @@
 namespace berth::docker {
 
 Json VolumeJson(const Volume& volume) {
-  Json json = {{"CreatedAt", TimeText(volume.created)},
-               {"Driver", "local"},
-               {"Labels", volume.labels},
-               {"Mountpoint", volume.mountpoint},
-               {"Name", volume.name},
-               {"Options", volume.options},
-               {"Scope", "local"}};
+  Json json = {
+      {"CreatedAt", TimeText(volume.created - volume.created % 1000000000)},
+      {"Driver", "local"},
+      {"Labels", volume.labels},
+      {"Mountpoint", volume.mountpoint},
+      {"Name", volume.name},
+      {"Options", volume.options},
+      {"Scope", "local"}};
   if (volume.labels.empty()) json["Labels"] = nullptr;
   if (volume.options.empty()) json["Options"] = nullptr;
   return json;

@@ -211,8 +211,24 @@ def networks_that_cannot_be(docker):
     check('plugin "nobody" not found' in result.err, result.err)
 
 
+def options_that_contradict_each_other(docker):
+    for options, words in (
+            (("--uts", "host", "--hostname", "x"), "hostname and the UTS mode"),
+            (("--security-opt", "no-new-privileges=x"), "--security-opt")):
+        got = docker("run", "--rm", *options, "busybox", "true", code=125)
+        check(words in got.err, got.err)
+
+
+def columns_of_top(docker):
+    name = docker.start("busybox", "sleep", "1000")
+    out = docker("top", name, "-o", "pid,args").out.splitlines()
+    check(len(out) == 2 and "sleep 1000" in out[1], out)
+    check("sleep 1000" in docker("top", name, "aux").out, "aux")
+
+
 CASES = [limits_that_cannot_be, values_that_contradict_themselves,
          files_of_the_client, what_the_kernel_is_told,
          flags_of_filters_are_true_or_false, an_image_of_another_platform,
          an_image_is_mounted, ports_are_bound_where_the_network_says,
-         the_host_has_a_name_on_every_network, networks_that_cannot_be]
+         the_host_has_a_name_on_every_network, networks_that_cannot_be,
+         options_that_contradict_each_other, columns_of_top]
