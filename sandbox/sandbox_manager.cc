@@ -36,9 +36,10 @@ std::string HostName() {
 }
 
 std::string HostnameFor(const SandboxConfig& config, const std::string& id) {
-  if (config.namespaces().network() == NAMESPACE_MODE_NODE) return HostName();
-  if (!config.hostname().empty()) return config.hostname();
-  return config.kind() == SANDBOX_KIND_POD ? HostName() : id.substr(0, 12);
+  const bool pod = config.kind() == SANDBOX_KIND_POD;
+  const bool hosts = config.namespaces().network() == NAMESPACE_MODE_NODE;
+  if (!config.hostname().empty() && !(pod && hosts)) return config.hostname();
+  return pod || hosts ? HostName() : id.substr(0, 12);
 }
 
 Status AcquireOne(const Context& ctx, SandboxResource& resource,
