@@ -284,6 +284,7 @@ TEST_P(ShimTest, KillsWhatAnInitLeavesInTheHostsPidNamespace) {
   ASSERT_NE(task, nullptr);
   ASSERT_OK_AND_ASSIGN(const ExitStatus exit, AwaitExit(ctx_, *task));
   EXPECT_EQ(exit.code, 2u);
+  EXPECT_TRUE(WaitUntil([&] { return !dir_.Read("c1.log").empty(); }));
   const std::string log = LogWithoutTimes("c1.log");
   const int left = atoi(log.c_str() + std::string("stdout F ").size());
   ASSERT_GT(left, 0);

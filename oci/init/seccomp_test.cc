@@ -89,14 +89,14 @@ TEST(CompileSeccompTest, SeveralProfilesPermitWhatAllOfThemDo) {
   Seccomp profile =
       Profile("SCMP_ACT_ALLOW", {Rule({"getpgid"}, "SCMP_ACT_ERRNO", ENOSPC),
                                  Rule({"getsid"}, "SCMP_ACT_ERRNO", ENOSPC)});
-  SeccompRule getpriority = Rule({"getpriority"}, "SCMP_ACT_ALLOW");
-  getpriority.errno_ret.reset();
-  getpriority.args = {{0, PRIO_USER, 0, "SCMP_CMP_EQ"}};
+  SeccompRule of_users = Rule({"getpriority"}, "SCMP_ACT_ALLOW");
+  of_users.errno_ret.reset();
+  of_users.args = {{0, PRIO_USER, 0, "SCMP_CMP_EQ"}};
   SeccompRule most = Rule(
       {"exit_group", "write", "sigaltstack", "getsid", "getppid", "openat2"},
       "SCMP_ACT_ALLOW");
   most.errno_ret.reset();
-  profile.also = {Profile("SCMP_ACT_ERRNO", {most, getpriority})};
+  profile.also = {Profile("SCMP_ACT_ERRNO", {most, of_users})};
   profile.also[0].default_errno_ret = EXDEV;
   ASSERT_OK_AND_ASSIGN(const SeccompFilter filter, CompileSeccomp(profile));
   EXPECT_EQ(ErrnoBehind(filter, [] { return getppid() > 0 ? 0L : -1L; }), 0);
