@@ -34,6 +34,10 @@ Status NoteForeignBundle(const SandboxShim& foreign, const std::string& id,
   return ReplaceFile(FolderOf(foreign) + "/" + id, bundle, 0600);
 }
 
+bool IsNoted(const SandboxShim& foreign, const std::string& id) {
+  return access((FolderOf(foreign) + "/" + id).c_str(), F_OK) == 0;
+}
+
 void ForgetForeignBundle(const SandboxShim& foreign, const std::string& id) {
   unlink((FolderOf(foreign) + "/" + id).c_str());
 }

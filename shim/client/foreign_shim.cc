@@ -1,5 +1,7 @@
 #include "shim/client/foreign_shim.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <utility>
 
@@ -17,6 +19,8 @@ constexpr char kStreams[] = "berth.shim.v1.Streams";
 // The helper cuts off what does not end, in less time than that.
 constexpr Duration kCloseTime = std::chrono::seconds(10);
 constexpr Duration kCleanUpTime = std::chrono::seconds(60);
+constexpr int kFindLooks = 150;
+constexpr useconds_t kFindPause = 20'000;
 constexpr char kNull[] = "/dev/null";
 
 // Needs nothing of a request's time: a log is to be complete.
@@ -153,6 +157,11 @@ StatusOr<std::unique_ptr<Task>> ForeignShim::Create(const Context& ctx,
     return Wrap(task.id, *std::move(created));
   }
   CloseStreams(*streams_, task.id).IgnoreError();
+  const StatusCode code = created.status().code();
+  const bool unanswered = code == StatusCode::kDeadlineExceeded ||
+                          code == StatusCode::kCancelled ||
+                          code == StatusCode::kUnavailable;
+  if (!unanswered) ForgetForeignBundle(shim_, task.id);
   return created;
 }
 
@@ -225,8 +234,17 @@ Status ForeignShim::OfEnd(const Context& ctx, const std::string& id,
 StatusOr<std::unique_ptr<Task>> ForeignShim::Find(const Context& ctx,
                                                   const std::string& id,
                                                   const std::string& exec_id) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Task> task,
-                   foreign_->Find(ctx, id, exec_id));
+  StatusOr<std::unique_ptr<Task>> found = foreign_->Find(ctx, id, exec_id);
+  // It may be making it for a daemon that has died since, and knows it when it
+  // is made. What it was never given, or has deleted, is not noted.
+  for (int look = 0;
+       IsNotFound(found.status()) && IsNoted(shim_, id) && look < kFindLooks;
+       ++look) {
+    RETURN_IF_ERROR(ctx.Check());
+    usleep(kFindPause);
+    found = foreign_->Find(ctx, id, exec_id);
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<Task> task, std::move(found));
   return exec_id.empty() ? Wrap(id, std::move(task)) : std::move(task);
 }
 
