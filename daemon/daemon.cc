@@ -36,6 +36,8 @@
 #include "sandbox/container_manager.h"
 #include "sandbox/plugin_runtime.h"
 #include "sandbox/sandbox_manager.h"
+#include "sandbox/selinux/labels.h"
+#include "sandbox/selinux/relabel.h"
 #include "sandbox/usage/stats.h"
 #include "sandbox/world.h"
 #include "shim/client/shim_launcher.h"
@@ -289,6 +291,16 @@ nri::Options NriOptions(const Config& config) {
   return options;
 }
 
+// The label of a container's root does not do when a program's pages are
+// protected (mprotect(2)): then SELinux looks at that of the layer's own file,
+// which new ones have of their folder.
+Status LabelLayers(const HostPaths& paths) {
+  const auto contexts = sandbox::SelinuxContexts::Detect(paths.sys, "/etc");
+  if (contexts.empty()) return OkStatus();
+  return sandbox::Relabel(Context::Background("label layers"),
+                          paths.root + "/snapshots", contexts.file);
+}
+
 StatusOr<std::unique_ptr<MetadataStore>> OpenRecords(const HostPaths& paths) {
   StoreOptions options;
   options.wait = kPredecessor;
@@ -519,6 +531,7 @@ StatusOr<std::unique_ptr<Daemon::Parts>> Daemon::Parts::Build(
   ASSIGN_OR_RETURN_AS(std::unique_ptr<image::ImageService> images,
                       image::ImageService::Open(ImageOptions(config), *store),
                       "open images");
+  RETURN_IF_ERROR(LabelLayers(paths));
   return std::make_unique<Parts>(config, std::move(claims), std::move(store),
                                  std::move(images), std::move(stats));
 }
