@@ -43,7 +43,8 @@ shlibs=$(cd "$work/source" && dpkg-shlibdeps -O "$root/usr/bin/berthd" \
   2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 [ -n "$shlibs" ] || { echo 'build.sh: no libraries were found' >&2; exit 1; }
 
-install -m 755 "$from"/postinst "$from"/prerm "$from"/postrm "$root/DEBIAN/"
+install -m 755 "$from"/preinst "$from"/postinst "$from"/prerm \
+  "$from"/postrm "$root/DEBIAN/"
 (cd "$root" && find etc -type f -printf '/%p\n' | sort) >"$root/DEBIAN/conffiles"
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) \
   >"$root/DEBIAN/md5sums"
