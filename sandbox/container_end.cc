@@ -38,6 +38,13 @@ StatusOr<std::unique_ptr<oci::Cgroup>> CgroupOf(
   return oci::OpenCgroup(core.cgroups, path);
 }
 
+// It goes with the task; but a shim that was asked for one by a daemon that
+// died may have made it after it was told to forget the task.
+Status RemoveLeftCgroup(const Core& core, const ContainerRecord& container) {
+  const auto cgroup = CgroupOf(core, container);
+  return cgroup.ok() ? (*cgroup)->Remove() : OkStatus();
+}
+
 // Whether the kernel killed something in it for want of memory. Asked before
 // the task is deleted, and its cgroup with it; one of systemd's is gone as soon
 // as it is empty.
@@ -314,6 +321,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   core.waiting.Abandon(id);
   DeleteLeftTask(core, container);
   RETURN_IF_ERROR(CleanState(core, container));
+  RETURN_IF_ERROR(RemoveLeftCgroup(core, container));
   for (const std::string& key : container.image_mount_keys()) {
     RETURN_IF_ERROR_AS(core.parts.images.Release(ctx, key),
                        "release image mount " + key);
