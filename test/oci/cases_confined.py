@@ -243,10 +243,13 @@ class KilledWhole(RuntimeTest):
             c = r.start_new(self.host_pids("/bin/sleep", "1000"))
             pid = r.state(c)["pid"]
             for directory in rt.cgroup_directories(c):
-                # On v2 only the root holds processes beside groups.
-                root = ("/sys/fs/cgroup" if rt.cgroup_v2() else
-                        os.path.dirname(directory))
-                with open(root + "/cgroup.procs", "w") as f:
+                place = os.path.dirname(directory)
+                if os.path.exists(directory + "/cgroup.controllers"):
+                    # On v2 a group of groups holds no processes.
+                    place += "/left-" + c
+                    os.mkdir(place)
+                    self.addCleanup(os.rmdir, place)
+                with open(place + "/cgroup.procs", "w") as f:
                     f.write(str(pid))
             r.must(*verb, c, *(["KILL"] if verb == ["kill"] else []))
             rt.wait_until(lambda: not is_alive(pid), "the init's end")
