@@ -59,7 +59,7 @@ def create_list_inspect_and_remove(docker):
            got["Internal"], got["EnableIPv6"], got["Labels"],
            got["Containers"]),
           (network_id, "n1", "bridge", "local", False, False, {"a": "b"}, {}))
-    check(re.match(r"^1\d\d\.\d+\.0\.0/\d\d$",
+    check(re.match(r"^1\d\d\.\d+\.\d+\.0/\d\d$",
                    got["IPAM"]["Config"][0]["Subnet"]), got["IPAM"])
     equal(inspect(docker, "network", network_id[:10])["Id"], network_id)
     equal(docker("network", "rm", "n1").out.strip(), "n1")
