@@ -500,6 +500,10 @@ def exec_in_a_missing_directory_fails(docker):
 
 def images_by_digest(docker):
     docker("pull", "busybox")
+    # Names that other cases gave it.
+    docker("rmi", "-f", docker("images", "-q", "busybox:latest").out.strip(),
+           code=None)
+    docker("pull", "busybox")
     ident = docker("images", "-q", "--no-trunc", "busybox:latest").out.strip()
     named = docker("image", "inspect", "-f", "{{index .RepoDigests 0}}",
                    "busybox").out.strip()
