@@ -4,11 +4,12 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstring>
 
 #include "base/strings.h"
 
@@ -41,17 +42,15 @@ bool OwnsNamespace(int user, int fd) {
 }
 
 bool InUserNamespace() {
-  // The first one maps all ids to themselves, in one line.
-  constexpr unsigned long kAllIds = 4294967295;
+  // The first one maps all ids to themselves, in one line that the kernel
+  // writes like this (user_namespaces(7)).
+  constexpr char kAllIds[] = "         0          0 4294967295\n";
   const UniqueFd map(open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
   char text[256] = {};
   if (!map.valid() || read(map.get(), text, sizeof(text) - 1) <= 0) {
     return false;
   }
-  unsigned long inside = 0, outside = 0, count = 0;
-  const bool read_all =
-      sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3;
-  return !read_all || inside != 0 || outside != 0 || count != kAllIds;
+  return strcmp(text, kAllIds) != 0;
 }
 
 Status UnshareNamespaces(int types) {
