@@ -21,8 +21,9 @@ StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan);
 
 // Which mount a path leads to (statx(2), stx_mnt_id).
 StatusOr<uint64_t> MountNumber(const std::string& path);
-// What a container without a mount namespace has left on its root file system,
-// whose path led to the mount `before` until it was made. OK if there is none.
+// Unmounts what a container without a mount namespace has left at the path of
+// its root file system. `before` is the number of the mount that this path led
+// to before the container was made. OK if nothing is left.
 Status RemoveMounts(const std::string& rootfs, uint64_t before);
 
 // The root file system of a container in the making: carries a MountPlan out,
