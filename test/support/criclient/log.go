@@ -51,14 +51,19 @@ func (c *Container) LogFile() string {
 	return filepath.Join(c.Pod.Config.LogDirectory, c.Config.LogPath)
 }
 
-// Log reads the container's log file.
+// Log reads the container's log file. A reader may see a part of a record that
+// is being written, so the file is right if it is so at one moment of a second.
 func (c *Container) Log(t *testing.T) []Record {
 	t.Helper()
-	data, err := os.ReadFile(c.LogFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	records, err := ParseLog(string(data))
+	var records []Record
+	err := Eventually(time.Second, func() error {
+		data, err := os.ReadFile(c.LogFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err = ParseLog(string(data))
+		return err
+	})
 	if err != nil {
 		t.Fatalf("%s: %v", c.LogFile(), err)
 	}
