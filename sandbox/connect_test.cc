@@ -79,6 +79,27 @@ TEST_F(ConnectTest, RemembersForTheNextStart) {
   EXPECT_THAT(network_.interfaces(id.str()), IsEmpty());
 }
 
+TEST_F(ConnectTest, AnInterfaceIsThatOfOneNetwork) {
+  const SandboxId id = Make();
+  NetworkAttachment first = On("n");
+  first.set_interface("red");
+  ASSERT_OK(sandboxes_->Connect(ctx_, id, first));
+  NetworkAttachment second = On("m");
+  second.set_interface("red");
+  const auto refused =
+      StatusIs(StatusCode::kInvalidArgument, HasSubstr("that of network"));
+  EXPECT_THAT(sandboxes_->Connect(ctx_, id, second), refused);
+  ASSERT_OK(sandboxes_->Start(ctx_, id));
+  EXPECT_THAT(network_.interfaces(id.str()), ElementsAre("eth0", "red"));
+  EXPECT_THAT(sandboxes_->Connect(ctx_, id, second), refused);
+  // Nobody asked for this one.
+  second.set_interface("eth0");
+  EXPECT_THAT(sandboxes_->Connect(ctx_, id, second), refused);
+  EXPECT_THAT(network_.interfaces(id.str()), ElementsAre("eth0", "red"));
+  second.set_interface("blue");
+  EXPECT_OK(sandboxes_->Connect(ctx_, id, second));
+}
+
 TEST_F(ConnectTest, AFailedConnectLeavesItAsItWas) {
   const SandboxId id = Make();
   ASSERT_OK(sandboxes_->Start(ctx_, id));

@@ -49,6 +49,25 @@ std::string FreeInterface(const SandboxRecord& sandbox) {
   return "eth" + std::to_string(number);
 }
 
+// Two attachments cannot share a name: plugins, and their results in the
+// database, know an attachment by it.
+Status CheckInterface(const SandboxRecord& sandbox,
+                      const NetworkAttachment& wanted) {
+  if (wanted.interface().empty()) return OkStatus();
+  for (int at = 0; at < sandbox.config().networks_size(); ++at) {
+    const NetworkAttachment& other = sandbox.config().networks(at);
+    if (other.network() == wanted.network() ||
+        (other.interface() != wanted.interface() &&
+         (!IsReady(sandbox) ||
+          StateOf(sandbox, at).interface() != wanted.interface()))) {
+      continue;
+    }
+    return InvalidArgument("interface " + Quoted(wanted.interface()) +
+                           " is that of network " + Quoted(other.network()));
+  }
+  return OkStatus();
+}
+
 // Drops an attachment and its state, which stand at the same place.
 void Drop(SandboxRecord& sandbox, int at) {
   sandbox.mutable_config()->mutable_networks()->DeleteSubrange(at, 1);
@@ -84,6 +103,7 @@ Status ConnectSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox,
     return AlreadyExists("the sandbox is on network " +
                          Quoted(wanted.network()));
   }
+  RETURN_IF_ERROR(CheckInterface(sandbox, wanted));
   if (!at) {
     at = sandbox.config().networks_size();
     sandbox.mutable_config()->add_networks();
