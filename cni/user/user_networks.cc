@@ -189,6 +189,18 @@ Status UserNetworks::Complete(UserNetwork& wanted) const {
   return OkStatus();
 }
 
+// The one that it was made by may have gone since it was read.
+Status UserNetworks::CheckSource(const UserNetwork& wanted) const {
+  if (wanted.config_from.empty()) return OkStatus();
+  for (const UserNetwork& other : All()) {
+    if (other.config_only && other.name == wanted.config_from) {
+      return OkStatus();
+    }
+  }
+  return NotFound("configuration network " + Quoted(wanted.config_from) +
+                  " does not exist");
+}
+
 StatusOr<UserNetwork> UserNetworks::Create(const Context& ctx,
                                            UserNetwork wanted) {
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
@@ -198,6 +210,7 @@ StatusOr<UserNetwork> UserNetworks::Create(const Context& ctx,
   if (wanted.bridge.empty() && HasBridge(wanted)) {
     wanted.bridge = "br-" + wanted.id.substr(0, 12);
   }
+  RETURN_IF_ERROR(CheckSource(wanted));
   RETURN_IF_ERROR(Complete(wanted));
   if (!wanted.icc) RETURN_IF_ERROR(SeeBridgedFrames(wanted.ipv6));
   // What no plugin could be told is found out now.
@@ -313,6 +326,8 @@ StatusOr<ConfigList> UserNetworks::Use::List(bool any_address) const {
 
 Status UserNetworks::Use::EnsureRules(const Context& ctx) const {
   if (!HasBridge(network_)) return OkStatus();
+  // The host may have started anew since the network was created.
+  if (!network_.icc) RETURN_IF_ERROR(SeeBridgedFrames(network_.ipv6));
   return owner_->firewall_.Ensure(ctx, owner_->Bridges(), BridgeOf(network_));
 }
 

@@ -72,6 +72,7 @@ class UserNetworks {
  private:
   Status Complete(UserNetwork& wanted) const;
   std::vector<FirewalledBridge> Bridges() const;
+  Status CheckSource(const UserNetwork& wanted) const;
   Status CheckUnused(const std::string& id) const;
   Status TakeAway(const Context& ctx, const UserNetwork& network);
 

@@ -234,6 +234,9 @@ TEST_F(UserNetworksTest, KeepsSettingsThatOthersAreMadeBy) {
   // Its subnet is taken by nobody.
   UserNetwork wanted;
   wanted.name = "n";
+  wanted.config_from = "others";
+  EXPECT_THAT(networks_->Create(ctx_, wanted).status(),
+              StatusIs(StatusCode::kNotFound, HasSubstr("others")));
   wanted.config_from = "settings";
   wanted.subnets = settings.subnets;
   ASSERT_OK_AND_ASSIGN(const UserNetwork made, networks_->Create(ctx_, wanted));

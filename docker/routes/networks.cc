@@ -158,7 +158,9 @@ Status Prune(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const UnixNanos until, UntilOf(filters));
   Json deleted;
   for (const EngineNetwork& network : AllNetworks(engine)) {
-    if (!network.user || !filters.MatchLabels(network.user->labels) ||
+    // Nothing is ever attached to settings alone.
+    if (!network.user || network.user->config_only ||
+        !filters.MatchLabels(network.user->labels) ||
         (until > 0 && network.user->created >= until)) {
       continue;
     }
