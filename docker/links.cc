@@ -27,11 +27,15 @@ StatusOr<Told> LinksOf(const Engine& engine, const View& view, bool running) {
     const std::string name = "/" + view.name() + "/" + alias;
     if (!other.running()) {
       if (!running) continue;
-      return FailedPrecondition("Cannot link to a non running container: /" +
-                                other.name() + " AS " + name);
+      return Internal("Cannot link to a non running container: /" +
+                      other.name() + " AS " + name);
     }
     const std::string address = DefaultAddressOf(other);
-    if (address.empty()) continue;
+    if (address.empty()) {
+      if (!running) continue;
+      return Internal("container " + other.id() +
+                      " not attached to default bridge network");
+    }
     std::string line = address + "\t" + alias + " " + other.sandbox->hostname();
     if (alias != other.name()) line += " " + other.name();
     told.hosts.push_back(std::move(line));

@@ -14,6 +14,7 @@ using sandbox::Event;
 
 constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
 constexpr Duration kLastDelay = std::chrono::minutes(1);
+constexpr int kMostPostponed = 50;  // kFirstDelay each
 constexpr Duration kLongRun = std::chrono::seconds(10);
 
 bool PolicyWants(const View& view) {
@@ -196,6 +197,24 @@ void RestartMonitor::StartDue() {
   }
 }
 
+// Those that it links to are started first: five seconds later at most it is
+// started all the same.
+bool RestartMonitor::Postpone(const View& view) {
+  MutexLock lock(mutex_);
+  bool pending = false;
+  for (const auto& [alias, other] : view.notes->links) {
+    const auto found = waits_.find(other);
+    pending = pending || (found != waits_.end() && found->second.pending);
+  }
+  const auto found = waits_.find(view.id());
+  if (found == waits_.end() || !pending ||
+      ++found->second.postponed > kMostPostponed) {
+    return false;
+  }
+  Promise(found->second, kFirstDelay);
+  return true;
+}
+
 void RestartMonitor::StartOne(const std::string& id) {
   const auto lock = engine_.lifecycle.Acquire(until_, id);
   if (!lock.ok()) return;  // the daemon ends
@@ -205,6 +224,7 @@ void RestartMonitor::StartOne(const std::string& id) {
     if (found == waits_.end() || !found->second.pending) return;
   }
   const View view = ViewOf(engine_, id);
+  if (view.container != nullptr && Postpone(view)) return;
   Status started = OkStatus();
   if (view.container != nullptr && !view.running()) {
     LogFailure("restart container " + id, Failpoint("docker.restart.due"));
@@ -220,6 +240,7 @@ void RestartMonitor::StartOne(const std::string& id) {
     waits_.erase(found);
   } else if (started.ok()) {
     wait.pending = false;  // its delay is kept for the next exit
+    wait.postponed = 0;
   } else if (MayPass(started)) {
     Promise(wait, std::clamp(2 * wait.delay, kFirstDelay, kLastDelay));
   } else {

@@ -58,6 +58,7 @@ class RestartMonitor {
     Duration delay{0};
     bool pending = false;
     bool starting = false;
+    int postponed = 0;
   };
 
   void Promise(Wait& wait, Duration delay) REQUIRES(mutex_);
@@ -70,6 +71,7 @@ class RestartMonitor {
   void Settle(const std::string& id);
   void StartDue();
   void StartOne(const std::string& id);
+  bool Postpone(const View& view) EXCLUDES(mutex_);
 
   Engine& engine_;
   const Context until_;

@@ -69,6 +69,12 @@ def links_that_cannot_be(docker):
     got = docker("run", "-d", "--link", "store:db", "busybox", "true",
                  code=125)
     check("host type networking can't be used with links" in got.err, got)
+    docker("rm", "-f", "store")
+    make(docker, "n1")
+    idle(docker, "store", "--network", "n1")
+    got = docker("run", "-d", "--link", "store:db", "busybox", "true",
+                 code=125)
+    check("not attached to default bridge" in got.err, got)
 
 
 def ranges_of_ports_of_a_link(docker):
@@ -165,6 +171,11 @@ def options_of_an_endpoint(docker):
     docker("network", "connect", "--driver-opt",
            "com.docker.network.endpoint.ifname=wan", "n2", "c1")
     check("wan" in docker("exec", "c1", "ip", "-o", "link").out, "its name")
+    make(docker, "n4")
+    docker("network", "connect", "--driver-opt",
+           "com.docker.network.endpoint.ifname=eth0", "n4", "c1", code=1)
+    check(reaches(docker, "c1", endpoint(docker, "c1", "n1")["Gateway"]),
+          "a name that is taken costs the network that has it")
     docker("network", "disconnect", "n2", "c1")
     check("wan" not in docker("exec", "c1", "ip", "-o", "link").out, "left")
 
@@ -181,6 +192,13 @@ def containers_that_do_not_reach_each_other(docker):
     idle(docker, "c3", "--network", "n2")
     idle(docker, "c4", "--network", "n2")
     check(reaches(docker, "c3", address(docker, "c4", "n2")), "the others")
+    if docker.engine == "berthd":
+        # As after a start of the host.
+        with open("/proc/sys/net/bridge/bridge-nf-call-iptables", "w") as file:
+            file.write("0")
+        docker("restart", "-t0", "c1")
+        check(not reaches(docker, "c1", address(docker, "c2", "n1")),
+              "they reach each other after a start of the host")
 
 
 def settings_for_other_networks(docker):
@@ -188,6 +206,7 @@ def settings_for_other_networks(docker):
          "--label", "a=b", "-o", "com.docker.network.driver.mtu=1400")
     got = inspect(docker, "network", "settings")
     equal((got["ConfigOnly"], got["Driver"]), (True, "null"))
+    docker("network", "prune", "-f")
     make(docker, "n1", "--config-from", "settings", "-d", "bridge")
     got = inspect(docker, "network", "n1")
     equal((got["ConfigOnly"], got["ConfigFrom"], got["Labels"],

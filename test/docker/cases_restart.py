@@ -289,10 +289,31 @@ def events_of_before_are_told(docker):
     return None
 
 
+def linked_ones_come_back_together(docker):
+    gate = tempfile.mkdtemp(dir=docker.control.folder)
+    names = ["store", "c1", "c2", "c3", "c4"]
+    for name in names:
+        link = () if name == "store" else ("--link", "store:db")
+        docker.start("--name", name, "--restart", "always", *link, "-v",
+                     gate + ":/gate", "busybox", "sh", "-c",
+                     "[ -e /gate/open ] && exec sleep 1000; "
+                     "while ! [ -e /gate/open ]; do sleep 0.02; done")
+    docker.control.kill()
+    with open(gate + "/open", "w"):
+        pass
+    time.sleep(1)  # all of them end
+    docker.control.start()
+    eventually("all run again", lambda: all(
+        docker.inspect(name, "{{.State.Status}}") == "running"
+        for name in names), 15)
+    check("db" in docker("exec", "c4", "cat", "/etc/hosts").out, "the link")
+
+
 CASES = [what_ran_runs_on, no_line_of_a_log_is_lost,
          what_ended_meanwhile_is_found, what_was_to_be_removed_is_gone,
          a_stop_by_hand_is_remembered, a_restart_that_was_due_is_made,
          a_stop_under_way_goes_on, a_frozen_one_stays_so, a_terminal_is_still_there,
-         killed_between_two_steps, events_of_before_are_told]
-for one in CASES[:-3]:
+         killed_between_two_steps, events_of_before_are_told,
+         linked_ones_come_back_together]
+for one in CASES[:-4]:
     one.more_to_come = True
