@@ -110,14 +110,17 @@ ApiServer::ApiServer(EngineSettings settings, BuilderSettings builder,
 
 ApiServer::~ApiServer() { Shutdown(); }
 
+Status ApiServer::StartEvents() {
+  return engine_.events.Start(engine_.settings.root + "/docker-events");
+}
+
 Status ApiServer::Listen(const std::string& socket) {
-  RETURN_IF_ERROR(
-      engine_.events.Start(engine_.settings.root + "/docker-events"));
+  RETURN_IF_ERROR(StartEvents());
   return server_.Listen(socket, 0660);
 }
 
 Status ApiServer::Listen(door::Listener listener) {
-  RETURN_IF_ERROR(engine_.events.Start());
+  RETURN_IF_ERROR(StartEvents());
   return server_.Listen(std::move(listener));
 }
 

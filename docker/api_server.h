@@ -48,6 +48,7 @@ class ApiServer {
   void Shutdown();
 
  private:
+  Status StartEvents();
   void Serve(const Context& ctx, door::HttpExchange& http);
   Status Dispatch(const Context& ctx, door::HttpExchange& http);
 

@@ -34,7 +34,7 @@ class EventLog {
   // not lost. The events of the file come first; "" for no file. Once, before
   // any other call but Publish. RESOURCE_EXHAUSTED if there is no thread to be
   // had.
-  Status Start(const std::string& file = "");
+  Status Start(const std::string& file);
 
   void Publish(const std::string& type, const std::string& action,
                const std::string& id,

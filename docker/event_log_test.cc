@@ -43,7 +43,7 @@ class EventLogTest : public ::testing::Test {
 TEST_F(EventLogTest, TellsOfContainersInDockersWords) {
   // What happens before the start is not lost.
   Happens(Event::Type::kContainerCreated, "c");
-  ASSERT_OK(log_.Start());
+  ASSERT_OK(log_.Start(""));
   Happens(Event::Type::kSandboxStarted, "");  // nothing that Docker tells of
   Happens(Event::Type::kExecStarted, "c");
   Happens(Event::Type::kContainerStarted, "c");
