@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glog/logging.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,7 +24,6 @@ constexpr size_t kMaxLine = 1 << 20;
 constexpr int kMaxRotated = 1000;
 // What a rotated file is called when it has been compressed.
 constexpr char kCompressed[] = ".gz";
-constexpr uint64_t kMaxUncompressed = uint64_t{1} << 30;
 // Rotations that happen while one looks at the files, before one gives up.
 constexpr int kMaxTries = 100;
 
@@ -48,53 +48,63 @@ StatusOr<std::string> ReadAt(int fd, uint64_t offset, size_t size) {
 
 }  // namespace
 
-StatusOr<LogFile> LogFile::Open(const std::string& path) {
-  StatusOr<UniqueFd> plain = OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (IsNotFound(plain.status())) return OpenCompressed(path + kCompressed);
-  RETURN_IF_ERROR(plain.status());
-  UniqueFd fd = *std::move(plain);
-  ASSIGN_OR_RETURN(const struct stat info, StatFd(fd.get()));
+StatusOr<LogFile> LogFile::Open(const Context& ctx, const std::string& path) {
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+  StatusOr<UniqueFd> fd = OpenFile(path, kFlags);
+  const bool compressed = IsNotFound(fd.status());
+  if (compressed) fd = OpenFile(path + kCompressed, kFlags);
+  RETURN_IF_ERROR(fd.status());
+  ASSIGN_OR_RETURN(const struct stat info, StatFd(fd->get()));
   if (!S_ISREG(info.st_mode)) {
     return InvalidArgument("log " + Quoted(path) + " is not a regular file");
   }
-  return LogFile(std::move(fd), info.st_dev, info.st_ino,
-                 static_cast<uint64_t>(info.st_size));
+  LogFile file(ctx, *std::move(fd), info.st_dev, info.st_ino);
+  if (compressed) {
+    file.packed_ = path + kCompressed;
+  } else {
+    file.size_ = file.end_ = static_cast<uint64_t>(info.st_size);
+  }
+  return file;
 }
 
-StatusOr<LogFile> LogFile::OpenCompressed(const std::string& path) {
-  ASSIGN_OR_RETURN(UniqueFd fd,
-                   OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
-  ASSIGN_OR_RETURN(const struct stat info, StatFd(fd.get()));
-  if (!S_ISREG(info.st_mode)) {
-    return InvalidArgument("log " + Quoted(path) + " is not a regular file");
+// Of a file that was cut by a loss of power what can be read is read.
+Status LogFile::Unpack() {
+  if (packed_.empty()) return OkStatus();
+  const std::string path = std::exchange(packed_, "");
+  ASSIGN_OR_RETURN(text_, OpenFile(path.substr(0, path.rfind('/')),
+                                   O_TMPFILE | O_RDWR, 0600));
+  UniqueFd copy(fcntl(file_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) return Errno(errno, "fcntl F_DUPFD_CLOEXEC");
+  image::FileSource packed(std::move(copy));
+  StatusOr<std::unique_ptr<image::Decompressor>> source =
+      image::Decompressor::Open(packed);
+  Status read = source.status();
+  while (read.ok()) {
+    RETURN_IF_ERROR(ctx_.Check());
+    const StatusOr<std::string_view> piece = (*source)->Next();
+    read = piece.status();
+    if (!piece.ok() || piece->empty()) break;
+    RETURN_IF_ERROR(WriteAll(text_.get(), *piece));
+    size_ += piece->size();
   }
-  ASSIGN_OR_RETURN(UniqueFd text, OpenFile(path.substr(0, path.rfind('/')),
-                                           O_TMPFILE | O_RDWR, 0600));
-  image::FileSource file(std::move(fd));
-  ASSIGN_OR_RETURN_AS(const auto source, image::Decompressor::Open(file),
-                      Quoted(path));
-  uint64_t size = 0;
-  while (true) {
-    ASSIGN_OR_RETURN_AS(const std::string_view piece, source->Next(),
-                        Quoted(path));
-    if (piece.empty()) break;
-    size += piece.size();
-    if (size > kMaxUncompressed) {
-      return ResourceExhausted("log " + Quoted(path) + " is too long");
-    }
-    RETURN_IF_ERROR(WriteAll(text.get(), piece));
-  }
-  return LogFile(std::move(text), info.st_dev, info.st_ino, size);
+  LOG_IF(WARNING, !read.ok())
+      << "the rest of log " << Quoted(path) << " is lost: " << Message(read);
+  end_ = std::max(end_, size_);
+  return OkStatus();
 }
 
-void LogFile::Hold() {
-  // Others hold it as well; the writer asks for an instant (LOCK_EX).
-  for (int i = 0; i < 1000 && flock(fd_.get(), LOCK_SH | LOCK_NB) != 0; ++i) {
+bool LogFile::Hold() {
+  // Others hold it as well; the writer asks for an instant (LOCK_EX), and who
+  // compresses it for as long as that takes.
+  for (int i = 0; i < 1000; ++i) {
+    if (flock(file_.get(), LOCK_SH | LOCK_NB) == 0) return true;
     usleep(100);
   }
+  return false;
 }
 
 StatusOr<bool> LogFile::Next(std::string& line) {
+  RETURN_IF_ERROR(Unpack());
   while (true) {
     const size_t newline = buffer_.find('\n', searched_);
     if (newline != std::string::npos) {
@@ -108,7 +118,7 @@ StatusOr<bool> LogFile::Next(std::string& line) {
     searched_ = buffer_.size();
     const size_t size =
         std::min<uint64_t>(kReadSize, end_ - std::min(end_, offset_));
-    ASSIGN_OR_RETURN(const std::string bytes, ReadAt(fd_.get(), offset_, size));
+    ASSIGN_OR_RETURN(const std::string bytes, ReadAt(text(), offset_, size));
     if (bytes.empty()) return false;
     offset_ += bytes.size();
     buffer_ += bytes;
@@ -122,8 +132,8 @@ void LogFile::Seek(uint64_t offset) {
 }
 
 Status LogFile::Backwards(
-    const std::function<StatusOr<bool>(std::string_view, uint64_t)>& take)
-    const {
+    const std::function<StatusOr<bool>(std::string_view, uint64_t)>& take) {
+  RETURN_IF_ERROR(Unpack());
   std::string bytes;  // of the file from `offset` on, up to a line's end
   uint64_t offset = size_;
   bool whole = false;  // what follows the last newline has been dropped
@@ -149,14 +159,14 @@ Status LogFile::Backwards(
     if (bytes.size() > kMaxLine) bytes = "\n";
     const size_t size = std::min<uint64_t>(kReadSize, offset);
     offset -= size;
-    ASSIGN_OR_RETURN(std::string piece, ReadAt(fd_.get(), offset, size));
+    ASSIGN_OR_RETURN(std::string piece, ReadAt(text(), offset, size));
     // Somebody has cut the file meanwhile.
     if (piece.size() < size) return OkStatus();
     bytes.insert(0, piece);
   }
 }
 
-StatusOr<uint64_t> LogFile::EndOfLines() const {
+StatusOr<uint64_t> LogFile::EndOfLines() {
   uint64_t end = 0;
   RETURN_IF_ERROR(
       Backwards([&](std::string_view line, uint64_t offset) -> StatusOr<bool> {
@@ -177,27 +187,37 @@ bool LogFile::IsAt(const std::string& path) const {
   return false;
 }
 
-StatusOr<std::vector<LogFile>> OpenLog(const std::string& path) {
+StatusOr<std::vector<LogFile>> OpenLog(const Context& ctx,
+                                       const std::string& path) {
   // Newest first: what is renamed meanwhile is met twice rather than missed.
   std::vector<LogFile> files;
-  for (int i = 0; i <= kMaxRotated; ++i) {
-    StatusOr<LogFile> file = LogFile::Open(NameOf(path, i));
-    // The newest may be between its renaming and its creation.
-    if (IsNotFound(file.status()) && i == 0) continue;
-    if (IsNotFound(file.status())) break;
+  int tries = 0;
+  for (int i = 0; i <= kMaxRotated;) {
+    StatusOr<LogFile> file = LogFile::Open(ctx, NameOf(path, i));
+    if (IsNotFound(file.status())) {
+      const bool older = Exists(NameOf(path, i + 1));
+      // It may be between two names. The newest may be missing for good.
+      if (older && ++tries <= kMaxTries) continue;
+      if (!older || i > 0) break;
+      ++i;
+      continue;
+    }
     RETURN_IF_ERROR(file.status());
     const bool known =
         std::any_of(files.begin(), files.end(),
                     [&](const LogFile& other) { return other.SameAs(*file); });
     if (!known) files.push_back(*std::move(file));
+    ++i;
   }
   std::reverse(files.begin(), files.end());
   return files;
 }
 
-StatusOr<std::optional<LogFile>> OpenAfter(const LogFile& current,
+StatusOr<std::optional<LogFile>> OpenAfter(const Context& ctx,
+                                           const LogFile& current,
                                            const std::string& path) {
-  for (int i = 0; i < kMaxTries; ++i) {
+  for (int i = 0; i < kMaxTries;) {
+    RETURN_IF_ERROR(ctx.Check());
     if (current.IsAt(path)) return std::optional<LogFile>();
     // Where it is now; else the first name without a file.
     int index = 1;
@@ -206,10 +226,12 @@ StatusOr<std::optional<LogFile>> OpenAfter(const LogFile& current,
       ++index;
     }
     const bool found = current.IsAt(NameOf(path, index));
-    StatusOr<LogFile> next = LogFile::Open(NameOf(path, index - 1));
+    StatusOr<LogFile> next = LogFile::Open(ctx, NameOf(path, index - 1));
     if (IsNotFound(next.status())) return std::optional<LogFile>();
     RETURN_IF_ERROR(next.status());
-    next->Hold();
+    // It is being compressed: it is read when that is done.
+    if (!next->Hold()) continue;
+    ++i;
     // Renamed meanwhile: the file of that name may be a later one.
     if (!next->IsAt(NameOf(path, index - 1))) continue;
     if (found && !current.IsAt(NameOf(path, index))) continue;

@@ -89,16 +89,19 @@ class Reading {
 
   Status Run() {
     if (query_.follow) Watch();
-    ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenLog(path_));
+    ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenLog(ctx_, path_));
     std::optional<LogFile> current;
     if (query_.follow) {
       RETURN_IF_ERROR(HoldNewest(files));
       if (!files.empty()) files.back().Unbound();
     }
     if (query_.tail >= 0) RETURN_IF_ERROR(SkipToTail(files));
-    for (LogFile& file : files) RETURN_IF_ERROR(Drain(file));
+    for (LogFile& file : files) {
+      // The one before gives its room on the disk back.
+      current.emplace(std::move(file));
+      RETURN_IF_ERROR(Drain(*current));
+    }
     if (!query_.follow || past_until_) return OkStatus();
-    if (!files.empty()) current.emplace(std::move(files.back()));
     return Follow(current);
   }
 
@@ -116,7 +119,7 @@ class Reading {
     for (int i = 0; i < kMaxTries && !files.empty(); ++i) {
       files.back().Hold();
       ASSIGN_OR_RETURN(std::optional<LogFile> next,
-                       OpenAfter(files.back(), path_));
+                       OpenAfter(ctx_, files.back(), path_));
       if (!next.has_value()) break;
       files.push_back(*std::move(next));
     }
@@ -194,8 +197,8 @@ class Reading {
 
   StatusOr<std::optional<LogFile>> Newer(
       const std::optional<LogFile>& current) const {
-    if (current.has_value()) return OpenAfter(*current, path_);
-    ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenLog(path_));
+    if (current.has_value()) return OpenAfter(ctx_, *current, path_);
+    ASSIGN_OR_RETURN(std::vector<LogFile> files, OpenLog(ctx_, path_));
     if (files.empty()) return std::optional<LogFile>();
     files.front().Hold();
     files.front().Unbound();

@@ -250,6 +250,24 @@ TEST_F(FollowTest, ReadsFilesThatWereCompressedWhileItWasSlow) {
   EXPECT_THAT(End(), ElementsAre("a\n", "b\n", "c\n", "d\n"));
 }
 
+TEST_F(FollowTest, WaitsForAFileThatIsBeingCompressed) {
+  dir_.Write("log", Line(1, "a"));
+  Follow();
+  AwaitCount(1);
+  paused_ = true;
+  Rename("log", "log.2");
+  dir_.Write("log.1", Line(2, "b"));
+  UniqueFd plain(open(dir_.Path("log.1").c_str(), O_RDONLY));
+  ASSERT_EQ(flock(plain.get(), LOCK_EX), 0);
+  dir_.Write("log", Line(3, "c"));
+  paused_ = false;
+  usleep(400'000);  // longer than it tries to hold a file
+  Compress("log.1");
+  plain.reset();
+  AwaitCount(3);
+  EXPECT_THAT(End(), ElementsAre("a\n", "b\n", "c\n"));
+}
+
 TEST_F(FollowTest, GoesOnWhenItsOwnFileHasBeenDeleted) {
   dir_.Write("log", Line(1, "a"));
   Follow();
@@ -290,11 +308,29 @@ TEST_F(ReadLogTest, ReadsCompressedFiles) {
   query.tail = 3;
   EXPECT_THAT(Read(query), ElementsAre("b\n", "c\n", "d\n"));
   dir_.Write("log.1.gz", dir_.Read("log.1.gz").substr(0, 30));
+  // What was lost with the power costs nothing else.
+  query.tail = -1;
+  EXPECT_THAT(Read(query), ElementsAre("a\n", "b\n", "d\n"));
+  dir_.Write("log.1.gz", "");
+  EXPECT_THAT(Read(query), ElementsAre("a\n", "b\n", "d\n"));
+}
+
+// What nobody asks for is not uncompressed.
+TEST_F(ReadLogTest, EndsInTheMiddleOfAFileWithItsContext) {
+  std::string lines;
+  for (int i = 0; i < 100'000; ++i) lines += Line(1, "a");
+  dir_.Write("log.1", lines);
+  Compress("log.1");
+  dir_.Write("log", Line(4, "d"));
+  const Context gone = Context::Background().WithCancel();
+  gone.Cancel();
   EXPECT_FALSE(ReadLog(
-                   Context::Background(), dir_.Path("log"), {},
-                   [] { return false; },
+                   gone, dir_.Path("log"), {}, [] { return false; },
                    [](const LogEntry&) { return OkStatus(); })
                    .ok());
+  LogQuery query;
+  query.tail = 1;
+  EXPECT_THAT(Read(query), ElementsAre("d\n"));
 }
 
 TEST_F(ReadLogTest, RefusesWhatIsNotAFile) {
