@@ -1,6 +1,7 @@
 // HostConfig but for mounts and ports: a table of the fields that we honour.
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "base/strings.h"
 #include "docker/convert/console_size.h"
 #include "docker/convert/create_request.h"
+#include "docker/convert/go_bool.h"
 #include "docker/convert/host_field.h"
 
 namespace berth::docker {
@@ -73,10 +75,12 @@ Status SecurityOpt(const Field& field) {
     const std::string value =
         at == std::string::npos ? "" : option.substr(at + 1);
     if (name == "no-new-privileges") {
-      if (!value.empty() && value != "true" && value != "false") {
+      const std::optional<bool> set =
+          at == std::string::npos ? true : ParseGoBool(value);
+      if (!set.has_value()) {
         return field.Invalid("invalid --security-opt: " + Quoted(option));
       }
-      field.security().set_no_new_privileges(value != "false");
+      field.security().set_no_new_privileges(*set);
     } else if (name == "seccomp") {
       SecurityProfile& profile = *field.security().mutable_seccomp();
       if (value == "unconfined") {

@@ -28,6 +28,9 @@ TEST_F(HostConfigTest, ReadsSecurityOptions) {
   EXPECT_TRUE(with("no-new-privileges").no_new_privileges());
   EXPECT_TRUE(with("no-new-privileges:true").no_new_privileges());
   EXPECT_FALSE(with("no-new-privileges=false").no_new_privileges());
+  EXPECT_TRUE(with("no-new-privileges=1").no_new_privileges());
+  EXPECT_THAT(Hosted(R"({"SecurityOpt": ["no-new-privileges="]})").status(),
+              StatusIs(StatusCode::kInvalidArgument));
   EXPECT_EQ(with("seccomp=unconfined").seccomp().type(),
             SecurityProfile::UNCONFINED);
   EXPECT_EQ(with("seccomp:builtin").seccomp().type(),

@@ -1,9 +1,11 @@
 // HostConfig.LogConfig: what becomes of a container's output.
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "base/strings.h"
+#include "docker/convert/go_bool.h"
 #include "docker/convert/host_field.h"
 #include "docker/convert/log_tag.h"
 #include "docker/convert/patterns.h"
@@ -87,10 +89,11 @@ Status MaxFile(const std::string& value, CreateRequest& request) {
 }
 
 Status Compress(const std::string& value, CreateRequest& request) {
-  if (value != "true" && value != "false") {
+  const std::optional<bool> compress = ParseGoBool(value);
+  if (!compress.has_value()) {
     return InvalidArgument("HostConfig.LogConfig: compress: " + Quoted(value));
   }
-  LogOf(request).set_compress(value == "true");
+  LogOf(request).set_compress(*compress);
   return OkStatus();
 }
 
@@ -116,11 +119,12 @@ Status SyslogFacility(const std::string& value, CreateRequest& request) {
 
 // Of the file that docker logs reads.
 Status CacheDisabled(const std::string& value, CreateRequest& request) {
-  if (value != "true" && value != "false") {
+  const std::optional<bool> disabled = ParseGoBool(value);
+  if (!disabled.has_value()) {
     return InvalidArgument("HostConfig.LogConfig: cache-disabled: " +
                            Quoted(value));
   }
-  request.forward.keep_file = value == "false";
+  request.forward.keep_file = !*disabled;
   return OkStatus();
 }
 

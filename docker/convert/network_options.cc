@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "cni/user/subnet.h"
+#include "docker/convert/go_bool.h"
 
 namespace berth::docker {
 namespace {
@@ -26,19 +27,8 @@ bool IsIpv4(const std::string& text) {
          !cni::CanonicalAddress(text).empty();
 }
 
-// As strconv.ParseBool of Go.
-std::optional<bool> ParseBool(const std::string& text) {
-  static const auto& words = *new std::map<std::string, bool>{
-      {"1", true},    {"t", true},      {"T", true},      {"true", true},
-      {"TRUE", true}, {"True", true},   {"0", false},     {"f", false},
-      {"F", false},   {"false", false}, {"FALSE", false}, {"False", false}};
-  const auto found = words.find(text);
-  if (found == words.end()) return std::nullopt;
-  return found->second;
-}
-
 Status ReadBool(const std::string& key, const std::string& value, bool& flag) {
-  const std::optional<bool> parsed = ParseBool(value);
+  const std::optional<bool> parsed = ParseGoBool(value);
   if (!parsed.has_value()) {
     return InvalidArgument("Options." + key + ": invalid value " +
                            Quoted(value) + ": not a boolean");
