@@ -40,9 +40,14 @@ const char* StreamType(const Call& call, bool tty) {
   return tty || call.version < 42 ? kRaw : kFramed;
 }
 
+bool HasLog(const View& view) {
+  return view.container->config().log().path() != "/dev/null";
+}
+
 // The log so far, as attach with logs=1 begins.
 Status Replay(Call& call, const View& view, StreamChannel& client,
               const PumpOptions& options) {
+  if (!HasLog(view)) return OkStatus();
   LogQuery query;
   query.want_stdout = options.want_stdout;
   query.want_stderr = options.want_stderr;
@@ -131,7 +136,7 @@ Status Logs(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(query.since, call.Time("since"));
   ASSIGN_OR_RETURN(query.until, call.Time("until"));
   query.tail = ParseInt(call.Query("tail")).value_or(-1);
-  if (view.container->config().log().path() == "/dev/null") {
+  if (!HasLog(view)) {
     return Unimplemented("configured logging driver does not support reading");
   }
   if (view.container->log_path().empty()) {

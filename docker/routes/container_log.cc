@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/strings.h"
 
@@ -29,16 +30,23 @@ StatusOr<std::string> ResolveSyslog(const std::string& address) {
   addrinfo hints = {};
   hints.ai_socktype = SOCK_DGRAM;
   addrinfo* found = nullptr;
-  const int failed = getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  int failed = getaddrinfo(host.c_str(), nullptr, &hints, &found);
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(
       found, [](addrinfo* list) {
         if (list != nullptr) freeaddrinfo(list);
       });
   char ip[NI_MAXHOST];
-  if (failed != 0 || getnameinfo(all->ai_addr, all->ai_addrlen, ip, sizeof(ip),
-                                 nullptr, 0, NI_NUMERICHOST) != 0) {
+  if (failed == 0) {
+    failed = getnameinfo(all->ai_addr, all->ai_addrlen, ip, sizeof(ip), nullptr,
+                         0, NI_NUMERICHOST);
+  }
+  if (failed != 0) {
     return InvalidArgument("syslog-address: lookup " + host + ": " +
                            gai_strerror(failed));
+  }
+  // The shim knows no scopes.
+  if (std::string_view(ip).find('%') != std::string_view::npos) {
+    return InvalidArgument("syslog-address: " + host + " is link-local");
   }
   return address.substr(0, begin) + ip + address.substr(end);
 }
