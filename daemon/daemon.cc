@@ -48,6 +48,8 @@ namespace {
 // How long requests at work may take to end by themselves at Stop.
 constexpr Duration kGrace = std::chrono::seconds(2);
 // How long a predecessor that was killed may take to be gone.
+// Less than systemd waits for a start.
+constexpr Duration kLabelTime = std::chrono::seconds(60);
 constexpr Duration kPredecessor = std::chrono::seconds(5);
 // PullImage calls that are answered at the same time: more than the pods of a
 // node, so that those of a registry that is silent leave room for the others.
@@ -293,12 +295,17 @@ nri::Options NriOptions(const Config& config) {
 
 // The label of a container's root does not do when a program's pages are
 // protected (mprotect(2)): then SELinux looks at that of the layer's own file,
-// which new ones have of their folder.
-Status LabelLayers(const HostPaths& paths) {
+// which new ones have of their folder. Containers have files there, too: one of
+// these that cannot be labelled does not keep the daemon from its start, and
+// the next start goes on with the others.
+void LabelLayers(const HostPaths& paths) {
   const auto contexts = sandbox::SelinuxContexts::Detect(paths.sys, "/etc");
-  if (contexts.empty()) return OkStatus();
-  return sandbox::Relabel(Context::Background("label layers"),
-                          paths.root + "/snapshots", contexts.file);
+  if (contexts.empty()) return;
+  const Context ctx =
+      Context::Background("label layers").WithTimeout(kLabelTime);
+  const Status done =
+      sandbox::Relabel(ctx, paths.root + "/snapshots", contexts.file);
+  LOG_IF(WARNING, !done.ok()) << "label layers: " << Message(done);
 }
 
 StatusOr<std::unique_ptr<MetadataStore>> OpenRecords(const HostPaths& paths) {
@@ -531,7 +538,7 @@ StatusOr<std::unique_ptr<Daemon::Parts>> Daemon::Parts::Build(
   ASSIGN_OR_RETURN_AS(std::unique_ptr<image::ImageService> images,
                       image::ImageService::Open(ImageOptions(config), *store),
                       "open images");
-  RETURN_IF_ERROR(LabelLayers(paths));
+  LabelLayers(paths);
   return std::make_unique<Parts>(config, std::move(claims), std::move(store),
                                  std::move(images), std::move(stats));
 }
