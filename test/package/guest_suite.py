@@ -4,6 +4,7 @@
 The tests go on from each other, in the order of their names.
 """
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -71,6 +72,11 @@ def state():
     with open("/proc/self/mountinfo") as f:
         found.update("mount " + line.split()[4] for line in f)
     found.update("link " + name for name in os.listdir("/sys/class/net"))
+    for program in filter(shutil.which, ("iptables-save", "ip6tables-save")):
+        rules = subprocess.run([program], stdout=subprocess.PIPE, text=True)
+        found.update(program + " " + line.split(" [")[0]
+                     for line in rules.stdout.splitlines()
+                     if line.startswith((":", "-A")))
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open("/proc/%s/comm" % pid) as f:
