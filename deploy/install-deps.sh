@@ -17,7 +17,7 @@ libabsl-dev libarchive-dev libboost-dev libcap-dev libcurl4-openssl-dev
 libgflags-dev libgmock-dev libgoogle-glog-dev libgrpc++-dev libgtest-dev
 libisal-dev liblzma-dev libnl-3-dev libnl-route-3-dev libprotobuf-dev
 libre2-dev libseccomp-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libunwind-dev
-libzstd-dev nlohmann-json3-dev pkgconf zlib1g-dev
+libyaml-dev libzstd-dev nlohmann-json3-dev pkgconf zlib1g-dev
 "
 
 RUN="

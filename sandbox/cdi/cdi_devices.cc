@@ -58,7 +58,6 @@ class Catalog {
   std::vector<std::string> folders_;
   std::map<std::string, Found> devices_;  // by qualified name
   std::vector<std::string> broken_;       // what is wrong with each
-  std::vector<std::string> yaml_;         // paths
   size_t files_ = 0;
   uint64_t bytes_ = 0;
 };
@@ -82,8 +81,8 @@ Status Catalog::ReadFolder(size_t index, const std::string& folder) {
                       ListDirectory(dir->get()), "CDI folder " + folder);
   for (const std::string& name : names) {
     const std::string path = folder + "/" + name;
-    if (EndsWith(name, ".yaml")) yaml_.push_back(path);
-    if (!EndsWith(name, ".json")) continue;
+    const bool is_yaml = EndsWith(name, ".yaml");
+    if (!is_yaml && !EndsWith(name, ".json")) continue;
     if (++files_ > kMaxFiles || bytes_ > kMaxBytes) {
       return ResourceExhausted("CDI folder " + folder +
                                ": more than 4096 files or 16 MiB");
@@ -94,7 +93,8 @@ Status Catalog::ReadFolder(size_t index, const std::string& folder) {
       continue;
     }
     bytes_ += text->size();
-    StatusOr<CdiFile> file = ParseCdiFile(*text, path);
+    StatusOr<CdiFile> file =
+        is_yaml ? ParseCdiYaml(*text, path) : ParseCdiFile(*text, path);
     if (file.ok()) {
       Add(index, path, *std::move(file));
     } else {
@@ -159,12 +159,9 @@ StatusOr<std::vector<CdiEdits>> Catalog::Take(
   }
   if (unresolvable.empty()) return edits;
   std::string message = "unresolvable CDI devices " +
-                        Listed(unresolvable, ", ") +
-                        " in the *.json files of " + Join(folders_, ", ");
+                        Listed(unresolvable, ", ") + " in the files of " +
+                        Join(folders_, ", ");
   reasons.insert(reasons.end(), broken_.begin(), broken_.end());
-  for (const std::string& path : yaml_) {
-    reasons.push_back(path + " is not read: YAML, convert it to JSON");
-  }
   if (!reasons.empty()) message += "; " + Listed(reasons, "; ");
   return InvalidArgument(message);
 }

@@ -23,9 +23,8 @@ namespace berth::sandbox {
 // there are empty. Files are read at each call, so that a device is there as
 // soon as its file is; without cdi_devices no folder is looked at.
 //
-// Only JSON is read: a file *.yaml describes nothing either, and neither hides
-// a device of an earlier folder nor is in conflict with one. The error for a
-// device that is not found names such files, as well as the broken ones.
+// Files are *.json and *.yaml. The error for a device that is not found names
+// those that are broken.
 //
 // INVALID_ARGUMENT "unresolvable CDI devices a/b=c": not described, or in
 // conflict. RESOURCE_EXHAUSTED: more than 4096 files or 16 MiB in all.

@@ -133,11 +133,15 @@ TEST_F(CdiDevicesTest, BrokenFilesAreInNobodysWay) {
   EXPECT_THAT(Find({"v/c=other"}), Not(IsOk()));
 }
 
-TEST_F(CdiDevicesTest, TheErrorNamesFilesOfYaml) {
-  dir_.Write("etc/a.yaml", "cdiVersion: 1.0.0\n");
-  dir_.Write("etc/b.json", File("b", {"x"}));
+TEST_F(CdiDevicesTest, FilesOfYamlDescribeDevicesToo) {
+  dir_.Write("etc/a.yaml",
+             "cdiVersion: 1.0.0\nkind: v/c\ndevices:\n"
+             "- name: y\n  containerEdits:\n    env: [FROM=yaml]\n");
+  dir_.Write("etc/b.yaml", "cdiVersion: [1.0.0\n");
+  dir_.Write("etc/c.json", File("b", {"x"}));
   EXPECT_OK(Find({"v/c=x"}));
-  EXPECT_THAT(Find({"v/c=y"}), IsUnresolvable("v/c=y", "etc/a.yaml"));
+  EXPECT_OK(Find({"v/c=y"}));
+  EXPECT_THAT(Find({"v/c=z"}), IsUnresolvable("v/c=z", "etc/b.yaml: line"));
 }
 
 TEST_F(CdiDevicesTest, TooMuchIsAnErrorForWhoeverAsks) {

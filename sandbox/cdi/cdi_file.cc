@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "sandbox/cdi/yaml.h"
 #include "sandbox/spec/mounts.h"
 
 namespace berth::sandbox {
@@ -95,12 +96,14 @@ class Parser {
                   const std::string& path) const;
   Status Device(const Json& json, const std::string& path, CdiFile& file) const;
   StatusOr<CdiEdits> Edits(const Json& json, const std::string& path) const;
-  Status Unsupported(JsonReader& reader, CdiEdits& edits) const;
+  Status Rdt(JsonReader& of, CdiEdits& edits) const;
   Status Groups(JsonReader& reader, CdiEdits& edits) const;
   Status Node(const Json& json, const std::string& path, CdiEdits& edits) const;
   Status Mount(const Json& json, const std::string& path,
                CdiEdits& edits) const;
   Status Hook(const Json& json, const std::string& path, CdiEdits& edits) const;
+  Status NetDevice(const Json& json, const std::string& path,
+                   CdiEdits& edits) const;
 
   // Each element of a list, through one of the above.
   Status Each(JsonReader& reader, const char* member, CdiEdits& edits,
@@ -246,7 +249,9 @@ StatusOr<CdiEdits> Parser::Edits(const Json& json,
   RETURN_IF_ERROR(Each(reader, "mounts", edits, &Parser::Mount));
   RETURN_IF_ERROR(Each(reader, "hooks", edits, &Parser::Hook));
   RETURN_IF_ERROR(Groups(reader, edits));
-  RETURN_IF_ERROR(Unsupported(reader, edits));
+  RETURN_IF_ERROR(Rdt(reader, edits));
+  RETURN_IF_ERROR(NeedsIf(reader, "netDevices", "1.1.0"));
+  RETURN_IF_ERROR(Each(reader, "netDevices", edits, &Parser::NetDevice));
   return edits;
 }
 
@@ -264,22 +269,46 @@ Status Parser::Groups(JsonReader& reader, CdiEdits& edits) const {
   return reader.status();
 }
 
-Status Parser::Unsupported(JsonReader& reader, CdiEdits& edits) const {
-  RETURN_IF_ERROR(NeedsIf(reader, "intelRdt", "0.7.0"));
-  RETURN_IF_ERROR(NeedsIf(reader, "netDevices", "1.1.0"));
-  if (const Json* rdt = reader.Find("intelRdt")) {
-    RETURN_IF_ERROR(
-        CheckMembers(*rdt, reader.PathOf("intelRdt"),
-                     {"closID", "l3CacheSchema", "memBwSchema", "schemata",
-                      "enableCMT", "enableMBM", "enableMonitoring"}));
-    edits.unsupported = "intelRdt";
-  }
-  for (const Json& device : reader.Array("netDevices")) {
-    RETURN_IF_ERROR(CheckMembers(device, reader.PathOf("netDevices"),
-                                 {"hostInterfaceName", "name"}));
-    edits.unsupported = "netDevices";
-  }
+Status Parser::Rdt(JsonReader& of, CdiEdits& edits) const {
+  const Json* const json = of.Find("intelRdt");
+  if (json == nullptr) return OkStatus();
+  const std::string path = of.PathOf("intelRdt");
+  RETURN_IF_ERROR(NeedsIf(of, "intelRdt", "0.7.0"));
+  RETURN_IF_ERROR(
+      CheckMembers(*json, path,
+                   {"closID", "l3CacheSchema", "memBwSchema", "schemata",
+                    "enableCMT", "enableMBM", "enableMonitoring"}));
+  JsonReader reader(*json, path);
+  RETURN_IF_ERROR(NeedsIf(reader, "schemata", "1.1.0"));
+  RETURN_IF_ERROR(NeedsIf(reader, "enableMonitoring", "1.1.0"));
+  oci::IntelRdt& rdt = edits.intel_rdt.emplace();
+  bool cache = false;
+  bool bandwidth = false;
+  reader.Get("closID", rdt.clos_id);
+  reader.Get("l3CacheSchema", rdt.l3_cache_schema);
+  reader.Get("memBwSchema", rdt.mem_bw_schema);
+  reader.Get("schemata", rdt.schemata);
+  reader.Get("enableMonitoring", rdt.enable_monitoring);
+  reader.Get("enableCMT", cache);
+  reader.Get("enableMBM", bandwidth);
+  rdt.enable_monitoring |= cache || bandwidth;
   return reader.status();
+}
+
+Status Parser::NetDevice(const Json& json, const std::string& path,
+                         CdiEdits& edits) const {
+  RETURN_IF_ERROR(CheckMembers(json, path, {"hostInterfaceName", "name"}));
+  JsonReader reader(json, what_ + ": " + path);
+  std::string on_host;
+  std::string name;
+  reader.Get("hostInterfaceName", on_host);
+  reader.Get("name", name);
+  RETURN_IF_ERROR(reader.status());
+  if (on_host.empty() || name.empty()) return Wrong(path, "a name is missing");
+  if (!edits.net_devices.emplace(on_host, name).second) {
+    return Wrong(path, Excerpt(on_host) + " is there twice");
+  }
+  return OkStatus();
 }
 
 Status Parser::Node(const Json& json, const std::string& path,
@@ -390,6 +419,15 @@ Status Parser::Hook(const Json& json, const std::string& path,
 StatusOr<CdiFile> ParseCdiFile(std::string_view json, const std::string& what) {
   ASSIGN_OR_RETURN(const Json value,
                    ParseJson(json, what, {.refuse_duplicates = true}));
+  return Parser(what).File(value);
+}
+
+StatusOr<CdiFile> ParseCdiYaml(std::string_view yaml, const std::string& what) {
+  static const auto& numbers = *new std::set<std::string>{
+      "additionalGids", "enableCMT", "enableMBM", "enableMonitoring",
+      "fileMode",       "gid",       "major",     "minor",
+      "timeout",        "uid"};
+  ASSIGN_OR_RETURN(const Json value, ParseYaml(yaml, what, numbers));
   return Parser(what).File(value);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,8 +35,8 @@ struct CdiEdits {
   std::vector<oci::MountSpec> mounts;
   oci::Hooks hooks;
   std::vector<gid_t> groups;
-  // The member that we cannot do ("intelRdt", "netDevices"); empty: none.
-  std::string unsupported;
+  std::map<std::string, std::string> net_devices;  // host's name to its name
+  std::optional<oci::IntelRdt> intel_rdt;
 
   bool operator==(const CdiEdits&) const = default;
 };
@@ -50,6 +51,7 @@ struct CdiFile {
 // specification forbids: unknown members, members that the file's version has
 // not got, names out of its alphabet, a device twice, edits that say nothing.
 StatusOr<CdiFile> ParseCdiFile(std::string_view json, const std::string& what);
+StatusOr<CdiFile> ParseCdiYaml(std::string_view yaml, const std::string& what);
 
 // INVALID_ARGUMENT unless it is a qualified device name, "vendor/class=name".
 Status CheckCdiName(const std::string& name);

@@ -93,8 +93,19 @@ TEST(CdiFileTest, ReadsEachKindOfEdit) {
   EXPECT_EQ(hooks.poststart.at(0).path, "/5");
   EXPECT_EQ(hooks.poststop.at(0).path, "/6");
   EXPECT_THAT(edits.groups, ElementsAre(0, 7));
-  EXPECT_EQ(edits.unsupported, "");
-  EXPECT_EQ(Edits(R"({"intelRdt": {"closID": "x"}})")->unsupported, "intelRdt");
+  EXPECT_EQ(edits.intel_rdt, std::nullopt);
+}
+
+TEST(CdiFileTest, ReadsCachesAndInterfaces) {
+  ASSERT_OK_AND_ASSIGN(const CdiEdits edits, Edits(R"({
+    "intelRdt": {"closID": "x", "l3CacheSchema": "L3:0=f",
+                 "memBwSchema": "MB:0=9", "schemata": ["L2:0=3"],
+                 "enableCMT": true},
+    "netDevices": [{"hostInterfaceName": "eno1", "name": "net0"}]})"));
+  EXPECT_EQ(edits.intel_rdt,
+            (oci::IntelRdt{"x", {"L2:0=3"}, "L3:0=f", "MB:0=9", true}));
+  EXPECT_EQ(edits.net_devices,
+            (std::map<std::string, std::string>{{"eno1", "net0"}}));
 }
 
 TEST(CdiFileTest, RefusesWhatIsWrongInAnEdit) {

@@ -114,8 +114,14 @@ Status CdiStep(const SpecInputs& in, oci::Spec& spec) {
   if (in.cdi.empty()) return OkStatus();
   std::vector<std::string> env;
   for (const CdiEdits& edits : in.cdi) {
-    if (!edits.unsupported.empty()) {
-      return Unimplemented("CDI devices: " + edits.unsupported);
+    if (edits.intel_rdt.has_value()) {
+      if (spec.linux.intel_rdt.has_value()) {
+        return InvalidArgument("CDI devices: intelRdt of more than one");
+      }
+      spec.linux.intel_rdt = edits.intel_rdt;
+    }
+    for (const auto& [on_host, name] : edits.net_devices) {
+      spec.linux.net_devices[on_host] = name;
     }
     env.insert(env.end(), edits.env.begin(), edits.env.end());
     AddHooks(edits.hooks, spec.hooks);

@@ -200,11 +200,18 @@ TEST_F(CdiStepTest, GroupsAreAddedOnceAndNeverRoots) {
   EXPECT_THAT(spec.process->user.additional_gids, ElementsAre(5, 6, 7));
 }
 
-TEST_F(CdiStepTest, WhatWeCannotDoIsRefusedByName) {
-  CdiEdits edits;
-  edits.unsupported = "intelRdt";
-  EXPECT_THAT(Build({edits}),
-              StatusIs(StatusCode::kUnimplemented, HasSubstr("intelRdt")));
+TEST_F(CdiStepTest, OneSaysWhatPartOfTheCacheItHas) {
+  CdiEdits first, second;
+  first.intel_rdt = {.clos_id = "x"};
+  first.net_devices = {{"eno1", "net0"}};
+  second.net_devices = {{"eno2", "net1"}};
+  ASSERT_OK_AND_ASSIGN(const oci::Spec spec, Build({first, second}));
+  EXPECT_EQ(spec.linux.intel_rdt, first.intel_rdt);
+  EXPECT_EQ(spec.linux.net_devices, (std::map<std::string, std::string>{
+                                        {"eno1", "net0"}, {"eno2", "net1"}}));
+  second.intel_rdt.emplace();
+  EXPECT_THAT(Build({first, second}),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("intelRdt")));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@ package cri_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,4 +139,32 @@ func TestCDIDeviceThatCannotBeHad(t *testing.T) {
 		t.Errorf("beside a conflict: %q", got)
 	}
 	stillServing(t)
+}
+
+// A network interface of the host, by a file of YAML.
+func TestCDIOfYAMLMovesAnInterface(t *testing.T) {
+	needCDI(t)
+	if peer() {
+		t.Skip("no released containerd knows CDI 1.1.0")
+	}
+	if out, err := exec.Command("ip", "link", "add", "cdihost0", "type", "dummy").CombinedOutput(); err != nil {
+		t.Fatalf("ip link add: %v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "delete", "cdihost0").Run() })
+	writeCDI(t, "net.yaml", `---
+cdiVersion: 1.1.0
+kind: berth.test/net
+devices:
+- name: 0
+  containerEdits:
+    env: [NET=off]
+    netDevices:
+    - hostInterfaceName: cdihost0
+      name: fast0
+`)
+	pod := client.RunPod(t, logs)
+	container := pod.Run(t, "c", busybox, []string{"sleep", "1000"}, cdiDevices("berth.test/net=0"))
+	if out := container.Output(t, "sh", "-c", "echo $NET; ls /sys/class/net"); !strings.Contains(out, "off") || !strings.Contains(out, "fast0") {
+		t.Errorf("%q", out)
+	}
 }

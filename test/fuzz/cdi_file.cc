@@ -13,7 +13,8 @@
 
 FUZZ_TARGET(bytes) {
   using namespace berth;
-  const auto file = sandbox::ParseCdiFile(bytes, "file");
+  auto file = sandbox::ParseCdiFile(bytes, "file");
+  if (!file.ok()) file = sandbox::ParseCdiYaml(bytes, "file");
   if (!file.ok()) return false;
   const state::v1::SandboxRecord pod;
   state::v1::ContainerRecord container;
@@ -27,7 +28,7 @@ FUZZ_TARGET(bytes) {
     inputs.cdi.push_back(edits);
   }
   for (sandbox::CdiEdits& edits : inputs.cdi) {
-    edits.unsupported.clear();
+    edits.intel_rdt.reset();  // of one device alone
     for (sandbox::CdiNode& cdi : edits.nodes) {
       if (cdi.node.type == 0) cdi.node.type = 'c';  // as of a host's node
     }

@@ -42,6 +42,7 @@ LIBRARIES = {
     "openssl/": ("base/digest", "door/"),
     "zlib.h": ("door/stream/", "image/layer/", "shim/process/"),
     "archive": ("image/layer/",),
+    "yaml.h": ("sandbox/cdi/",),
     "zstd.h": ("image/layer/",),
     "isa-l": ("image/layer/",),
     "seccomp.h": ("oci/init/",),
