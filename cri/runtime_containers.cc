@@ -66,6 +66,8 @@ StatusOr<v1::CreateContainerResponse> RuntimeService::CreateContainer(
     ASSIGN_OR_RETURN(const std::string json, parts_.profile(seccomp.oci_ref()));
     config->mutable_security()->mutable_seccomp()->set_profile(json);
   }
+  const state::v1::SandboxConfig& in = pod->config();
+  RETURN_IF_ERROR(AddExtras(ExtrasOf(in.runtime_handler()), in, *config));
   const StatusOr<ContainerId> id =
       parts_.containers.Create(ctx, SandboxId(pod->id()), *config);
   RETURN_IF_ERROR(WordFirst(id.status()));

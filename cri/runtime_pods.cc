@@ -15,6 +15,12 @@ bool IsFullId(const std::string& id) { return id.size() == 64; }
 
 }  // namespace
 
+const PodExtras& RuntimeService::ExtrasOf(const std::string& handler) const {
+  static const auto& none = *new PodExtras;
+  const auto found = facts_.extras.find(handler);
+  return found == facts_.extras.end() ? none : found->second;
+}
+
 StatusOr<SandboxStatus> RuntimeService::FindPod(const std::string& id) const {
   if (id.empty()) return InvalidArgument("pod_sandbox_id: is missing");
   return parts_.inventory.Sandbox(id, state::v1::SANDBOX_KIND_POD);
@@ -47,8 +53,9 @@ StatusOr<v1::RunPodSandboxResponse> RuntimeService::RunPodSandbox(
       std::find(known.begin(), known.end(), handler) == known.end()) {
     return InvalidArgument("runtime_handler: there is no " + Quoted(handler));
   }
-  ASSIGN_OR_RETURN(const state::v1::SandboxConfig config,
+  ASSIGN_OR_RETURN(state::v1::SandboxConfig config,
                    FromPodConfig(request.config(), handler));
+  RETURN_IF_ERROR(AddExtras(ExtrasOf(handler), config));
   ASSIGN_OR_RETURN(const SandboxId id, parts_.sandboxes.Run(ctx, config));
   v1::RunPodSandboxResponse response;
   response.set_pod_sandbox_id(id.str());

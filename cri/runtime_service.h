@@ -2,6 +2,7 @@
 #define CRI_RUNTIME_SERVICE_H_
 
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "cri/convert.h"
+#include "cri/pod_extras.h"
 #include "cri/streaming/stream_tokens.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/container_streams.h"
@@ -26,6 +28,7 @@ struct RuntimeFacts {
   std::string version;  // ours, "0.1.0"
   // Names that a pod may give as its runtime handler, besides none.
   std::vector<std::string> handlers;
+  std::map<std::string, PodExtras> extras;  // by handler, "" too
   bool recursive_read_only_mounts = false;
   bool cgroup_namespaces = false;
   // The handlers that can run pods in user namespaces; "" is the default.
@@ -173,6 +176,7 @@ class RuntimeService {
 
  private:
   // Pods alone: what another door has made is NOT_FOUND here.
+  const PodExtras& ExtrasOf(const std::string& handler) const;
   StatusOr<sandbox::SandboxStatus> FindPod(const std::string& id) const;
   StatusOr<sandbox::ContainerStatus> FindContainer(const std::string& id) const;
   StatusOr<sandbox::SandboxId> PodToEnd(const std::string& id) const;

@@ -244,7 +244,14 @@ void CheckNri(const config::v1::Nri& nri, Checker& check) {
                 1u, 600u);
 }
 
+void CheckExtras(const std::string& setting,
+                 const config::v1::PodExtras& extras, Checker& check) {
+  const Status status = PodExtrasOf(extras).status();
+  if (!status.ok()) check.Wrong(setting + ".extras", Message(status));
+}
+
 void CheckHandlers(const Config& config, Checker& check) {
+  CheckExtras("pods", config.pods().extras(), check);
   std::set<std::string> names;
   for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
     const std::string setting = "runtime_handlers " + Quoted(handler.name());
@@ -253,6 +260,7 @@ void CheckHandlers(const Config& config, Checker& check) {
       check.Wrong(setting, "is given twice");
     }
     check.Absolute(setting + ".runtime", handler.runtime());
+    CheckExtras(setting, handler.extras(), check);
   }
 }
 
@@ -279,6 +287,12 @@ StatusOr<Config> LoadConfig(const std::string& file) {
     config.MergeFrom(part);
   }
   return config;
+}
+
+StatusOr<cri::PodExtras> PodExtrasOf(const config::v1::PodExtras& extras) {
+  return cri::ParsePodExtras(
+      extras.shm_size(), {extras.ulimits().begin(), extras.ulimits().end()},
+      {extras.annotations().begin(), extras.annotations().end()});
 }
 
 void CheckCgroups(const Config& config, Checker& check) {

@@ -6,6 +6,7 @@
 
 #include "api/config/v1/config.pb.h"
 #include "base/status.h"
+#include "cri/pod_extras.h"
 
 namespace berth::daemon {
 
@@ -42,6 +43,8 @@ std::string AdminSocket(const Config& config);
 std::string NriSocket(const Config& config);
 std::vector<std::string> PluginFolders(const Config& config);
 std::vector<std::string> CdiFolders(const Config& config);
+// INVALID_ARGUMENT, which CheckConfig tells, too.
+StatusOr<cri::PodExtras> PodExtrasOf(const config::v1::PodExtras& extras);
 // "berth-shim" beside this program unless configured.
 std::string ShimPath(const Config& config);
 // Whether systemd makes the cgroups. AUTO follows a configured parent (a slice

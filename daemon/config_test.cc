@@ -165,14 +165,15 @@ TEST(CheckConfigTest, NamesEverySettingThatIsWrong) {
   config.add_runtime_handlers()->set_name("x");
   config.mutable_nri()->set_socket("nri.sock");
   config.mutable_nri()->set_request_timeout_seconds(0);
+  config.mutable_pods()->mutable_extras()->add_ulimits("files=1");
   const std::vector<std::string> wrong = CheckConfig(config);
   for (const char* setting :
        {"root:", "cgroup_parent:", "cri_socket:", "network.bridge:",
         "network.subnet:", "limits.log_line:", "runtime_handlers \"x\":",
-        "nri.socket:", "nri.request_timeout_seconds:"}) {
+        "nri.socket:", "nri.request_timeout_seconds:", "pods.extras:"}) {
     EXPECT_THAT(wrong, Contains(testing::StartsWith(setting)));
   }
-  EXPECT_EQ(wrong.size(), 9u);
+  EXPECT_EQ(wrong.size(), 10u);
 }
 
 TEST(CheckConfigTest, TheParentIsOneOfTheDriver) {

@@ -160,6 +160,16 @@ std::vector<std::string> HandlerNames(const Config& config) {
   return names;
 }
 
+// The configuration has been checked.
+std::map<std::string, cri::PodExtras> ExtrasByHandler(const Config& config) {
+  std::map<std::string, cri::PodExtras> extras;
+  extras[""] = *PodExtrasOf(config.pods().extras());
+  for (const config::v1::RuntimeHandler& handler : config.runtime_handlers()) {
+    extras[handler.name()] = *PodExtrasOf(handler.extras());
+  }
+  return extras;
+}
+
 // Those with our own shim, if the host can map the ids of images at all.
 std::set<std::string> UserNamespaceHandlers(const Config& config) {
   std::set<std::string> names;
@@ -457,6 +467,7 @@ class Daemon::Parts {
     const bool setattr = HasMountSetattr();
     return {.version = kVersion,
             .handlers = HandlerNames(config),
+            .extras = ExtrasByHandler(config),
             .recursive_read_only_mounts = setattr,
             .cgroup_namespaces = access("/proc/self/ns/cgroup", F_OK) == 0,
             .user_namespaces = UserNamespaceHandlers(config),

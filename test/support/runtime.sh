@@ -103,8 +103,16 @@ docker_socket: "$dir/docker.sock"
 shim: "$bin/berth-shim"
 network { conf_dir: "$cni_conf" bin_dirs: "$cni_bin" write_default: false }
 registry { config_dir: "$dir/certs.d" }
-pods { cdi_spec_dirs: "$dir/cdi" }
-runtime_handlers { name: "runc" shim: "io.containerd.runc.v2" }
+pods {
+  cdi_spec_dirs: "$dir/cdi"
+  extras { annotations: "io.berth.shm-size" annotations: "io.berth.ulimits" }
+}
+runtime_handlers {
+  name: "runc"
+  shim: "io.containerd.runc.v2"
+  extras { annotations: "io.berth.shm-size" annotations: "io.berth.ulimits" }
+}
+runtime_handlers { name: "small" extras { shm_size: "3m" ulimits: "nofile=77" } }
 nri {
   enable: true
   socket: "$dir/nri/nri.sock"
