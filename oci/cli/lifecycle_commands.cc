@@ -27,7 +27,11 @@ StatusOr<int> RunStart(const Invocation& invocation) {
   ASSIGN_OR_RETURN(const Flags flags, ParseCommand(invocation, {}, 1, 1));
   ASSIGN_OR_RETURN(Container container, LoadNamed(invocation, flags));
   std::optional<NotifyRelay> relay;
-  RETURN_IF_ERROR(ListenForReady(invocation, container.id(), relay));
+  // Of any other Start says why it cannot be started.
+  const auto state = container.State();
+  if (state.ok() && state->status == ContainerStatus::kCreated) {
+    RETURN_IF_ERROR(ListenForReady(invocation, container.id(), relay));
+  }
   const auto init =
       relay ? OpenPidfd(container.init_pid()) : StatusOr<UniqueFd>(UniqueFd());
   RETURN_IF_ERROR(container.Start());

@@ -108,13 +108,16 @@ StatusOr<NotifyRelay> NotifyRelay::Listen(const std::string& directory,
       "/proc/self/fd/" + std::to_string(folder.get()) + "/" + kNotifySocket;
   ASSIGN_OR_RETURN(const Address address, AddressOf(path));
   ASSIGN_OR_RETURN(UniqueFd fd, NewSocket());
-  if (bind(fd.get(), reinterpret_cast<const struct sockaddr*>(&address.name),
-           address.size) != 0) {
-    return Errno(errno, "bind " + Quoted(directory + "/" + kNotifySocket));
-  }
-  // The container may have given up root.
-  if (fchmodat(folder.get(), kNotifySocket, 0777, 0) != 0) {
-    return Errno(errno, "chmod " + Quoted(directory + "/" + kNotifySocket));
+  // For all, since the container may have given up root. Not by its name
+  // afterwards, which a container may have made a link.
+  const mode_t before = umask(0);
+  const int bound =
+      bind(fd.get(), reinterpret_cast<const struct sockaddr*>(&address.name),
+           address.size);
+  const int error = errno;
+  umask(before);
+  if (bound != 0) {
+    return Errno(error, "bind " + Quoted(directory + "/" + kNotifySocket));
   }
   return NotifyRelay(std::move(fd), host);
 }

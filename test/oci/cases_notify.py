@@ -87,6 +87,13 @@ class Ready(RuntimeTest):
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertEqual(self.heard()[0], "READY=1")
 
+    def test_second_start(self):
+        r = self.runtime
+        c = r.create(self.bundle("notify READY=1; exec sleep 1000"),
+                     env=self.env)
+        r.must("start", c, env=self.env)
+        self.assertFails(r.call("start", c, env=self.env), "already running")
+
     def test_create_and_start(self):
         r = self.runtime
         c = r.create(self.bundle("notify READY=1; exec sleep 1000"),
