@@ -104,7 +104,7 @@ Status ListenForReady(const Invocation& invocation, const std::string& id,
       invocation.root + "/" + id + "/" + kNotifyDirectory;
   // None: it was created by somebody for whom nobody waited.
   if (host.empty() || access(directory.c_str(), F_OK) != 0) return OkStatus();
-  ASSIGN_OR_RETURN(relay, NotifyRelay::Listen(directory, host));
+  ASSIGN_OR_RETURN(relay, NotifyRelay::Listen(directory, host, invocation.log));
   return OkStatus();
 }
 
@@ -180,12 +180,15 @@ StatusOr<int> RunRun(const Invocation& invocation) {
     return started;
   }
   if (detached) {
-    if (!relay) return 0;
-    RETURN_IF_ERROR(relay->Await(container.init_pid(), pidfd));
+    if (relay) relay->Await(container.init_pid(), pidfd);
     return 0;
   }
-  ASSIGN_OR_RETURN(const int code, foreground.Wait(container.init_pid(), pidfd,
-                                                   std::move(console), relay));
+  const auto code =
+      foreground.Wait(container.init_pid(), pidfd, std::move(console), relay);
+  if (!code.ok()) {
+    (void)container.Delete(true).ok();
+    return code;
+  }
   if (flags.On("keep")) return code;
   const size_t known = container.warnings().size();
   RETURN_IF_ERROR(container.Delete(true));

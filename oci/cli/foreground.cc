@@ -113,10 +113,7 @@ StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
     if (fds[3].revents != 0 && console.valid()) {
       input_open = Move(STDIN_FILENO, console.get());
     }
-    if (fds[4].revents != 0) {
-      ASSIGN_OR_RETURN(const bool told, relay->Pass(pid));
-      if (told) relay.reset();
-    }
+    if (fds[4].revents != 0 && relay->Pass(pid)) relay.reset();
     exited = fds[0].revents != 0;
   }
   // What it wrote last is still in the terminal.
@@ -126,7 +123,7 @@ StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
   if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0) {
     return Errno(errno, "wait for the process");
   }
-  if (relay) RETURN_IF_ERROR(relay->Pass(pid).status());
+  if (relay) relay->Finish(pid);
   return ExitCodeOf(status);
 }
 

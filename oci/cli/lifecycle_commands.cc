@@ -36,7 +36,7 @@ StatusOr<int> RunStart(const Invocation& invocation) {
       relay ? OpenPidfd(container.init_pid()) : StatusOr<UniqueFd>(UniqueFd());
   RETURN_IF_ERROR(container.Start());
   if (!relay || !init.ok()) return 0;
-  RETURN_IF_ERROR(relay->Await(container.init_pid(), *init));
+  relay->Await(container.init_pid(), *init);
   return 0;
 }
 

@@ -20,6 +20,10 @@ namespace berth::oci {
 namespace {
 
 constexpr int kBarrierMilliseconds = 30000;
+// Nobody is to wait longer for the exit code.
+constexpr int kLastMilliseconds = 1000;
+// For each word, to a host that does not read.
+constexpr struct timeval kMaxSend = {1, 0};
 
 struct Address {
   struct sockaddr_un name = {};
@@ -51,36 +55,37 @@ StatusOr<UniqueFd> NewSocket() {
 }
 
 // Whoever waits for the service has read all before when it closes its end
-// (sd_notify_barrier(3)).
-Status AwaitBarrier(int host) {
+// (sd_notify_barrier(3)): the other one, which sees that.
+StatusOr<UniqueFd> SendBarrier(int host) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return Errno(errno, "pipe");
-  const UniqueFd hears(ends[0]);
-  UniqueFd says(ends[1]);
+  UniqueFd hears(ends[0]);
+  const UniqueFd says(ends[1]);
   RETURN_IF_ERROR(SendFd(host, says.get(), "BARRIER=1"));
-  says.reset();
-  struct pollfd closed = {hears.get(), POLLIN, 0};
-  if (TEMP_FAILURE_RETRY(poll(&closed, 1, kBarrierMilliseconds)) <= 0) {
-    return DeadlineExceeded("$NOTIFY_SOCKET: the barrier is not taken down");
-  }
-  return OkStatus();
+  return hears;
 }
 
-Status TellHost(const std::string& path, const std::string& ready, pid_t pid) {
+// The barrier that was sent last.
+StatusOr<UniqueFd> TellHost(const std::string& path, const std::string& ready,
+                            pid_t main_pid) {
   ASSIGN_OR_RETURN(const Address address, AddressOf(path));
   ASSIGN_OR_RETURN(const UniqueFd host, NewSocket());
+  if (setsockopt(host.get(), SOL_SOCKET, SO_SNDTIMEO, &kMaxSend,
+                 sizeof(kMaxSend)) != 0) {
+    return Errno(errno, "setsockopt SO_SNDTIMEO");
+  }
   if (connect(host.get(),
               reinterpret_cast<const struct sockaddr*>(&address.name),
               address.size) != 0) {
     return Errno(errno, "connect to " + Quoted(path));
   }
-  const std::string main = "MAINPID=" + std::to_string(pid);
+  const std::string main = "MAINPID=" + std::to_string(main_pid);
   for (const std::string& text : {ready, main}) {
     if (send(host.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) {
       return Errno(errno, "send to " + Quoted(path));
     }
   }
-  return AwaitBarrier(host.get());
+  return SendBarrier(host.get());
 }
 
 // The line, "READY=1", if there is one.
@@ -99,7 +104,8 @@ std::string HostNotifySocket() {
 }
 
 StatusOr<NotifyRelay> NotifyRelay::Listen(const std::string& directory,
-                                          const std::string& host) {
+                                          const std::string& host,
+                                          const Log& log) {
   RETURN_IF_ERROR(AddressOf(host).status());
   ASSIGN_OR_RETURN(const UniqueFd folder,
                    OpenFile(directory, O_PATH | O_DIRECTORY));
@@ -119,34 +125,56 @@ StatusOr<NotifyRelay> NotifyRelay::Listen(const std::string& directory,
   if (bound != 0) {
     return Errno(error, "bind " + Quoted(directory + "/" + kNotifySocket));
   }
-  return NotifyRelay(std::move(fd), host);
+  return NotifyRelay(std::move(fd), host, log);
 }
 
-StatusOr<bool> NotifyRelay::Pass(pid_t pid) {
+// True: the host has been told, and fd_ is the barrier.
+StatusOr<bool> NotifyRelay::Hear(pid_t main) {
   char bytes[4096];
-  const ssize_t n = TEMP_FAILURE_RETRY(
-      recv(socket_.get(), bytes, sizeof(bytes), MSG_DONTWAIT));
+  const ssize_t n =
+      TEMP_FAILURE_RETRY(recv(fd_.get(), bytes, sizeof(bytes), MSG_DONTWAIT));
   if (n < 0 && errno == EAGAIN) return false;
   if (n < 0) return Errno(errno, "receive a notification");
   const std::string ready =
       ReadyLine(std::string(bytes, static_cast<size_t>(n)));
   if (ready.empty()) return false;
-  RETURN_IF_ERROR(TellHost(host_, ready, pid));
+  ASSIGN_OR_RETURN(fd_, TellHost(host_, ready, main));
   return true;
 }
 
-Status NotifyRelay::Await(pid_t pid, const UniqueFd& pidfd) {
-  for (bool done = false; !done;) {
-    struct pollfd fds[] = {{socket_.get(), POLLIN, 0},
-                           {pidfd.get(), POLLIN, 0}};
-    if (TEMP_FAILURE_RETRY(poll(fds, 2, -1)) < 0) return Errno(errno, "poll");
-    if (fds[0].revents != 0) {
-      ASSIGN_OR_RETURN(done, Pass(pid));
-    } else {
-      done = true;
-    }
+bool NotifyRelay::Pass(pid_t main) {
+  if (told_) return true;  // the barrier is down
+  const auto heard = Hear(main);
+  if (!heard.ok()) {
+    log_->Warning("$NOTIFY_SOCKET: " + Message(heard.status()));
+    return true;
   }
-  return OkStatus();
+  told_ = *heard;
+  return false;
+}
+
+void NotifyRelay::AwaitBarrier(int milliseconds) const {
+  struct pollfd closed = {fd_.get(), POLLIN, 0};
+  if (TEMP_FAILURE_RETRY(poll(&closed, 1, milliseconds)) <= 0) {
+    log_->Warning("$NOTIFY_SOCKET: the barrier is not taken down");
+  }
+}
+
+void NotifyRelay::Await(pid_t main, const UniqueFd& pidfd) {
+  while (!told_) {
+    struct pollfd fds[] = {{fd_.get(), POLLIN, 0}, {pidfd.get(), POLLIN, 0}};
+    if (TEMP_FAILURE_RETRY(poll(fds, 2, -1)) < 0) {
+      log_->Warning("$NOTIFY_SOCKET: " + Message(Errno(errno, "poll")));
+      return;
+    }
+    if (fds[0].revents == 0 || Pass(main)) return;
+  }
+  AwaitBarrier(kBarrierMilliseconds);
+}
+
+void NotifyRelay::Finish(pid_t main) {
+  if (!told_ && Pass(main)) return;
+  if (told_) AwaitBarrier(kLastMilliseconds);
 }
 
 }  // namespace berth::oci

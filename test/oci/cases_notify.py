@@ -3,6 +3,7 @@ import array
 import os
 import socket
 import threading
+import time
 
 import runtime as rt
 from case import RuntimeTest
@@ -16,6 +17,8 @@ class Host:
     def __init__(self, directory):
         self.path = os.path.join(directory, "host.sock")
         self.words = []
+        self.keeps = False  # what it is sent: no barrier is taken down
+        self.kept = []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.thread = threading.Thread(target=self.serve)
@@ -28,8 +31,9 @@ class Host:
             fds = array.array("i")
             for _, _, data in control:
                 fds.frombytes(data)
-            for fd in fds:
-                os.close(fd)
+            self.kept += fds
+            while self.kept and not self.keeps:
+                os.close(self.kept.pop())
             if text == b"END":
                 return
             self.words += text.decode().splitlines()
@@ -38,6 +42,8 @@ class Host:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             s.sendto(b"END", self.path)
         self.thread.join()
+        while self.kept:
+            os.close(self.kept.pop())
         self.socket.close()
         os.unlink(self.path)
         return self.words
@@ -86,6 +92,32 @@ class Ready(RuntimeTest):
                      env=self.env)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertEqual(self.heard()[0], "READY=1")
+
+    def test_foreground_does_not_wait_for_the_barrier(self):
+        r = self.runtime
+        self.host.keeps = True
+        start = time.monotonic()
+        done = r.run(self.bundle("notify READY=1; sleep 0.1; exit 4"),
+                     env=self.env)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertLess(time.monotonic() - start, 15)
+
+    def test_nobody_hears(self):
+        r = self.runtime
+        env = dict(self.env, NOTIFY_SOCKET=self.host.path + ".none")
+        done = r.run(self.bundle("notify READY=1; sleep 0.1; exit 4"), env=env)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertNotIn(r.ids[-1], os.listdir(r.root))
+        c = r.save_new(b := self.bundle("notify READY=1; exec sleep 1000"))
+        r.must("run", "--detach", "--bundle", b.path, c, env=env)
+        self.assertEqual(r.status(c), "running")
+
+    def test_nobody_hears_of_a_start(self):
+        r = self.runtime
+        env = dict(self.env, NOTIFY_SOCKET=self.host.path + ".none")
+        c = r.create(self.bundle("notify READY=1; exec sleep 1000"), env=env)
+        r.must("start", c, env=env)
+        self.assertEqual(r.status(c), "running")
 
     def test_second_start(self):
         r = self.runtime

@@ -17,6 +17,7 @@ PEERS = {
             "tries to load them",
         "Ready.test_one_that_ends_before": "1.1 waits for ever",
         "Ready.test_where_it_is": "1.1 waits for ever",
+        "Ready.test_nobody_hears_of_a_start": "fails, and leaves it running",
         "Rootless.test_kill_all": "1.1 needs a cgroup",
         "Rootless.test_mapped_mounts_are_refused": "1.1 ignores them",
         "Rootless.test_network_devices_are_refused": "1.1 ignores them",
