@@ -87,6 +87,7 @@ Status Foreground::PassSignal(const UniqueFd& pidfd, const UniqueFd& console) {
   return IgnoreNotFound(SignalProcess(pidfd.get(), signal));
 }
 
+// systemd watches us, who stay as long as the container does (as with runc).
 StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
                                UniqueFd console,
                                std::optional<NotifyRelay>& relay) {
@@ -113,7 +114,7 @@ StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
     if (fds[3].revents != 0 && console.valid()) {
       input_open = Move(STDIN_FILENO, console.get());
     }
-    if (fds[4].revents != 0 && relay->Pass(pid)) relay.reset();
+    if (fds[4].revents != 0 && relay->Pass(getpid())) relay.reset();
     exited = fds[0].revents != 0;
   }
   // What it wrote last is still in the terminal.
@@ -123,7 +124,7 @@ StatusOr<int> Foreground::Wait(pid_t pid, const UniqueFd& pidfd,
   if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0) {
     return Errno(errno, "wait for the process");
   }
-  if (relay) relay->Finish(pid);
+  if (relay) relay->Finish(getpid());
   return ExitCodeOf(status);
 }
 

@@ -2,6 +2,7 @@
 import array
 import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -92,6 +93,14 @@ class Ready(RuntimeTest):
                      env=self.env)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertEqual(self.heard()[0], "READY=1")
+
+    def test_in_the_foreground_the_runtime_is_watched(self):
+        r = self.runtime
+        c = r.save_new(b := self.bundle("notify READY=1; sleep 1"))
+        with subprocess.Popen(r.command + ["--root", r.root, "run", "--bundle",
+                                           b.path, c], env=self.env) as p:
+            self.assertEqual(p.wait(rt.DEADLINE), 0)
+        self.assertReady(p.pid)
 
     def test_foreground_does_not_wait_for_the_barrier(self):
         r = self.runtime

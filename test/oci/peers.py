@@ -95,6 +95,8 @@ PEERS = {
         "WithoutMountNamespace": "1.8 leaves its mounts, and execs outside",
         "Delegated": "1.8 stays in the caller's cgroup",
         "Ready.test_create_and_start": "1.8 tells no pid",
+        "Ready.test_in_the_foreground_the_runtime_is_watched":
+            "1.8 tells no pid",
         "Ready.test_nothing_else_is_passed_on": "1.8 tells no pid",
         "Ready.test_run_in_the_background": "1.8 tells no pid",
         "Ready.test_one_that_ends_before": "1.8 exits as the container did",
