@@ -160,6 +160,35 @@ Status EnterUser(NamespacePlan& plan, const Handshake& channel) {
   return OkStatus();
 }
 
+// Holds the init until the process between has said who it is: both speak on
+// one channel, and kBorn comes first.
+class Gate {
+ public:
+  Status Make() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return Errno(errno, "pipe");
+    waits_.reset(ends[0]);
+    opens_.reset(ends[1]);
+    return OkStatus();
+  }
+  Status Open() const {
+    if (write(opens_.get(), "g", 1) != 1) return Errno(errno, "write a pipe");
+    return OkStatus();
+  }
+  // By the init, which then has neither end.
+  Status Pass() {
+    opens_.reset();
+    char byte;
+    const bool said = TEMP_FAILURE_RETRY(read(waits_.get(), &byte, 1)) == 1;
+    waits_.reset();
+    return said ? OkStatus() : Died();
+  }
+
+ private:
+  UniqueFd waits_;
+  UniqueFd opens_;
+};
+
 // The process between, for a user namespace that is there already: gives up
 // the host's rights, then makes the init, as a child of its own parent. Also
 // where only the root of a new user namespace may make the time namespace that
@@ -173,14 +202,18 @@ Status EnterUser(NamespacePlan& plan, const Handshake& channel) {
       const Dumpable dumpable;
       RETURN_IF_ERROR(TimeNamespace::Make(request.spec.linux).status());
     }
+    Gate gate;
+    RETURN_IF_ERROR(gate.Make());
     ASSIGN_OR_RETURN(
         const ClonedProcess child,
         CloneProcess({.namespaces = plan.at_birth, .sibling = true}));
     if (child.pid == 0) {
+      if (!gate.Pass().ok()) _exit(1);
       Die(channel, RunInit(request, plan, channel, true));
     }
-    return channel.Send(MessageType::kBorn, std::to_string(child.pid),
-                        child.pidfd.get());
+    RETURN_IF_ERROR(channel.Send(MessageType::kBorn, std::to_string(child.pid),
+                                 child.pidfd.get()));
+    return gate.Open();
   };
   const Status status = bear();
   if (!status.ok()) Die(channel, status);

@@ -40,7 +40,8 @@ enum class MessageType : char {
   kConsole = 'c',
   kMoveDevices = 'd',
   kRunHooks = 'h',
-  kBorn = 'b',  // from a middle process: the pidfd of the real one
+  kBorn = 'b',  // from a middle process: the pidfd of the real one, which
+                // says nothing before
   kReady = 'r',
   kListener = 'l',  // of listener_post.h, on a connection of its own
   kWarning = 'w',

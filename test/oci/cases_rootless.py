@@ -306,6 +306,17 @@ class Rootless(UserTest):
             self.assertEqual(done.stdout, f.read())
         self.assertIn("oomScoreAdj", done.stderr)
 
+    def test_score_is_told_by_one_in_a_new_time_namespace(self):
+        r = self.runtime
+        # It is born by another process, and may be the first to speak.
+        for _ in range(15):
+            b = r.bundle("/bin/true")
+            b.linux["namespaces"].append({"type": "time"})
+            b.process["oomScoreAdj"] = -500
+            done = r.run(b)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("oomScoreAdj", done.stderr)
+
     def test_score_of_an_exec(self):
         r = self.runtime
         b = r.bundle("/bin/sleep", "1000")

@@ -26,6 +26,8 @@ PEERS = {
         "Rootless.test_processes_of_another": "1.1 wants mappings as well",
         "Rootless.test_out_of_memory_score_is_not_lowered": "fails",
         "Rootless.test_owner_is_told": "looks in its own files of users",
+        "Rootless.test_score_is_told_by_one_in_a_new_time_namespace":
+            "1.1 knows none",
         "Rootless.test_procfs_of_the_hosts_processes": "has no way",
         "Rootless.test_sysfs_of_the_hosts_network": "has no way",
         "Rootless.test_root_is_not_mapped": "wants root mapped",
@@ -111,6 +113,8 @@ PEERS = {
         "Rootless.test_processes_of_another": "1.8 cannot join",
         "Rootless.test_procfs_of_the_hosts_processes": "has no way",
         "Rootless.test_score_of_an_exec": "1.8 leaves it out",
+        "Rootless.test_score_is_told_by_one_in_a_new_time_namespace":
+            "fails",
         "RootlessCgroup.test_limits_are_refused": "ignores them",
         "RootlessMaps.test_streams_belong_to_the_user": "1.8 gives them not",
         "InsideUserNamespace.test_score_is_not_lowered": "fails",
