@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/fs/tree.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -33,21 +34,6 @@ Json AllMembers(const OciState& state) {
   json["created"] = FormatRfc3339(state.created);
   json["owner"] = state.owner;
   return json;
-}
-
-// Of the directory that is open, if it has one.
-Status RemoveNotifyDirectory(int directory) {
-  const auto inner = OpenFileAt(directory, kNotifyDirectory,
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (IsNotFound(inner.status())) return OkStatus();
-  RETURN_IF_ERROR(inner.status());
-  if (unlinkat(inner->get(), kNotifySocket, 0) != 0 && errno != ENOENT) {
-    return Errno(errno, "remove the notification socket");
-  }
-  if (unlinkat(directory, kNotifyDirectory, AT_REMOVEDIR) != 0) {
-    return Errno(errno, "remove the directory of the notification socket");
-  }
-  return OkStatus();
 }
 
 }  // namespace
@@ -162,7 +148,8 @@ Status RemoveStateDirectory(const std::string& directory) {
                    ListDirectory(opened->get()));
   for (const std::string& name : names) {
     if (name == kNotifyDirectory) {
-      RETURN_IF_ERROR(RemoveNotifyDirectory(opened->get()));
+      // A privileged container may have put there what it likes.
+      RETURN_IF_ERROR(RemoveTree(opened->get(), name));
       continue;
     }
     if (unlinkat(opened->get(), name.c_str(), 0) != 0 && errno != ENOENT) {

@@ -176,6 +176,19 @@ class Ready(RuntimeTest):
         r.must("delete", "--force", c)
         self.assertNotIn(c, os.listdir(r.root))
 
+    def test_nothing_is_left_of_what_a_privileged_one_puts_there(self):
+        r = self.runtime
+        b = self.bundle(
+            "notify READY=1; sleep 0.2; mount -o remount,rw,bind /run/notify && "
+            "mkdir /run/notify/d && ln -s / /run/notify/d/link && "
+            "touch /run/notify/d/f && exit 3")
+        for capabilities in b.process["capabilities"].values():
+            capabilities.append("CAP_SYS_ADMIN")
+        c = r.save_new(b)
+        done = r.call("run", "--bundle", b.path, c, env=self.env)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertNotIn(c, os.listdir(r.root))
+
     def test_nobody_waits(self):
         out = self.runtime.shell(self.bundle(""), "echo x$NOTIFY_SOCKET")
         self.assertEqual(out, "x\n")
