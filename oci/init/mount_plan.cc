@@ -89,26 +89,30 @@ Status CheckTarget(const MountSpec& mount, const std::string& target) {
 
 // Of cgroup v2: what the container's cgroup namespace shows. With the host's,
 // the whole tree, as a copy of the host's mount: a new one would take the
-// tree's own options back (nsdelegate). In a user namespace only its own part.
+// tree's own options back (nsdelegate). In a user namespace only its own part,
+// or that of its maker if it has none.
 void PlanUnified(const MountStep& base, const MountPlanHost& host,
                  const Linux& linux, const MountAttributes& attributes,
                  MountPlan& plan) {
   MountStep step = base;
   step.options.top = attributes;
   std::string tree;
+  std::string own = host.cgroup_path;
   for (const CgroupHierarchy& hierarchy : host.cgroups->hierarchies) {
-    if (hierarchy.v2) tree = hierarchy.mount_point;
+    if (!hierarchy.v2) continue;
+    tree = hierarchy.mount_point;
+    if (own.empty()) own = hierarchy.own_path;
   }
   if (linux.Find(NamespaceType::kCgroup) != nullptr) {
     step.kind = MountStep::Kind::kFilesystem;
     step.type = "cgroup2";
     step.source = "cgroup";
     step.options.data.clear();
-    step.fallback = tree + host.cgroup_path;
+    step.fallback = tree + own;
   } else {
     const bool user = linux.Find(NamespaceType::kUser) != nullptr;
     step.kind = MountStep::Kind::kBind;
-    step.source = user ? tree + host.cgroup_path : tree;
+    step.source = user ? tree + own : tree;
   }
   plan.steps.push_back(step);
 }

@@ -112,16 +112,17 @@ CgroupHost HostV2() {
   CgroupHost host;
   host.version = CgroupVersion::kV2;
   host.hierarchies = {{"/sys/fs/cgroup/net_cls", {"net_cls"}, false, "/"},
-                      {"/sys/fs/cgroup", {"memory"}, true, "/"}};
+                      {"/sys/fs/cgroup", {"memory"}, true, "/maker"}};
   return host;
 }
 
-StatusOr<MountPlan> PlanOnV2(std::vector<NamespaceSpec> namespaces) {
+StatusOr<MountPlan> PlanOnV2(std::vector<NamespaceSpec> namespaces,
+                             const std::string& cgroup_path = "/box") {
   static const CgroupHost host = HostV2();
   Spec spec;
   spec.linux.namespaces = std::move(namespaces);
   spec.mounts = {Request("/sys/fs/cgroup", "cgroup", "cgroup", {"ro"})};
-  return PlanMounts(spec, {"/bundle", &host, "/box"});
+  return PlanMounts(spec, {"/bundle", &host, cgroup_path});
 }
 
 TEST(PlanMountsTest, CgroupV2IsWhatItsNamespaceShows) {
@@ -136,6 +137,15 @@ TEST(PlanMountsTest, CgroupV2IsWhatItsNamespaceShows) {
   ASSERT_OK_AND_ASSIGN(const MountPlan user,
                        PlanOnV2({{NamespaceType::kUser, ""}}));
   EXPECT_EQ(user.steps[0].source, "/sys/fs/cgroup/box");
+}
+
+TEST(PlanMountsTest, WithoutAnOwnCgroupV2ShowsItsMakersAlone) {
+  ASSERT_OK_AND_ASSIGN(const MountPlan user,
+                       PlanOnV2({{NamespaceType::kUser, ""}}, ""));
+  EXPECT_EQ(user.steps[0].source, "/sys/fs/cgroup/maker");
+  ASSERT_OK_AND_ASSIGN(const MountPlan own,
+                       PlanOnV2({{NamespaceType::kCgroup, ""}}, ""));
+  EXPECT_EQ(own.steps[0].fallback, "/sys/fs/cgroup/maker");
 }
 
 TEST(PlanMountsTest, RefusesByName) {
