@@ -207,12 +207,15 @@ StatusOr<Rootfs> Rootfs::Open(const MountPlan& plan, const std::string& path,
   if (shared) RETURN_IF_ERROR(MakeParentPrivate(path));
   ASSIGN_OR_RETURN(UniqueFd tree, CloneMount(AT_FDCWD, path, true));
   // Nor is what we mount in somebody's namespace to go on from there.
-  if (shared || !plan.own_namespace) {
-    RETURN_IF_ERROR(SetPropagation(tree.get(), MS_PRIVATE));
-  }
+  const bool alone = shared || !plan.own_namespace;
+  if (alone) RETURN_IF_ERROR(SetPropagation(tree.get(), MS_PRIVATE));
   if (move_mount(tree.get(), "", AT_FDCWD, path.c_str(),
                  MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return Errno(errno, "mount the root file system on " + Quoted(path));
+  }
+  // What is mounted below a shared mount has become shared by that.
+  if (!plan.own_namespace) {
+    RETURN_IF_ERROR(SetPropagation(tree.get(), MS_REC | MS_PRIVATE));
   }
   Rootfs rootfs(plan, std::move(tree), path);
   RETURN_IF_ERROR(rootfs.OpenSources(user_namespace, prepared));

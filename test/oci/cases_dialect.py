@@ -329,6 +329,24 @@ class WithoutMountNamespace(RuntimeTest):
         finally:
             subprocess.run(["umount", b.rootfs], check=True)
 
+    def test_root_below_a_shared_mount_is_private(self):
+        r = self.runtime
+        b = self.bundle("/bin/sleep", "1000")
+        subprocess.run(["mount", "--bind", b.path, b.path], check=True)
+        try:
+            # With nobody else: a copy of the root would be made there.
+            for kind in ("--make-private", "--make-shared"):
+                subprocess.run(["mount", kind, b.path], check=True)
+            c = r.start_new(b)
+            with open("/proc/self/mountinfo") as f:
+                lines = [line for line in f if b.rootfs in line]
+            r.must("delete", "--force", c)
+            self.assertNotEqual(lines, [])
+            for line in lines:
+                self.assertNotIn("shared:", line)
+        finally:
+            subprocess.run(["umount", b.path], check=True)
+
     def test_exec_is_inside(self):
         r = self.runtime
         c = r.start_new(self.bundle("/bin/sleep", "1000"))
