@@ -479,8 +479,8 @@ Status Container::Delete(bool force) {
   RETURN_IF_ERROR(
       ResctrlGroups(state_.resctrl_control, state_.resctrl_monitoring)
           .Remove());
-  if (state_.root_mount != 0) {
-    RETURN_IF_ERROR(RemoveMounts(state_.rootfs, state_.root_mount));
+  if (state_.made_mount != 0) {
+    RETURN_IF_ERROR(RemoveMounts(state_.rootfs, state_.made_mount));
   }
   RETURN_IF_ERROR(RemoveStateDirectory(state_.directory));
   if (!spec.ok()) return OkStatus();

@@ -149,7 +149,7 @@ TEST(StateFileTest, ComesBackAsSaved) {
   state.bundle = "/b";
   state.annotations = {{"k", "v"}};
   state.crun_dialect = true;
-  state.root_mount = 7;
+  state.made_mount = 7;
   state.resctrl_control = "/r/x";
   state.resctrl_tasks = {"/r/x/tasks"};
   ASSERT_OK(state.Save());
@@ -159,7 +159,7 @@ TEST(StateFileTest, ComesBackAsSaved) {
   EXPECT_EQ(loaded.start_time, state.start_time);
   EXPECT_EQ(loaded.annotations, state.annotations);
   EXPECT_TRUE(loaded.crun_dialect);
-  EXPECT_EQ(loaded.root_mount, 7u);
+  EXPECT_EQ(loaded.made_mount, 7u);
   EXPECT_EQ(loaded.resctrl_control, "/r/x");
   EXPECT_THAT(loaded.resctrl_tasks, ElementsAre("/r/x/tasks"));
   dir.Write("x/state.json", "{\"pid\": \"no\"}");

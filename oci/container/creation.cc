@@ -360,13 +360,21 @@ void Creation::WarnOfWhatIsLeftOut() {
   }
 }
 
-// What is made in the runtime's own mount namespace does not end with it.
-Status Creation::RememberMounts() {
-  if (mounts_.own_namespace) return OkStatus();
-  ASSIGN_OR_RETURN(state_.root_mount, MountNumber(state_.rootfs));
-  undo_.Add(
-      [this] { (void)RemoveMounts(state_.rootfs, state_.root_mount).ok(); });
-  return OkStatus();
+// What is made in the runtime's own mount namespace does not end with it, nor
+// with an init that fails.
+StatusOr<Born> Creation::Bear(const InitRequest& request) {
+  if (mounts_.own_namespace) return BearInit(request);
+  ASSIGN_OR_RETURN(const uint64_t before, MountNumber(state_.rootfs));
+  auto born = BearInit(request);
+  const auto made =
+      born.ok() ? MountNumber("/proc/" + std::to_string(born->pid) + "/root")
+                : MountNumber(state_.rootfs);
+  if (made.ok() && *made != before) {
+    state_.made_mount = *made;
+    undo_.Add(
+        [this] { (void)RemoveMounts(state_.rootfs, state_.made_mount).ok(); });
+  }
+  return born;
 }
 
 Status Creation::BearAndRecord() {
@@ -388,9 +396,8 @@ Status Creation::BearAndRecord() {
       .hook_state = [this](const char* status,
                            pid_t pid) { return HookStateFor(status, pid); },
   };
-  RETURN_IF_ERROR(RememberMounts());
   born_once_ = true;
-  ASSIGN_OR_RETURN(born_, BearInit(request));
+  ASSIGN_OR_RETURN(born_, Bear(request));
   cgroup_->Settle();
   WarnOfWhatIsLeftOut();
   // The end of what it says is then its own.

@@ -60,7 +60,7 @@ class Creation {
   Status PlanRoot();
   Status MakeChannels();
   Status MakeListenerPost();
-  Status RememberMounts();
+  StatusOr<Born> Bear(const InitRequest& request);
   Status BearAndRecord();
   void WarnOfWhatIsLeftOut();
   void RunPoststopHooks() const;

@@ -77,7 +77,7 @@ Status StateFile::Save() const {
                {"cgroupPath", cgroup_path},
                {"systemdCgroup", systemd_cgroup},
                {"crunDialect", crun_dialect},
-               {"rootMount", root_mount},
+               {"madeMount", made_mount},
                {"annotations", annotations}};
   if (!resctrl_tasks.empty()) {
     json["resctrl"] = {{"control", resctrl_control},
@@ -109,7 +109,7 @@ StatusOr<StateFile> StateFile::Load(const std::string& root,
   reader.Get("cgroupPath", state.cgroup_path);
   reader.Get("systemdCgroup", state.systemd_cgroup);
   reader.Get("crunDialect", state.crun_dialect);
-  reader.Get("rootMount", state.root_mount);
+  reader.Get("madeMount", state.made_mount);
   reader.Get("annotations", state.annotations);
   RETURN_IF_ERROR(reader.status());
   if (const Json* const found = json.Find("resctrl")) {

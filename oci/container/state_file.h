@@ -58,8 +58,8 @@ struct StateFile {
   std::string cgroup_path;
   bool systemd_cgroup = false;  // a scope of systemd's
   bool crun_dialect = false;    // as CreateOptions has it
-  // Without a mount namespace: what `rootfs` led to before (rootfs.h).
-  uint64_t root_mount = 0;
+  // Without a mount namespace: the mount made at `rootfs` (rootfs.h).
+  uint64_t made_mount = 0;
   std::map<std::string, std::string> annotations;
   // Groups of its own, and the files by which its processes join theirs
   // (resctrl.h).

@@ -149,11 +149,11 @@ StatusOr<uint64_t> MountNumber(const std::string& path) {
   return st.stx_mnt_id;
 }
 
-Status RemoveMounts(const std::string& rootfs, uint64_t before) {
+Status RemoveMounts(const std::string& rootfs, uint64_t number) {
   const auto now = MountNumber(rootfs);
   if (IsNotFound(now.status())) return OkStatus();
   RETURN_IF_ERROR(now.status());
-  if (*now == before) return OkStatus();
+  if (*now != number) return OkStatus();
   return IgnoreNotFound(Unmount(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW));
 }
 

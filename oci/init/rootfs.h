@@ -22,9 +22,9 @@ StatusOr<std::vector<UniqueFd>> PrepareMounts(const MountPlan& plan);
 // Which mount a path leads to (statx(2), stx_mnt_id).
 StatusOr<uint64_t> MountNumber(const std::string& path);
 // Unmounts what a container without a mount namespace has left at the path of
-// its root file system. `before` is the number of the mount that this path led
-// to before the container was made. OK if nothing is left.
-Status RemoveMounts(const std::string& rootfs, uint64_t before);
+// its root file system, and below: the mount of this number, if the path leads
+// to it. One that another container has covered since stays.
+Status RemoveMounts(const std::string& rootfs, uint64_t number);
 
 // The root file system of a container in the making: carries a MountPlan out,
 // in the new process, in its new mount namespace. Steps, in this order:

@@ -347,6 +347,19 @@ class WithoutMountNamespace(RuntimeTest):
         finally:
             subprocess.run(["umount", b.path], check=True)
 
+    def test_two_on_one_root(self):
+        r = self.runtime
+        b = self.bundle("/bin/sleep", "1000")
+        first = r.start_new(b)
+        b.linux.pop("cgroupsPath")
+        second = r.start_new(b)
+        r.must("delete", "--force", first)
+        self.assertIn("proc", r.must("exec", second, "/bin/ls",
+                                     "/proc/self/root").stdout)
+        with open("/proc/self/mounts") as f:
+            self.assertIn(" %s/proc " % b.rootfs, f.read())
+        r.must("delete", "--force", second)
+
     def test_exec_is_inside(self):
         r = self.runtime
         c = r.start_new(self.bundle("/bin/sleep", "1000"))
