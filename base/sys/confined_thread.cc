@@ -111,6 +111,7 @@ constexpr uint32_t kOtherCalls = 0xffffffff;
 
 constexpr uint32_t kForbidden[] = {
     SYS_socket,
+    SYS_socketpair,
     SYS_connect,
     SYS_bind,
     SYS_execve,
@@ -150,8 +151,16 @@ constexpr uint32_t kForbidden[] = {
 constexpr size_t kHead = 6;
 constexpr size_t kCalls = sizeof(kForbidden) / sizeof(kForbidden[0]);
 
+// Without a program to read a kernel that has it says EFAULT.
+bool HasSeccomp() {
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                 SECCOMP_FILTER_FLAG_SPEC_ALLOW, nullptr) == 0 ||
+         (errno != EINVAL && errno != ENOSYS);
+}
+
 // These fail with EPERM, as do calls of another architecture.
 Status ForbidCalls() {
+  if (!HasSeccomp()) return OkStatus();
   constexpr uint32_t kNo = SECCOMP_RET_ERRNO | EPERM;
   sock_filter program[kHead + 2 * kCalls + 1] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
@@ -206,9 +215,15 @@ Status RunConfined(const std::string& name,
 }
 
 std::string ConfinementLacks() {
-  return HasLandlock() ? ""
-                       : "the kernel has no Landlock (5.19 and later, "
-                         "lsm=landlock): layers are unpacked without it";
+  std::string lacks;
+  if (!HasLandlock()) lacks = "Landlock (5.19 and later, lsm=landlock)";
+  if (!HasSeccomp()) {
+    lacks += std::string(lacks.empty() ? "" : ", and no ") +
+             "filters of system calls (4.17 and later, CONFIG_SECCOMP_FILTER)";
+  }
+  return lacks.empty() ? ""
+                       : "the kernel has no " + lacks +
+                             ": layers are unpacked without it";
 }
 
 }  // namespace berth

@@ -13,9 +13,11 @@ namespace berth {
 // folders, and waits for its end: for work on the bytes of strangers. The
 // thread cannot open, make, remove or rename anything outside of `folders`
 // (landlock(7), Linux 5.19), has the capabilities of files alone, gets no
-// socket, and neither runs a program nor mounts (seccomp(2)). It shares this
-// process's memory and open descriptors: it holds up a path that leads astray,
-// not code of a stranger's.
+// socket, and neither runs a program nor mounts (seccomp(2)). Landlock does not
+// govern the mode, owner, times and attributes of what is there already: a path
+// that leads astray can change these outside as well. The thread shares this
+// process's memory and open descriptors: it holds up such a path, not code of a
+// stranger's.
 //
 // The error of `body`; RESOURCE_EXHAUSTED if there is no thread. A kernel that
 // lacks one of these confines without it, see ConfinementLacks. Thread-safe.

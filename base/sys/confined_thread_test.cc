@@ -2,13 +2,18 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <string>
 
 #include "base/testing/status_matchers.h"
@@ -17,6 +22,22 @@
 
 namespace berth {
 namespace {
+
+// A filter of the caller's answers as a kernel does that has none.
+[[noreturn]] void RunWithoutFilters() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {4, program};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+  const bool ran = RunConfined("test", {}, [] { return OkStatus(); }).ok();
+  const bool says = ConfinementLacks().find("SECCOMP") != std::string::npos;
+  _exit(ran && says ? 0 : 1);
+}
 
 class ConfinedThreadTest : public ::testing::Test {
  protected:
@@ -85,9 +106,21 @@ TEST_F(ConfinedThreadTest, CannotReachWhatIsOutside) {
   EXPECT_EQ(dir_.Read("out/secret"), "secret");
 }
 
+// landlock(7), "Current limitations".
+TEST_F(ConfinedThreadTest, CanChangeTheModeOfWhatIsOutside) {
+  EXPECT_EQ(ErrorOf([&] { return chmod(dir_.Path("out").c_str(), 0711); }), 0);
+}
+
+TEST_F(ConfinedThreadTest, DoesWithoutAKernelsFilters) {
+  EXPECT_EXIT(RunWithoutFilters(), ::testing::ExitedWithCode(0), "");
+}
+
 TEST_F(ConfinedThreadTest, HasNoNetworkNoProgramsAndNoMounts) {
   EXPECT_EQ(ErrorOf([] { return socket(AF_INET, SOCK_STREAM, 0); }), EPERM);
   EXPECT_EQ(ErrorOf([] { return socket(AF_UNIX, SOCK_STREAM, 0); }), EPERM);
+  int ends[2];
+  EXPECT_EQ(ErrorOf([&] { return socketpair(AF_UNIX, SOCK_STREAM, 0, ends); }),
+            EPERM);
   EXPECT_EQ(ErrorOf([] { return execl("/bin/true", "true", nullptr); }), EPERM);
   EXPECT_EQ(ErrorOf([] { return fork(); }), EPERM);
   EXPECT_EQ(ErrorOf([&] {

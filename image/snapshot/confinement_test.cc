@@ -1,6 +1,7 @@
 // A hostile layer against an unpacker that does not look where names lead
 // (BUILD.bazel arms the failpoint image.layer.unchecked): the kernel stops it.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -63,6 +64,18 @@ TEST_F(ConfinementTest, NoFileIsMadeOutside) {
 TEST_F(ConfinementTest, NoFileIsReplacedOutside) {
   EXPECT_EQ(ErrnoOf(Unpack(Through().File("way/passwd", "x").Bytes())), EACCES);
   EXPECT_EQ(dir_.Read("host/passwd"), "root");
+}
+
+// What Landlock does not govern, and so only the unpacker's own looking holds
+// up: the mode of a folder that is there. Fails once the kernel does too.
+TEST_F(ConfinementTest, ModeOfAFolderOutsideIsNotHeldUp) {
+  dir_.MakeDirectory("host/existing");
+  ASSERT_EQ(chmod(dir_.Path("host/existing").c_str(), 0700), 0);
+  EXPECT_OK(Unpack(
+      Through().Raw(TarBuilder::Header("way/existing", '5', 0, "")).Bytes()));
+  struct stat st;
+  ASSERT_EQ(stat(dir_.Path("host/existing").c_str(), &st), 0);
+  EXPECT_NE(st.st_mode & 0777, 0700u);
 }
 
 TEST_F(ConfinementTest, NothingElseIsMadeOutside) {

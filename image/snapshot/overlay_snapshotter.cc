@@ -143,7 +143,8 @@ StatusOr<std::unique_ptr<Snapshotter::Unpacked>> OverlaySnapshotter::Unpack(
   auto layer =
       std::make_unique<Layer>(std::move(staging), std::move(directory));
   // The bytes are a stranger's: should a name lead out of the directory, the
-  // kernel says no as well.
+  // kernel says no as well, but to a change of mode, owner, times or
+  // attributes.
   RETURN_IF_ERROR(
       RunConfined("unpack", {layer->staging().path()}, [&]() -> Status {
         LayerReader reader(tar);
