@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
-
 #include "base/strings.h"
 
 namespace berth {
@@ -42,15 +40,11 @@ bool OwnsNamespace(int user, int fd) {
 }
 
 bool InUserNamespace() {
-  // The first one maps all ids to themselves, in one line that the kernel
-  // writes like this (user_namespaces(7)).
-  constexpr char kAllIds[] = "         0          0 4294967295\n";
-  const UniqueFd map(open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
-  char text[256] = {};
-  if (!map.valid() || read(map.get(), text, sizeof(text) - 1) <= 0) {
-    return false;
-  }
-  return strcmp(text, kAllIds) != 0;
+  // Not by its map: another one may map all ids to themselves as well. Source:
+  // PROC_USER_INIT_INO in include/linux/proc_ns.h of Linux.
+  constexpr ino_t kFirst = 0xEFFFFFFD;
+  struct stat mine;
+  return stat("/proc/self/ns/user", &mine) == 0 && mine.st_ino != kFirst;
 }
 
 Status UnshareNamespaces(int types) {
