@@ -419,12 +419,13 @@ Status Container::Update(const Resources& limits, const IntelRdt& schemata) {
   if (status == ContainerStatus::kStopped) {
     return FailedPrecondition("container not running");
   }
-  RETURN_IF_ERROR(SetSchemata(schemata));
-  if (limits == Resources()) return OkStatus();
+  if (limits == Resources()) return SetSchemata(schemata);
   ASSIGN_OR_RETURN(Cgroup * cgroup, GetCgroup());
   ASSIGN_OR_RETURN(const Spec* spec, GetSpec());
   const Resources old = spec->linux.resources.value_or(Resources());
-  const Status updated = cgroup->Update(limits);
+  Status updated = cgroup->Update(limits);
+  // Last of all: they are not taken back.
+  if (updated.ok()) updated = SetSchemata(schemata);
   if (!updated.ok()) {
     // Half of it may be in force: what was set before is set again. Of devices
     // the cgroup has more than config.json says: the defaults.

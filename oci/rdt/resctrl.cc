@@ -176,7 +176,13 @@ Status UpdateSchemata(const std::string& mount, const IntelRdt& wanted,
             ? "Intel RDT/CAT: l3 cache schema is not enabled"
             : "Intel RDT/MBA: memory bandwidth schema is not enabled");
   }
-  return WriteSchemata(ControlOf(mount, wanted, id), wanted);
+  const std::string control = ControlOf(mount, wanted, id);
+  if (access((control + "/schemata").c_str(), F_OK) != 0 && errno == ENOENT) {
+    return FailedPrecondition(
+        "the container has no resctrl group " + Quoted(control) +
+        ": linux.intelRdt of its configuration asks for none");
+  }
+  return WriteSchemata(control, wanted);
 }
 
 }  // namespace berth::oci

@@ -94,5 +94,10 @@ TEST_F(ResctrlTest, SchemataAreUpdated) {
   EXPECT_THAT(dir_.Read("box/schemata"), HasSubstr("L3:0=f\n"));
 }
 
+TEST_F(ResctrlTest, SchemataOfNoGroupAreRefusedInWords) {
+  EXPECT_THAT(UpdateSchemata(dir_.path(), {.l3_cache_schema = "L3:0=f"}, "box"),
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("intelRdt")));
+}
+
 }  // namespace
 }  // namespace berth::oci
