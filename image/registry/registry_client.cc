@@ -226,27 +226,39 @@ Status ReadTags(const std::string& body, std::vector<std::string>& tags) {
   return ResourceExhausted("more than " + std::to_string(kMostTags) + " tags");
 }
 
+// Of "<URL>; rel="next"" the query: how a registry says where to go on is its
+// own matter, but the list stays where it is, on the host that we ask.
+std::string NextPage(const std::string& link, const std::string& last_tag) {
+  const std::string url = link.substr(0, link.find('>'));
+  const size_t query = url.find('?');
+  if (query != std::string::npos && query + 1 < url.size()) {
+    return "tags/list" + url.substr(query, url.find('#') - query);
+  }
+  return "tags/list?n=" + std::to_string(kTagsAtOnce) +
+         "&last=" + UrlEncode(last_tag);
+}
+
 }  // namespace
 
-// Page after page: the answer says whether there are more (OCI distribution
+// Page after page: the answer says where the next one is (OCI distribution
 // specification 1.1, "Listing Tags").
 Attempt RegistryClient::TagsAt(const Context& ctx, size_t index,
                                std::vector<std::string>& tags) {
   HttpRequest request;
   request.max_body = kMaxManifestBytes;
   tags.clear();
+  std::string path = "tags/list?n=" + std::to_string(kTagsAtOnce);
   while (true) {
-    std::string path = "tags/list?n=" + std::to_string(kTagsAtOnce);
-    if (!tags.empty()) path += "&last=" + UrlEncode(tags.back());
     Answer answer = Send(ctx, index, path, request, nullptr);
     Attempt& attempt = answer.attempt;
     if (!attempt.status.ok()) return attempt;
     const size_t before = tags.size();
     attempt.status = ReadTags(answer.response.body, tags);
-    if (!attempt.status.ok() || tags.size() == before ||
-        answer.response.Header("link").empty()) {
+    const std::string link = answer.response.Header("link");
+    if (!attempt.status.ok() || tags.size() == before || link.empty()) {
       return attempt;
     }
+    path = NextPage(link, tags.back());
   }
 }
 

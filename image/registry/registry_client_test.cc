@@ -119,9 +119,10 @@ TEST_F(RegistryClientTest, AsksTheNextHostAtOnce) {
 
 TEST_F(RegistryClientTest, ListsTagsPageByPage) {
   const auto pages = Serve([](const std::string& text) {
-    if (text.find("last=b") == std::string::npos) {
-      return HttpReply(200, R"({"tags": ["c", "b"]})",
-                       {"Link: </v2/a/tags/list?last=b>; rel=\"next\""});
+    if (text.find("token=7%2F") == std::string::npos) {
+      return HttpReply(
+          200, R"({"tags": ["c", "b"]})",
+          {"Link: <http://x/v2/a/tags/list?token=7%2F&n=2>; rel=\"next\""});
     }
     return HttpReply(200, R"({"tags": ["a"]})");
   });
@@ -129,7 +130,7 @@ TEST_F(RegistryClientTest, ListsTagsPageByPage) {
   ASSERT_OK_AND_ASSIGN(const auto tags, client.ListTags(ctx_));
   EXPECT_THAT(tags, ::testing::ElementsAre("a", "b", "c"));
   EXPECT_THAT(pages->requests()[1],
-              HasSubstr("/a/tags/list?n=1000&last=b HTTP"));
+              HasSubstr("/a/tags/list?token=7%2F&n=2 HTTP"));
   // One that never ends, and none.
   const auto endless = Serve([](const std::string&) {
     return HttpReply(200,
