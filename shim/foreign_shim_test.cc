@@ -22,7 +22,14 @@ namespace {
 using ::testing::EndsWith;
 using ::testing::IsEmpty;
 
-class ForeignShimTest : public ShimTest {};
+class ForeignShimTest : public ShimTest {
+ protected:
+  // A zombie has ended, too.
+  static bool HasEnded(pid_t pid) {
+    const StatusOr<std::string> stat = ProcFile(pid, "stat");
+    return !stat.ok() || stat->find(") Z ") != std::string::npos;
+  }
+};
 
 TEST_P(ForeignShimTest, KeepsTheLogWithoutADaemon) {
   ASSERT_NO_FATAL_FAILURE(Launch());
@@ -98,6 +105,19 @@ TEST_P(ForeignShimTest, IsLostWithTheShimOfItsLogs) {
   EXPECT_THAT(dir_.Names("state/foreign/runtime/berth"), IsEmpty());
   ASSERT_OK(launcher_->Destroy(ctx_, sandbox_));
   EXPECT_EQ(told, 1);
+}
+
+// Its task keeps the connection to the shim of its logs.
+TEST_P(ForeignShimTest, IsLostAfterItsOwnEndAsWell) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  auto task = StartLogged("c1", "exec sleep 100");
+  ASSERT_NE(task, nullptr);
+  const pid_t foreign = ShimPid();
+  shim_->WhenLost([](const Status&) {});
+  shim_.reset();
+  ASSERT_EQ(kill(ShimPid(/*of_logs=*/true), SIGKILL), 0);
+  EXPECT_TRUE(WaitUntil([&] { return HasEnded(foreign); }));
+  task.reset();
 }
 
 TEST_P(ForeignShimTest, MarksAContainerThatRanOutOfMemory) {

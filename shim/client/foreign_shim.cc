@@ -1,5 +1,6 @@
 #include "shim/client/foreign_shim.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -7,6 +8,7 @@
 
 #include "api/shim/berth/v1/shim.pb.h"
 #include "api/shim/runtime/task/v3/shim.pb.h"
+#include "base/sys/process.h"
 #include "shim/client/fifo_reader.h"
 #include "shim/client/foreign_bundles.h"
 #include "shim/client/foreign_exec.h"
@@ -116,9 +118,9 @@ ForeignShim::ForeignShim(const SandboxShim& foreign_shim,
                          std::unique_ptr<ShimClient> foreign,
                          std::unique_ptr<ShimClient> helper)
     : shim_(foreign_shim),
-      streams_(helper->connection()),
       foreign_(std::move(foreign)),
-      helper_(std::move(helper)) {}
+      helper_(std::move(helper)),
+      streams_(helper_->connection()) {}
 
 ForeignShim::~ForeignShim() = default;
 
@@ -254,9 +256,11 @@ void ForeignShim::WhenLost(std::function<void(const Status& why)> told) {
     if (first->exchange(false)) told(why);
   };
   foreign_->WhenLost(once);
-  helper_->WhenLost([this, once](const Status& why) {
+  // Not ourselves: a task may keep the helper's connection for longer.
+  const auto process = foreign_->connection()->process;
+  helper_->WhenLost([process, once](const Status& why) {
     // Its containers would halt at their next output, and say nothing.
-    foreign_->Kill().IgnoreError();
+    if (process->valid()) SignalProcess(process->get(), SIGKILL).IgnoreError();
     once(Annotate(why, "the shim of the logs"));
   });
 }

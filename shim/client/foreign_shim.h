@@ -53,9 +53,10 @@ class ForeignShim : public Shim {
                const Status& failure);
 
   const SandboxShim shim_;
-  const std::shared_ptr<ShimConnection> streams_;
   const std::unique_ptr<ShimClient> foreign_;
-  const std::unique_ptr<ShimClient> helper_;  // ends first: it calls Kill
+  const std::unique_ptr<ShimClient> helper_;
+  // The helper's. Tasks have it too: it may outlive us.
+  const std::shared_ptr<ShimConnection> streams_;
 };
 
 }  // namespace berth::shim

@@ -261,8 +261,8 @@ Status ShimClient::Identify(const Context& ctx) {
   StatusOr<UniqueFd> process = OpenPidfd(shim_pid_);
   // It has just answered: one that cannot be seen is somewhere else.
   if (!process.ok()) return OkStatus();
-  connection_->process = *std::move(process);
-  return connection_->client->LoseWith(connection_->process.get());
+  *connection_->process = *std::move(process);
+  return connection_->client->LoseWith(connection_->process->get());
 }
 
 Status ShimClient::AskWhatItHolds(const Context& ctx) {
@@ -422,10 +422,10 @@ void ShimClient::WhenInitExited(std::function<void(const Status& why)> told) {
 }
 
 Status ShimClient::Kill() {
-  if (!connection_->process.valid()) {
+  if (!connection_->process->valid()) {
     return Unavailable("kill the shim of " + sandbox_.id + ": pid unknown");
   }
-  return IgnoreNotFound(SignalProcess(connection_->process.get(), SIGKILL));
+  return IgnoreNotFound(SignalProcess(connection_->process->get(), SIGKILL));
 }
 
 Status ShimClient::Shutdown(const Context& ctx) {
@@ -441,10 +441,10 @@ Status ShimClient::Shutdown(const Context& ctx) {
         connection_->Do(ctx, connection_->task_service, "Shutdown", request));
   }
   // Its cgroup can be removed only when it has gone.
-  if (!connection_->process.valid()) return OkStatus();
+  if (!connection_->process->valid()) return OkStatus();
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(ctx.Remaining(kExitTime));
-  pollfd exited{connection_->process.get(), POLLIN, 0};
+  pollfd exited{connection_->process->get(), POLLIN, 0};
   if (poll(&exited, 1, static_cast<int>(left.count())) > 0) return OkStatus();
   return FailedPrecondition("the shim of " + sandbox_.id +
                             " does not end: it may hold a task");

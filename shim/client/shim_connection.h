@@ -16,7 +16,9 @@ namespace berth::shim {
 
 // What the handles to one shim and its processes share. Thread-safe.
 struct ShimConnection {
-  UniqueFd process;  // pidfd of the shim, which the client watches
+  // Pidfd of the shim, which the client watches. Never null; who is to end the
+  // shim may keep it longer than the connection.
+  std::shared_ptr<UniqueFd> process = std::make_shared<UniqueFd>();
   std::unique_ptr<TtrpcClient> client;
   std::string task_service;
 
