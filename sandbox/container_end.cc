@@ -15,6 +15,7 @@
 #include "sandbox/plugin_hooks.h"
 #include "sandbox/record/files.h"
 #include "sandbox/record/phase.h"
+#include "sandbox/resource/cgroup_parent.h"
 
 namespace berth::sandbox {
 namespace {
@@ -38,11 +39,31 @@ StatusOr<std::unique_ptr<oci::Cgroup>> CgroupOf(
   return oci::OpenCgroup(core.cgroups, path);
 }
 
+// Rather than a path that a plugin gave, which others may have as well.
+bool IsOwnCgroup(const Core& core, const ContainerRecord& container) {
+  if (container.cgroup().empty()) return true;  // named after its id
+  const SandboxStatus sandbox =
+      core.inventory.FindSandbox(SandboxId(container.sandbox_id()));
+  return sandbox && container.cgroup() ==
+                        ContainerCgroup(sandbox->cgroup(), container.id());
+}
+
 // It goes with the task; but a shim that was asked for one by a daemon that
-// died may have made it after it was told to forget the task.
+// died, or was slow, may have made it after it was told to forget the task. The
+// process in it then waits for ever to be started.
 Status RemoveLeftCgroup(const Core& core, const ContainerRecord& container) {
   const auto cgroup = CgroupOf(core, container);
-  return cgroup.ok() ? (*cgroup)->Remove() : OkStatus();
+  if (!cgroup.ok()) return OkStatus();
+  if (!IsOwnCgroup(core, container)) {
+    const auto others = (*cgroup)->Pids();
+    if (others.ok() && !others->empty()) return OkStatus();  // it is theirs now
+    LogFailure("remove cgroup of container " + container.id(),
+               (*cgroup)->Remove());
+    return OkStatus();
+  }
+  LogFailure("kill what is left of container " + container.id(),
+             (*cgroup)->Signal(SIGKILL));
+  return (*cgroup)->Remove();
 }
 
 // Whether the kernel killed something in it for want of memory. Asked before

@@ -3,6 +3,8 @@
 // codes of what goes wrong inside of a verb.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "base/testing/status_matchers.h"
+#include "oci/cgroup/cgroup.h"
 #include "sandbox/testing/manager_fixture.h"
 
 namespace berth::sandbox {
@@ -337,6 +340,70 @@ TEST_F(ExitsTest, AFailedSandboxIsAFailedStartOfItsContainer) {
   EXPECT_EQ(Look(app)->exit_code(), 0);
   EXPECT_THAT(containers_->FailStart(ctx_, app, Internal("too late")),
               StatusIs(StatusCode::kFailedPrecondition));
+}
+
+// A process in a container's cgroup that no task knows of.
+class LeftProcess {
+ public:
+  LeftProcess(const oci::CgroupHost& host, const std::string& path) {
+    const auto cgroup = oci::OpenCgroup(host, path);
+    EXPECT_OK(cgroup);
+    EXPECT_OK((*cgroup)->Create({}));
+    int ready[2];
+    EXPECT_EQ(pipe(ready), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      const bool in = (*cgroup)->EnterSelf().ok();
+      (void)!write(ready[1], in ? "y" : "n", 1);
+      while (true) pause();
+    }
+    char in = 'n';
+    EXPECT_EQ(read(ready[0], &in, 1), 1);
+    EXPECT_EQ(in, 'y');
+    close(ready[0]);
+    close(ready[1]);
+  }
+  ~LeftProcess() { Kill(); }
+  bool Lives() { return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0; }
+  void Kill() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+TEST_F(ExitsTest, RemovalKillsWhatIsLeftInTheCgroup) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  ASSERT_OK(containers_->Stop(ctx_, id, Duration(0)));
+  const oci::CgroupHost& host = world_->core().cgroups;
+  ASSERT_OK_AND_ASSIGN(const std::string path,
+                       oci::CgroupPath(Look(id)->cgroup(), id.str()));
+  LeftProcess left(host, path);
+  EXPECT_OK(containers_->Remove(ctx_, id));
+  EXPECT_FALSE(left.Lives());
+}
+
+TEST_F(ExitsTest, RemovalLeavesACgroupThatOthersMayHave) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  ASSERT_OK(containers_->Stop(ctx_, id, Duration(0)));
+  const std::string path =
+      world_->core().settings.cgroup_parent + "-of-a-plugin";
+  ContainerRecord record = *Look(id);
+  record.set_cgroup(path);
+  ASSERT_OK(world_->core().records.Save(record));
+  LeftProcess other(world_->core().cgroups, path);
+  EXPECT_OK(containers_->Remove(ctx_, id));
+  EXPECT_TRUE(other.Lives());
+  other.Kill();
+  ASSERT_OK_AND_ASSIGN(const auto cgroup,
+                       oci::OpenCgroup(world_->core().cgroups, path));
+  EXPECT_OK(cgroup->Remove());
 }
 
 }  // namespace
