@@ -57,7 +57,7 @@ Status ApplyUser(Core& core, const ContainerRecord& container,
   return OkStatus();
 }
 
-StatusOr<oci::ProcessSpec> PlanExec(Core& core,
+StatusOr<oci::ProcessSpec> PlanExec(const Context& ctx, Core& core,
                                     const ContainerRecord& container,
                                     const ExecConfig& config) {
   if (config.args.empty() || config.args[0].empty()) {
@@ -65,6 +65,7 @@ StatusOr<oci::ProcessSpec> PlanExec(Core& core,
   }
   ASSIGN_OR_RETURN(oci::ProcessSpec process,
                    FirstProcess(core, ContainerId(container.id())));
+  RETURN_IF_ERROR(KeepProfile(ctx, core, process));
   process.args = config.args;
   process.terminal = config.tty;
   process.console_size.reset();
@@ -168,7 +169,7 @@ StatusOr<ExecResult> ContainerStreams::ExecSync(
   ExecConfig config;
   config.args = args;
   const StatusOr<oci::ProcessSpec> process =
-      PlanExec(core, *running.record, config);
+      PlanExec(ctx, core, *running.record, config);
   RETURN_IF_ERROR(StepError(process.status(), "exec in container " + id.str()));
   shim::ExecSyncTask task;
   task.container_id = id.str();
@@ -200,7 +201,7 @@ StatusOr<StreamSession> ContainerStreams::Exec(const Context& ctx,
   }
   const std::string what = "exec in container " + id.str();
   const StatusOr<oci::ProcessSpec> process =
-      PlanExec(core, *running.record, config);
+      PlanExec(ctx, core, *running.record, config);
   RETURN_IF_ERROR(StepError(process.status(), what));
   SessionFifos fifos(core.paths.ContainerState(id.str()));
   RETURN_IF_ERROR(fifos.Make(config.stdin, config.stdout || config.tty,

@@ -76,13 +76,16 @@ std::string LogPath(const SandboxRecord& sandbox,
   return directory.empty() ? "" : directory + "/" + path;
 }
 
-// Ours was loaded when the daemon started.
+// Ours was loaded when the daemon started, and is again when it is used.
 Status CheckAppArmor(const Core& core, const std::string& profile) {
-  if (profile.empty() || profile == kDefaultProfile) return OkStatus();
+  const Status& ours = core.settings.apparmor_default;
+  const bool is_ours = profile == kDefaultProfile;
+  if (profile.empty() || (is_ours && ours.ok())) return OkStatus();
   ASSIGN_OR_RETURN(const bool loaded, IsProfileLoaded(core.paths, profile));
   if (loaded) return OkStatus();
   return InvalidArgument("apparmor profile " + Quoted(profile) +
-                         ": not loaded");
+                         ": not loaded" +
+                         (is_ours ? ": " + Message(ours) : ""));
 }
 
 StatusOr<DeviceSet> Devices(const Context& ctx, const Core& core,
@@ -219,6 +222,12 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
   RETURN_IF_ERROR(BindSpec(inputs, plan));
   RETURN_IF_ERROR(oci::Validate(plan));
   return plan;
+}
+
+Status KeepProfile(const Context& ctx, const Core& core,
+                   const oci::ProcessSpec& process) {
+  if (process.apparmor_profile != kDefaultProfile) return OkStatus();
+  return KeepDefaultProfile(ctx, core.paths);
 }
 
 StatusOr<oci::Spec> SavedPlan(const ContainerRecord& container) {

@@ -34,6 +34,11 @@ StatusOr<oci::Spec> BindPlan(const Context& ctx, Core& core,
                              ContainerRecord& container, oci::Spec plan,
                              const std::vector<std::string>& image_roots);
 
+// Has the kernel know the profile of AppArmor that a process is to have, if it
+// is ours.
+Status KeepProfile(const Context& ctx, const Core& core,
+                   const oci::ProcessSpec& process);
+
 // What it runs with by its bundle, or would by its plan; empty if neither can
 // be read. To be shown.
 oci::Spec KnownSpec(const Core& core, const ContainerRecord& container);

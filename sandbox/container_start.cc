@@ -49,6 +49,7 @@ StatusOr<shim::CreateTask> WriteBundle(const Context& ctx, Core& core,
   RETURN_IF_ERROR(plan.status());
   ASSIGN_OR_RETURN(oci::Spec spec, BindPlan(ctx, core, sandbox, container,
                                             *std::move(plan), image_roots));
+  RETURN_IF_ERROR(KeepProfile(ctx, core, *spec.process));
   if (!env.empty()) spec.process->env = MergeEnv(env, spec.process->env);
   RETURN_IF_ERROR(RelabelSources(ctx, container));
   RETURN_IF_ERROR(

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/io/subprocess.h"
+#include "base/mutex.h"
 #include "base/strings.h"
 #include "sandbox/record/files.h"
 
@@ -137,6 +138,17 @@ Status LoadDefaultProfile(const Context& ctx, const HostPaths& paths) {
                               std::string(Trim(result.errors)));
   }
   return WriteSmallFile(mark, digest, 0600);
+}
+
+Status KeepDefaultProfile(const Context& ctx, const HostPaths& paths) {
+  static Mutex loading;
+  StatusOr<bool> loaded = IsProfileLoaded(paths, kDefaultProfile);
+  if (loaded.ok() && *loaded) return OkStatus();
+  MutexLock lock(loading);
+  loaded = IsProfileLoaded(paths, kDefaultProfile);
+  if (loaded.ok() && *loaded) return OkStatus();
+  return Annotate(LoadDefaultProfile(ctx, paths),
+                  "apparmor profile " + Quoted(kDefaultProfile));
 }
 
 }  // namespace berth::sandbox

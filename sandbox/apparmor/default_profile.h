@@ -27,6 +27,10 @@ std::string DefaultProfileText(const std::string& own_label, bool abi);
 // has loaded the profile. Else the parser's own error.
 Status LoadDefaultProfile(const Context& ctx, const HostPaths& paths);
 
+// Loads it again if somebody has unloaded it since (aa-remove-unknown(8), an
+// update of AppArmor's own). Thread-safe; one loads at a time.
+Status KeepDefaultProfile(const Context& ctx, const HostPaths& paths);
+
 // Whether a profile is loaded; an error if the kernel does not tell.
 StatusOr<bool> IsProfileLoaded(const HostPaths& paths,
                                const std::string& profile);

@@ -65,6 +65,18 @@ TEST_F(DefaultProfileTest, ListensToTheDaemonThatIsConfined) {
             0u);
 }
 
+TEST_F(DefaultProfileTest, IsLoadedAgainOnlyWhenItIsGone) {
+  const Context ctx = Context::Background("test");
+  // Whatever text it has: a new one is loaded when the daemon starts.
+  EXPECT_OK(KeepDefaultProfile(ctx, paths_));
+  EXPECT_TRUE(dir_.Names("state").empty());
+  dir_.Write("sys/kernel/security/apparmor/profiles", "other (enforce)\n");
+  dir_.Write("sys/module/apparmor/parameters/enabled", "N\n");
+  const Status gone = KeepDefaultProfile(ctx, paths_);
+  EXPECT_EQ(gone.code(), StatusCode::kUnimplemented);
+  EXPECT_NE(Message(gone).find("\"berth-default\""), std::string::npos);
+}
+
 // The host's parser, which needs no AppArmor in the kernel to compile.
 TEST_F(DefaultProfileTest, IsUnderstoodByTheParser) {
   if (access("/usr/sbin/apparmor_parser", X_OK) != 0) {
