@@ -21,7 +21,10 @@ constexpr char kRules[] = R"(
   umount,
 
   # The runtime and the host stop and kill it; its processes each other.
+  # AppArmor 4 has profiles of its own for the runtimes.
   signal (receive) peer=unconfined,
+  signal (receive) peer=runc,
+  signal (receive) peer=crun,
   signal (send, receive) peer=@{profile_name},
   ptrace (trace, read, tracedby, readby) peer=@{profile_name},
 

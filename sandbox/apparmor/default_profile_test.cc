@@ -77,6 +77,14 @@ TEST_F(DefaultProfileTest, IsLoadedAgainOnlyWhenItIsGone) {
   EXPECT_NE(Message(gone).find("\"berth-default\""), std::string::npos);
 }
 
+TEST_F(DefaultProfileTest, ListensToRuntimesThatHaveAProfile) {
+  const std::string text = DefaultProfileText("unconfined", false);
+  for (const char* peer : {"unconfined", "runc", "crun"}) {
+    const std::string rule = std::string("  signal (receive) peer=") + peer;
+    EXPECT_NE(text.find(rule + ",\n"), std::string::npos) << peer;
+  }
+}
+
 // The host's parser, which needs no AppArmor in the kernel to compile.
 TEST_F(DefaultProfileTest, IsUnderstoodByTheParser) {
   if (access("/usr/sbin/apparmor_parser", X_OK) != 0) {
