@@ -1,5 +1,7 @@
 // A shim of others as berthd drives it: what it lacks, the berth-shim beside it
 // makes up for. The cases of shim_test.cc run on it as well. Needs root.
+#include "shim/client/foreign_shim.h"
+
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,6 +21,7 @@
 namespace berth::shim {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::IsEmpty;
 
@@ -130,6 +133,16 @@ TEST_P(ForeignShimTest, MarksAContainerThatRanOutOfMemory) {
   const std::string mark = dir_.Path("c1/" + std::string(kOomMark));
   EXPECT_TRUE(WaitUntil([&] { return access(mark.c_str(), F_OK) == 0; }));
   EXPECT_OK(task->Delete(ctx_));
+}
+
+TEST(WithQuotedLabelsTest, QuotesNothingElse) {
+  const std::vector<Mount> mounts = WithQuotedLabels(
+      {{"overlay", "overlay", "", {"lowerdir=/a:/b", "context=u:r:t:s0:c7,c9"}},
+       {"bind", "/a", "", {"rbind", "ro"}}});
+  ASSERT_EQ(mounts.size(), 2u);
+  EXPECT_THAT(mounts[0].options,
+              ElementsAre("lowerdir=/a:/b", "context=\"u:r:t:s0:c7,c9\""));
+  EXPECT_THAT(mounts[1].options, ElementsAre("rbind", "ro"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Runtimes, ForeignShimTest, ::testing::Values(kForeign),

@@ -8,6 +8,7 @@
 
 #include "api/shim/berth/v1/shim.pb.h"
 #include "api/shim/runtime/task/v3/shim.pb.h"
+#include "base/sys/mount_options.h"
 #include "base/sys/process.h"
 #include "shim/client/fifo_reader.h"
 #include "shim/client/foreign_bundles.h"
@@ -114,6 +115,13 @@ class ForeignTask : public Task {
 
 }  // namespace
 
+std::vector<Mount> WithQuotedLabels(std::vector<Mount> mounts) {
+  for (Mount& mount : mounts) {
+    for (std::string& option : mount.options) option = MountData({option});
+  }
+  return mounts;
+}
+
 ForeignShim::ForeignShim(const SandboxShim& foreign_shim,
                          std::unique_ptr<ShimClient> foreign,
                          std::unique_ptr<ShimClient> helper)
@@ -145,6 +153,7 @@ StatusOr<CreateTask> ForeignShim::OpenStreams(const Context& ctx,
   CreateTask create = task;
   create.stdio.out = opened.stdout();
   create.stdio.err = opened.stderr();
+  create.rootfs = WithQuotedLabels(std::move(create.rootfs));
   return create;
 }
 

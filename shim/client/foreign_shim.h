@@ -10,6 +10,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "base/sys/mount.h"
 #include "shim/client/shim_client.h"
 #include "shim/shim.h"
 
@@ -58,6 +59,10 @@ class ForeignShim : public Shim {
   // The helper's. Tasks have it too: it may outlive us.
   const std::shared_ptr<ShimConnection> streams_;
 };
+
+// What others can take: they join options with commas, of which the label of
+// SELinux holds some, and give them to mount(2). Exposed for tests.
+std::vector<Mount> WithQuotedLabels(std::vector<Mount> mounts);
 
 }  // namespace berth::shim
 
