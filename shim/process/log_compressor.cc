@@ -12,9 +12,11 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "base/sys/process.h"
 
 namespace berth::shim {
 namespace {
@@ -22,6 +24,7 @@ namespace {
 constexpr size_t kPiece = 64 << 10;
 constexpr int kGzip = 16;  // deflateInit2: a gzip header around it
 constexpr int kNice = 10;
+constexpr char kPart[] = ".gz.";  // and the inode of the plain file
 
 std::string NameOf(const std::string& log, uint32_t index) {
   return log + "." + std::to_string(index);
@@ -76,10 +79,14 @@ Status Place(const std::string& log, uint32_t files, const struct stat& plain,
   return OkStatus();
 }
 
-// The child's own descriptors are the file and the three standard ones.
-void CloseOthers(int keep) {
-  if (keep > 3) close_range(3, static_cast<unsigned>(keep) - 1, 0);
-  close_range(static_cast<unsigned>(keep) + 1, ~0U, 0);
+// Upwards, as a rotation meanwhile renames upwards too: none is missed but the
+// one that it adds.
+void CompressEach(const std::string& log, uint32_t files) {
+  for (uint32_t i = 1; i < files; ++i) {
+    const StatusOr<UniqueFd> plain =
+        OpenFile(NameOf(log, i), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (plain.ok()) CompressHere(log, files, plain->get()).IgnoreError();
+  }
 }
 
 }  // namespace
@@ -97,30 +104,44 @@ Status CompressHere(const std::string& log, uint32_t files, int plain) {
   ASSIGN_OR_RETURN(const struct stat info, StatFd(plain));
   // As long as this is held no follower begins with it.
   if (flock(plain, LOCK_EX | LOCK_NB) != 0) return Errno(errno, "flock a log");
+  if (!S_ISREG(info.st_mode)) return FailedPrecondition("not a log");
   const std::string part =
-      log + ".gz." + std::to_string(static_cast<uint64_t>(info.st_ino));
+      log + kPart + std::to_string(static_cast<uint64_t>(info.st_ino));
   ASSIGN_OR_RETURN(const UniqueFd to,
                    OpenFile(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW,
                             info.st_mode & 0777));
   Status done = Deflate(plain, to.get());
+  // Else a host that loses its power has neither of the two.
+  if (done.ok()) done = SyncFile(to.get(), part);
   if (done.ok()) done = Place(log, files, info, part);
   // It has another name by now if all went well.
   unlink(part.c_str());
   return done;
 }
 
-Status CompressRotated(const std::string& log, uint32_t files) {
-  ASSIGN_OR_RETURN(
-      const UniqueFd plain,
-      OpenFile(NameOf(log, 1), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+StatusOr<UniqueFd> CompressRotated(const std::string& log, uint32_t files) {
   const pid_t child = fork();
   if (child < 0) return Errno(errno, "fork to compress a log");
   if (child == 0) {
-    CloseOthers(plain.get());
+    close_range(3, ~0U, 0);
     setpriority(PRIO_PROCESS, 0, kNice);
-    _exit(CompressHere(log, files, plain.get()).ok() ? 0 : 1);
+    CompressEach(log, files);
+    _exit(0);
   }
-  return OkStatus();
+  return OpenPidfd(child);
+}
+
+void RemoveParts(const std::string& log) {
+  const size_t slash = log.rfind('/') + 1;
+  const std::string prefix = log.substr(slash) + kPart;
+  const StatusOr<UniqueFd> folder =
+      OpenFile(log.substr(0, slash), O_RDONLY | O_DIRECTORY);
+  if (!folder.ok()) return;
+  const StatusOr<std::vector<std::string>> names = ListDirectory(folder->get());
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (StartsWith(name, prefix)) unlinkat(folder->get(), name.c_str(), 0);
+  }
 }
 
 }  // namespace berth::shim

@@ -17,16 +17,20 @@ namespace berth::shim {
 // it cannot be had: then only names may be wrong.
 UniqueFd LockLogNames(const std::string& log);
 
-// Compresses the file that has been rotated to `log`.1 in a process of its own:
-// wherever it has been renamed to by then, NAME.gz takes its place. One that a
-// follower holds (flock(2)) stays as it is. A failure leaves the plain file.
-// The process is a child that the caller need not wait for.
+// Compresses the files that have been rotated to `log`.1, `log`.2 and so on in
+// a process of its own: wherever each has been renamed to by then, NAME.gz
+// takes its place. One that a follower holds (flock(2)) stays as it is. A
+// failure leaves the plain file. The process is a child that the caller need
+// not wait for: it has ended when the pidfd that is returned is readable.
 //
 // `files` is how many there are with the one that is written now.
-Status CompressRotated(const std::string& log, uint32_t files);
+StatusOr<UniqueFd> CompressRotated(const std::string& log, uint32_t files);
 
-// What the process does; in the caller's own. Exposed for tests.
+// What the process does with one file; in the caller's own. Exposed for tests.
 Status CompressHere(const std::string& log, uint32_t files, int plain);
+
+// Removes what compressors that were killed have left half made.
+void RemoveParts(const std::string& log);
 
 }  // namespace berth::shim
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -199,6 +200,7 @@ StatusOr<LogTarget> ParseLogUri(const std::string& uri) {
 
 StatusOr<std::shared_ptr<LogWriter>> LogWriter::Open(const LogTarget& target) {
   ASSIGN_OR_RETURN(UniqueFd file, OpenAppending(target));
+  if (target.compress) RemoveParts(target.path);
   const uint64_t size = SizeOf(file.get());
   const std::shared_ptr<LogWriter> writer(
       new LogWriter(target, std::move(file), size));
@@ -328,9 +330,13 @@ void LogWriter::ShiftNames() {
     return target_.path + (index == 0 ? "" : "." + std::to_string(index));
   };
   const std::string oldest = name(target_.max_files - 1);
-  deleted_.reset(
-      open(oldest.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const auto look = [this](const std::string& path) {
+    deleted_.reset(
+        open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  };
+  look(oldest);
   if (target_.compress) {
+    if (!IsHeld()) look(oldest + ".gz");
     unlink(oldest.c_str());
     unlink((oldest + ".gz").c_str());
   }
@@ -340,6 +346,17 @@ void LogWriter::ShiftNames() {
       rename((name(i - 1) + ".gz").c_str(), (name(i) + ".gz").c_str());
     }
   }
+}
+
+// One at a time: a container may write faster than a log is compressed. What is
+// plain until then is compressed after the next rotation, or is as good so.
+void LogWriter::Compress() {
+  if (compressor_.valid()) {
+    pollfd ended{compressor_.get(), POLLIN, 0};
+    if (poll(&ended, 1, 0) == 0) return;
+  }
+  StatusOr<UniqueFd> begun = CompressRotated(target_.path, target_.max_files);
+  compressor_ = begun.ok() ? *std::move(begun) : UniqueFd();
 }
 
 void LogWriter::Rotate() {
@@ -353,8 +370,7 @@ void LogWriter::Rotate() {
   } else {
     ShiftNames();
     (void)Reopen();
-    // What cannot be compressed is as good as it is.
-    if (target_.compress) (void)CompressRotated(path, target_.max_files);
+    if (target_.compress) Compress();
   }
   (void)IsHeld();  // else its room is given back at once
 }

@@ -82,12 +82,14 @@ class LogWriter {
   void Flush();
   void Rotate();
   void ShiftNames();
+  void Compress();
   bool AwaitsFollower();
   bool IsHeld();
 
   const LogTarget target_;
   UniqueFd file_;
-  UniqueFd deleted_;  // the file that was deleted last
+  UniqueFd deleted_;     // the file that was deleted last
+  UniqueFd compressor_;  // pidfd of the last
   uint64_t size_;
   uint64_t dropped_ = 0;
   std::string unfinished_[2];  // of the current line, per stream

@@ -16,7 +16,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
@@ -54,6 +57,13 @@ class LogWriterTest : public ::testing::Test {
     const std::string text = Log("unpacked");
     unlink(dir_.Path("unpacked").c_str());
     return text;
+  }
+
+  // Also those that have ended and are not waited for.
+  static std::vector<pid_t> Children() {
+    const std::string self = std::to_string(getpid());
+    std::ifstream file("/proc/self/task/" + self + "/children");
+    return {std::istream_iterator<pid_t>(file), {}};
   }
 
   TempDir dir_;
@@ -129,6 +139,69 @@ TEST_F(LogWriterTest, CompressesAFileThatHasANewNameByThen) {
   unlink(dir_.Path("log.1").c_str());
   ASSERT_OK(CompressHere(dir_.Path("log"), 3, other.get()));
   EXPECT_THAT(dir_.Names(), UnorderedElementsAre("log.2.gz"));
+}
+
+TEST_F(LogWriterTest, CompressesWithOneProcessAtATime) {
+  constexpr size_t kSize = 8 << 20;
+  constexpr size_t kRoom = 64 << 10;
+  const auto log =
+      Open("format=json-file&max-file=5&compress=1&line=1048576&max-size=" +
+           std::to_string(kSize));
+  const auto write = [&](size_t size) {
+    log->Write(Stream::kStdout, std::string(size, 'x') + "\n", kTime);
+  };
+  write(kSize - kRoom);
+  write(2 * kRoom);
+  const std::vector<pid_t> first = Children();
+  ASSERT_EQ(first.size(), 1u);
+  ASSERT_EQ(kill(first[0], SIGSTOP), 0);
+  write(kSize - kRoom);
+  write(kSize - kRoom);
+  EXPECT_EQ(Children(), first);
+  EXPECT_TRUE(dir_.Exists("log.3"));
+  ASSERT_EQ(kill(first[0], SIGCONT), 0);
+  const auto reap = [] {
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+  };
+  reap();
+  // Those that it came too early for are the next one's.
+  write(kSize - kRoom);
+  reap();
+  EXPECT_THAT(dir_.Names(), UnorderedElementsAre("log", "log.1.gz", "log.2.gz",
+                                                 "log.3.gz", "log.4.gz"));
+}
+
+TEST_F(LogWriterTest, RemovesWhatAKilledCompressorLeft) {
+  dir_.Write("log.gz.123", "half");
+  dir_.Write("log.1.gz", "whole");
+  dir_.Write("logs.gz.123", "another's");
+  Open("format=json-file&max-size=100&max-file=3&compress=1");
+  EXPECT_THAT(dir_.Names(),
+              UnorderedElementsAre("log", "log.1.gz", "logs.gz.123"));
+}
+
+TEST_F(LogWriterTest, WaitsForAFollowerOfACompressedFile) {
+  const auto log = Open("format=json-file&max-size=100&max-file=2&compress=1");
+  const auto line = [&](const std::string& text) {
+    log->Write(Stream::kStdout, text + "\n", kTime);
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+  };
+  line("one");
+  line("two");
+  const int follower = open(dir_.Path("log.1.gz").c_str(), O_RDONLY);
+  ASSERT_EQ(flock(follower, LOCK_SH), 0);
+  line("three");  // it is deleted itself, what follows is not
+  line("four");
+  line("five");
+  EXPECT_THAT(Log(), HasSubstr("three"));
+  EXPECT_THAT(Log(), HasSubstr("five"));
+  EXPECT_THAT(Unpacked("log.1.gz"), HasSubstr("two"));
+  ASSERT_EQ(flock(follower, LOCK_UN), 0);
+  line("six");
+  EXPECT_THAT(Unpacked("log.1.gz"), HasSubstr("five"));
+  close(follower);
 }
 
 TEST_F(LogWriterTest, RefusesWrongAttributes) {
