@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,6 +16,8 @@
 #include "base/context.h"
 #include "base/strings.h"
 #include "base/testing/status_matchers.h"
+#include "shim/client/foreign_bundles.h"
+#include "shim/client/shim_command.h"
 #include "shim/client/shim_launcher.h"
 #include "shim/shim.h"
 #include "shim/shim_fixture.h"
@@ -133,6 +137,22 @@ TEST_P(ForeignShimTest, MarksAContainerThatRanOutOfMemory) {
   const std::string mark = dir_.Path("c1/" + std::string(kOomMark));
   EXPECT_TRUE(WaitUntil([&] { return access(mark.c_str(), F_OK) == 0; }));
   EXPECT_OK(task->Delete(ctx_));
+}
+
+// A daemon died after its note and before its call.
+TEST_P(ForeignShimTest, DoesNotWaitForWhatTheShimWasNeverGiven) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  const SandboxShim foreign = ForeignOf(sandbox_);
+  ASSERT_OK(NoteForeignBundle(foreign, "c1", dir_.Path("c1")));
+  const auto find = [&] {
+    const Context soon = ctx_.WithTimeout(std::chrono::milliseconds(300));
+    return shim_->Find(soon, "c1", "").status();
+  };
+  EXPECT_THAT(find(), StatusIs(StatusCode::kDeadlineExceeded));
+  const timespec times[2] = {{0, UTIME_OMIT}, {time(nullptr) - 60, 0}};
+  const std::string note = foreign.state_dir + "/bundles/c1";
+  ASSERT_EQ(utimensat(AT_FDCWD, note.c_str(), times, 0), 0);
+  EXPECT_THAT(find(), StatusIs(StatusCode::kNotFound));
 }
 
 TEST(WithQuotedLabelsTest, QuotesNothingElse) {

@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fs/atomic_file.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -18,6 +20,8 @@ namespace {
 
 constexpr uint64_t kMaxPath = 4096;
 constexpr Duration kCleanUpTime = std::chrono::seconds(60);
+// What a shim may take to make a container. Less than recovery waits for one.
+constexpr Duration kCreateTime = std::chrono::seconds(5);
 
 std::string FolderOf(const SandboxShim& foreign) {
   return foreign.state_dir + "/bundles";
@@ -34,8 +38,14 @@ Status NoteForeignBundle(const SandboxShim& foreign, const std::string& id,
   return ReplaceFile(FolderOf(foreign) + "/" + id, bundle, 0600);
 }
 
-bool IsNoted(const SandboxShim& foreign, const std::string& id) {
-  return access((FolderOf(foreign) + "/" + id).c_str(), F_OK) == 0;
+bool IsNotedLately(const SandboxShim& foreign, const std::string& id) {
+  struct stat note {};
+  const std::string path = FolderOf(foreign) + "/" + id;
+  if (stat(path.c_str(), &note) != 0) return false;
+  const Duration age(
+      Now() - (note.st_mtim.tv_sec * 1'000'000'000 + note.st_mtim.tv_nsec));
+  // The clock may have been set back.
+  return age > -kCreateTime && age < kCreateTime;
 }
 
 void ForgetForeignBundle(const SandboxShim& foreign, const std::string& id) {

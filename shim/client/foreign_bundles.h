@@ -16,7 +16,8 @@ namespace berth::shim {
 
 Status NoteForeignBundle(const SandboxShim& foreign, const std::string& id,
                          const std::string& bundle);
-bool IsNoted(const SandboxShim& foreign, const std::string& id);
+// Noted, and so lately that the shim may still be making it.
+bool IsNotedLately(const SandboxShim& foreign, const std::string& id);
 void ForgetForeignBundle(const SandboxShim& foreign, const std::string& id);
 
 // The shim is dead: kills what is left of a container and frees its runtime

@@ -22,7 +22,6 @@ constexpr char kStreams[] = "berth.shim.v1.Streams";
 // The helper cuts off what does not end, in less time than that.
 constexpr Duration kCloseTime = std::chrono::seconds(10);
 constexpr Duration kCleanUpTime = std::chrono::seconds(60);
-constexpr int kFindLooks = 150;
 constexpr useconds_t kFindPause = 20'000;
 constexpr char kNull[] = "/dev/null";
 
@@ -247,10 +246,10 @@ StatusOr<std::unique_ptr<Task>> ForeignShim::Find(const Context& ctx,
                                                   const std::string& exec_id) {
   StatusOr<std::unique_ptr<Task>> found = foreign_->Find(ctx, id, exec_id);
   // It may be making it for a daemon that has died since, and knows it when it
-  // is made. What it was never given, or has deleted, is not noted.
-  for (int look = 0;
-       IsNotFound(found.status()) && IsNoted(shim_, id) && look < kFindLooks;
-       ++look) {
+  // is made. What it has deleted is not noted; what it was never given is not
+  // waited for any longer than what it was.
+  while (IsNotFound(found.status()) && exec_id.empty() &&
+         IsNotedLately(shim_, id)) {
     RETURN_IF_ERROR(ctx.Check());
     usleep(kFindPause);
     found = foreign_->Find(ctx, id, exec_id);
