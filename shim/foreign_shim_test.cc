@@ -165,6 +165,22 @@ TEST(WithQuotedLabelsTest, QuotesNothingElse) {
   EXPECT_THAT(mounts[1].options, ElementsAre("rbind", "ro"));
 }
 
+TEST_P(ForeignShimTest, ForgetsAnExecWhoseOutputCannotBeHeld) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  auto task = StartLogged("c1", "exec sleep 100");
+  ASSERT_NE(task, nullptr);
+  ExecTask exec;
+  exec.container_id = "c1";
+  exec.exec_id = "e1";
+  exec.process = ProcessJson("exit 0");
+  exec.stdio.out = dir_.Path("no-fifo");
+  EXPECT_THAT(shim_->Exec(ctx_, exec), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(shim_->Find(ctx_, "c1", "e1"), StatusIs(StatusCode::kNotFound));
+  ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
+  ASSERT_OK(AwaitExit(ctx_, *task));
+  EXPECT_OK(task->Delete(ctx_));
+}
+
 INSTANTIATE_TEST_SUITE_P(Runtimes, ForeignShimTest, ::testing::Values(kForeign),
                          NameOf);
 

@@ -64,16 +64,19 @@ struct Exit {
   std::optional<StatusOr<ExitStatus>> status GUARDED_BY(mutex);
 };
 
-StatusOr<std::shared_ptr<Exit>> Watch(Task& task) {
+StatusOr<std::shared_ptr<Exit>> NewExit() {
   auto exit = std::make_shared<Exit>();
   exit->done.reset(eventfd(0, EFD_CLOEXEC));
   if (!exit->done.valid()) return Errno(errno, "eventfd");
+  return exit;
+}
+
+void Watch(Task& task, const std::shared_ptr<Exit>& exit) {
   task.WhenExited([exit](const StatusOr<ExitStatus>& status) {
     MutexLock lock(exit->mutex);
     exit->status.emplace(status);
     eventfd_write(exit->done.get(), 1);
   });
-  return exit;
 }
 
 int MillisUntil(SteadyTime time) {
@@ -170,6 +173,8 @@ StatusOr<ExecSyncResult> ExecSyncByTask(const Context& ctx, Shim& shim,
   Capture out, err;
   RETURN_IF_ERROR(Open(scratch + "/" + exec_id + ".out", out));
   RETURN_IF_ERROR(Open(scratch + "/" + exec_id + ".err", err));
+  // All that can be missing is had before there is a process.
+  ASSIGN_OR_RETURN(const std::shared_ptr<Exit> exit, NewExit());
   ExecTask task;
   task.container_id = exec.container_id;
   task.exec_id = exec_id;
@@ -188,7 +193,7 @@ StatusOr<ExecSyncResult> ExecSyncByTask(const Context& ctx, Shim& shim,
     clean_up();
     return started.status();
   }
-  ASSIGN_OR_RETURN(const std::shared_ptr<Exit> exit, Watch(*process));
+  Watch(*process, exit);
   ExecSyncResult result;
   const Session session(exec.container_id, *started, *process, pids);
   result.timed_out = Collect(ctx, session, exec, out, err, *exit);

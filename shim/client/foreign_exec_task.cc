@@ -19,6 +19,8 @@ namespace {
 
 // The shim itself waits for output that a process left behind, for less.
 constexpr Duration kDeleteTime = std::chrono::seconds(30);
+// Of one that was not started: there is nothing to wait for.
+constexpr Duration kUndoTime = std::chrono::seconds(5);
 
 StatusOr<UniqueFd> OpenWriter(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -58,9 +60,14 @@ StatusOr<std::unique_ptr<Task>> ForeignExecTask::Hold(
   shared->input = stdio.in;
   for (const std::string* path : {&stdio.out, &stdio.err}) {
     if (path->empty()) continue;
-    ASSIGN_OR_RETURN(UniqueFd writer, OpenWriter(*path));
+    StatusOr<UniqueFd> writer = OpenWriter(*path);
+    if (!writer.ok()) {
+      const Context undo = Context::Background("exec").WithTimeout(kUndoTime);
+      task->Delete(undo).IgnoreError();
+      return writer.status();
+    }
     MutexLock lock(shared->mutex);
-    shared->writers.push_back(std::move(writer));
+    shared->writers.push_back(*std::move(writer));
   }
   shared->task = std::move(task);
   return std::unique_ptr<Task>(new ForeignExecTask(std::move(shared)));

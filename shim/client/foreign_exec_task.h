@@ -20,7 +20,8 @@ namespace berth::shim {
 // Thread-safe, as every Task.
 class ForeignExecTask : public Task {
  public:
-  // The fifos have readers already. `shim`: the process that will open them.
+  // The fifos have readers already. `shim`: the process that will open them. On
+  // failure the shim has forgotten the exec.
   static StatusOr<std::unique_ptr<Task>> Hold(pid_t shim, const Stdio& stdio,
                                               std::unique_ptr<Task> task);
   ~ForeignExecTask() override;
