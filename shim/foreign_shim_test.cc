@@ -155,6 +155,18 @@ TEST_P(ForeignShimTest, DoesNotWaitForWhatTheShimWasNeverGiven) {
   EXPECT_THAT(find(), StatusIs(StatusCode::kNotFound));
 }
 
+TEST(ForeignBundlesTest, HalfANoteIsNoContainer) {
+  TempDir dir;
+  dir.MakeDirectory("bundle");
+  dir.MakeDirectory("state/bundles");
+  dir.Write("state/bundles/.c1.tmp", dir.Path("bundle"));
+  SandboxShim foreign;
+  foreign.state_dir = dir.Path("state");
+  foreign.binary = "/nonexistent/shim";
+  EXPECT_OK(CleanUpForeign(Context::Background("test"), foreign));
+  EXPECT_THAT(dir.Names("state/bundles"), IsEmpty());
+}
+
 TEST(WithQuotedLabelsTest, QuotesNothingElse) {
   const std::vector<Mount> mounts = WithQuotedLabels(
       {{"overlay", "overlay", "", {"lowerdir=/a:/b", "context=u:r:t:s0:c7,c9"}},

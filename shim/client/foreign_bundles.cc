@@ -74,6 +74,10 @@ Status CleanUpForeign(const Context& ctx, const SandboxShim& foreign) {
   ASSIGN_OR_RETURN(const std::vector<std::string> ids,
                    ListDirectory(folder->get()));
   for (const std::string& id : ids) {
+    if (id[0] == '.') {  // half a note, of a daemon that was killed
+      unlinkat(folder->get(), id.c_str(), 0);
+      continue;
+    }
     RETURN_IF_ERROR(CleanUpForeign(ctx, foreign, id));
   }
   return OkStatus();
