@@ -10,6 +10,7 @@
 
 #include "admin/server.h"
 #include "base/digest.h"
+#include "base/fs/foreign_path.h"
 #include "base/fs/host_paths.h"
 #include "base/fs/private_folder.h"
 #include "base/store/metadata_store.h"
@@ -313,8 +314,11 @@ void LabelLayers(const HostPaths& paths) {
   if (contexts.empty()) return;
   const Context ctx =
       Context::Background("label layers").WithTimeout(kLabelTime);
-  const Status done =
-      sandbox::Relabel(ctx, paths.root + "/snapshots", contexts.file);
+  const StatusOr<PathFacts> layers =
+      InspectPath(ctx, paths.root + "/snapshots");
+  const Status done = layers.ok()
+                          ? sandbox::Relabel(ctx, layers->path, contexts.file)
+                          : layers.status();
   LOG_IF(WARNING, !done.ok()) << "label layers: " << Message(done);
 }
 

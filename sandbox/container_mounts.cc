@@ -200,7 +200,9 @@ Status RelabelSources(const Context& ctx, const ContainerRecord& container) {
   const std::string of_volumes =
       IsStandalone(container) ? SharedLabel(label) : label;
   for (const ImageVolume& volume : container.image_volumes()) {
-    RETURN_IF_ERROR(Relabel(ctx, volume.host_path(), of_volumes));
+    ASSIGN_OR_RETURN(const PathFacts source,
+                     InspectPath(ctx, volume.host_path()));
+    RETURN_IF_ERROR(Relabel(ctx, source.path, of_volumes));
   }
   for (const auto& mount : container.config().mounts()) {
     if (mount.type() != MOUNT_TYPE_BIND) continue;

@@ -36,6 +36,28 @@ constexpr std::string_view kSystems[] = {
     "/var/tmp",  "/usr/bin",    "/usr/lib", "/usr/lib64", "/usr/sbin",
     "/usr/share"};
 
+// What a file is, whatever it is called; asks no server of a network.
+StatusOr<struct statx> IdentityOf(int dir, const std::string& path) {
+  struct statx info {};
+  if (statx(dir, path.c_str(),
+            AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+            STATX_INO | STATX_TYPE, &info) != 0) {
+    return Errno(errno, "statx " + Quoted(path));
+  }
+  return info;
+}
+
+// Also by another name: a bind mount, or one with links in it.
+bool IsOfTheSystem(const struct statx& file) {
+  return std::any_of(
+      std::begin(kSystems), std::end(kSystems), [&](std::string_view path) {
+        const auto system = IdentityOf(AT_FDCWD, std::string(path));
+        return system.ok() && system->stx_ino == file.stx_ino &&
+               system->stx_dev_major == file.stx_dev_major &&
+               system->stx_dev_minor == file.stx_dev_minor;
+      });
+}
+
 bool HasNoLabels(int error) { return error == ENOTSUP || error == ENOSYS; }
 
 // Of a descriptor of any kind, O_PATH too: fsetxattr(2) does not take those.
@@ -134,22 +156,22 @@ Status SetLabel(const std::string& path, const std::string& label) {
 Status Relabel(const Context& ctx, const std::string& path,
                const std::string& label) {
   if (label.empty()) return OkStatus();
-  std::string folder = path;
-  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  if (std::find(std::begin(kSystems), std::end(kSystems), folder) !=
-      std::end(kSystems)) {
-    return InvalidArgument("relabel " + Quoted(path) +
-                           ": a folder of the system");
+  const std::string what = "relabel " + Quoted(path);
+  ASSIGN_OR_RETURN_AS(
+      const UniqueFd top,
+      OpenBeneath(AT_FDCWD, path, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS),
+      what);
+  ASSIGN_OR_RETURN_AS(const struct statx info, IdentityOf(top.get(), ""), what);
+  if (IsOfTheSystem(info)) {
+    return InvalidArgument(what + ": a folder of the system");
   }
-  ASSIGN_OR_RETURN(const UniqueFd top, OpenFile(path, O_PATH | O_NOFOLLOW));
   const StatusOr<std::string> now = LabelOf(top);
   if (HasNoLabels(ErrnoOf(now.status()))) return OkStatus();
   RETURN_IF_ERROR_AS(now.status(), Quoted(path));
   if (*now == label) return OkStatus();
-  ASSIGN_OR_RETURN(const struct stat info, StatFd(top.get()));
-  const Status done =
-      S_ISDIR(info.st_mode) ? Walk(ctx, label).Folder(top, 0) : Set(top, label);
-  return Annotate(done, "relabel " + Quoted(path));
+  const Status done = S_ISDIR(info.stx_mode) ? Walk(ctx, label).Folder(top, 0)
+                                             : Set(top, label);
+  return Annotate(done, what);
 }
 
 }  // namespace berth::sandbox

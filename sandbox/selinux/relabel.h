@@ -15,9 +15,11 @@ Status SetLabel(const std::string& path, const std::string& label);
 // Gives a folder, and all below it on the same file system, a label; or a file.
 // The top is last, so that a folder with the label already is done, and at
 // once. Nothing is followed: each name is opened beneath the last, whoever
-// renames meanwhile. `path` is one without links (foreign_path.h).
+// renames meanwhile. `path` is absolute and one without links
+// (foreign_path.h); with some it is an error.
 // OK where the file system has no labels. INVALID_ARGUMENT for a folder that is
-// the system's own, as /usr or /home; CANCELLED and DEADLINE_EXCEEDED of `ctx`.
+// the system's own, as /usr or /home, whatever it is called here; CANCELLED and
+// DEADLINE_EXCEEDED of `ctx`.
 Status Relabel(const Context& ctx, const std::string& path,
                const std::string& label);
 

@@ -170,6 +170,18 @@ TEST_F(RelabelTest, RefusesTheSystemsFolders) {
               StatusCode::kInvalidArgument)
         << path;
   }
+  // By another name, too.
+  dir_.MakeDirectory("copy");
+  const std::string copy = dir_.Path("copy");
+  ASSERT_EQ(mount("/proc", copy.c_str(), nullptr, MS_BIND, nullptr), 0);
+  EXPECT_EQ(Run("copy", "a:b:c:s0").code(), StatusCode::kInvalidArgument);
+  ASSERT_EQ(umount(copy.c_str()), 0);
+}
+
+TEST_F(RelabelTest, FollowsNoLinkOnItsWay) {
+  ASSERT_EQ(symlink("v", dir_.Path("way").c_str()), 0);
+  EXPECT_EQ(ErrnoOf(Run("way/deep", "a:b:c:s0")), ELOOP);
+  EXPECT_EQ(On("v/deep"), "none");
 }
 
 TEST_F(RelabelTest, EndsWithItsCaller) {
@@ -182,7 +194,8 @@ TEST_F(RelabelTest, EndsWithItsCaller) {
 
 TEST_F(RelabelTest, AFileSystemWithoutLabelsIsNoError) {
   EXPECT_OK(SetLabel("/proc/self/cmdline", "a:b:c:s0"));
-  EXPECT_OK(Relabel(Context::Background("test"), "/proc/self/fdinfo", "x"));
+  EXPECT_OK(Relabel(Context::Background("test"),
+                    "/proc/" + std::to_string(getpid()) + "/fdinfo", "x"));
 }
 
 }  // namespace
