@@ -114,8 +114,11 @@ bool HasRoot(const state::v1::Mount& mount) {
 
 // What a container can exchange for a link is opened once, and mounted from
 // there (CVE-2017-1002101).
-Status MountSubPath(const state::v1::Mount& mount, const std::string& target) {
-  ASSIGN_OR_RETURN(const RootedPath root, RootedPath::Open(mount.host_path()));
+Status MountSubPath(const Context& ctx, const state::v1::Mount& mount,
+                    const std::string& target) {
+  // First by one that may be left behind: the volume's server may have died.
+  ASSIGN_OR_RETURN(const PathFacts volume, InspectPath(ctx, mount.host_path()));
+  ASSIGN_OR_RETURN(const RootedPath root, RootedPath::Open(volume.path));
   ASSIGN_OR_RETURN(const UniqueFd inside,
                    root.Open(mount.sub_path(), O_PATH | O_CLOEXEC));
   ASSIGN_OR_RETURN(const struct stat info, StatFd(inside.get()));
@@ -150,7 +153,7 @@ StatusOr<std::vector<std::string>> MountEachImage(const Context& ctx,
                             : mount.host_path());
       if (!ready) continue;
       RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(roots.back())));
-      RETURN_IF_ERROR_AS(MountSubPath(mount, roots.back()),
+      RETURN_IF_ERROR_AS(MountSubPath(ctx, mount, roots.back()),
                          what + ": subpath " + Quoted(mount.sub_path()));
       continue;
     }

@@ -1,9 +1,11 @@
 // What hangs costs its own pod only: shims that do not answer, or not to all
 // calls; plugins that hang; and the waits of everybody else, which end with
 // their contexts.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
 
 #include <chrono>
 #include <future>
@@ -11,6 +13,7 @@
 #include <thread>
 
 #include "base/testing/status_matchers.h"
+#include "base/unique_fd.h"
 #include "sandbox/testing/manager_fixture.h"
 
 namespace berth::sandbox {
@@ -203,6 +206,32 @@ TEST_F(StuckTest, ARetryWaitsForTheCleaningUpAndThenMakesItsOwn) {
   const StatusOr<SandboxId> made = second.get();
   ASSERT_OK(made);
   EXPECT_EQ(Look(*made)->phase(), SANDBOX_PHASE_READY);
+}
+
+// A file system whose server reads no request.
+TEST_F(StuckTest, ASubpathOfADeadVolumeEndsWithItsCaller) {
+  dir_.MakeDirectory("dead");
+  const std::string dead = dir_.Path("dead");
+  UniqueFd server(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  const std::string options = "fd=" + std::to_string(server.get()) +
+                              ",rootmode=40000,user_id=0,group_id=0";
+  if (mount("dead", dead.c_str(), "fuse", 0, options.c_str()) != 0) {
+    GTEST_SKIP() << "cannot mount FUSE here";
+  }
+  const SandboxId pod = StartPod();
+  ContainerConfig config = App();
+  auto& volume = *config.add_mounts();
+  volume.set_host_path(dead);
+  volume.set_sub_path("below");
+  volume.set_container_path("/v");
+  auto made = std::async(std::launch::async, [&] {
+    return containers_->Create(ctx_.WithTimeout(200ms), pod, config).status();
+  });
+  const bool ended = made.wait_for(10s) == std::future_status::ready;
+  server.reset();  // all its requests fail
+  EXPECT_TRUE(ended);
+  EXPECT_THAT(made.get(), StatusIs(StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(umount2(dead.c_str(), MNT_DETACH), 0);
 }
 
 }  // namespace
