@@ -331,5 +331,25 @@ TEST_F(ManagerTest, AStandaloneSandboxStartsAgain) {
   EXPECT_EQ(Look(app)->restart_count(), 1u);
 }
 
+// Here the empty one, which all have without SELinux.
+TEST_F(ManagerTest, ALevelIsFreeWhenTheLastThatHasItIsGone) {
+  const auto free = [&] {
+    return world_->core().levels.Take("", "another").mine();
+  };
+  std::vector<SandboxId> pods;
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_OK_AND_ASSIGN(const SandboxId id, sandboxes_->Run(ctx_, Pod(name)));
+    if (!Look(id)->selinux_level().empty()) GTEST_SKIP() << "SELinux is on";
+    pods.push_back(id);
+  }
+  ASSERT_OK(sandboxes_->Remove(ctx_, pods[0]));
+  EXPECT_FALSE(free());
+  Restart();
+  ASSERT_OK(sandboxes_->Remove(ctx_, pods[2]));
+  EXPECT_FALSE(free());
+  ASSERT_OK(sandboxes_->Remove(ctx_, pods[1]));
+  EXPECT_TRUE(free());
+}
+
 }  // namespace
 }  // namespace berth::sandbox

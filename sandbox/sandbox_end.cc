@@ -123,6 +123,18 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   return OkStatus();
 }
 
+void ReleaseLevel(Core& core, const SandboxRecord& sandbox) {
+  const std::string& level = sandbox.selinux_level();
+  core.levels.Release(level, sandbox.id());
+  for (const SandboxStatus& other : core.inventory.AllSandboxes()) {
+    if (other->selinux_level() != level || other->id() == sandbox.id()) {
+      continue;
+    }
+    core.levels.Put(level, other->id());
+    return;
+  }
+}
+
 Status EraseSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   const SandboxId id(sandbox.id());
   RETURN_IF_ERROR(EndSandbox(ctx, core, sandbox));
@@ -142,7 +154,7 @@ Status EraseSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
              TellPlugins(ctx, core, nri::api::REMOVE_POD_SANDBOX, sandbox));
   core.records.Forget(id);
   core.names.Release(NameOf(sandbox.config()), sandbox.id());
-  core.levels.Release(sandbox.selinux_level(), sandbox.id());
+  ReleaseLevel(core, sandbox);
   core.Publish(Event::Type::kSandboxRemoved, sandbox);
   return OkStatus();
 }

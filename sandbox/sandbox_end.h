@@ -14,6 +14,10 @@ namespace berth::sandbox {
 // that will not go; `begun` then says what is left. Does not save.
 Status ReleaseAll(const Context& ctx, Core& core, SandboxRecord& sandbox);
 
+// Its SELinux level is free when no other sandbox has it: one that is asked for
+// may be that of several. The sandbox's record is gone.
+void ReleaseLevel(Core& core, const SandboxRecord& sandbox);
+
 // Kills the containers, releases everything: STOPPED. OK if it is already.
 Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox);
 

@@ -109,7 +109,7 @@ void RollBack(Core& core, SandboxRecord& sandbox, const Status& failure) {
   if (released.ok() && pod) {
     core.records.Forget(id);
     core.names.Release(NameOf(sandbox.config()), sandbox.id());
-    core.levels.Release(sandbox.selinux_level(), sandbox.id());
+    ReleaseLevel(core, sandbox);
     return;
   }
   sandbox.set_phase(released.ok() ? SANDBOX_PHASE_STOPPED
@@ -196,6 +196,8 @@ StatusOr<SandboxId> SandboxManager::Create(const Context& ctx,
   RETURN_IF_ERROR(core.records.Save(sandbox));
   claim.Keep();
   if (level.mine()) level.Keep();
+  // Who had it may have gone since, and not have seen this one.
+  core.levels.Put(sandbox.selinux_level(), sandbox.id());
   RETURN_IF_ERROR(Failpoint("sandbox.run.recorded"));
   core.Publish(Event::Type::kSandboxCreated, sandbox);
   return id;
