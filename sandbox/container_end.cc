@@ -48,6 +48,16 @@ bool IsOwnCgroup(const Core& core, const ContainerRecord& container) {
                         ContainerCgroup(sandbox->cgroup(), container.id());
 }
 
+// What is in it is the container's alone.
+StatusOr<std::unique_ptr<oci::Cgroup>> OwnCgroupOf(
+    const Core& core, const ContainerRecord& container) {
+  if (!IsOwnCgroup(core, container)) {
+    return FailedPrecondition("cgroup " + container.cgroup() +
+                              " may be that of others as well");
+  }
+  return CgroupOf(core, container);
+}
+
 // It goes with the task; but a shim that was asked for one by a daemon that
 // died, or was slow, may have made it after it was told to forget the task. The
 // process in it then waits for ever to be started.
@@ -130,7 +140,7 @@ void KillContainer(Core& core, const ContainerId& id) {
   if (!container || !IsAlive(container->phase())) return;
   core.kills.Killed(id);
   core.starts.Cancel(id);
-  const auto cgroup = CgroupOf(core, *container);
+  const auto cgroup = OwnCgroupOf(core, *container);
   if (cgroup.ok()) {
     const auto pids = (*cgroup)->Pids();
     const Status killed = (*cgroup)->Signal(SIGKILL);
@@ -171,7 +181,7 @@ void OnSilence(Core& core, const ContainerId& id, int rounds) {
     return;
   }
   // A process that hangs in the kernel is not the shim's fault.
-  const auto cgroup = CgroupOf(core, *container);
+  const auto cgroup = OwnCgroupOf(core, *container);
   const auto pids = cgroup.ok() ? (*cgroup)->Pids() : std::vector<pid_t>();
   if (pids.ok() && !pids->empty()) return KillContainer(core, id);
 
