@@ -95,7 +95,7 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
   });
   ASSIGN_OR_RETURN(const std::vector<std::string> image_roots,
                    MountImages(ctx, core, *sandbox, container));
-  RETURN_IF_ERROR(MakeVolumes(core, container, rootfs));
+  RETURN_IF_ERROR(MakeVolumes(ctx, core, container, rootfs));
   RETURN_IF_ERROR(Failpoint("container.create.volumes"));
 
   ASSIGN_OR_RETURN(oci::Spec plan,

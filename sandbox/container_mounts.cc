@@ -243,7 +243,7 @@ Status UnmountImages(Core& core, const ContainerRecord& container) {
   return OkStatus();
 }
 
-Status MakeVolumes(Core& core, ContainerRecord& container,
+Status MakeVolumes(const Context& ctx, Core& core, ContainerRecord& container,
                    const image::Rootfs& rootfs) {
   std::vector<Fill> fills;
   const ContainerConfig& config = container.config();
@@ -269,7 +269,10 @@ Status MakeVolumes(Core& core, ContainerRecord& container,
     }
   }
   for (const auto& mount : config.mounts()) {
-    if (mount.copy_image_content() && IsEmpty(mount.host_path())) {
+    if (!mount.copy_image_content()) continue;
+    // First by one that may be left behind: the volume's server may have died.
+    RETURN_IF_ERROR(InspectPath(ctx, mount.host_path()).status());
+    if (IsEmpty(mount.host_path())) {
       fills.push_back(
           {CleanPath("/" + mount.container_path()), mount.host_path()});
     }

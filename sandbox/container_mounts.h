@@ -42,7 +42,7 @@ Status UnmountImages(Core& core, const ContainerRecord& container);
 // A directory of our own for each volume that the image declares and the
 // request does not cover; noted in the record. Fills new ones, and empty bind
 // sources that ask for it, with what the image has there.
-Status MakeVolumes(Core& core, ContainerRecord& container,
+Status MakeVolumes(const Context& ctx, Core& core, ContainerRecord& container,
                    const image::Rootfs& rootfs);
 
 }  // namespace berth::sandbox
