@@ -19,12 +19,15 @@ namespace berth::sandbox {
 using namespace ::berth::state::v1;
 
 Status ChangeLimits(const Context& ctx, Core& core, HeldContainer& held,
-                    const Resources& limits) {
+                    Resources limits) {
   ContainerRecord& container = held.record();
   const std::string what = "update container " + container.id();
   if (container.phase() == CONTAINER_PHASE_REMOVING) {
     return FailedPrecondition(what + ": being removed");
   }
+  // A process keeps the score that it was started with, and a status says what
+  // is in force.
+  if (IsAlive(container.phase())) limits.clear_oom_score_adj();
   *container.mutable_config()->mutable_resources() =
       Merge(container.config().resources(), limits);
   ASSIGN_OR_RETURN_AS(const oci::Resources change,

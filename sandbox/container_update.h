@@ -13,7 +13,7 @@ namespace berth::sandbox {
 // plugins: whether or not it runs. On failure the old limits stay, in the
 // kernel and in the record.
 Status ChangeLimits(const Context& ctx, Core& core, HeldContainer& held,
-                    const state::v1::Resources& limits);
+                    state::v1::Resources limits);
 
 }  // namespace berth::sandbox
 

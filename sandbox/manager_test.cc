@@ -256,6 +256,24 @@ TEST_F(ManagerTest, AFailedUpdateKeepsTheOldLimits) {
   EXPECT_EQ(Look(id)->config().resources().cpu_shares(), 512);
 }
 
+TEST_F(ManagerTest, TheOomScoreIsOfTheStart) {
+  const SandboxId pod = StartPod();
+  ContainerConfig config = App();
+  config.mutable_resources()->set_oom_score_adj(100);
+  ASSERT_OK_AND_ASSIGN(const ContainerId id,
+                       containers_->Create(ctx_, pod, config));
+  Resources limits;
+  limits.set_oom_score_adj(200);
+  ASSERT_OK(containers_->Update(ctx_, id, limits));
+  ASSERT_OK(containers_->Start(ctx_, id));
+  EXPECT_EQ(Look(id)->config().resources().oom_score_adj(), 200);
+  limits.set_oom_score_adj(300);
+  limits.set_cpu_shares(512);
+  ASSERT_OK(containers_->Update(ctx_, id, limits));
+  EXPECT_EQ(Look(id)->config().resources().oom_score_adj(), 200);
+  EXPECT_EQ(Look(id)->config().resources().cpu_shares(), 512);
+}
+
 TEST_F(ManagerTest, EventsFollowTheirRecords) {
   const auto reader = world_->events().Subscribe({});
   const SandboxId pod = StartPod();

@@ -137,6 +137,27 @@ func TestOomScore(t *testing.T) {
 	}
 }
 
+// A process has the score that it was started with, and the status says so.
+func TestOomScoreOfAnUpdate(t *testing.T) {
+	container := sleeper(t, func(config *cri.ContainerConfig) { config.Linux.Resources.OomScoreAdj = 900 })
+	err := client.Runtime.UpdateContainerResources(t.Context(), container.ID, &cri.ContainerResources{
+		Linux: &cri.LinuxContainerResources{CpuShares: 512, OomScoreAdj: 950}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := container.Output(t, "cat", "/proc/1/oom_score_adj")
+	if in != "900" {
+		t.Errorf("oom_score_adj %s", in)
+	}
+	if peer() {
+		return // the status of containerd 1.6 has no resources
+	}
+	got := container.Status(t).GetResources().GetLinux()
+	if fmt.Sprint(got.GetOomScoreAdj()) != in || got.GetCpuShares() != 512 {
+		t.Errorf("in the status: %v", got)
+	}
+}
+
 func TestLowOomScoreDoesNotFailTheStart(t *testing.T) {
 	container := sleeper(t, func(config *cri.ContainerConfig) { config.Linux.Resources.OomScoreAdj = -998 })
 	container.Output(t, "true")
