@@ -85,7 +85,7 @@ oci() { # NAME PROGRAM
 lint() {
   local one good=0 bad=0 skip=0 said code checks=("$@")
   [ $# -gt 0 ] || checks=(includes.py banned.py sizes.py interfaces.py
-    lint_test.py format.sh 'clang.py threads --seconds 60'
+    fields.py lint_test.py format.sh 'clang.py threads --seconds 60'
     'clang.py tidy --seconds 30')
   for one in "${checks[@]}"; do
     # shellcheck disable=SC2086 # its arguments

@@ -329,6 +329,131 @@ class Interfaces(unittest.TestCase):
         self.assertEqual(run("interfaces.py", tree)[0], 1)
 
 
+class Fields(unittest.TestCase):
+    """On an interface of two calls, of which one is served."""
+
+    interface = """\
+#kind	owner	name	number	type	type_name	label	oneof	options	since
+#meta	package=v1	kubernetes=1.0
+rpc	S	Ask	0	AskRequest	AskResponse	-	-	-	1.0
+rpc	S	Drop	1	DropRequest	DropResponse	-	-	-	1.0
+message	AskRequest	-	-	-	-	-	-	2	1.0
+message	DropRequest	-	-	-	-	-	-	1	1.0
+message	Part	-	-	-	-	-	-	2	1.0
+field	AskRequest	part	1	message	Part	-	-	-	1.0
+field	AskRequest	old	2	message	Old	-	-	-	1.0
+field	AskResponse	answer	1	string	string	-	-	-	1.0
+field	DropRequest	id	1	string	string	-	-	-	1.0
+field	Old	word	1	string	string	-	-	-	1.0
+field	Part	Name	1	string	string	-	-	-	1.0
+field	Part	more	2	string	string	-	-	-	1.0
+message	Old	-	-	-	-	-	-	1	1.0
+"""
+    lines = """\
+# A comment.
+AskRequest	part	used	cri/a.cc:Take	A.Takes	-
+AskRequest	old	refused	cri/a.cc:Take	TestOld	-
+DropRequest	id	refused	call:Drop	Drops.test_drop	-
+Old	word	refused	in:AskRequest.old	-	-
+Part	Name	used	cri/a.cc:Take x/b.cc:Act	TestName A.Takes	-
+Part	more	unused	-	-	nobody wants it
+"""
+    source = """\
+Status Take(const Request& request) {
+  if (request.has_old()) return Unimplemented("old");
+  return Act(request.part().name());
+}
+void Other() {
+  request->more();
+}
+"""
+    sources = {
+        "api/cri/v1/testdata/cri-v1.tsv": interface,
+        "api/cri/v1/testdata/fields.tsv": lines,
+        "cri/a.cc": source,
+        "cri/a_test.cc": "TEST_F(A, Takes) {\n}\n",
+        "cri/runtime_endpoint.cc": '  ABSENT(Drop, "not here")\n',
+        "x/b.cc": "Status Thing::Act(int a) {\n}\n",
+        "test/a_test.go": "func TestOld(t *testing.T) {\n}\n"
+        "func TestName(t *testing.T) {\n}\n",
+        "test/drop_suite.py": "class Drops:\n    def test_drop(self):\n",
+    }
+
+    def check(self, old="", new="", path="api/cri/v1/testdata/fields.tsv"):
+        """What it says of the tree in which one text is another."""
+        self.assertIn(old, self.sources[path])
+        tree = dict(self.sources)
+        tree[path] = tree[path].replace(old, new, 1)
+        generator = os.path.join(HERE, "../cri_fields.py")
+        with tempfile.TemporaryDirectory() as root:
+            write(root, dict(tree, **{"docs/CRI-FIELDS.md": ""}))
+            subprocess.run([sys.executable, generator, root], check=True)
+            return lint("fields.py", root)
+
+    def test_accepts_what_is_so(self):
+        said = "fields: 6 fields of requests, 0 problems\n"
+        self.assertEqual(self.check(), (0, said))
+
+    def test_finds_each_kind(self):
+        for old, new, said in [
+            ("Part	more", "#", "fields.tsv: Part.more has no line"),
+            ("# A c", "Part	more	unused	-	-	x\n#", "more: a second line"),
+            ("# A c", "AskResponse	answer	unused	-	-	x\n#",
+             "AskResponse.answer: no field of a request"),
+            ("part	used", "part	useful", "'useful' is none of used, kept"),
+            ("nobody wants it", "-", "a note that says why"),
+            ("A.Takes	-", "-	-", "AskRequest.part: no test"),
+            ("cri/a.cc:Take", "-", "AskRequest.part: no place"),
+            ("cri/a.cc", "cri/b.cc", "part: there is no cri/b.cc"),
+            ("b.cc:Act", "b.cc:Play", "x/b.cc has no function Play"),
+            ("more	unused	-	-", "more	used	cri/a.cc:Take	TestOld",
+             "Take of cri/a.cc does not read more"),
+            ("TestOld", "TestOlder", "there is no test TestOlder"),
+            ("A.Takes", "B.Takes", "there is no test B.Takes"),
+            ("Drops.t", "Falls.t", "there is no test Falls.test_drop"),
+            ("in:AskRequest.old", "in:AskRequest.part",
+             "word: AskRequest.part is not refused"),
+            ("call:Drop", "call:Ask", "DropRequest is not the request of Ask"),
+            ("	-\nAskRequest	old", "\nAskRequest	old",
+             "fields.tsv:2: not six cells"),
+        ]:
+            with self.subTest(said):
+                if "six cells" in said:
+                    text = self.lines.replace(old, new, 1)
+                    tree = {"api/cri/v1/testdata/fields.tsv": text}
+                    found = run("fields.py", dict(self.sources, **tree))
+                else:
+                    found = self.check(old, new)
+                self.assertEqual(found[0], 1)
+                self.assertIn(said, found[1])
+
+    def test_sees_that_the_code_has_changed(self):
+        for path, old, new, said in [
+            ("cri/a.cc", ".name()", ".names()", "does not read Name"),
+            ("cri/runtime_endpoint.cc", "ABSENT(Drop", "METHOD(Drop",
+             "cri/runtime_endpoint.cc serves Drop"),
+            ("test/a_test.go", "func TestName", "func testName",
+             "there is no test TestName"),
+            ("api/cri/v1/testdata/cri-v1.tsv", "field	Part	more",
+             "field	Part	new	9	string	string	-	-	-	1.1\nfield	Part	more",
+             "fields.tsv: Part.new has no line"),
+        ]:
+            with self.subTest(said):
+                code, text = self.check(old, new, path)
+                self.assertEqual(code, 1)
+                self.assertIn(said, text)
+
+    def test_finds_an_old_document(self):
+        for text in ("", "# Fields of CRI requests\n"):
+            tree = dict(self.sources, **{"docs/CRI-FIELDS.md": text})
+            code, said = run("fields.py", tree)
+            self.assertEqual(code, 1)
+            self.assertIn("docs/CRI-FIELDS.md: not what", said)
+
+    def test_an_empty_tree_is_no_success(self):
+        self.assertEqual(run("fields.py", {"x/README": ""})[0], 1)
+
+
 @unittest.skipUnless(shutil.which("clang-format-14"), "no clang-format-14")
 class Format(unittest.TestCase):
     def test_accepts_formatted_code(self):
