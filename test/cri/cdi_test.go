@@ -147,10 +147,10 @@ func TestCDIOfYAMLMovesAnInterface(t *testing.T) {
 	if peer() {
 		t.Skip("no released containerd knows CDI 1.1.0")
 	}
-	if out, err := exec.Command("ip", "link", "add", "cdihost0", "type", "dummy").CombinedOutput(); err != nil {
+	if out, err := exec.Command("ip", "link", "add", "cdihost0", "type", "veth", "peer", "name", "cdihost1").CombinedOutput(); err != nil {
 		t.Fatalf("ip link add: %v: %s", err, out)
 	}
-	t.Cleanup(func() { _ = exec.Command("ip", "link", "delete", "cdihost0").Run() })
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "delete", "cdihost1").Run() })
 	writeCDI(t, "net.yaml", `---
 cdiVersion: 1.1.0
 kind: berth.test/net

@@ -196,7 +196,8 @@ def containers_that_do_not_reach_each_other(docker):
         # As after a start of the host.
         with open("/proc/sys/net/bridge/bridge-nf-call-iptables", "w") as file:
             file.write("0")
-        docker("restart", "-t0", "c1")
+        docker("stop", "-t0", "c1")
+        docker("start", "c1")
         check(not reaches(docker, "c1", address(docker, "c2", "n1")),
               "they reach each other after a start of the host")
 
