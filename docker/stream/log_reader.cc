@@ -19,7 +19,7 @@ namespace berth::docker {
 namespace {
 
 // Rotations while a follower begins, before it goes on as it is.
-constexpr int kMaxTries = 10;
+constexpr int kMaxTries = 50;
 // How often a follower looks whether the writer is still there.
 constexpr int kLookAgainMs = 200;
 
@@ -114,14 +114,13 @@ class Reading {
                             IN_MODIFY | IN_CREATE | IN_MOVED_TO);
   }
 
-  // What is rotated from now on is kept until we have read it.
+  // What is rotated from now on is kept until we have read it. What came after
+  // a file that was rotated before it was held may have gone: then we begin
+  // anew, as a log with a hole is worse than a shorter one.
   Status HoldNewest(std::vector<LogFile>& files) {
     for (int i = 0; i < kMaxTries && !files.empty(); ++i) {
-      files.back().Hold();
-      ASSIGN_OR_RETURN(std::optional<LogFile> next,
-                       OpenAfter(ctx_, files.back(), path_));
-      if (!next.has_value()) break;
-      files.push_back(*std::move(next));
+      if (files.back().Hold() && files.back().IsAt(path_)) break;
+      ASSIGN_OR_RETURN(files, OpenLog(ctx_, path_));
     }
     return OkStatus();
   }

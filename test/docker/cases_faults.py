@@ -201,9 +201,13 @@ def the_tail_of_a_log_that_does_not_end(docker):
 
 
 def followed(docker, count, *options):
-    script = f"sleep 1; i=0; while [ $i -lt {count} ]; do echo line $i; i=$((i+1)); done"
+    script = ("echo begin; while ! [ -e /go ]; do sleep 0.05; done; i=0; "
+              f"while [ $i -lt {count} ]; do echo line $i; i=$((i+1)); done")
     name = docker.start(*options, "busybox", "sh", "-c", script)
-    out = docker("logs", "-f", name, timeout=60).out
+    with docker.popen("logs", "-f", name, stdout=subprocess.PIPE) as client:
+        equal(client.stdout.readline(), b"begin\n")
+        docker("exec", name, "touch", "/go")
+        out = client.communicate(timeout=60)[0].decode()
     equal(out.splitlines(), [f"line {i}" for i in range(count)])
 
 
