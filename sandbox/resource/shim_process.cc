@@ -1,5 +1,8 @@
 #include "sandbox/resource/shim_process.h"
 
+#include <glog/logging.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "base/failpoint.h"
@@ -57,7 +60,26 @@ StatusOr<shim::SandboxShim> ShimProcess::Describe(
     return InvalidArgument("runtime handler " + Quoted(handler) +
                            ": not configured");
   }
-  const Runtime& runtime = it->second;
+  return DescribeAs(it->second, sandbox);
+}
+
+// To find and to end a shim that runs little is needed of its handler, which
+// may not be configured any more.
+StatusOr<shim::SandboxShim> ShimProcess::DescribeRunning(
+    const SandboxRecord& sandbox) const {
+  StatusOr<shim::SandboxShim> described = Describe(sandbox);
+  const auto ours = settings_.runtimes.find("");
+  if (described.ok() || ours == settings_.runtimes.end()) return described;
+  LOG(WARNING) << "sandbox " << sandbox.id() << ": "
+               << Message(described.status());
+  shim::SandboxShim shim = DescribeAs(ours->second, sandbox);
+  const std::string foreign = shim.state_dir + "/foreign";
+  if (access(foreign.c_str(), F_OK) == 0) shim.helper = shim.binary;
+  return shim;
+}
+
+shim::SandboxShim ShimProcess::DescribeAs(const Runtime& runtime,
+                                          const SandboxRecord& sandbox) const {
   shim::SandboxShim shim;
   shim.id = sandbox.id();
   shim.state_dir = paths_.SandboxState(sandbox.id()) + "/shim";
@@ -117,7 +139,7 @@ Status ShimProcess::Acquire(const Context& ctx, SandboxRecord& sandbox) {
 }
 
 Status ShimProcess::Recover(const Context& ctx, SandboxRecord& sandbox) {
-  ASSIGN_OR_RETURN(const shim::SandboxShim describe, Describe(sandbox));
+  ASSIGN_OR_RETURN(const shim::SandboxShim describe, DescribeRunning(sandbox));
   ASSIGN_OR_RETURN(std::shared_ptr<shim::Shim> shim,
                    launcher_.Reconnect(ctx, describe));
   if (SharesPids(sandbox) && shim->sandbox_pid() <= 0) {
@@ -129,20 +151,18 @@ Status ShimProcess::Recover(const Context& ctx, SandboxRecord& sandbox) {
 
 Status ShimProcess::Release(const Context& ctx, const SandboxRecord& sandbox) {
   const auto shim = table_.Find(sandbox.id());
-  const StatusOr<shim::SandboxShim> describe = Describe(sandbox);
+  ASSIGN_OR_RETURN(const shim::SandboxShim describe, DescribeRunning(sandbox));
   if (shim) {
     // The quick way; a shim that will not go is killed below.
     const Status gone = shim->Shutdown(ctx.WithTimeout(kShutdownTime));
     table_.Erase(sandbox.id());
-    if (gone.ok() && describe.ok()) {
-      RETURN_IF_ERROR(RemoveTree(describe->state_dir));
+    if (gone.ok()) {
+      RETURN_IF_ERROR(RemoveTree(describe.state_dir));
       return Failpoint("sandbox.stop.shim");
     }
   }
-  // A handler that is not configured any more cannot be asked to clean up.
-  if (!describe.ok()) return OkStatus();
-  RETURN_IF_ERROR(launcher_.Destroy(ctx.WithTimeout(kDestroyTime), *describe));
-  RETURN_IF_ERROR(RemoveTree(describe->state_dir));
+  RETURN_IF_ERROR(launcher_.Destroy(ctx.WithTimeout(kDestroyTime), describe));
+  RETURN_IF_ERROR(RemoveTree(describe.state_dir));
   return Failpoint("sandbox.stop.shim");
 }
 

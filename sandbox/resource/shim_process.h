@@ -59,6 +59,10 @@ class ShimProcess : public SandboxResource {
  private:
   StatusOr<shim::SandboxShim> Describe(
       const state::v1::SandboxRecord& sandbox) const;
+  StatusOr<shim::SandboxShim> DescribeRunning(
+      const state::v1::SandboxRecord& sandbox) const;
+  shim::SandboxShim DescribeAs(const Runtime& runtime,
+                               const state::v1::SandboxRecord& sandbox) const;
 
   const HostPaths paths_;
   const Settings& settings_;

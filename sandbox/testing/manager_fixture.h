@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -64,6 +65,7 @@ class ManagerTest : public ::testing::Test {
     settings.root = dir_.Path("lib");
     settings.state = dir_.Path("run");
     settings.cgroup_parent = "/berth-unit-" + std::to_string(getpid());
+    settings.runtimes = runtimes_;
     settings.runtimes[""] = Runtime();
     settings.log_line = 4096;
     settings.cdi_spec_dirs = dir_.Path("cdi");
@@ -160,6 +162,7 @@ class ManagerTest : public ::testing::Test {
       Context::Background("test").WithTimeout(std::chrono::seconds(60));
   FakeShims shims_;
   FakeNetwork network_;
+  std::map<std::string, Runtime> runtimes_;  // besides the default
   FakeImages images_{""};
   // Of the next Open; stopped by then before Close.
   nri::Plugins* plugins_ = nullptr;
