@@ -68,16 +68,23 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
   const ContainerId id(container.id());
   Undo undo;
   RETURN_IF_ERROR(core.records.Save(container));
-  undo.Add([&] { core.records.Forget(id); });
+  bool released = true;
+  undo.Add([&] {
+    if (released) return core.records.Forget(id);
+    // Whoever removes the container later tries again.
+    container.set_phase(CONTAINER_PHASE_REMOVING);
+    core.records.Keep(container);
+  });
   RETURN_IF_ERROR(Failpoint("container.create.recorded"));
   // Again, now that a Remove of the sandbox can see us: it either waits for
   // this container or has closed the sandbox before.
   ASSIGN_OR_RETURN(const SandboxStatus sandbox, OpenSandbox(core, in));
 
   undo.Add([&] {
-    LogFailure(
-        "undo creation of container " + id.str(),
-        core.parts.images.Release(UndoContext(id), container.snapshot_key()));
+    const Status given_back =
+        core.parts.images.Release(UndoContext(id), container.snapshot_key());
+    LogFailure("undo creation of container " + id.str(), given_back);
+    released = given_back.ok();
   });
   ASSIGN_OR_RETURN_AS(const image::Rootfs rootfs,
                       AcquireRootfs(ctx, core, container), "root file system");
@@ -86,7 +93,7 @@ Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
   undo.Add([&] {
     LogFailure("undo creation of container " + id.str(),
                CleanState(core, container));
-    for (const std::string& key : container.image_mount_keys()) {
+    for (const std::string& key : ImageMountKeys(container)) {
       LogFailure("undo creation of container " + id.str(),
                  core.parts.images.Release(UndoContext(id), key));
     }

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <memory>
@@ -9,6 +11,9 @@
 
 #include "base/failpoint.h"
 #include "base/strings.h"
+#include "base/sys/file.h"
+#include "base/sys/mount.h"
+#include "base/sys/mount_table.h"
 #include "glog/logging.h"
 #include "oci/cgroup/cgroup.h"
 #include "sandbox/container_mounts.h"
@@ -31,6 +36,24 @@ constexpr std::chrono::seconds kDeleteTime{30};
 constexpr std::chrono::seconds kKillTime{60};
 // Silences of a shim that answers, but does not end what was killed.
 constexpr int kPatience = 6;
+
+// What was mounted below a folder for a while by whoever died meanwhile.
+Status DetachBelow(const std::string& folder) {
+  constexpr size_t kMaxTable = 64 << 20;
+  const std::unique_ptr<char, void (*)(void*)> real(
+      realpath(folder.c_str(), nullptr), free);
+  if (real == nullptr) return Errno(errno, "realpath " + Quoted(folder));
+  ASSIGN_OR_RETURN(const std::string table,
+                   ReadFile("/proc/self/mountinfo", kMaxTable));
+  const std::vector<MountEntry> mounts = ParseMountTable(table);
+  const std::string below = std::string(real.get()) + "/";
+  for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
+    if (!StartsWith(mount->point, below)) continue;
+    RETURN_IF_ERROR(
+        IgnoreNotFound(Unmount(mount->point, MNT_DETACH | UMOUNT_NOFOLLOW)));
+  }
+  return OkStatus();
+}
 
 StatusOr<std::unique_ptr<oci::Cgroup>> CgroupOf(
     const Core& core, const ContainerRecord& container) {
@@ -292,6 +315,9 @@ Status CleanState(Core& core, const ContainerRecord& container) {
   // The shim unmounts it with the task; a lost one left it behind.
   RETURN_IF_ERROR(IgnoreNotFound(DetachMounts(state + "/rootfs")));
   RETURN_IF_ERROR(UnmountImages(core, container));
+  const Status removed = RemoveTree(state);
+  if (ErrnoOf(removed) != EXDEV && ErrnoOf(removed) != EBUSY) return removed;
+  RETURN_IF_ERROR(DetachBelow(state));
   return RemoveTree(state);
 }
 
@@ -353,7 +379,7 @@ Status EraseContainer(const Context& ctx, Core& core, const ContainerId& id,
   DeleteLeftTask(core, container);
   RETURN_IF_ERROR(CleanState(core, container));
   RETURN_IF_ERROR(RemoveLeftCgroup(core, container));
-  for (const std::string& key : container.image_mount_keys()) {
+  for (const std::string& key : ImageMountKeys(container)) {
     RETURN_IF_ERROR_AS(core.parts.images.Release(ctx, key),
                        "release image mount " + key);
   }

@@ -112,6 +112,10 @@ bool HasRoot(const state::v1::Mount& mount) {
   return mount.type() == MOUNT_TYPE_IMAGE || !mount.sub_path().empty();
 }
 
+std::string ImageMountKey(const ContainerRecord& container, int index) {
+  return container.id() + "-image" + std::to_string(index);
+}
+
 // What a container can exchange for a link is opened once, and mounted from
 // there (CVE-2017-1002101).
 Status MountSubPath(const Context& ctx, const state::v1::Mount& mount,
@@ -140,7 +144,11 @@ StatusOr<std::vector<std::string>> MountEachImage(const Context& ctx,
                                                   const SandboxRecord& sandbox,
                                                   ContainerRecord& container) {
   std::vector<std::string> roots;
+  // For a daemon of before, which goes by the record alone.
   container.clear_image_mount_keys();
+  for (const std::string& key : ImageMountKeys(container)) {
+    container.add_image_mount_keys(key);
+  }
   for (const auto& mount : container.config().mounts()) {
     if (!HasRoot(mount)) continue;
     const std::string what = "mount " + Quoted(mount.container_path());
@@ -157,8 +165,7 @@ StatusOr<std::vector<std::string>> MountEachImage(const Context& ctx,
                          what + ": subpath " + Quoted(mount.sub_path()));
       continue;
     }
-    const std::string key = container.id() + "-image" + std::to_string(index);
-    container.add_image_mount_keys(key);
+    const std::string key = ImageMountKey(container, index);
     ASSIGN_OR_RETURN_AS(
         image::Rootfs rootfs,
         core.parts.images.AcquireReadOnly(ctx, mount.image_id(), key), what);
@@ -229,6 +236,19 @@ StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,
       MountEachImage(ctx, core, sandbox, container);
   if (!roots.ok()) return WithWord(roots.status(), kImageMountWord);
   return roots;
+}
+
+std::vector<std::string> ImageMountKeys(const ContainerRecord& container) {
+  std::vector<std::string> keys;
+  int index = 0;
+  for (const auto& mount : container.config().mounts()) {
+    if (!HasRoot(mount)) continue;
+    if (mount.type() == MOUNT_TYPE_IMAGE) {
+      keys.push_back(ImageMountKey(container, index));
+    }
+    ++index;
+  }
+  return keys;
 }
 
 Status UnmountImages(Core& core, const ContainerRecord& container) {

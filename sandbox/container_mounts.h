@@ -36,6 +36,9 @@ Status RelabelSources(const Context& ctx, const ContainerRecord& container);
 StatusOr<std::vector<std::string>> MountImages(const Context& ctx, Core& core,
                                                const SandboxRecord& sandbox,
                                                ContainerRecord& container);
+// The keys that MountImages acquires images by, whether or not it has come to
+// them.
+std::vector<std::string> ImageMountKeys(const ContainerRecord& container);
 // OK if there are none. Their keys stay acquired.
 Status UnmountImages(Core& core, const ContainerRecord& container);
 

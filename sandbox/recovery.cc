@@ -131,6 +131,8 @@ Status Recovery::Begin(const Context& ctx) {
     sandboxes_.emplace_back(sandbox->id());
   }
   for (const std::string& id : to_adopt) Adopt(id, patience);
+  // Each holds its pod's locks until somebody has looked.
+  RETURN_IF_ERROR(adoptions_.CheckThreads());
   // What is not known by then is found out behind the doors.
   adoptions_.AwaitDone(ctx.WithTimeout(kDoorTime)).IgnoreError();
   return ctx.Check();

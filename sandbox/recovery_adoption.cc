@@ -94,6 +94,8 @@ void Adoption::Hold(KeyedMutex& locks, const std::string& id) {
 bool Adoption::Undecided(const Context& ctx, const Status& status) const {
   if (status.ok()) return false;
   if (ctx.cancelled()) return true;
+  // A shortage of ours, of threads or descriptors, says nothing of the pod.
+  if (status.code() == StatusCode::kResourceExhausted) return true;
   return status.code() == StatusCode::kDeadlineExceeded &&
          std::chrono::steady_clock::now() < patience_;
 }
@@ -111,6 +113,9 @@ Status Adoption::Try(const Context& until) {
 
 Status Adoption::TrySandbox(const Context& ctx) {
   const SandboxStatus now = core_.inventory.FindSandbox(id_);
+  if (now && now->phase() == SANDBOX_PHASE_STOPPING) {
+    return TryShim(ctx, *now);
+  }
   if (!now || now->phase() != SANDBOX_PHASE_READY) return OkStatus();
   SandboxRecord sandbox = *now;
   Status recovered;
@@ -127,6 +132,22 @@ Status Adoption::TrySandbox(const Context& ctx) {
     LogFailure("recover sandbox " + id_.str(), recovered);
     MarkLost(core_, std::move(sandbox), "Lost", Message(recovered));
   }
+  return OkStatus();
+}
+
+// Of a sandbox that is being stopped only the shim is asked for: it knows how
+// its containers ended, and which have not yet.
+Status Adoption::TryShim(const Context& ctx, SandboxRecord sandbox) {
+  constexpr char kShim[] = "shim";
+  SandboxResource* const shim = core_.FindResource(kShim);
+  const auto& begun = sandbox.begun();
+  if (shim == nullptr ||
+      std::find(begun.begin(), begun.end(), kShim) == begun.end()) {
+    return OkStatus();
+  }
+  const Status recovered = shim->Recover(ctx, sandbox);
+  if (Undecided(ctx, recovered)) return recovered;
+  LogFailure("recover the shim of sandbox " + id_.str(), recovered);
   return OkStatus();
 }
 

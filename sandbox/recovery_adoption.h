@@ -30,6 +30,7 @@ class Adoption {
 
  private:
   Status TrySandbox(const Context& ctx);
+  Status TryShim(const Context& ctx, SandboxRecord sandbox);
   Status TryContainer(const Context& ctx, const ContainerId& id);
   void Hold(KeyedMutex& locks, const std::string& id);
   // A shim that does not answer yet, or a daemon that ends.

@@ -127,6 +127,9 @@ Status SweepContainer(Core& core, const ContainerId& id) {
   stranger.set_id(id.str());
   RETURN_IF_ERROR(CleanState(core, stranger));
   RETURN_IF_ERROR(RemoveTree(core.paths.OciDirectory() + "/" + id.str()));
+  // Its key is its id.
+  RETURN_IF_ERROR(
+      core.parts.images.Release(Context::Background(id.str()), id.str()));
   return RemoveTree(core.paths.ContainerRoot(id.str()));
 }
 

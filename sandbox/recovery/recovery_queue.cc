@@ -28,6 +28,13 @@ void RecoveryQueue::Add(std::string what, Job job) {
   changed_.SignalAll();
 }
 
+Status RecoveryQueue::CheckThreads() {
+  MutexLock lock(mutex_);
+  StartThreads();
+  if (working_ > 0 || waiting_.empty()) return OkStatus();
+  return ResourceExhausted(name_ + ": no thread can be had");
+}
+
 // As many as there are jobs to do now, and one that waits for the time of the
 // next. Without a single one the next Add tries again.
 void RecoveryQueue::StartThreads() {

@@ -39,6 +39,8 @@ class RecoveryQueue {
   // `what` is for the log: "recover sandbox ab12". Every failed try is logged,
   // but no error twice in a row.
   void Add(std::string what, Job job);
+  // RESOURCE_EXHAUSTED if there are jobs and not a single thread to do them.
+  Status CheckThreads();
 
   // Until all are done; DEADLINE_EXCEEDED or CANCELLED if the context ends
   // before.

@@ -2,6 +2,7 @@
 // network and fake images (ManagerTest).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <chrono>
 #include <memory>
@@ -123,6 +124,79 @@ TEST_F(RecoveryTest, RecoveryAfterABootStopsEverything) {
   EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
   EXPECT_EQ(Look(id)->exit_code(), 255);
   EXPECT_THAT(network_.attached(), IsEmpty());
+}
+
+TEST_F(RecoveryTest, APodOfAHandlerThatIsGoneRunsOn) {
+  runtimes_["other"] = Runtime();
+  SandboxConfig config = Pod("other");
+  config.set_runtime_handler("other");
+  ASSERT_OK_AND_ASSIGN(const SandboxId pod, sandboxes_->Run(ctx_, config));
+  const ContainerId id = StartApp(pod);
+  runtimes_.clear();
+  Restart();
+  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_READY);
+  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_RUNNING);
+  ASSERT_OK(sandboxes_->Stop(ctx_, pod));
+  EXPECT_FALSE(shims_.Has(pod.str()));
+}
+
+TEST_F(RecoveryTest, AShortageOfOursCostsNoPod) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  Close();
+  shims_.failures.Set("Reconnect", ResourceExhausted("no thread"));
+  OpenDoors();
+  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_READY);
+  shims_.failures.Clear("Reconnect");
+  world_->FinishRecovery();
+  ASSERT_OK(world_->AwaitRecovery(ctx_));
+  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_READY);
+  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_RUNNING);
+}
+
+TEST_F(RecoveryTest, AContainerOfAPodThatIsStoppedHasItsExitCode) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  Edit(pod, SANDBOX_PHASE_STOPPING);
+  Close();
+  shims_.Exit(id.str(), 9);
+  Open();
+  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
+  EXPECT_EQ(Look(id)->exit_code(), 9);
+  EXPECT_EQ(Look(pod)->phase(), SANDBOX_PHASE_STOPPED);
+}
+
+TEST_F(RecoveryTest, ImagesOfACreationThatWasCutOffAreGivenBack) {
+  const SandboxId pod = StartPod();
+  ContainerConfig config = App();
+  state::v1::Mount& mount = *config.add_mounts();
+  mount.set_type(MOUNT_TYPE_IMAGE);
+  mount.set_image_id("sha256:busybox");
+  mount.set_container_path("/models");
+  ASSERT_OK_AND_ASSIGN(const ContainerId id,
+                       containers_->Create(ctx_, pod, config));
+  EXPECT_THAT(images_.keys(), SizeIs(2));
+  ContainerRecord record = *Look(id);
+  record.set_phase(CONTAINER_PHASE_CREATING);
+  record.clear_image_mount_keys();  // as they were saved before
+  ASSERT_OK(world_->core().records.Save(record));
+  Restart();
+  EXPECT_EQ(Look(id), nullptr);
+  EXPECT_THAT(images_.keys(), IsEmpty());
+}
+
+// While a volume is filled the image is mounted there.
+TEST_F(RecoveryTest, WhatIsMountedForAWhileHoldsNoContainer) {
+  const SandboxId pod = StartPod();
+  ASSERT_OK_AND_ASSIGN(const ContainerId id,
+                       containers_->Create(ctx_, pod, App()));
+  const std::string place = "run/containers/" + id.str() + "/content";
+  dir_.MakeDirectory(place);
+  ASSERT_EQ(mount("left", dir_.Path(place).c_str(), "tmpfs", 0, ""), 0);
+  Edit(id, CONTAINER_PHASE_CREATING);
+  Restart();
+  EXPECT_EQ(Look(id), nullptr);
+  EXPECT_FALSE(dir_.Exists(place));
 }
 
 TEST_F(RecoveryTest, ASilentShimIsWaitedForBehindTheDoors) {
