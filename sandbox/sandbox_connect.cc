@@ -130,6 +130,8 @@ Status ConnectSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox,
     Drop(sandbox, *at);
     LogFailure("set the way out of sandbox " + sandbox.id(),
                SetGateways(sandbox));
+    LogFailure("tell sandbox " + sandbox.id() + " of its networks",
+               Tell(core, sandbox));
   }
   core.records.Keep(sandbox);
   core.network_names.Update(sandbox.config());

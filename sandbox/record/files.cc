@@ -37,15 +37,20 @@ Status MakeDirectories(const std::string& path, mode_t mode) {
 
 Status WriteSmallFile(const std::string& path, std::string_view contents,
                       mode_t mode) {
+  // Not O_TRUNC: on a full disk the file, which a container may see, would be
+  // left empty.
   const UniqueFd file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-           mode));
+      open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode));
   if (!file.valid()) return Errno(errno, "create " + Quoted(path));
+  const off_t size = static_cast<off_t>(contents.size());
   while (!contents.empty()) {
     const ssize_t n =
         TEMP_FAILURE_RETRY(write(file.get(), contents.data(), contents.size()));
     if (n < 0) return Errno(errno, "write " + Quoted(path));
     contents.remove_prefix(static_cast<size_t>(n));
+  }
+  if (ftruncate(file.get(), size) != 0) {
+    return Errno(errno, "ftruncate " + Quoted(path));
   }
   return OkStatus();
 }
