@@ -93,7 +93,11 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
       sandbox.phase() == SANDBOX_PHASE_REMOVING) {
     return OkStatus();
   }
-  const bool was_ready = sandbox.phase() == SANDBOX_PHASE_READY;
+  // A try before this one told nobody, as it did not come to its end; the loss
+  // of a sandbox is told at once.
+  const bool untold =
+      sandbox.phase() == SANDBOX_PHASE_READY ||
+      (sandbox.phase() == SANDBOX_PHASE_STOPPING && sandbox.stopped_at() == 0);
   if (sandbox.phase() != SANDBOX_PHASE_CREATED) {
     sandbox.set_phase(SANDBOX_PHASE_STOPPING);
     core.records.Keep(sandbox);
@@ -119,7 +123,7 @@ Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   sandbox.clear_more_networks();
   core.records.Keep(sandbox);
   core.network_names.Update(sandbox.config());
-  if (was_ready) core.Publish(Event::Type::kSandboxStopped, sandbox);
+  if (untold) core.Publish(Event::Type::kSandboxStopped, sandbox);
   return OkStatus();
 }
 
