@@ -167,6 +167,10 @@ std::optional<uint64_t> StatsReader::Rate(const std::string& id, UnixNanos time,
   }
   Sample& last = found->second;
   const UnixNanos passed = time - last.time;
+  if (passed < 0) {  // the clock was set back
+    last = {time, cpu, std::nullopt};
+    return std::nullopt;
+  }
   if (passed < kLeastInterval) return last.rate;
   const uint64_t used = cpu > last.cpu ? cpu - last.cpu : 0;
   const uint64_t rate = static_cast<uint64_t>(static_cast<double>(used) * 1e9 /
