@@ -24,6 +24,7 @@ import cases_compose2
 import cases_copy
 import cases_exits
 import cases_faults
+import cases_goclient
 import cases_health
 import cases_images
 import cases_inspect
@@ -403,10 +404,10 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             for module in (cases_api, cases_attack, cases_clients,
-                           cases_compose, cases_copy, cases_faults, cases_health,
-                           cases_images, cases_inspect, cases_links, cases_logs,
-                           cases_networks, cases_odd,
-                           cases_options, cases_pods, cases_pull, cases_push,
+                           cases_compose, cases_copy, cases_faults,
+                           cases_goclient, cases_health, cases_images,
+                           cases_inspect, cases_links, cases_logs,
+                           cases_networks, cases_odd, cases_options, cases_pods, cases_pull, cases_push,
                            cases_requests, cases_restart, cases_runtimes,
                            cases_stats, cases_tls, cases_vanish, cases_volumes,
                            cases_websocket, cases_build, cases_compose2):

@@ -6,7 +6,8 @@
 #                           (default: BERTH_BIN, else bazel-bin)
 #
 # BUILDKIT_BIN is a folder of test/support/buildkit.sh: without it the cases of
-# docker build are skipped.
+# docker build are skipped. The Go module proxy is asked for the client libraries
+# of goclient: without them its cases are skipped.
 #
 # Runs in an enclave (test/support/enclave.sh): a network, mounts, processes and
 # cgroups of its own, so that nothing is left on the machine. Ends with one line
@@ -39,6 +40,14 @@ for one in daemon/berthd shim/berth-shim oci/cli/berth-oci; do
   [ -e "$bin/$one" ] || one=${one##*/}
   ln -s "$bin/$one" "$BERTH_BIN/"
 done
+# What cannot be fetched is skipped; what does not compile is a fault.
+if (. "$support/go_env.sh" && cd "$here/goclient" && go mod download) \
+  >"$dir/go.log" 2>&1; then
+  export GOCLIENT=$dir/goclient
+  "$support/go.sh" docker/goclient "$GOCLIENT"
+else
+  tail -3 "$dir/go.log"
+fi
 status=0
 "$support/enclave.sh" "$here/run.sh" --inside "$engine" "$dir" || status=$?
 [ "$status" = 0 ] || [ -z "${KEEP:-}" ] || { echo "kept: $dir"; exit "$status"; }
