@@ -26,6 +26,7 @@ struct Exec {
   std::string detach_keys;
 
   Mutex mutex;
+  CondVar changed;  // a session has come, or an exit code
   // The configuration is that of create until then, and not changed after.
   bool started GUARDED_BY(mutex) = false;
   bool running GUARDED_BY(mutex) = false;

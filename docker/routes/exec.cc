@@ -1,8 +1,12 @@
 // Further processes in a running container.
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/mutex.h"
 #include "base/strings.h"
 #include "docker/call.h"
 #include "docker/convert/console_size.h"
@@ -28,6 +32,9 @@ using door::Stream;
 using door::StreamChannel;
 using door::UpgradedConnection;
 using sandbox::ContainerId;
+
+// How long a resize waits for a process that is being started, as dockerd does.
+constexpr Duration kStartPatience = std::chrono::seconds(10);
 
 StatusOr<std::optional<sandbox::TerminalSize>> ConsoleSize(JsonReader& reader) {
   ASSIGN_OR_RETURN(const auto size, ParseConsoleSize(reader));
@@ -101,6 +108,7 @@ void Ended(Engine& engine, Exec& exec, int code) {
     exec.running = false;
     exec.exit_code = code;
     exec.session.reset();
+    exec.changed.SignalAll();
   }
   engine.events.PublishContainer(
       "exec_die", exec.container_id,
@@ -125,6 +133,7 @@ StatusOr<std::shared_ptr<sandbox::StreamSession>> Run(
   exec.running = true;
   exec.pid = shared->pid();
   exec.session = shared;
+  exec.changed.SignalAll();
   return shared;
 }
 
@@ -243,6 +252,22 @@ Status Inspect(Engine& engine, Call& call) {
             {"Pid", exec->pid}});
 }
 
+// That of a process that runs. One whose start was asked for just now is waited
+// for: the client of an attached one hears of it before it runs.
+StatusOr<std::shared_ptr<sandbox::StreamSession>> SessionOf(const Context& ctx,
+                                                            Exec& exec) {
+  MutexLock lock(exec.mutex);
+  const Status waited =
+      ctx.WithTimeout(kStartPatience)
+          .Await(exec.mutex, exec.changed, [&]() NO_THREAD_SAFETY_ANALYSIS {
+            return !exec.started || exec.session != nullptr ||
+                   exec.exit_code.has_value();
+          });
+  RETURN_IF_ERROR(ctx.Check());
+  if (waited.ok() && exec.session != nullptr) return exec.session;
+  return FailedPrecondition("exec process is not running");
+}
+
 Status Resize(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Exec> exec,
                    engine.execs.Find(call.name));
@@ -251,14 +276,8 @@ Status Resize(Engine& engine, Call& call) {
   if (height < 0 || width < 0 || height > 65535 || width > 65535) {
     return InvalidArgument("invalid terminal size");
   }
-  std::shared_ptr<sandbox::StreamSession> session;
-  {
-    MutexLock lock(exec->mutex);
-    session = exec->session;
-  }
-  if (session == nullptr) {
-    return FailedPrecondition("exec process is not running");
-  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<sandbox::StreamSession> session,
+                   SessionOf(call.ctx, *exec));
   sandbox::TerminalSize size;
   size.height = static_cast<uint16_t>(height);
   size.width = static_cast<uint16_t>(width);
