@@ -150,8 +150,13 @@ TEST_F(HostLimitsTest, ReadsPorts) {
   EXPECT_EQ(ports(R"({"80/tcp": [{"HostPort": "0"}]})")[0].host_port(), 0u);
   EXPECT_THAT(ports(R"({"80/tcp": [{"HostPort": "1"}, {"HostPort": "2"}]})"),
               SizeIs(2));
-  EXPECT_THAT(ports(R"({"80/tcp": []})"), SizeIs(0));
-  EXPECT_THAT(ports(R"({"80/tcp": null})"), SizeIs(0));
+  // None at all is one that leaves all open, as with dockerd since 23.
+  for (const char* none : {R"({"80/tcp": []})", R"({"80/tcp": null})"}) {
+    const auto chosen = ports(none);
+    ASSERT_THAT(chosen, SizeIs(1)) << none;
+    EXPECT_EQ(chosen[0].container_port(), 80u);
+    EXPECT_EQ(chosen[0].host_port(), 0u);
+  }
 }
 
 TEST_F(HostLimitsTest, RefusesPortsThatAreNone) {

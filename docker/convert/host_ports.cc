@@ -117,6 +117,10 @@ Status ConvertPorts(const Json& config, const Json& host,
     for (const Json& binding : list.elements()) {
       RETURN_IF_ERROR(AddBinding(port, binding, request));
     }
+    // No binding at all is one that leaves everything open.
+    if (list.empty()) {
+      RETURN_IF_ERROR(AddBinding(port, Json::object(), request));
+    }
   }
   if (!all) return OkStatus();
   for (const std::string& text : exposed) {
