@@ -10,31 +10,32 @@
 namespace berth::docker {
 namespace {
 
-constexpr const char* kChangeable[] = {
-    "CpuPeriod",          "CpuQuota",   "CpuRealtimePeriod", "CpuShares",
-    "CpuRealtimeRuntime", "CpusetCpus", "CpusetMems",        "Memory",
-    "MemoryReservation",  "MemorySwap", "NanoCpus",          "PidsLimit",
-    "RestartPolicy"};
+constexpr const char* kChangeable[] = {"BlkioDeviceReadBps",
+                                       "BlkioDeviceReadIOps",
+                                       "BlkioDeviceWriteBps",
+                                       "BlkioDeviceWriteIOps",
+                                       "BlkioWeightDevice",
+                                       "CpuPeriod",
+                                       "CpuQuota",
+                                       "CpuRealtimePeriod",
+                                       "CpuShares",
+                                       "CpuRealtimeRuntime",
+                                       "CpusetCpus",
+                                       "CpusetMems",
+                                       "Memory",
+                                       "MemoryReservation",
+                                       "MemorySwap",
+                                       "NanoCpus",
+                                       "PidsLimit",
+                                       "RestartPolicy"};
 // Members of Resources that stay as they were made.
-constexpr const char* kFixed[] = {"BlkioDeviceReadBps",
-                                  "BlkioDeviceReadIOps",
-                                  "BlkioDeviceWriteBps",
-                                  "BlkioDeviceWriteIOps",
-                                  "BlkioWeight",
-                                  "BlkioWeightDevice",
-                                  "CgroupParent",
-                                  "CpuCount",
-                                  "CpuPercent",
-                                  "DeviceCgroupRules",
-                                  "DeviceRequests",
-                                  "Devices",
-                                  "IOMaximumBandwidth",
-                                  "IOMaximumIOps",
-                                  "KernelMemory",
-                                  "KernelMemoryTCP",
-                                  "MemorySwappiness",
-                                  "OomKillDisable",
-                                  "Ulimits"};
+constexpr const char* kFixed[] = {"BlkioWeight",       "CgroupParent",
+                                  "CpuCount",          "CpuPercent",
+                                  "DeviceCgroupRules", "DeviceRequests",
+                                  "Devices",           "IOMaximumBandwidth",
+                                  "IOMaximumIOps",     "KernelMemory",
+                                  "KernelMemoryTCP",   "MemorySwappiness",
+                                  "OomKillDisable",    "Ulimits"};
 
 // The members that can be changed, null ones apart, under their right names.
 StatusOr<Json> KnownMembers(const Json& body) {
@@ -52,6 +53,12 @@ StatusOr<Json> KnownMembers(const Json& body) {
   for (const auto& [name, value] : body.members()) {
     if (value.is_null()) continue;
     if (const auto found = names.find(Lower(name)); found != names.end()) {
+      // The records have no word for rates that are taken away.
+      if (StartsWith(found->second, "Blkio") && value.is_array() &&
+          value.empty()) {
+        return Unimplemented("update of " + found->second +
+                             " to none is not supported");
+      }
       members[found->second] = value;
     } else if (const auto kept = fixed.find(Lower(name));
                kept != fixed.end() && !IsUnset(value)) {

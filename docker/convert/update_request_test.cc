@@ -53,6 +53,9 @@ TEST(UpdateRequest, SwapIsComparedWithWhatIsInForce) {
 }
 
 TEST(UpdateRequest, RefusesTheRestByName) {
+  EXPECT_THAT(ConvertUpdate({{"BlkioDeviceReadBps", Json::array()}}, {}),
+              StatusIs(StatusCode::kUnimplemented,
+                       HasSubstr("BlkioDeviceReadBps to none")));
   EXPECT_THAT(ConvertUpdate({{"BlkioWeight", 10}}, {}),
               StatusIs(StatusCode::kUnimplemented, HasSubstr("BlkioWeight")));
   EXPECT_THAT(ConvertUpdate({{"CpuShares", "x"}}, {}),
