@@ -11,6 +11,7 @@
 #include "base/fs/tree_size.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "docker/build/builder.h"
 #include "docker/build/builds.h"
 #include "docker/call.h"
 #include "docker/convert/go_time.h"
@@ -23,14 +24,6 @@ namespace berth::docker {
 namespace {
 
 using image::Image;
-
-std::map<std::string, int> ContainersByImage(const std::vector<View>& views) {
-  std::map<std::string, int> counts;
-  for (const View& view : views) {
-    ++counts[view.container->config().image_id()];
-  }
-  return counts;
-}
 
 Json ImagesJson(const Call& call, const std::vector<Image>& images,
                 const SharedSizes& shared, const std::vector<View>& views) {
@@ -48,6 +41,7 @@ Json ImagesJson(const Call& call, const std::vector<Image>& images,
 Json ContainersJson(const Engine& engine, const std::vector<View>& views) {
   Json list = Json::array();
   for (const View& view : views) {
+    if (IsBuilder(view)) continue;
     Json& row = list.push_back(SummaryJson(view, SurroundingsOf(engine, view)));
     AddSizes(engine, view, row);
   }
@@ -95,7 +89,113 @@ StatusOr<Json> BuildCacheJson(Engine& engine, const Context& ctx) {
   return list;
 }
 
-Status SystemDf(Engine& engine, Call& call) {
+struct Usage {
+  int64_t active = 0;
+  int64_t total = 0;
+  int64_t reclaimable = 0;
+  int64_t bytes = 0;
+
+  // `items`: all of them, if they are asked for.
+  Json ToJson(const Json* items) const {
+    Json json = {{"ActiveCount", active},
+                 {"TotalCount", total},
+                 {"Reclaimable", reclaimable},
+                 {"TotalSize", bytes}};
+    if (items != nullptr) json["Items"] = *items;
+    return json;
+  }
+};
+
+int64_t NumberIn(const Json& row, std::string_view member) {
+  const Json* const found = row.Find(member);
+  return found == nullptr ? 0 : found->AsInt().value_or(0);
+}
+
+// Counts rows that take `size` bytes, and are used or not.
+void Count(bool used, int64_t size, Usage& usage) {
+  ++usage.total;
+  usage.active += used ? 1 : 0;
+  usage.bytes += size;
+  if (!used) usage.reclaimable += size;
+}
+
+Usage ContainerUsage(const Json& rows) {
+  Usage usage;
+  for (const Json& row : rows.elements()) {
+    const std::string state = row.Text("State");
+    Count(state == "running" || state == "paused" || state == "restarting",
+          NumberIn(row, "SizeRw"), usage);
+  }
+  return usage;
+}
+
+// `bytes`: of all layers, each once.
+Usage ImageUsage(const Json& rows, uint64_t bytes) {
+  Usage usage;
+  for (const Json& row : rows.elements()) {
+    Count(NumberIn(row, "Containers") > 0,
+          NumberIn(row, "Size") - NumberIn(row, "SharedSize"), usage);
+  }
+  usage.bytes = static_cast<int64_t>(bytes);
+  return usage;
+}
+
+Usage VolumeUsage(const Json& rows) {
+  Usage usage;
+  for (const Json& row : rows.elements()) {
+    const Json* const data = row.Find("UsageData");
+    if (data == nullptr) continue;
+    const int64_t size = NumberIn(*data, "Size");
+    // What cannot be measured counts as used.
+    Count(size < 0 || NumberIn(*data, "RefCount") > 0,
+          std::max<int64_t>(size, 0), usage);
+  }
+  return usage;
+}
+
+Usage BuildCacheUsage(const Json& rows) {
+  Usage usage;
+  for (const Json& row : rows.elements()) {
+    const bool used = row.Find("InUse")->AsBool() == true;
+    const bool shared = row.Find("Shared")->AsBool() == true;
+    Count(used, NumberIn(row, "Size"), usage);
+    if (shared && !used) usage.reclaimable -= NumberIn(row, "Size");
+  }
+  return usage;
+}
+
+// The answer before API 1.52, which is also a part of the one after it unless
+// `verbose` is asked for: some clients name no version.
+class DfAnswer {
+ public:
+  explicit DfAnswer(const Call& call)
+      : verbose_(call.version >= 52 && call.Flag("verbose")),
+        legacy_(!verbose_),
+        usage_(call.version >= 52) {
+    if (!legacy_) return;
+    json_ = {{"LayersSize", 0},       {"Images", nullptr},
+             {"Containers", nullptr}, {"Volumes", nullptr},
+             {"BuildCache", nullptr}, {"BuilderSize", 0}};
+  }
+
+  void Add(const std::string& rows_name, const std::string& usage_name,
+           const Usage& usage, Json rows) {
+    if (usage_) json_[usage_name] = usage.ToJson(verbose_ ? &rows : nullptr);
+    if (legacy_) json_[rows_name] = std::move(rows);
+  }
+  void AddLayersSize(uint64_t bytes) {
+    if (legacy_) json_["LayersSize"] = bytes;
+  }
+  const Json& json() const { return json_; }
+
+ private:
+  const bool verbose_;
+  const bool legacy_;
+  const bool usage_;
+  Json json_ = Json::object();
+};
+
+StatusOr<std::set<std::string>> WantedKinds(const Call& call) {
   static const auto& kinds =
       *new std::set<std::string>{"container", "image", "volume", "build-cache"};
   std::set<std::string> wanted;
@@ -105,27 +205,37 @@ Status SystemDf(Engine& engine, Call& call) {
     }
     wanted.insert(kind);
   }
-  if (wanted.empty()) wanted = kinds;
+  return wanted.empty() ? kinds : wanted;
+}
+
+Status SystemDf(Engine& engine, Call& call) {
+  ASSIGN_OR_RETURN(const std::set<std::string> wanted, WantedKinds(call));
   const std::vector<View> views = AllViews(engine);
-  Json json = {{"LayersSize", 0},       {"Images", nullptr},
-               {"Containers", nullptr}, {"Volumes", nullptr},
-               {"BuildCache", nullptr}, {"BuilderSize", 0}};
+  DfAnswer answer(call);
   if (wanted.count("image") > 0) {
     ASSIGN_OR_RETURN(const std::vector<Image> images, engine.images.List({}));
     const SharedSizes shared(engine, images);
-    json["LayersSize"] = shared.total();
-    json["Images"] = ImagesJson(call, images, shared, views);
+    answer.AddLayersSize(shared.total());
+    Json rows = ImagesJson(call, images, shared, views);
+    const Usage usage = ImageUsage(rows, shared.total());
+    answer.Add("Images", "ImageUsage", usage, std::move(rows));
   }
   if (wanted.count("container") > 0) {
-    json["Containers"] = ContainersJson(engine, views);
+    Json rows = ContainersJson(engine, views);
+    const Usage usage = ContainerUsage(rows);
+    answer.Add("Containers", "ContainerUsage", usage, std::move(rows));
   }
   if (wanted.count("volume") > 0) {
-    ASSIGN_OR_RETURN(json["Volumes"], VolumesJson(engine));
+    ASSIGN_OR_RETURN(Json rows, VolumesJson(engine));
+    const Usage usage = VolumeUsage(rows);
+    answer.Add("Volumes", "VolumeUsage", usage, std::move(rows));
   }
   if (wanted.count("build-cache") > 0) {
-    ASSIGN_OR_RETURN(json["BuildCache"], BuildCacheJson(engine, call.ctx));
+    ASSIGN_OR_RETURN(Json rows, BuildCacheJson(engine, call.ctx));
+    const Usage usage = BuildCacheUsage(rows);
+    answer.Add("BuildCache", "BuildCacheUsage", usage, std::move(rows));
   }
-  return call.Reply(200, json);
+  return call.Reply(200, answer.json());
 }
 
 // Images without a tag, or all, that no container uses.
@@ -173,6 +283,14 @@ Status PruneImages(Engine& engine, Call& call) {
 }
 
 }  // namespace
+
+std::map<std::string, int> ContainersByImage(const std::vector<View>& views) {
+  std::map<std::string, int> counts;
+  for (const View& view : views) {
+    ++counts[view.container->config().image_id()];
+  }
+  return counts;
+}
 
 int64_t VolumeSize(const Volume& volume) {
   if (volume.mounted()) return -1;  // not of our disk

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -25,6 +26,9 @@ uint64_t WrittenBy(const Engine& engine, const View& view);
 int64_t VolumeSize(const Volume& volume);
 // SizeRw and SizeRootFs, of a list's row or of an inspection.
 void AddSizes(const Engine& engine, const View& view, Json& json);
+
+// How many containers each image has, by its id.
+std::map<std::string, int> ContainersByImage(const std::vector<View>& views);
 
 // The filter "until"; 0 if there is none. INVALID_ARGUMENT.
 StatusOr<UnixNanos> UntilOf(const Filters& filters);
