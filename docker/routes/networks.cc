@@ -11,6 +11,7 @@
 #include "docker/call.h"
 #include "docker/container_json.h"
 #include "docker/convert/filters.h"
+#include "docker/convert/ipam_status.h"
 #include "docker/convert/network_request.h"
 #include "docker/convert/patterns.h"
 #include "docker/engine.h"
@@ -83,6 +84,10 @@ Status Inspect(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const EngineNetwork network, FindNetwork(engine, call.name));
   Json json = NetworkJson(engine, network);
   json["Containers"] = MembersJson(engine, network);
+  if (call.version >= 52) {
+    json["Status"] = {
+        {"IPAM", {{"Subnets", SubnetsJson(json["IPAM"], json["Containers"])}}}};
+  }
   return call.Reply(200, json);
 }
 
