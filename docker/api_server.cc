@@ -108,10 +108,16 @@ ApiServer::ApiServer(EngineSettings settings, BuilderSettings builder,
   engine_.builds = builds_.get();
 }
 
-ApiServer::~ApiServer() { Shutdown(); }
+ApiServer::~ApiServer() {
+  Shutdown();
+  // Before the monitor, which it asks, ends.
+  engine_.events.Stop();
+}
 
 Status ApiServer::StartEvents() {
-  return engine_.events.Start(engine_.settings.root + "/docker-events");
+  return engine_.events.Start(
+      engine_.settings.root + "/docker-events",
+      [this](const std::string& id) { return monitor_->WillRestart(id); });
 }
 
 Status ApiServer::Listen(const std::string& socket) {

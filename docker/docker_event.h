@@ -19,7 +19,8 @@ struct DockerEvent {
   std::string id;
   std::map<std::string, std::string> attributes;
 
-  Json ToJson() const;
+  // `legacy`: with the members that it had before API 1.52.
+  Json ToJson(bool legacy) const;
 };
 
 }  // namespace berth::docker

@@ -42,14 +42,14 @@ const char* ActionOf(Event::Type type) {
 
 }  // namespace
 
-Json DockerEvent::ToJson() const {
+Json DockerEvent::ToJson(bool legacy) const {
   Json json = {{"Type", type},
                {"Action", action},
                {"Actor", {{"ID", id}, {"Attributes", attributes}}},
                {"scope", "local"},
                {"time", time / 1000000000},
                {"timeNano", time}};
-  if (type == "container" || type == "image") {
+  if (legacy && (type == "container" || type == "image")) {
     json["status"] = action;
     json["id"] = id;
     const auto image = attributes.find("image");
@@ -63,7 +63,9 @@ EventLog::EventLog(sandbox::EventBus& bus, const sandbox::Inventory& inventory)
       until_(Context::Background("docker events").WithCancel()),
       subscription_(bus.Subscribe({})) {}
 
-EventLog::~EventLog() {
+EventLog::~EventLog() { Stop(); }
+
+void EventLog::Stop() {
   until_.Cancel();
   translator_.Join();
   saver_.Join();
@@ -109,7 +111,8 @@ void EventLog::Save(EventFile file) {
   }
 }
 
-Status EventLog::Start(const std::string& file) {
+Status EventLog::Start(const std::string& file, WillRestart will_restart) {
+  will_restart_ = std::move(will_restart);
   if (!file.empty()) {
     EventFile events(file, kKept);
     Remember(events.Load());
@@ -146,12 +149,24 @@ void EventLog::Take(const Event& event) {
   std::map<std::string, std::string> more;
   if (event.type == Event::Type::kContainerExited) {
     more["exitCode"] = std::to_string(event.exit_code);
+    more["execDuration"] = std::to_string(SecondsRun(event.container_id));
+    if (will_restart_ && will_restart_(event.container_id)) {
+      more["restarting"] = "true";
+    }
   }
   PublishContainer(action, event.container_id, std::move(more));
   if (event.type == Event::Type::kContainerRemoved) {
     MutexLock lock(mutex_);
     known_.erase(event.container_id);
   }
+}
+
+int64_t EventLog::SecondsRun(const std::string& id) const {
+  const sandbox::ContainerStatus container =
+      inventory_.FindContainer(sandbox::ContainerId(id));
+  if (container == nullptr) return 0;
+  return std::max<int64_t>(
+      (container->finished_at() - container->started_at()) / 1000000000, 0);
 }
 
 std::map<std::string, std::string> EventLog::AttributesOf(

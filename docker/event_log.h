@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,11 +31,16 @@ class EventLog {
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
+  // Whether a container that has exited is about to start again.
+  using WillRestart = std::function<bool(const std::string& id)>;
+
   // Begins to translate; what the bus has published since the construction is
   // not lost. The events of the file come first; "" for no file. Once, before
   // any other call but Publish. RESOURCE_EXHAUSTED if there is no thread to be
   // had.
-  Status Start(const std::string& file);
+  Status Start(const std::string& file, WillRestart will_restart = {});
+  // Translates and saves no more; `will_restart` is not called again.
+  void Stop();
 
   void Publish(const std::string& type, const std::string& action,
                const std::string& id,
@@ -56,6 +62,7 @@ class EventLog {
   void Remember(std::vector<DockerEvent> before) EXCLUDES(mutex_);
   void Save(EventFile file);
   void Take(const sandbox::Event& event);
+  int64_t SecondsRun(const std::string& id) const;
   std::map<std::string, std::string> AttributesOf(const std::string& id);
 
   const sandbox::Inventory& inventory_;
@@ -70,6 +77,7 @@ class EventLog {
   std::map<std::string, std::map<std::string, std::string>> known_
       GUARDED_BY(mutex_);
   uint64_t saved_ GUARDED_BY(mutex_) = 0;  // the last that is in the file
+  WillRestart will_restart_;
   // Last: they use the others.
   Thread translator_;
   Thread saver_;

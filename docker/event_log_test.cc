@@ -63,11 +63,23 @@ TEST_F(EventLogTest, TellsOfContainersInDockersWords) {
     EXPECT_EQ(event.number, actions.size());
     if (event.action == "die") {
       EXPECT_EQ(event.attributes.at("exitCode"), "137");
+      EXPECT_EQ(event.attributes.at("execDuration"), "0");
     }
   }
   EXPECT_THAT(actions,
               ElementsAre("create", "start", "pause", "unpause", "update",
                           "rename", "oom", "die", "destroy"));
+}
+
+TEST_F(EventLogTest, TellsOfAStartToCome) {
+  ASSERT_OK(log_.Start("", [](const std::string& id) { return id == "c"; }));
+  Happens(Event::Type::kContainerExited, "c");
+  Happens(Event::Type::kContainerExited, "d");
+  ASSERT_OK(log_.Read(ctx, 2));
+  log_.Stop();
+  const std::vector<DockerEvent> kept = log_.Kept();
+  EXPECT_EQ(kept[0].attributes.at("restarting"), "true");
+  EXPECT_EQ(kept[1].attributes.count("restarting"), 0u);
 }
 
 TEST_F(EventLogTest, ReadWaitsForTheNumber) {
@@ -153,13 +165,17 @@ TEST(DockerEventTest, IsJson) {
   event.action = "start";
   event.id = "c";
   event.attributes = {{"image", "busybox"}};
-  EXPECT_EQ(event.ToJson(), Parsed(R"({
+  EXPECT_EQ(event.ToJson(true), Parsed(R"({
       "Type": "container", "Action": "start", "scope": "local", "time": 1,
       "timeNano": 1500000001, "status": "start", "id": "c", "from": "busybox",
       "Actor": {"ID": "c", "Attributes": {"image": "busybox"}}})"));
+  EXPECT_EQ(event.ToJson(false), Parsed(R"({
+      "Type": "container", "Action": "start", "scope": "local", "time": 1,
+      "timeNano": 1500000001,
+      "Actor": {"ID": "c", "Attributes": {"image": "busybox"}}})"));
   event.type = "volume";
-  EXPECT_EQ(event.ToJson().Find("status"), nullptr);
-  EXPECT_EQ(event.ToJson().Find("from"), nullptr);
+  EXPECT_EQ(event.ToJson(true).Find("status"), nullptr);
+  EXPECT_EQ(event.ToJson(true).Find("from"), nullptr);
 }
 
 }  // namespace

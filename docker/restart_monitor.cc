@@ -137,6 +137,12 @@ bool RestartMonitor::Expected(const std::string& id) const {
   return expected_.count(id) > 0;
 }
 
+bool RestartMonitor::WillRestart(const std::string& id) const {
+  if (Expected(id) || Waiting(id)) return true;
+  const View view = ViewOf(engine_, id);
+  return view.container != nullptr && view.ours() && WantsRestart(view);
+}
+
 void RestartMonitor::Settle(const std::string& id) {
   LogFailure("wind up container " + id, SettleExit(engine_, until_, id));
 }

@@ -51,6 +51,8 @@ class RestartMonitor {
   void Expect(const std::string& id);
   void Release(const std::string& id);
   bool Expected(const std::string& id) const;
+  // Whether one that has exited starts again, by its policy or by hand.
+  bool WillRestart(const std::string& id) const;
 
  private:
   struct Wait {

@@ -36,8 +36,26 @@ bool Matches(const Filters& filters, const DockerEvent& event) {
          filters.MatchLabels(event.attributes);
 }
 
-Status Send(Call& call, const DockerEvent& event) {
-  return call.http.Write(DumpJson(event.ToJson()) + "\n");
+constexpr const char* kSequence = "application/json-seq";
+
+// How the stream is written: what the client accepts by name, or the version's
+// own. (Before API 1.52 that was another name for JSON lines.)
+std::string FormatOf(const Call& call) {
+  for (const std::string& one :
+       Split(call.http.request().Header("accept"), ',')) {
+    const std::string type = Lower(Trim(one.substr(0, one.find(';'))));
+    if (type == "application/jsonl" || type == "application/x-ndjson" ||
+        type == kSequence) {
+      return type;
+    }
+  }
+  return call.version >= 52 ? "application/jsonl" : "application/json";
+}
+
+Status Send(Call& call, const std::string& format, const DockerEvent& event) {
+  const std::string begin = format == kSequence ? "\x1e" : "";  // RFC 7464
+  return call.http.Write(begin + DumpJson(event.ToJson(call.version < 52)) +
+                         "\n");
 }
 
 Status Events(Engine& engine, Call& call) {
@@ -47,12 +65,13 @@ Status Events(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const UnixNanos since, call.Time("since"));
   ASSIGN_OR_RETURN(const UnixNanos until, call.Time("until"));
   uint64_t next = engine.events.Next();
-  RETURN_IF_ERROR(call.http.BeginStream(200, "application/json"));
+  const std::string format = FormatOf(call);
+  RETURN_IF_ERROR(call.http.BeginStream(200, format));
   if (since > 0) {
     for (const DockerEvent& event : engine.events.Kept()) {
       if (event.number >= next || event.time < since) continue;
       if (until > 0 && event.time > until) continue;
-      if (Matches(filters, event)) RETURN_IF_ERROR(Send(call, event));
+      if (Matches(filters, event)) RETURN_IF_ERROR(Send(call, format, event));
     }
   }
   const Context ctx = until > 0 ? call.ctx.WithTimeout(Duration(
@@ -67,7 +86,7 @@ Status Events(Engine& engine, Call& call) {
     RETURN_IF_ERROR(events.status());
     for (const DockerEvent& event : *events) {
       next = event.number + 1;
-      if (Matches(filters, event)) RETURN_IF_ERROR(Send(call, event));
+      if (Matches(filters, event)) RETURN_IF_ERROR(Send(call, format, event));
     }
   }
 }
