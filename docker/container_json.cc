@@ -346,6 +346,9 @@ std::string CommandText(const std::vector<std::string>& argv) {
 
 Json SummaryJson(const View& view, const Surroundings& around) {
   const auto& record = *view.container;
+  Json health = {{"Status", "none"}, {"FailingStreak", 0}};
+  if (around.health) health = around.health->ToJson();
+  health.erase("Log");
   return {{"Id", record.id()},
           {"Names", {"/" + view.name()}},
           {"Image", ImageName(view)},
@@ -356,6 +359,7 @@ Json SummaryJson(const View& view, const Surroundings& around) {
           {"Labels", Labels(view)},
           {"State", view.state(around.restarting)},
           {"Status", StatusText(view, around)},
+          {"Health", std::move(health)},
           {"HostConfig", {{"NetworkMode", NetworkModeOf(view)}}},
           {"NetworkSettings", {{"Networks", EndpointsJson(view)}}},
           {"Mounts", MountsJson(view, around)}};

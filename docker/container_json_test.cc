@@ -103,6 +103,8 @@ TEST_F(ContainerJsonTest, ShowsTheArgumentsInForce) {
   EXPECT_EQ(At(Inspect(), "/Path"), "/bin/sh");
   EXPECT_EQ(At(Inspect(), "/Args"), Json::array());
   EXPECT_EQ(Summary().Text("Command"), "/bin/sh");
+  EXPECT_EQ(At(Summary(), "/Health"),
+            Parsed(R"({"Status": "none", "FailingStreak": 0})"));
 }
 
 TEST_F(ContainerJsonTest, SaysItsStateInDockersWords) {

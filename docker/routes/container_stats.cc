@@ -126,6 +126,7 @@ struct Sampler {
     *this = Sampler();
     return {{"name", "/" + view.name()},
             {"id", view.id()},
+            {"os_type", "linux"},
             {"read", kNoTime},
             {"preread", kNoTime},
             {"pids_stats", Json::object()},
@@ -148,6 +149,7 @@ struct Sampler {
     Json json = {
         {"name", "/" + view.name()},
         {"id", view.id()},
+        {"os_type", "linux"},
         {"read", TimeText(usage->time)},
         {"preread", time},
         {"pids_stats", {{"current", stats.pids}, {"limit", stats.pids_limit}}},

@@ -35,9 +35,25 @@ Status NotRunning(const View& view) {
   return FailedPrecondition("container " + view.id() + " is not running");
 }
 
+// What inspect has no longer from API 1.52 on.
+void DropLegacy(Json& json) {
+  Json& settings = json["NetworkSettings"];
+  for (const char* member :
+       {"Bridge", "EndpointID", "Gateway", "GlobalIPv6Address",
+        "GlobalIPv6PrefixLen", "HairpinMode", "IPAddress", "IPPrefixLen",
+        "IPv6Gateway", "LinkLocalIPv6Address", "LinkLocalIPv6PrefixLen",
+        "MacAddress", "SecondaryIPAddresses", "SecondaryIPv6Addresses"}) {
+    settings.erase(member);
+  }
+  Json& config = json["Config"];
+  config.erase("MacAddress");
+  if (config.Find("OnBuild") == nullptr) config.erase("OnBuild");
+}
+
 Status Inspect(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
   Json json = InspectJson(view, SurroundingsOf(engine, view));
+  if (call.version >= 52) DropLegacy(json);
   const std::vector<std::string> execs = engine.execs.Of(view.id());
   if (!execs.empty()) json["ExecIDs"] = execs;
   if (call.Flag("size")) AddSizes(engine, view, json);

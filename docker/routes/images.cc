@@ -274,6 +274,11 @@ Status List(Engine& engine, Call& call) {
   const bool wants_shared = call.Flag("shared-size");
   std::optional<SharedSizes> shared;
   if (wants_shared) shared.emplace(engine, images);
+  if (call.version >= 54 && call.Flag("identity") && !call.Flag("manifests")) {
+    return InvalidArgument(
+        "conflicting options: identity requires manifests=1");
+  }
+  const std::map<std::string, int> users = ContainersByImage(AllViews(engine));
   Json list = Json::array();
   for (Image& image : images) {
     if (!filters.Any("dangling",
@@ -292,6 +297,9 @@ Status List(Engine& engine, Call& call) {
     Json& row = list.push_back(ImageSummary(call, image));
     AddManifests(engine, call, image, 47, row);
     if (shared) row["SharedSize"] = shared->Of(image);
+    if (call.version < 51) continue;
+    const auto found = users.find(image.id());
+    row["Containers"] = found == users.end() ? 0 : found->second;
   }
   return call.Reply(200, list);
 }
@@ -326,6 +334,22 @@ void AddUnset(Json& config) {
   }
 }
 
+// What says nothing is left out, from API 1.52 on.
+void DropEmpty(Json& json) {
+  const auto drop = [](Json& from, std::initializer_list<const char*> members) {
+    for (const char* member : members) {
+      const Json* const value = from.Find(member);
+      if (value == nullptr || *value == "" ||
+          (!value->is_string() && value->empty())) {
+        from.erase(member);
+      }
+    }
+  };
+  drop(json, {"Author", "Comment", "DockerVersion", "Parent", "Variant"});
+  drop(json["Config"], {"Cmd", "Entrypoint", "Env", "Labels", "OnBuild", "User",
+                        "Volumes", "WorkingDir"});
+}
+
 Status Inspect(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Image image, FindImage(engine, call.name));
   RETURN_IF_ERROR(CheckPlatforms(call, "platform"));
@@ -353,6 +377,7 @@ Status Inspect(Engine& engine, Call& call) {
                                             record.diff_ids().end())}}},
       {"Metadata", {{"LastTagTime", TimeText(record.pulled())}}}};
   if (call.version < 50) AddUnset(json["Config"]);
+  if (call.version >= 52) DropEmpty(json);
   AddVirtualSize(call, image, json);
   AddManifests(engine, call, image, 48, json);
   return call.Reply(200, json);
