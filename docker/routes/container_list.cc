@@ -135,11 +135,23 @@ struct Wanted {
   std::set<std::string> ancestors;  // ids of images
 };
 
+// Each of them as KEY or KEY=VALUE.
+bool HasAnnotations(const View& view, const Filters& filters) {
+  const auto& all = view.container->config().annotations();
+  const std::set<std::string>& wanted = filters.Of("annotation");
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& text) {
+    const size_t mark = text.find('=');
+    const auto found = all.find(text.substr(0, mark));
+    return found != all.end() && (mark == std::string::npos ||
+                                  found->second == text.substr(mark + 1));
+  });
+}
+
 bool Matches(const Filters& filters, const Wanted& wanted, const View& view,
              const Surroundings& around) {
   const auto& labels = view.container->config().labels();
   return filters.MatchLabels({labels.begin(), labels.end()}) &&
-         wanted.ids.Match(view.id()) &&
+         HasAnnotations(view, filters) && wanted.ids.Match(view.id()) &&
          (wanted.names.Match(view.name()) ||
           wanted.names.Match("/" + view.name())) &&
          filters.Any(
@@ -202,9 +214,9 @@ std::string ImageColumn(const View& view,
 
 Status ListContainers(Engine& engine, Call& call) {
   static const auto& known = *new std::set<std::string>{
-      "ancestor", "before",  "exited", "expose", "health",
-      "id",       "is-task", "label",  "name",   "network",
-      "publish",  "since",   "status", "volume", "isolation"};
+      "ancestor", "annotation", "before",    "exited", "expose", "health",
+      "id",       "is-task",    "isolation", "label",  "name",   "network",
+      "publish",  "since",      "status",    "volume"};
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
   RETURN_IF_ERROR(CheckFilters(filters));
