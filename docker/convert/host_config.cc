@@ -366,6 +366,11 @@ const std::map<std::string, Apply>& OtherFields() {
       {"Tmpfs", Ignore},  // ConvertMounts
       // A namespace of users is never asked for, so the host's it is.
       {"UsernsMode", Only("host")},
+      // 0 is one, too.
+      {"Umask",
+       [](const Field& f) {
+         return f.reader.Has("Umask") ? f.Unsupported("") : OkStatus();
+       }},
       {"VolumeDriver", Only("local")},
       {"VolumesFrom", VolumesFrom},
   };

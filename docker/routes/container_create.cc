@@ -427,6 +427,40 @@ StatusOr<MadeContainer> MakeContainer(Engine& engine, const Context& ctx,
   return made;
 }
 
+namespace {
+
+// Gone from API 1.52 on.
+Status RefuseMac(const Json& config) {
+  JsonReader reader(config, "Config", JsonNames::kAnyCase);
+  std::string mac;
+  reader.Get("MacAddress", mac);
+  RETURN_IF_ERROR(reader.status());
+  if (mac.empty()) return OkStatus();
+  return InvalidArgument(
+      "container-wide MAC address no longer supported; use endpoint-specific "
+      "MAC address instead");
+}
+
+// As dockerd does from API 1.52 on.
+void WarnOfEmptyBindings(const Json& config,
+                         std::vector<std::string>& warnings) {
+  JsonReader reader(config, "Config", JsonNames::kAnyCase);
+  const Json* const host = reader.Find("HostConfig");
+  if (host == nullptr) return;
+  JsonReader members(*host, "HostConfig", JsonNames::kAnyCase);
+  std::vector<std::string> ports;
+  for (const auto& [port, bindings] : members.Object("PortBindings")) {
+    if (bindings.empty()) ports.push_back(port);
+  }
+  if (ports.empty()) return;
+  warnings.push_back(
+      "Following container port(s) have an empty list of port-bindings: " +
+      Join(ports, ", ") +
+      ". Such bindings will be discarded in a future version.");
+}
+
+}  // namespace
+
 Status CreateContainer(Engine& engine, Call& call) {
   NewContainer asked;
   ASSIGN_OR_RETURN(asked.config, call.Body());
@@ -435,8 +469,9 @@ Status CreateContainer(Engine& engine, Call& call) {
   RETURN_IF_ERROR(reader.status());
   asked.name = call.Query("name");
   asked.platform = call.Query("platform");
-  ASSIGN_OR_RETURN(const MadeContainer made,
-                   MakeContainer(engine, call.ctx, asked));
+  if (call.version >= 52) RETURN_IF_ERROR(RefuseMac(asked.config));
+  ASSIGN_OR_RETURN(MadeContainer made, MakeContainer(engine, call.ctx, asked));
+  if (call.version >= 52) WarnOfEmptyBindings(asked.config, made.warnings);
   return call.Reply(201, {{"Id", made.id}, {"Warnings", made.warnings}});
 }
 

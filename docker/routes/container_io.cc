@@ -124,6 +124,8 @@ Status AttachWebsocket(Engine& engine, Call& call) {
 }
 
 Status Logs(Engine& engine, Call& call) {
+  // An experiment of API 1.54.
+  RETURN_IF_ERROR(call.Refuse({"format"}));
   ASSIGN_OR_RETURN(const View view, FindView(engine, call.name));
   LogQuery query;
   query.want_stdout = call.Flag("stdout");
