@@ -14,9 +14,6 @@
 namespace berth::docker {
 namespace {
 
-constexpr int kOldestVersion = 24;
-constexpr int kNewestVersion = 50;
-
 std::vector<Route> AllRoutes() {
   std::vector<Route> all;
   for (auto* group :

@@ -21,7 +21,7 @@
 
 namespace berth::docker {
 
-// The door for Docker's clients: the Engine's REST API, versions 1.24 to 1.50,
+// The door for Docker's clients: the Engine's REST API, versions 1.24 to 1.57,
 // on a Unix socket and, if asked, on TCP. Every request runs on its
 // connection's thread.
 //

@@ -17,12 +17,16 @@ namespace berth::docker {
 
 struct Engine;
 
+// The API that is served: versions 1.N, the oldest and the newest N.
+constexpr int kOldestVersion = 24;
+constexpr int kNewestVersion = 57;
+
 // One request on its route.
 struct Call {
   const Context& ctx;
   door::HttpExchange& http;
-  std::string name;  // what stands for {id} or {name} in the path
-  int version = 50;  // N of API version 1.N
+  std::string name;              // what stands for {id} or {name} in the path
+  int version = kNewestVersion;  // N of API version 1.N
 
   // Docker's idea of a boolean: "", 0, no, false and none are false.
   bool Flag(const std::string& query) const;

@@ -32,18 +32,20 @@ Status Version(Engine& engine, Call& call) {
   uname(&host);
   const std::string arch = image::HostPlatform().architecture();
   const std::string& version = engine.settings.version;
-  const Json details = {{"ApiVersion", "1.50"},
+  const std::string newest = "1." + std::to_string(kNewestVersion);
+  const std::string oldest = "1." + std::to_string(kOldestVersion);
+  const Json details = {{"ApiVersion", newest},
                         {"Arch", arch},
                         {"KernelVersion", host.release},
-                        {"MinAPIVersion", "1.24"},
+                        {"MinAPIVersion", oldest},
                         {"Os", "linux"}};
   return call.Reply(200, {{"Platform", {{"Name", "berth"}}},
                           {"Components", Json::array({{{"Name", "Engine"},
                                                        {"Version", version},
                                                        {"Details", details}}})},
                           {"Version", version},
-                          {"ApiVersion", "1.50"},
-                          {"MinAPIVersion", "1.24"},
+                          {"ApiVersion", newest},
+                          {"MinAPIVersion", oldest},
                           {"GitCommit", ""},
                           {"GoVersion", ""},
                           {"Os", "linux"},

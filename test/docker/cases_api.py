@@ -30,7 +30,7 @@ class Connection(http.client.HTTPConnection):
 def request(docker, method, path, body=None):
     """Status and text of an answer."""
     connection = Connection(docker.control.socket)
-    connection.request(method, "/v1.50" + path, json.dumps(body or {}),
+    connection.request(method, "/v1.57" + path, json.dumps(body or {}),
                        {"Content-Type": "application/json"})
     answer = connection.getresponse()
     text = answer.read().decode(errors="replace")
