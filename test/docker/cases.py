@@ -42,8 +42,10 @@ import cases_restart
 import cases_runtimes
 import cases_stats
 import cases_stream
+import cases_testcontainers
 import cases_tls
 import cases_vanish
+import cases_versions
 import cases_volumes
 import cases_websocket
 from harness import Docker, Engine, check, equal, eventually, run_cases
@@ -404,13 +406,15 @@ def main():
             cases.remove(cases_stream.two_hundred_mebibytes_through_cat)
         else:
             for module in (cases_api, cases_attack, cases_clients,
-                           cases_compose, cases_copy, cases_faults,
-                           cases_goclient, cases_health, cases_images,
-                           cases_inspect, cases_links, cases_logs,
-                           cases_networks, cases_odd, cases_options, cases_pods, cases_pull, cases_push,
-                           cases_requests, cases_restart, cases_runtimes,
-                           cases_stats, cases_tls, cases_vanish, cases_volumes,
-                           cases_websocket, cases_build, cases_compose2):
+                           cases_compose, cases_copy, cases_faults, cases_health,
+                           cases_images, cases_inspect, cases_links, cases_logs,
+                           cases_networks, cases_odd, cases_options,
+                           cases_pods, cases_pull, cases_push, cases_requests,
+                           cases_restart, cases_runtimes, cases_stats,
+                           cases_tls, cases_vanish, cases_versions,
+                           cases_volumes, cases_websocket, cases_build,
+                           cases_compose2, cases_goclient,
+                           cases_testcontainers):
                 cases += module.CASES
         docker("rmi", "-f", "busybox", "ubuntu", code=None)
         total += run_cases(cases, docker, given.only)

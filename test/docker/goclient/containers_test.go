@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/blkiodev"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -307,4 +310,88 @@ func TestCheckpoints(t *testing.T) {
 		words = "experimental"
 	}
 	fails(t, err, is, words, "list of checkpoints")
+}
+
+func TestPortWithoutABinding(t *testing.T) {
+	ctx, docker := engine(t)
+	if older(t, docker, "1.42") {
+		t.Skip("20.10 publishes nothing then")
+	}
+	port := network.MustParsePort("80/tcp")
+	id := start(t, ctx, docker, container.Config{Cmd: []string{"sleep", "300"}, StopSignal: "KILL",
+		ExposedPorts: network.PortSet{port: {}}}, &container.HostConfig{PortBindings: network.PortMap{port: {}}})
+	ports := inspect(t, ctx, docker, id).NetworkSettings.Ports[port]
+	check(t, len(ports) > 0 && ports[0].HostPort != "" && ports[0].HostPort != "0", "ports: %+v", ports)
+}
+
+func TestRatesOfDisksAreUpdated(t *testing.T) {
+	ctx, docker := engine(t)
+	if older(t, docker, "1.55") {
+		t.Skip("from API 1.55 on")
+	}
+	disks, _ := filepath.Glob("/sys/block/[!l]*")
+	if len(disks) == 0 {
+		t.Skip("no disk")
+	}
+	disk := "/dev/" + filepath.Base(disks[0])
+	id := sleeper(t, ctx, docker)
+	_, err := docker.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{
+		BlkioDeviceReadBps: []*blkiodev.ThrottleDevice{{Path: disk, Rate: 1 << 20}}}})
+	no(t, err, "update")
+	rates := inspect(t, ctx, docker, id).HostConfig.BlkioDeviceReadBps
+	check(t, len(rates) == 1 && rates[0].Path == disk && rates[0].Rate == 1<<20, "rates: %+v", rates)
+	files, _ := filepath.Glob("/sys/fs/cgroup/blkio/*/*" + id + "*/blkio.throttle.read_bps_device")
+	unified, _ := filepath.Glob("/sys/fs/cgroup/*/*" + id + "*/io.max")
+	var kernel string
+	for _, file := range append(files, unified...) {
+		content, err := os.ReadFile(file)
+		no(t, err, "rates")
+		kernel += string(content)
+	}
+	check(t, strings.Contains(kernel, "1048576"), "the kernel's rates: %q", kernel)
+}
+
+func TestAnnotationsAndUmask(t *testing.T) {
+	ctx, docker := engine(t)
+	if older(t, docker, "1.56") {
+		t.Skip("from API 1.56 on")
+	}
+	id := start(t, ctx, docker, container.Config{Cmd: []string{"sleep", "300"}, StopSignal: "KILL"},
+		&container.HostConfig{Annotations: map[string]string{"a.b/c": "d"}})
+	for filter, wanted := range map[string]int{"a.b/c": 1, "a.b/c=d": 1, "a.b/c=e": 0, "a.b": 0} {
+		rows, err := docker.ContainerList(ctx, client.ContainerListOptions{
+			Filters: make(client.Filters).Add("annotation", filter)})
+		no(t, err, "list")
+		equal(t, len(rows.Items), wanted, "rows of "+filter)
+	}
+	check(t, inspect(t, ctx, docker, id).HostConfig.Umask == nil, "a umask")
+	umask := uint32(0)
+	_, err := docker.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &container.Config{Image: "busybox"},
+		HostConfig: &container.HostConfig{Umask: &umask}, Name: "goclient-umask"})
+	if *kind == "berthd" { // docs/DOCKER.md
+		fails(t, err, cerrdefs.IsNotImplemented, "umask", "create with a umask")
+		return
+	}
+	no(t, err, "create with a umask")
+	_, err = docker.ContainerRemove(ctx, "goclient-umask", client.ContainerRemoveOptions{})
+	no(t, err, "remove")
+}
+
+func TestNoAddressOfAWholeContainer(t *testing.T) {
+	ctx, docker := engine(t)
+	if older(t, docker, "1.52") {
+		t.Skip("from API 1.52 on")
+	}
+	// What no field of the client says any more.
+	id := sleeper(t, ctx, docker)
+	answer, err := docker.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	no(t, err, "inspect")
+	var raw struct{ NetworkSettings, Config map[string]any }
+	no(t, json.Unmarshal(answer.Raw, &raw), "inspect")
+	for _, member := range []string{"Bridge", "IPAddress", "MacAddress", "Gateway"} {
+		_, there := raw.NetworkSettings[member]
+		check(t, !there, "NetworkSettings.%s is there", member)
+	}
+	_, there := raw.Config["OnBuild"]
+	check(t, !there, "Config.OnBuild is there")
 }

@@ -173,9 +173,12 @@ func TestPruneOfImages(t *testing.T) {
 
 func TestBuildCache(t *testing.T) {
 	ctx, docker := engine(t)
+	builder(t, ctx, docker)
+	_, err := docker.BuildCachePrune(ctx, client.BuildCachePruneOptions{All: true})
+	no(t, err, "prune")
 	pruned, err := docker.BuildCachePrune(ctx, client.BuildCachePruneOptions{All: true})
 	no(t, err, "prune")
-	equal(t, len(pruned.Report.CachesDeleted), 0, "caches")
+	equal(t, len(pruned.Report.CachesDeleted), 0, "caches that are left")
 	_, err = docker.BuildCancel(ctx, "none", client.BuildCancelOptions{})
 	no(t, err, "cancel of no build")
 }

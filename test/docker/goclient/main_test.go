@@ -101,6 +101,19 @@ func pull(t *testing.T, ctx context.Context, docker *client.Client, name string)
 	no(t, answer.Wait(ctx), "pull of "+name)
 }
 
+// builder is what berthd builds with, if there is one; dockerd builds in itself.
+func builder(t *testing.T, ctx context.Context, docker *client.Client) bool {
+	t.Helper()
+	if *kind == "dockerd" {
+		return true
+	}
+	if os.Getenv("BUILDKIT_BIN") == "" {
+		return false
+	}
+	pull(t, ctx, docker, "moby/buildkit:buildx-stable-1")
+	return true
+}
+
 // create makes a container of busybox, which goes with the test.
 func create(t *testing.T, ctx context.Context, docker *client.Client, options client.ContainerCreateOptions) string {
 	t.Helper()

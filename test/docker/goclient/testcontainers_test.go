@@ -162,7 +162,7 @@ func TestTestcontainersNetwork(t *testing.T) {
 }
 
 func TestTestcontainersBuild(t *testing.T) {
-	if *kind == "berthd" && os.Getenv("BUILDKIT_BIN") == "" {
+	if ctx, docker := engine(t); !builder(t, ctx, docker) {
 		t.Skip("BUILDKIT_BIN is not set")
 	}
 	folder := t.TempDir()
