@@ -34,22 +34,24 @@ fi
 engine=${1:?dockerd or berthd}
 bin=$(realpath "${2:-${BERTH_BIN:-$here/../../bazel-bin}}")
 dir=$(mktemp -d /var/tmp/berth-docker.XXXXXX)
+trap 'rm -rf "$dir"' EXIT
 export BERTH_BIN=$dir/bin
 mkdir "$BERTH_BIN"
 for one in daemon/berthd shim/berth-shim oci/cli/berth-oci; do
   [ -e "$bin/$one" ] || one=${one##*/}
   ln -s "$bin/$one" "$BERTH_BIN/"
 done
-# What cannot be fetched is skipped; what does not compile is a fault.
+# What cannot be fetched is skipped; all else that goes wrong is a fault.
+# shellcheck source=../support/go_env.sh
 if (. "$support/go_env.sh" && cd "$here/goclient" && go mod download) \
   >"$dir/go.log" 2>&1; then
   export GOCLIENT=$dir/goclient
   "$support/go.sh" docker/goclient "$GOCLIENT"
 else
   tail -3 "$dir/go.log"
+  grep -qE 'dial tcp|lookup |timeout|: [45][0-9][0-9] ' "$dir/go.log"
 fi
 status=0
 "$support/enclave.sh" "$here/run.sh" --inside "$engine" "$dir" || status=$?
-[ "$status" = 0 ] || [ -z "${KEEP:-}" ] || { echo "kept: $dir"; exit "$status"; }
-rm -rf "$dir"
+[ "$status" = 0 ] || [ -z "${KEEP:-}" ] || { echo "kept: $dir"; trap - EXIT; }
 exit "$status"

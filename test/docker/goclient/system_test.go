@@ -2,6 +2,7 @@ package goclient
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -216,4 +217,23 @@ func TestSession(t *testing.T) {
 		"X-Docker-Expose-Session-Uuid": {"0123456789abcdef0123456789"}, "X-Docker-Expose-Session-Name": {"goclient"}})
 	no(t, err, "session")
 	connection.Close()
+}
+
+// As reapers and pipelines do: a client in a container, of the engine that the
+// container is of.
+func TestAClientInAContainer(t *testing.T) {
+	ctx, docker := engine(t)
+	program, err := os.Executable()
+	no(t, err, "the program")
+	socket := strings.TrimPrefix(docker.DaemonHost(), "unix://")
+	id := start(t, ctx, docker, container.Config{
+		Cmd: []string{"/goclient", "-test.v", "-test.run=^TestExec$", "-kind", *kind, "-registry", *registry},
+		Env: []string{"DOCKER_HOST=unix:///var/run/docker.sock"}},
+		&container.HostConfig{Binds: []string{program + ":/goclient:ro", socket + ":/var/run/docker.sock"}})
+	code := exited(t, ctx, docker, id, container.WaitConditionNotRunning)()
+	logs, err := docker.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true})
+	no(t, err, "logs")
+	defer logs.Close()
+	out, errors := outputs(t, logs)
+	check(t, code == 0 && strings.Contains(out, "--- PASS: TestExec"), "code %d, %s %s", code, out, errors)
 }
