@@ -1,5 +1,6 @@
 #include "docker/health_monitor.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -76,14 +77,17 @@ std::optional<Health> HealthMonitor::Of(const std::string& id) const {
   return found->second.health;
 }
 
-// The start interval holds until the first success, within the start period.
+// The start interval holds until the first success, within the start period:
+// the end of that is waited for at most.
 void HealthMonitor::Plan(Watch& watch) {
   const Healthcheck& check = watch.check;
-  const bool starts = watch.health.status() == "starting" &&
-                      Now() - watch.started < check.start_period.count();
+  const Duration left = check.start_period - Duration(Now() - watch.started);
+  const bool starts =
+      watch.health.status() == "starting" && left > Duration::zero();
   watch.due = std::chrono::steady_clock::now() +
               std::chrono::duration_cast<SteadyTime::duration>(
-                  starts ? check.start_interval : check.interval);
+                  starts ? std::min<Duration>(check.start_interval, left)
+                         : check.interval);
   changed_.Cancel();
 }
 

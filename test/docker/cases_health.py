@@ -100,6 +100,16 @@ def a_start_period_forgives(docker):
     becomes(docker, "healthy")
 
 
+def a_short_start_period_is_no_delay(docker):
+    """The first check waits for the end of it, not for the interval within."""
+    docker("pull", "busybox")
+    docker.start("--name", "box", "--health-interval", "200ms",
+                 "--health-start-period", "300ms", "--health-cmd", "true",
+                 "busybox", "sleep", "1000")
+    eventually("it is healthy",
+               lambda: health(docker)["Status"] == "healthy", 4)
+
+
 def a_pause_and_an_end_stop_the_checks(docker):
     docker("pull", "busybox")
     docker.start("--name", "box", *FAST, "--health-cmd", "true", "busybox",
@@ -246,6 +256,7 @@ def odd_updates_are_refused(docker):
 
 CASES = [a_container_becomes_healthy_and_ill, lists_are_filtered_by_health,
          a_check_that_hangs_is_ended, a_start_period_forgives,
+         a_short_start_period_is_no_delay,
          a_pause_and_an_end_stop_the_checks, an_images_check_is_run,
          checks_go_on_after_a_restart_of_the_daemon,
          many_checks_that_hang_stop_nobody, wrong_checks_are_refused,
