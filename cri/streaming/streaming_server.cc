@@ -277,6 +277,7 @@ Status StreamingServer::Stream(const Context& ctx, door::HttpExchange& http,
   ASSIGN_OR_RETURN(const std::unique_ptr<door::ForwardChannel> client,
                    door::OpenForwardChannel(http, ports, kMaxForwarded));
   door::ForwardOptions options;
+  options.max_connections = kMaxForwarded;
   options.idle_limit = options_.idle_limit;
   const Status ended = door::Forward(
       ctx, *client,

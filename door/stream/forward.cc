@@ -137,7 +137,12 @@ class Forwarding {
     }
   }
 
+  // The streams that a client has open are no measure of what it holds: it may
+  // end one of the two, and the connection stays.
   void Open(const ForwardEvent& event) {
+    if (connections_.size() >= options_.max_connections) {
+      return client_.Fail(event.id, "too many connections are open");
+    }
     auto connection =
         std::make_unique<PortConnection>(event.port, make_socket_);
     connection->since = Now();

@@ -18,6 +18,8 @@ namespace berth::door {
 using MakeSocket = std::function<StatusOr<UniqueFd>(int family)>;
 
 struct ForwardOptions {
+  // At once; each has a descriptor. One more fails.
+  size_t max_connections = 256;
   // Without a byte either way for so long, all of it ends.
   Duration idle_limit = std::chrono::hours(4);
   // For a client to open both halves of a connection, and for a server to

@@ -323,6 +323,54 @@ TEST_F(ForwardTest, AClientThatLeavesIsNoticedThoughTheServerDoesNotRead) {
   EXPECT_THAT(End(), StatusIs(StatusCode::kUnavailable));
 }
 
+// Each stream is reset before its other one comes: none of them is a
+// connection.
+TEST_F(ForwardTest, HalvesThatAreResetMakeNoConnection) {
+  const TestServer server;
+  StartSpdy();
+  std::string bytes;
+  for (uint32_t i = 0; i < 100; ++i) {
+    const std::string request = std::to_string(i);
+    const uint32_t data = 4 * i + 1;
+    bytes += client_.Open(data, {{"streamtype", "data"},
+                                 {"port", server.port()},
+                                 {"requestid", request}});
+    bytes += TestSpdyClient::Reset(data);
+    bytes += client_.Open(data + 2, {{"streamtype", "error"},
+                                     {"port", server.port()},
+                                     {"requestid", request}});
+    bytes += TestSpdyClient::Reset(data + 2);
+  }
+  bytes += Pair(401, server.port()) + TestSpdyClient::Data(403, "x", true);
+  exchange_->Send(bytes);
+  // The first one that the server sees.
+  EXPECT_EQ(ReadAll(server.Accept().get()), "x");
+}
+
+// Without their error streams they are half as many streams as they could be.
+TEST_F(ForwardTest, ConnectionsAreCountedThoughTheirErrorStreamsAreReset) {
+  const TestServer server;
+  ForwardOptions options;
+  options.max_connections = 2;
+  StartSpdy(options);
+  std::string bytes;
+  for (const uint32_t error : {1, 5, 9}) {
+    bytes += Pair(error, server.port());
+    if (error < 9) bytes += TestSpdyClient::Reset(error);
+  }
+  exchange_->Send(bytes);
+  EXPECT_THAT(testing::PrintToString(Until("reset 11")),
+              HasSubstr("data 9 too many connections are open"));
+  const UniqueFd first = server.Accept();
+  const UniqueFd second = server.Accept();
+  // One that ends makes room.
+  exchange_->Send(TestSpdyClient::Reset(3));
+  EXPECT_EQ(ReadAll(first.get()), "");
+  exchange_->Send(Pair(13, server.port()) +
+                  TestSpdyClient::Data(15, "x", true));
+  EXPECT_EQ(ReadAll(server.Accept().get()), "x");
+}
+
 TEST_F(ForwardTest, EndsWhenNothingHappensForLong) {
   ForwardOptions options;
   options.idle_limit = std::chrono::milliseconds(50);

@@ -128,21 +128,24 @@ class SpdyForward final : public ForwardChannel {
       events.push_back({type, event.stream, 0, event.bytes});
       return;
     }
-    Pair* const pair = HalfOpen(event.stream);
-    if (pair != nullptr && event.stream == pair->data) {
-      pair->early += event.bytes;
-      pair->ended = pair->ended || event.type == SpdyEvent::Type::kEnded;
-    } else {
+    const auto found = HalfOpen(event.stream);
+    if (found == half_open_.end() || event.stream != found->second.data) {
       session_.Took(event.stream, event.bytes.size());
     }
-    const bool reset = event.type == SpdyEvent::Type::kReset;
-    if (pair != nullptr && (reset || pair->early.size() > kMaxEarly)) {
-      // Given up by DropHalfOpen.
-      pair->since = SteadyTime();
-      session_.Reset(pair->error);
-      session_.Reset(pair->data);
-      pair->early.clear();
+    if (found == half_open_.end()) return;
+    Pair& pair = found->second;
+    if (event.stream == pair.data) {
+      pair.early += event.bytes;
+      pair.ended = pair.ended || event.type == SpdyEvent::Type::kEnded;
     }
+    if (event.type != SpdyEvent::Type::kReset &&
+        pair.early.size() <= kMaxEarly) {
+      return;
+    }
+    // At once: a stream that comes for it later must not complete it.
+    session_.Reset(pair.error);
+    session_.Reset(pair.data);
+    half_open_.erase(found);
   }
 
   void Open(const SpdyEvent& event, Events& events) {
@@ -181,13 +184,13 @@ class SpdyForward final : public ForwardChannel {
     if (pair.ended) events.push_back({Type::kEnded, pair.data, 0, ""});
   }
 
-  // The connection that has this one of its streams alone; null if there is
+  // The connection that has this one of its streams alone; the end if there is
   // none.
-  Pair* HalfOpen(uint32_t stream) {
-    for (auto& [request, pair] : half_open_) {
-      if (pair.data == stream || pair.error == stream) return &pair;
-    }
-    return nullptr;
+  std::map<std::string, Pair>::iterator HalfOpen(uint32_t stream) {
+    return std::find_if(
+        half_open_.begin(), half_open_.end(), [stream](const auto& one) {
+          return one.second.data == stream || one.second.error == stream;
+        });
   }
 
   SpdySession session_;
