@@ -29,6 +29,7 @@ constexpr Duration kStartLimit = std::chrono::minutes(2);
 constexpr Duration kShimLimit = std::chrono::seconds(10);
 // For the client to read the last words.
 constexpr Duration kEndLimit = std::chrono::minutes(1);
+constexpr Duration kLateEndLimit = std::chrono::seconds(1);
 // A process that has closed its outputs and goes on is waited for in steps, for
 // its client may leave.
 constexpr Duration kWaitStep = std::chrono::seconds(10);
@@ -104,19 +105,35 @@ door::CommandStreams StreamsOf(const Request& request) {
   return {request.stdin(), request.stdout(), request.stderr(), request.tty()};
 }
 
-// The exit code of a process whose outputs have ended. UNAVAILABLE if its
-// client leaves before.
-StatusOr<int> AwaitExit(const Context& ctx, const StreamSession& session,
-                        int client) {
+// The exit code of a process whose outputs have ended, or why it cannot be
+// learned. Nothing if its client leaves before.
+std::optional<door::StreamEnd> AwaitExit(const Context& ctx,
+                                         const StreamSession& session,
+                                         int client) {
   while (true) {
     const StatusOr<int> code = session.Wait(ctx.WithTimeout(kWaitStep));
-    if (code.ok() || !ctx.Check().ok() ||
+    if (code.ok()) return *code;
+    if (!ctx.Check().ok() ||
         code.status().code() != StatusCode::kDeadlineExceeded) {
-      return code;
+      return code.status();
     }
     pollfd polled = {client, POLLRDHUP, 0};
-    if (poll(&polled, 1, 0) > 0) return Unavailable("the client has gone");
+    if (poll(&polled, 1, 0) > 0) return std::nullopt;
   }
+}
+
+// Why the pump stopped though client and process are there; OK if one of them
+// has ended it. A client that is told nothing takes that for success.
+Status BrokenOff(const StatusOr<door::PumpEnd>& pumped) {
+  if (!pumped.ok()) return pumped.status();
+  if (*pumped != door::PumpEnd::kIdle) return OkStatus();
+  return DeadlineExceeded("nothing was sent either way for long");
+}
+
+// For the last words: when the server ends, those that read get them.
+Context EndContext(const Context& ctx) {
+  if (ctx.Check().ok()) return ctx.WithTimeout(kEndLimit);
+  return Context::Background("stream").WithTimeout(kLateEndLimit);
 }
 
 }  // namespace
@@ -232,15 +249,21 @@ Status StreamingServer::Stream(const Context& ctx, door::HttpExchange& http,
   }
   const StatusOr<door::PumpEnd> end = door::Pump(
       ctx, *client, *session, PumpOptionsOf(request, options_.idle_limit));
+  std::optional<door::StreamEnd> ended;
   if (end.ok() && *end == door::PumpEnd::kOutputsEnded) {
-    const StatusOr<int> code = AwaitExit(ctx, *session, client->client().fd());
-    if (code.ok()) return client->End(ctx.WithTimeout(kEndLimit), *code);
+    ended = AwaitExit(ctx, *session, client->client().fd());
+  } else if (const Status broken = BrokenOff(end); !broken.ok()) {
+    ended = broken;
+  }
+  if (ended.has_value()) {
+    const Status told = client->End(EndContext(ctx), *ended);
+    if (ended->ok()) return told;
   }
   // The process goes on without its client, which it is told.
   const Context last = Context::Background("stream").WithTimeout(kShimLimit);
   if (request.tty()) (void)session->Signal(last, SIGHUP);
   if (request.stdin()) (void)session->CloseStdin(last);
-  return end.status();
+  return ended.has_value() ? ended->status() : OkStatus();
 }
 
 Status StreamingServer::Stream(const Context& ctx, door::HttpExchange& http,
@@ -255,17 +278,20 @@ Status StreamingServer::Stream(const Context& ctx, door::HttpExchange& http,
   }
   const door::PumpOptions options = PumpOptionsOf(request, options_.idle_limit);
   const bool close = options.want_stdin && options.close_stdin;
-  ASSIGN_OR_RETURN(const door::PumpEnd end,
-                   door::Pump(ctx, *client, *session, options));
-  if (end == door::PumpEnd::kOutputsEnded) {
+  const StatusOr<door::PumpEnd> end =
+      door::Pump(ctx, *client, *session, options);
+  if (end.ok() && *end == door::PumpEnd::kOutputsEnded) {
     return client->End(ctx.WithTimeout(kEndLimit), std::nullopt);
   }
+  const Status broken = BrokenOff(end);
+  // It may have gone since.
+  if (!broken.ok()) (void)client->End(EndContext(ctx), broken);
   // The end of an input that is given once, however it comes.
   if (close) {
     const Context last = Context::Background("stream").WithTimeout(kShimLimit);
     (void)session->CloseStdin(last);
   }
-  return OkStatus();
+  return broken;
 }
 
 Status StreamingServer::Stream(const Context& ctx, door::HttpExchange& http,
