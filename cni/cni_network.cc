@@ -367,6 +367,20 @@ Status CniNetwork::DetachInterface(const Context& ctx, const Attachment& from) {
   return DetachOne(ctx, from);
 }
 
+// Those with a record that can be read.
+StatusOr<std::set<std::string>> CniNetwork::NetworksInUse() const {
+  std::set<std::string> names;
+  ASSIGN_OR_RETURN(const auto records, records_.All());
+  for (const AttachmentStore::Record& record : records) {
+    Attachment of;
+    of.sandbox_id = record.sandbox_id;
+    of.interface = record.interface;
+    const StatusOr<Plan> plan = SavedPlan(of);
+    if (plan.ok()) names.insert(plan->list.name);
+  }
+  return names;
+}
+
 // A record that cannot be read counts for every network.
 StatusOr<Json> CniNetwork::ValidAttachments(const std::string& network) const {
   Json valid = Json::array();
@@ -401,9 +415,14 @@ Status CniNetwork::CollectGarbageOf(const Context& ctx,
 
 Status CniNetwork::CollectGarbage(const Context& ctx) {
   Status first = OkStatus();
+  ASSIGN_OR_RETURN(std::set<std::string> ours, NetworksInUse());
+  const auto default_list = networks_->Find("");
+  if (default_list.ok()) ours.insert((*default_list)->name);
   for (const auto& list : networks_->All()) {
-    // GC came with 1.1.0.
-    if (list->disable_gc || !VersionAtLeast(list->cni_version, "1.1.0")) {
+    // GC came with 1.1.0. Where we attach nothing, another may: its own would
+    // all be garbage by our records.
+    if (list->disable_gc || !VersionAtLeast(list->cni_version, "1.1.0") ||
+        ours.count(list->name) == 0) {
       continue;
     }
     const Status status = Annotate(

@@ -73,8 +73,9 @@ class CniNetwork : public Network {
 
   Status DetachInterface(const Context& ctx, const Attachment& from) override;
   // By the administrator's lists of today that speak 1.1.0 and do not forbid
-  // it ("disableGC"); each has collect_limit. All are tried, the first error is
-  // returned.
+  // it ("disableGC"): the default network's, and those that something is
+  // attached to by our records. Each has collect_limit. All are tried, the
+  // first error is returned.
   Status CollectGarbage(const Context& ctx) override;
   StatusOr<std::set<std::string>> Attached() const override;
 
@@ -98,6 +99,7 @@ class CniNetwork : public Network {
   Status EnsureRules(const Context& ctx, const Plan& plan);
   StatusOr<Json> AddAllAndRules(const Context& ctx, Plan& plan);
   Status DeleteAll(const Context& ctx, const Plan& plan) const;
+  StatusOr<std::set<std::string>> NetworksInUse() const;
   StatusOr<Json> ValidAttachments(const std::string& network) const;
   Status CollectGarbageOf(const Context& ctx, const ConfigList& list);
 

@@ -52,6 +52,25 @@ TEST_F(GarbageTest, CollectsAllButWhatIsAttached) {
             R"([{"containerID":"broken","ifname":"eth0"}])");
 }
 
+// Another runtime may: all that it has would be garbage.
+TEST_F(GarbageTest, CollectsNothingOfANetworkThatNothingIsAttachedTo) {
+  GoodPlugin("one");
+  GoodPlugin("two");
+  Network({"one"}, "1.1.0");
+  dir_.Write("net.d/20.conflist", R"({"cniVersion": "1.1.0",
+      "name": "second", "plugins": [{"type": "two"}]})");
+  ASSERT_OK(store_->Update([&](Transaction& tx) {
+    return tx.Put("attachments", "broken/eth0", "{");
+  }));
+  CniNetwork network(Options(), *store_);
+  ASSERT_OK(network.CollectGarbage(ctx_));
+  EXPECT_EQ(Calls(), "GC one\n");
+  ASSERT_OK(network.Attach(ctx_, ToSecond()).status());
+  dir_.Write("calls", "");
+  ASSERT_OK(network.CollectGarbage(ctx_));
+  EXPECT_EQ(Calls(), "GC one\nGC two\n");
+}
+
 TEST_F(GarbageTest, CollectsNothingWhereTheListForbidsIt) {
   GoodPlugin("one");
   dir_.Write("net.d/10.conflist", R"({"cniVersion": "1.1.0", "name": "n",
