@@ -381,7 +381,8 @@ StatusOr<std::set<std::string>> CniNetwork::NetworksInUse() const {
   return names;
 }
 
-// A record that cannot be read counts for every network.
+// A record that cannot be read counts for every network, one of what could not
+// be attached for none.
 StatusOr<Json> CniNetwork::ValidAttachments(const std::string& network) const {
   Json valid = Json::array();
   ASSIGN_OR_RETURN(const auto records, records_.All());
@@ -390,7 +391,7 @@ StatusOr<Json> CniNetwork::ValidAttachments(const std::string& network) const {
     of.sandbox_id = record.sandbox_id;
     of.interface = record.interface;
     const StatusOr<Plan> plan = SavedPlan(of);
-    if (plan.ok() && plan->list.name != network) continue;
+    if (plan.ok() && (plan->failed || plan->list.name != network)) continue;
     valid.push_back(
         {{"containerID", record.sandbox_id}, {"ifname", record.interface}});
   }
@@ -489,8 +490,10 @@ Status CniNetwork::DeleteOrLetGo(const Context& ctx, Plan& plan) {
     // What the request's end cut off is not the plugin's last word.
     if (!plan.failed || !ctx.Check().ok()) return deleted;
     LOG(WARNING) << "sandbox " << plan.sandbox_id
-                 << " was never attached, and detaching it fails: "
-                 << Message(deleted);
+                 << " was never attached, and goes though detaching it from "
+                    "network "
+                 << Quoted(plan.list.name) << " fails: " << Message(deleted);
+    return OkStatus();
   }
   RETURN_IF_ERROR(Failpoint("cni.detach.deleted"));
   return records_.Forget(plan.sandbox_id, plan.interface);

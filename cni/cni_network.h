@@ -50,10 +50,10 @@ struct CniOptions {
 // what was given.
 //
 // Detach of what could not be attached is tried, and its errors are logged: no
-// sandbox is held for them. Where a plugin's program is gone, the network's
-// list of today takes the place of that list; if it cannot, UNAVAILABLE at
-// first; after a while the sandbox is let go, and the record stays for whoever
-// finds it by Attached.
+// sandbox is held for them, and the record stays until a Detach succeeds. Where
+// a plugin's program is gone, the network's list of today takes the place of
+// that list; if it cannot, UNAVAILABLE at first; after a while the sandbox is
+// let go, and the record stays for whoever finds it by Attached.
 //
 // portmap and bandwidth are not run for a sandbox without port mappings or
 // limits: they would only hand on the result that they are given.

@@ -124,7 +124,13 @@ TEST_F(CniNetworkTest, AnAddThatFailedHoldsNoSandbox) {
   // It is tried once more, whatever comes of it.
   ASSERT_OK(network.Detach(ctx_, pod_));
   EXPECT_EQ(Calls(), "ADD one\nDEL one\nDEL one\n");
-  EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
+  // What the plugin may have given is not forgotten: the next start finds it.
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
+  GoodPlugin("one");
+  CniNetwork later(Options(), *store_);
+  ASSERT_OK(later.Detach(ctx_, pod_));
+  EXPECT_EQ(Calls(), "ADD one\nDEL one\nDEL one\nDEL one\n");
+  EXPECT_THAT(later.Attached(), IsOkAndHolds(IsEmpty()));
 }
 
 TEST_F(CniNetworkTest, AnAddThatFailedAndAProgramThatIsGoneHoldNoSandbox) {
@@ -133,6 +139,9 @@ TEST_F(CniNetworkTest, AnAddThatFailedAndAProgramThatIsGoneHoldNoSandbox) {
   CniNetwork network(Options(), *store_);
   EXPECT_FALSE(network.Attach(ctx_, pod_).ok());
   unlink(dir_.Path("bin/one").c_str());
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  EXPECT_THAT(network.Attached(), IsOkAndHolds(ElementsAre("sandbox1")));
+  GoodPlugin("one");
   ASSERT_OK(network.Detach(ctx_, pod_));
   EXPECT_THAT(network.Attached(), IsOkAndHolds(IsEmpty()));
 }

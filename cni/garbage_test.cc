@@ -52,6 +52,17 @@ TEST_F(GarbageTest, CollectsAllButWhatIsAttached) {
             R"([{"containerID":"broken","ifname":"eth0"}])");
 }
 
+// The network gives back what it keeps for it.
+TEST_F(GarbageTest, WhatCouldNotBeAttachedIsGarbage) {
+  Plugin("one", "[ $CNI_COMMAND = GC ]\n");
+  Network({"one"}, "1.1.0");
+  CniNetwork network(Options(), *store_);
+  ASSERT_FALSE(network.Attach(ctx_, pod_).ok());
+  ASSERT_OK(network.Detach(ctx_, pod_));
+  ASSERT_OK(network.CollectGarbage(ctx_));
+  EXPECT_EQ(DumpJson(*Input("one.GC").Find("cni.dev/valid-attachments")), "[]");
+}
+
 // Another runtime may: all that it has would be garbage.
 TEST_F(GarbageTest, CollectsNothingOfANetworkThatNothingIsAttachedTo) {
   GoodPlugin("one");
