@@ -156,12 +156,13 @@ StatusOr<Merge> Plugins::Create(const Context& ctx,
   *result.mutable_container() = request.container();  // without plugins
   Merge merge(*request.mutable_container());
   for (const auto& plugin : plugins) {
-    if (plugin->line().closed()) continue;
+    ASSIGN_OR_RETURN(auto answer, plugin->Ask<api::CreateContainerResponse>(
+                                      ctx, api::CREATE_CONTAINER, request));
+    // Not one that was lost while it was asked.
+    if (!answer && plugin->line().closed()) continue;
     api::PluginInstance& instance = *result.add_plugins();
     instance.set_name(plugin->name());
     instance.set_index(plugin->index());
-    ASSIGN_OR_RETURN(auto answer, plugin->Ask<api::CreateContainerResponse>(
-                                      ctx, api::CREATE_CONTAINER, request));
     if (!answer) continue;
     RETURN_IF_ERROR(merge.Add(plugin->full_name(), *std::move(answer)));
   }

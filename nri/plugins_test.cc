@@ -330,6 +330,31 @@ TEST_F(PluginsTest, RequiredPluginsAreAskedForWithoutAnyPlugin) {
   EXPECT_OK(Create());
 }
 
+TEST_F(PluginsTest, ARequiredPluginThatHangsOrDiesIsMissed) {
+  validator_.enabled = true;
+  validator_.required_plugins = {"must"};
+  request_time_ = std::chrono::milliseconds(300);
+  for (const bool hangs : {true, false}) {
+    Start();
+    FakePlugin must("10", "must");
+    if (hangs) {
+      must.Hang("CreateContainer");
+    } else {
+      must.On("CreateContainer",
+              [&](const std::string&) -> StatusOr<std::string> {
+                must.SendRaw(std::string(8, '\xff'));
+                return std::string();
+              });
+    }
+    ASSERT_TRUE(must.Connect(socket_));
+    ASSERT_OK(plugins_->KeepJoinersOut(ctx_).status());
+    EXPECT_THAT(Create(), StatusIs(StatusCode::kFailedPrecondition,
+                                   HasSubstr("\"must\"")));
+    must.AwaitEnd();
+    plugins_.reset();
+  }
+}
+
 TEST_F(PluginsTest, AnInstalledOneThatSaysNothingIsEndedAndReaped) {
   request_time_ = std::chrono::milliseconds(300);
   mkdir(dir_.Path("plugins").c_str(), 0755);
