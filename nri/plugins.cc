@@ -88,6 +88,11 @@ Status Plugins::Join(const Context& ctx,
     ASSIGN_OR_RETURN(wanted.updates,
                      plugin->Synchronize(ctx, runtime_.everything()));
     MutexLock lock(mutex_);
+    // Nobody would take it out: Leave may have come and gone.
+    if (plugin->line().closed()) {
+      return Unavailable("plugin " + plugin->full_name() +
+                         " has gone while it joined");
+    }
     const auto place =
         std::upper_bound(plugins_.begin(), plugins_.end(), plugin, IsBefore);
     plugins_.insert(place, plugin);
