@@ -126,7 +126,10 @@ Status Reception::AdmitInstalled(const InstalledPlugin& plugin) {
     running_.insert(guest);
   }
   loop_->Do([this, guest](EventLoop& loop) { AwaitEnd(loop, guest); });
-  Receive(guest);
+  if (!Receive(guest)) {
+    SignalProcess(guest->process().pidfd.get(), SIGKILL).IgnoreError();
+    return Cancelled("berthd ends");
+  }
   const Status admitted = Admit(*guest);
   if (!admitted.ok()) guest->line()->Close(admitted);
   return OkStatus();
@@ -149,6 +152,7 @@ void Reception::AwaitEnd(EventLoop& loop, const std::shared_ptr<Guest>& guest) {
   LOG(ERROR) << "NRI plugin " << guest->Name() << ": " << Message(added);
   MutexLock lock(mutex_);
   running_.erase(guest);
+  changed_.SignalAll();
 }
 
 void Reception::Stop() {
@@ -159,6 +163,7 @@ void Reception::Stop() {
   }
   {
     MutexLock lock(mutex_);
+    stopping_ = true;
     for (const auto& guest : guests_) {
       guest->line()->Close(Cancelled("berthd ends"));
     }
@@ -199,7 +204,7 @@ void Reception::Accept(EventLoop& loop) {
   const StatusOr<PeerCredentials> peer = GetPeerCredentials(socket->get());
   if (!peer.ok() || peer->uid != geteuid()) return;
   const auto guest = std::make_shared<Guest>(*std::move(socket));
-  Receive(guest);
+  if (!Receive(guest)) return;
   const bool admitted = jobs_.Run([this, guest] {
     const Status admission = Admit(*guest);
     if (!admission.ok()) guest->line()->Close(admission);
@@ -207,9 +212,10 @@ void Reception::Accept(EventLoop& loop) {
   if (!admitted) guest->line()->Close(ResourceExhausted("too many plugins"));
 }
 
-void Reception::Receive(const std::shared_ptr<Guest>& guest) {
+bool Reception::Receive(const std::shared_ptr<Guest>& guest) {
   {
     MutexLock lock(mutex_);
+    if (stopping_) return false;
     guests_.insert(guest);
   }
   guest->line()->Open(
@@ -217,6 +223,7 @@ void Reception::Receive(const std::shared_ptr<Guest>& guest) {
                  OnQuestion(guest, std::move(question));
                },
                [this, guest](const Status& why) { OnLost(guest, why); }});
+  return true;
 }
 
 Status Reception::Admit(Guest& guest) {

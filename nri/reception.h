@@ -68,8 +68,8 @@ class Reception {
   void LaunchInstalled();
   Status AdmitInstalled(const InstalledPlugin& plugin);
   void AwaitEnd(EventLoop& loop, const std::shared_ptr<Guest>& guest);
-  // From now on it is heard.
-  void Receive(const std::shared_ptr<Guest>& guest) EXCLUDES(mutex_);
+  // From now on it is heard; false if no more are, as this stops.
+  bool Receive(const std::shared_ptr<Guest>& guest) EXCLUDES(mutex_);
   // From a line to a plugin that has joined.
   Status Admit(Guest& guest);
   void OnQuestion(const std::shared_ptr<Guest>& guest, Question question);
@@ -86,6 +86,7 @@ class Reception {
 
   Mutex mutex_;
   CondVar changed_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
   std::set<std::shared_ptr<Guest>> guests_ GUARDED_BY(mutex_);
   // Whose processes are ours to reap.
   std::set<std::shared_ptr<Guest>> running_ GUARDED_BY(mutex_);
