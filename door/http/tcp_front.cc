@@ -82,9 +82,9 @@ void TcpFront::Begin(UniqueFd socket) {
   const size_t most = MostConnections(options_.max_connections);
   if (relays_.size() >= most && !CloseHandshaking()) return;
   const uint64_t id = next_id_++;
-  auto relay =
-      std::make_unique<TlsRelay>(*loop_, *tls_->Current(), std::move(socket),
-                                 take_, [this, id] { relays_.erase(id); });
+  auto relay = std::make_unique<TlsRelay>(
+      *loop_, *tls_->Current(), std::move(socket), options_.write_patience,
+      take_, [this, id] { relays_.erase(id); });
   if (!relay->Start().ok()) return;
   relays_.emplace(id, std::move(relay));
   loop_->After(options_.handshake_limit, [this, id] {

@@ -25,6 +25,8 @@ struct TcpFrontOptions {
   // leaves.
   size_t max_connections = 256;
   Duration handshake_limit = std::chrono::seconds(10);
+  // Of a client that takes no byte, once the server has closed its end.
+  Duration write_patience = std::chrono::minutes(1);
 };
 
 // Accepts TCP connections for an HttpServer. With TLS, one thread carries the

@@ -239,6 +239,34 @@ TEST_F(TcpFrontTest, TheServerMayEndFirst) {
   EXPECT_TRUE(Closes(client.socket_fd()));
 }
 
+TEST_F(TcpFrontTest, AClientThatDoesNotReadIsLeftInTheEnd) {
+  Start(true, {.max_connections = 1,
+               .write_patience = std::chrono::milliseconds(50)});
+  const TlsFiles files = certificates().Of("one");
+  Client client(port_, &files);
+  ASSERT_TRUE(client.Connect());
+  {
+    const UniqueFd server = Taken();
+    const std::string much(64 << 10, 'x');
+    // Until every buffer is full.
+    pollfd polled = {server.get(), POLLOUT, 0};
+    while (poll(&polled, 1, 300) > 0) {
+      if (send(server.get(), much.data(), much.size(),
+               MSG_DONTWAIT | MSG_NOSIGNAL) <= 0) {
+        break;
+      }
+    }
+  }
+  // It makes room for another.
+  bool connected = false;
+  for (int i = 0; i < 200 && !connected; ++i) {
+    usleep(50'000);
+    Client next(port_, &files);
+    connected = next.Connect();
+  }
+  EXPECT_TRUE(connected);
+}
+
 TEST_F(TcpFrontTest, AClientThatIsGoneEndsTheServersSide) {
   Start(true);
   const TlsFiles files = certificates().Of("one");

@@ -77,15 +77,17 @@ struct TlsRelay::Session {
 };
 
 TlsRelay::TlsRelay(EventLoop& loop, const TlsServer& server, UniqueFd socket,
-                   Take take, std::function<void()> ended)
+                   Duration patience, Take take, std::function<void()> ended)
     : loop_(loop),
       session_(std::make_unique<Session>(server.context_->ssl)),
       socket_(std::move(socket)),
+      patience_(patience),
       take_(std::move(take)),
       ended_(std::move(ended)) {}
 
 TlsRelay::~TlsRelay() {
   loop_.CancelTimer(again_);
+  loop_.CancelTimer(patience_over_);
   loop_.Remove(socket_.get());
   if (plain_.valid()) loop_.Remove(plain_.get());
 }
@@ -111,8 +113,14 @@ void TlsRelay::OnPlain(uint32_t events) {
     // What it has sent can still be read, and this event would not end.
     plain_gone_ = true;
     loop_.Remove(plain_.get());
+    LimitLastWords();
   }
   Run();
+}
+
+void TlsRelay::LimitLastWords() {
+  loop_.CancelTimer(patience_over_);
+  patience_over_ = loop_.After(patience_, [this] { End(); });
 }
 
 void TlsRelay::End() {
@@ -253,6 +261,7 @@ TlsRelay::Step TlsRelay::Send() {
                             static_cast<int>(sending_.size()));
     if (n <= 0) return After(n, send_wants_);
     sending_.erase(0, static_cast<size_t>(n));
+    if (plain_gone_) LimitLastWords();
     return Step::kMore;
   }
   // The end of the answers.

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/io/event_loop.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
@@ -50,9 +51,10 @@ class TlsRelay {
   using Take = std::function<void(UniqueFd)>;
 
   // `socket` is non-blocking. `ended` is called once, when nothing is left to
-  // do, and may destroy this.
-  TlsRelay(EventLoop& loop, const TlsServer& server, UniqueFd socket, Take take,
-           std::function<void()> ended);
+  // do, and may destroy this. Once the server has closed its end, a client that
+  // takes nothing for `patience` is left.
+  TlsRelay(EventLoop& loop, const TlsServer& server, UniqueFd socket,
+           Duration patience, Take take, std::function<void()> ended);
   ~TlsRelay();
   TlsRelay(const TlsRelay&) = delete;
   TlsRelay& operator=(const TlsRelay&) = delete;
@@ -70,6 +72,7 @@ class TlsRelay {
   void OnPlain(uint32_t events);
   void OnSocket(uint32_t events);
   void Run();
+  void LimitLastWords();
   void End();
   Step Handshake();
   Step Refuse();
@@ -82,6 +85,7 @@ class TlsRelay {
   EventLoop& loop_;
   const std::unique_ptr<Session> session_;
   const UniqueFd socket_;
+  const Duration patience_;
   UniqueFd plain_;
   const Take take_;
   const std::function<void()> ended_;
@@ -92,6 +96,7 @@ class TlsRelay {
   bool server_ended_ = false;
   bool plain_gone_ = false;  // the server has closed its end
   EventLoop::TimerId again_ = 0;
+  EventLoop::TimerId patience_over_ = 0;
   // Of epoll: what each direction waits for on each side.
   uint32_t receive_wants_ = 0;
   uint32_t send_wants_ = 0;
