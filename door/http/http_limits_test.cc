@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -202,6 +203,25 @@ TEST_F(HttpLimitsTest, MakesRoomByClosingWhatHasWaitedLongest) {
   EXPECT_TRUE(idle.front()->Closed());
   idle.back()->Send(kGet);
   EXPECT_THAT(idle.back()->ReceiveUntil("fine\n"), HasSubstr("200 OK"));
+}
+
+// Take makes room on its caller's thread while the loop sees the same clients
+// leave. Counted twice, they would cost those that wait their places.
+TEST_F(HttpLimitsTest, WhoLeavesWhileItMakesRoomIsCountedOnce) {
+  options_.max_waiting = 2;
+  Serve(Fine);
+  for (int i = 0; i < 20'000; ++i) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                         ends),
+              0);
+    const UniqueFd client(ends[0]);
+    server_->Take(UniqueFd(ends[1]));
+  }
+  const auto waits = Connect();
+  EXPECT_THAT(Get(), HasSubstr("200 OK"));
+  waits->Send(kGet);
+  EXPECT_THAT(waits->ReceiveUntil("fine\n"), HasSubstr("200 OK"));
 }
 
 TEST_F(HttpLimitsTest, MakesRoomWhenThereIsNoDescriptorLeft) {

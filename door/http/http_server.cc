@@ -226,6 +226,7 @@ void HttpServer::Dispatch(const Shared& connection, const Status& head) {
   bool full = false;
   {
     MutexLock lock(mutex_);
+    if (!Has(*connection)) return;
     full = counts_[kBusy] + counts_[kStreams] >= options_.max_requests;
     SetState(*connection, kBusy);
   }
@@ -373,6 +374,7 @@ void HttpServer::SetState(Connection& connection, ConnectionState state) {
 
 void HttpServer::Wait(const Shared& connection) {
   MutexLock lock(mutex_);
+  if (!Has(*connection)) return;
   if (stopping_ || connection->context().cancelled() ||
       !Watch(EPOLL_CTL_MOD, connection->socket(), EPOLLIN, connection->id())
            .ok()) {
@@ -387,9 +389,15 @@ void HttpServer::Close(const Shared& connection) {
   Erase(*connection);
 }
 
+// Not if it had to make room: Take does so on another thread, while the loop
+// may be receiving from it.
+bool HttpServer::Has(const Connection& connection) const {
+  return connections_.count(connection.id()) > 0;
+}
+
 void HttpServer::Erase(Connection& connection) {
+  if (connections_.erase(connection.id()) == 0) return;
   --counts_[connection.state];
-  connections_.erase(connection.id());
   closed_.SignalAll();
 }
 

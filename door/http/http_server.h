@@ -175,6 +175,7 @@ class HttpServer {
   void Wait(const Shared& connection) EXCLUDES(mutex_);
   void Close(const Shared& connection) EXCLUDES(mutex_);
   void SetState(Connection& connection, ConnectionState state) REQUIRES(mutex_);
+  bool Has(const Connection& connection) const REQUIRES(mutex_);
   void Erase(Connection& connection) REQUIRES(mutex_);
   Shared Find(uint64_t id) EXCLUDES(mutex_);
   void SetTimer(SteadyTime at) REQUIRES(mutex_);
