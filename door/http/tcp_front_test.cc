@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -359,6 +360,38 @@ TEST_F(TcpFrontTest, ShowsANewCertificateWhenTheFilesChange) {
   // Connections that are there go on.
   before.Write("still");
   EXPECT_EQ(Read(Taken(), 5), "still");
+}
+
+// For want of descriptors, for one, when the change is seen.
+TEST(TlsReloaderTest, TriesAgainWhatItCouldNotOpen) {
+  const Certificates made;
+  ASSERT_TRUE(made.made());
+  const TempDir dir;
+  TlsFiles files = {"", dir.Path("cert.pem"), dir.Path("key.pem")};
+  const auto put = [&](const std::string& name) {
+    const TlsFiles from = made.Of(name);
+    const std::string copy = "cp " + from.cert + " " + files.cert + "; cp " +
+                             from.key + " " + files.key;
+    ASSERT_EQ(system(copy.c_str()), 0);
+  };
+  put("one");
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<TlsReloader> reloader,
+                       TlsReloader::Load(files));
+  const auto before = reloader->Current();
+  put("two");
+  rlimit limit;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none = {0, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto without = reloader->Current();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(without, before);
+  // Not at each connection.
+  EXPECT_EQ(reloader->Current(), before);
+  for (int i = 0; i < 200 && reloader->Current() == before; ++i) {
+    usleep(100'000);
+  }
+  EXPECT_NE(reloader->Current(), before);
 }
 
 TEST(TlsServerTest, SaysWhatIsWrongWithItsFiles) {

@@ -4,7 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+
 namespace berth::door {
+namespace {
+
+// Until files that could not be opened are tried again.
+constexpr Duration kPause = std::chrono::seconds(1);
+
+}  // namespace
 
 StatusOr<std::unique_ptr<TlsReloader>> TlsReloader::Load(
     const TlsFiles& files) {
@@ -19,11 +27,19 @@ StatusOr<std::unique_ptr<TlsReloader>> TlsReloader::Load(
 const std::shared_ptr<const TlsServer>& TlsReloader::Current() {
   const Stamps now = Look(files_);
   if (now == stamps_) return server_;
-  stamps_ = now;
+  const bool known = now == failed_;
+  const SteadyTime time = std::chrono::steady_clock::now();
+  if (known && time < again_at_) return server_;
   StatusOr<std::shared_ptr<const TlsServer>> server = TlsServer::Load(files_);
+  if (!server.ok() && ErrnoOf(server.status()) != 0) {
+    failed_ = now;
+    again_at_ = time + kPause;
+  } else {
+    stamps_ = now;
+  }
   if (server.ok()) {
     server_ = *std::move(server);
-  } else {
+  } else if (!known) {
     // Certificate and key are often two writes: the next one mends it.
     dprintf(STDERR_FILENO, "tls: the old certificate stays: %s\n",
             Message(server.status()).c_str());

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "door/http/tls_relay.h"
 
@@ -14,7 +15,8 @@ namespace berth::door {
 
 // The TLS of a server whose certificate is replaced while it serves: each new
 // connection gets what the files hold now. Files that cannot be used leave the
-// server with what it had, which standard error is told once a change.
+// server with what it had, which standard error is told once a change. Files
+// that could not be opened, as for want of descriptors, are tried again.
 //
 // Single-threaded.
 class TlsReloader {
@@ -35,6 +37,9 @@ class TlsReloader {
 
   const TlsFiles files_;
   Stamps stamps_;
+  // Of files that are to be tried again, and when.
+  Stamps failed_ = {};
+  SteadyTime again_at_;
   std::shared_ptr<const TlsServer> server_;
 };
 

@@ -16,10 +16,16 @@ constexpr size_t kPiece = 16 << 10;  // a TLS record
 // Pieces each way before other connections get their turn.
 constexpr int kRounds = 16;
 
+// With an errno if a file is there and cannot be opened: it may be good.
 Status TlsError(const std::string& what) {
+  const unsigned long error = ERR_get_error();
   char text[256];
-  ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+  ERR_error_string_n(error, text, sizeof(text));
   ERR_clear_error();
+  const int reason = ERR_GET_REASON(error);
+  if (ERR_GET_LIB(error) == ERR_LIB_SYS && reason != ENOENT) {
+    return Errno(reason, what);
+  }
   return InvalidArgument(what + ": " + text);
 }
 
@@ -47,6 +53,7 @@ TlsServer::~TlsServer() = default;
 
 StatusOr<std::shared_ptr<const TlsServer>> TlsServer::Load(
     const TlsFiles& files) {
+  ERR_clear_error();  // what connections of this thread have left
   auto context = std::make_unique<Context>();
   SSL_CTX* const ssl = context->ssl;
   if (ssl == nullptr) return TlsError("make a TLS context");
