@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,6 +99,23 @@ func TestATerminalWhoseClientVanishesIsHungUp(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// A client that is told nothing takes that for success. Nobody can learn how
+// the program ended once its shim is gone.
+func TestStreamedExecWhoseShimDiesIsNoSuccess(t *testing.T) {
+	defer stillServing(t)
+	withEach(t, transports, func(t *testing.T, by transport) {
+		container := sleeper(t)
+		shim := shimOf(t, container)
+		address := execURL(t, &cri.ExecRequest{ContainerId: container.ID, Stdout: true, Stderr: true,
+			Cmd: []string{"sh", "-c", "echo begun; sleep 1000"}})
+		out := &watched{on: "begun", then: func() { syscall.Kill(shim, syscall.SIGKILL) }}
+		err := by.stream(t.Context(), t, address, remotecommand.StreamOptions{Stdout: out, Stderr: io.Discard})
+		if err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it ended with %v after %q", err, out.String())
+		}
+	})
 }
 
 // upgraded is a connection on which the streams could be opened now.
