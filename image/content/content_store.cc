@@ -102,8 +102,14 @@ StatusOr<UniqueFd> ContentStore::OpenPartial(const Digest& digest) const {
   return OpenFileAt(ingest_.get(), digest.hex(), O_RDONLY | O_NOFOLLOW);
 }
 
-Status ContentStore::Write(const Digest& digest, std::string_view bytes) {
-  if (Stat(digest).ok()) return OkStatus();
+bool ContentStore::Holds(const Digest& digest, std::string_view bytes) const {
+  const StatusOr<std::string> there = Read(digest, bytes.size());
+  return there.ok() && *there == bytes;
+}
+
+StatusOr<bool> ContentStore::Write(const Digest& digest,
+                                   std::string_view bytes) {
+  if (Holds(digest, bytes)) return false;
   Descriptor descriptor;
   descriptor.digest = digest;
   descriptor.size = bytes.size();
@@ -111,7 +117,8 @@ Status ContentStore::Write(const Digest& digest, std::string_view bytes) {
                    Ingest(descriptor));
   RETURN_IF_ERROR(writer->Restart());
   RETURN_IF_ERROR(writer->Append(bytes));
-  return writer->Commit();
+  RETURN_IF_ERROR(writer->Commit());
+  return true;
 }
 
 Status ContentStore::Remove(const Digest& digest) {

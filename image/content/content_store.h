@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -52,8 +53,9 @@ class ContentStore {
   // What is there of a blob that is being written. Its bytes may be wrong, and
   // be taken back.
   StatusOr<UniqueFd> OpenPartial(const Digest& digest) const;
-  // A small blob at once; OK if it is there already.
-  Status Write(const Digest& digest, std::string_view bytes);
+  // A small blob at once, unless it is there with these bytes: after a power
+  // cut it may have others. Returns whether it was written.
+  StatusOr<bool> Write(const Digest& digest, std::string_view bytes);
 
   // OK if it is not there. Open descriptors stay readable.
   Status Remove(const Digest& digest);
@@ -73,6 +75,7 @@ class ContentStore {
  private:
   ContentStore(UniqueFd blobs, UniqueFd ingest)
       : blobs_(std::move(blobs)), ingest_(std::move(ingest)) {}
+  bool Holds(const Digest& digest, std::string_view bytes) const;
 
   const UniqueFd blobs_;
   const UniqueFd ingest_;

@@ -85,6 +85,20 @@ TEST_F(ContentStoreTest, NoticesADamagedBlob) {
               StatusIs(StatusCode::kDataLoss));
 }
 
+TEST_F(ContentStoreTest, ADocumentTakesThePlaceOfADamagedOne) {
+  const Digest digest = Digest::Of("hello");
+  for (const std::string left : {"", "hell", "hellO", "hello!"}) {
+    ASSERT_OK(store_->Remove(digest));
+    dir_.Write("content/blobs/sha256/" + digest.hex(), left);
+    EXPECT_THAT(store_->Write(digest, "hello"), IsOkAndHolds(true)) << left;
+    EXPECT_THAT(store_->Read(digest, 5), IsOkAndHolds("hello")) << left;
+    EXPECT_THAT(store_->Write(digest, "hello"), IsOkAndHolds(false)) << left;
+  }
+  // Bytes of another digest replace nothing.
+  EXPECT_THAT(store_->Write(digest, "HELLO"), StatusIs(StatusCode::kDataLoss));
+  EXPECT_THAT(store_->Read(digest, 5), IsOkAndHolds("hello"));
+}
+
 TEST_F(ContentStoreTest, RemovesWhatIsThereAndWhatIsNot) {
   ASSERT_OK(store_->Write(Digest::Of("a"), "a"));
   ASSERT_OK(store_->Write(Digest::Of("a"), "a"));

@@ -55,12 +55,12 @@ class FakeSource : public ImageSource {
                    const std::function<void(uint64_t)>&) override {
     if (descriptor.digest == Digest::Of(image_.config)) {
       RETURN_IF_ERROR(Step(ctx, "config"));
-      return store.Write(descriptor.digest, image_.config);
+      return store.Write(descriptor.digest, image_.config).status();
     }
     for (size_t i = 0; i < image_.layers.size(); ++i) {
       if (descriptor.digest != Digest::Of(image_.layers[i])) continue;
       RETURN_IF_ERROR(Step(ctx, "layer " + std::to_string(i)));
-      return store.Write(descriptor.digest, image_.layers[i]);
+      return store.Write(descriptor.digest, image_.layers[i]).status();
     }
     return NotFound("blob " + descriptor.digest.str());
   }
@@ -308,6 +308,21 @@ TEST_F(InstallerTest, ABlobThatIsDamagedOnTheDiskComesAnew) {
   EXPECT_FALSE(Install(source).ok());
   EXPECT_OK(Install(source));
   EXPECT_OK(content_->Read(Digest::Of(layers[0]), 1 << 20));
+}
+
+TEST_F(InstallerTest, ADocumentThatIsDamagedOnTheDiskIsWrittenAnew) {
+  const TestImage image = MakeTestImage(ThreeLayers());
+  FakeSource source(image);
+  EXPECT_TRUE(Install(source)->changed);
+  EXPECT_FALSE(Install(source)->changed);
+  for (const std::string& document : {image.manifest, image.config}) {
+    ASSERT_OK(content_->Remove(Digest::Of(document)));
+    dir_.Write("content/blobs/sha256/" + Digest::Of(document).hex(), "");
+    ASSERT_OK_AND_ASSIGN(const Installed installed, Install(source));
+    EXPECT_TRUE(installed.changed);
+    EXPECT_THAT(content_->Read(Digest::Of(document), 1 << 20),
+                IsOkAndHolds(document));
+  }
 }
 
 TEST_F(InstallerTest, KeepsOfALayerThatIsThereWhatCannotBeFetchedLater) {

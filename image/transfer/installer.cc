@@ -30,7 +30,8 @@ struct Installer::Documents {
   Digest index;  // empty: the name led to the manifest itself
   Manifest manifest;
   ImageSpec spec;
-  uint64_t size = 0;  // of manifest and configuration
+  uint64_t size = 0;     // of manifest and configuration
+  bool written = false;  // one that was not here
 };
 
 // The layers of one image on their way, and who commits when. Thread-safe.
@@ -149,9 +150,17 @@ class Installer::LayerJob {
   std::vector<Reported> reported_ GUARDED_BY(mutex_);
 };
 
+Status Installer::WriteDocument(const Digest& digest, std::string_view bytes,
+                                Documents& documents) {
+  ASSIGN_OR_RETURN(const bool written, content_.Write(digest, bytes));
+  documents.written |= written;
+  return OkStatus();
+}
+
 StatusOr<std::string> Installer::FetchConfig(const Context& ctx,
                                              ImageSource& source,
-                                             const Descriptor& config) {
+                                             Documents& documents) {
+  const Descriptor& config = documents.manifest.config;
   if (config.size > kMaxConfigBytes) {
     return FailedPrecondition(
         "image configuration of " + std::to_string(config.size) +
@@ -160,12 +169,13 @@ StatusOr<std::string> Installer::FetchConfig(const Context& ctx,
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                    working_.Acquire(ctx, config.digest.str()));
   if (!config.data.empty()) {
-    RETURN_IF_ERROR(content_.Write(config.digest, config.data));
+    RETURN_IF_ERROR(WriteDocument(config.digest, config.data, documents));
   }
   StatusOr<std::string> bytes = content_.Read(config.digest, kMaxConfigBytes);
   if (bytes.ok()) return bytes;
   // Not there, or damaged by a power cut.
   RETURN_IF_ERROR(content_.Remove(config.digest));
+  documents.written = true;
   RETURN_IF_ERROR(source.FetchBlob(ctx, config, content_, [](uint64_t) {}));
   return content_.Read(config.digest, kMaxConfigBytes);
 }
@@ -188,7 +198,7 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
       // Two names may mean the same document.
       ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
                        working_.Acquire(ctx, digest.str()));
-      RETURN_IF_ERROR(content_.Write(digest, fetched.bytes));
+      RETURN_IF_ERROR(WriteDocument(digest, fetched.bytes, documents));
     }
     if (Manifest* manifest = std::get_if<Manifest>(&document)) {
       documents.manifest = std::move(*manifest);
@@ -206,7 +216,8 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
   RETURN_IF_ERROR(Failpoint("image.pull.manifest"));
   const Descriptor& config = documents.manifest.config;
   lease.Add(config.digest);
-  ASSIGN_OR_RETURN(const std::string bytes, FetchConfig(ctx, source, config));
+  ASSIGN_OR_RETURN(const std::string bytes,
+                   FetchConfig(ctx, source, documents));
   ASSIGN_OR_RETURN(documents.spec, ParseImageSpec(bytes));
   documents.size = documents.manifest_descriptor.size + bytes.size();
   if (documents.spec.diff_ids.size() != documents.manifest.layers.size()) {
@@ -400,7 +411,7 @@ StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,
 
   Installed installed;
   installed.resolved = documents.resolved;
-  installed.changed = job.changed();
+  installed.changed = job.changed() || documents.written;
   state::v1::ImageRecord& record = installed.record;
   record.set_id(documents.manifest.config.digest.str());
   *record.mutable_platform() = documents.spec.platform;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/context.h"
@@ -80,7 +81,9 @@ class Installer {
   StatusOr<Documents> FetchDocuments(const Context& ctx, ImageSource& source,
                                      Leases::Lease& lease);
   StatusOr<std::string> FetchConfig(const Context& ctx, ImageSource& source,
-                                    const Descriptor& config);
+                                    Documents& documents);
+  Status WriteDocument(const Digest& digest, std::string_view bytes,
+                       Documents& documents);
   Status InstallLayer(const Context& ctx, LayerJob& job, size_t index);
   StatusOr<UniqueFd> FetchLayer(const Context& ctx, LayerJob& job, size_t index,
                                 IncomingBlob& blob);

@@ -153,6 +153,19 @@ void Transfer::CleanUpAfter(const Status& failure) {
   }
 }
 
+// Whether a part of it may be in the kernel's memory alone. That may be what
+// another pull wrote, which has not come so far or was killed.
+bool Transfer::NeedsSync(const Installed& installed) const {
+  if (installed.changed) return true;
+  const state::v1::ImageRecord& record = installed.record;
+  // What is recorded was flushed before.
+  const StatusOr<Image> known = stores_.images.Resolve(record.id());
+  return !known.ok() ||
+         known->record.manifest_digest() != record.manifest_digest() ||
+         known->record.index_digest() != record.index_digest() ||
+         (record.keep_blobs() && !known->record.keep_blobs());
+}
+
 StatusOr<Installed> Transfer::TryToInstall(const Context& ctx,
                                            ImageSource& source,
                                            const Arrival& arrival,
@@ -163,12 +176,15 @@ StatusOr<Installed> Transfer::TryToInstall(const Context& ctx,
       installer_.Install(ctx, source, lease, arrival.policy, report));
   if (!arrival.source.empty()) installed.record.add_sources(arrival.source);
   // A name that outlasts a power cut must not lead to files that did not.
-  if (installed.changed) RETURN_IF_ERROR(stores_.content.Sync());
+  const bool needs_sync = NeedsSync(installed);
+  if (needs_sync) RETURN_IF_ERROR(stores_.content.Sync());
   RETURN_IF_ERROR(Failpoint("image.pull.sync"));
   ASSIGN_OR_RETURN(const Digest chain, ParseChain(installed.record.chain_id()));
   RETURN_IF_ERROR(stores_.metadata.Update(
       [&](Transaction& tx) -> Status {
-        RETURN_IF_ERROR(stores_.snapshots.MarkFlushed(tx, chain));
+        if (needs_sync) {
+          RETURN_IF_ERROR(stores_.snapshots.MarkFlushed(tx, chain));
+        }
         return arrival.name
                    ? stores_.images.Put(tx, installed.record, *arrival.name,
                                         installed.resolved)

@@ -168,6 +168,7 @@ class Transfer {
                    const Descriptor& blob);
   void CleanUpAfter(const Status& failure);
   bool HasBlobs(const Installed& installed) const;
+  bool NeedsSync(const Installed& installed) const;
   static Status WithReason(const Status& status);
   StatusOr<std::vector<RegistryHost>> HostsFor(const Reference& reference,
                                                const RegistryAuth& auth) const;

@@ -58,7 +58,7 @@ class MadeSource : public ImageSource {
                    ContentStore& store,
                    const std::function<void(uint64_t)>& progress) override {
     if (descriptor.digest == Digest::Of(config_)) {
-      return store.Write(descriptor.digest, config_);
+      return store.Write(descriptor.digest, config_).status();
     }
     if (descriptor.digest != layer_descriptor_.digest) {
       return FailedPrecondition("blob " + descriptor.digest.str() +
