@@ -20,6 +20,10 @@ namespace {
 
 constexpr size_t kCachedDirectories = 16;
 constexpr uint64_t kMaxReplaced = 1000;
+// Of names that are kept until the layer is complete: room for half a million
+// directories. A link to what is not there costs its image no disk.
+constexpr uint64_t kMaxRemembered = 128 << 20;
+constexpr uint64_t kNodeBytes = 128;  // what a container adds to a name
 constexpr uint64_t kSpaceCheckInterval = 64 << 20;
 constexpr uint64_t kSpaceFloor = uint64_t{1} << 30;
 constexpr std::string_view kMarker = ".wh.";
@@ -40,6 +44,14 @@ std::string NameOf(const std::string& path) {
 bool HasMarker(const std::string& path) {
   return StartsWith(path, kMarker) ||
          path.find("/" + std::string(kMarker)) != std::string::npos;
+}
+
+// Drops a path and all below it.
+template <typename Container>
+void EraseWithin(Container& sorted, const std::string& path) {
+  sorted.erase(path);
+  // '0' is the character behind '/'.
+  sorted.erase(sorted.lower_bound(path + "/"), sorted.lower_bound(path + "0"));
 }
 
 bool IsWithin(const std::string& path, const std::string& directory) {
@@ -105,6 +117,7 @@ Status LayerApplier::ApplyEntry(LayerReader& layer, const LayerEntry& entry) {
   ASSIGN_OR_RETURN(const bool is_marker, ApplyMarker(entry));
   if (is_marker) return OkStatus();
   ASSIGN_OR_RETURN(const Place place, PlaceOf(entry.path));
+  lower_links_.erase(entry.path);  // the later entry wins
   switch (entry.kind) {
     case EntryKind::kFile:
       return MakeFile(layer, entry, place);
@@ -135,8 +148,31 @@ Status LayerApplier::ApplyRoot(const LayerEntry& entry) {
   }
   if ((entry.mode & S_ISGID) != 0) has_setgid_directory_ = true;
   implied_.erase("");
-  directory_times_[""] = entry.mtime;
-  return OkStatus();
+  return RememberTime("", entry.mtime);
+}
+
+Status LayerApplier::Remember(size_t bytes) {
+  remembered_ += bytes + kNodeBytes;
+  if (remembered_ <= kMaxRemembered) return OkStatus();
+  return FailedPrecondition("layer has more names to remember than fit into " +
+                            std::to_string(kMaxRemembered) + " bytes");
+}
+
+Status LayerApplier::RememberName(std::set<std::string>& names,
+                                  const std::string& path) {
+  return names.insert(path).second ? Remember(path.size()) : OkStatus();
+}
+
+Status LayerApplier::RememberTime(const std::string& path,
+                                  const struct timespec& time) {
+  const bool is_new = directory_times_.insert_or_assign(path, time).second;
+  return is_new ? Remember(path.size()) : OkStatus();
+}
+
+Status LayerApplier::RememberLink(const std::string& path,
+                                  const std::string& target) {
+  lower_links_[path] = {next_link_++, target};
+  return Remember(path.size() + target.size());
 }
 
 StatusOr<bool> LayerApplier::ApplyMarker(const LayerEntry& entry) {
@@ -172,7 +208,7 @@ StatusOr<bool> LayerApplier::ApplyMarker(const LayerEntry& entry) {
 
 Status LayerApplier::MakeWhiteout(const std::string& path) {
   ASSIGN_OR_RETURN(const Place place, PlaceOf(path));
-  whiteouts_.insert(path);
+  RETURN_IF_ERROR(RememberName(whiteouts_, path));
   if (mknodat(place.parent, place.name.c_str(), S_IFCHR, makedev(0, 0)) == 0) {
     ++usage_.inodes;
     return OkStatus();
@@ -187,7 +223,7 @@ Status LayerApplier::MakeWhiteout(const std::string& path) {
 
 Status LayerApplier::MakeOpaque(const std::string& path) {
   ASSIGN_OR_RETURN(const int directory, Directory(path));
-  opaque_.insert(path);
+  RETURN_IF_ERROR(RememberName(opaque_, path));
   return SetOpaque(directory);
 }
 
@@ -229,12 +265,9 @@ void LayerApplier::Forget(const std::string& path) {
   for (auto& [cached, fd] : directories_) {
     if (fd.valid() && IsWithin(cached, path)) fd.reset();
   }
-  std::erase_if(implied_,
-                [&](const std::string& at) { return IsWithin(at, path); });
-  std::erase_if(directory_times_,
-                [&](const auto& at) { return IsWithin(at.first, path); });
-  std::erase_if(lower_links_,
-                [&](const auto& at) { return IsWithin(at.first, path); });
+  EraseWithin(implied_, path);
+  EraseWithin(directory_times_, path);
+  EraseWithin(lower_links_, path);
 }
 
 bool LayerApplier::NeedsOwner(const LayerEntry& entry) const {
@@ -357,8 +390,7 @@ Status LayerApplier::MakeDirectory(const LayerEntry& entry,
       fchmodat(place.parent, name, entry.mode, 0) != 0) {
     return Errno(errno, "chmod");
   }
-  directory_times_[entry.path] = entry.mtime;
-  return OkStatus();
+  return RememberTime(entry.path, entry.mtime);
 }
 
 Status LayerApplier::MakeSymlink(const LayerEntry& entry, const Place& place) {
@@ -412,8 +444,7 @@ Status LayerApplier::MakeHardLink(const LayerEntry& entry, const Place& place) {
   }
   ASSIGN_OR_RETURN(const bool linked,
                    LinkWithin(entry.link, entry.path, place));
-  if (!linked) lower_links_.emplace_back(entry.path, entry.link);
-  return OkStatus();
+  return linked ? OkStatus() : RememberLink(entry.path, entry.link);
 }
 
 StatusOr<bool> LayerApplier::LinkWithin(const std::string& target,
@@ -527,10 +558,10 @@ StatusOr<UniqueFd> LayerApplier::MakeStep(int parent, const std::string& name,
     return Errno(errno, "chmod");
   }
   if (whiteouts_.count(path) > 0) {
-    opaque_.insert(path);
+    RETURN_IF_ERROR(RememberName(opaque_, path));
     RETURN_IF_ERROR(SetOpaque(fd.get()));
   } else {
-    implied_.insert(path);
+    RETURN_IF_ERROR(RememberName(implied_, path));
   }
   return fd;
 }

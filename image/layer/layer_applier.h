@@ -97,9 +97,15 @@ class LayerApplier {
                               const std::string& path);
   StatusOr<UniqueFd> OpenWithin(const std::string& path) const;
   void Forget(const std::string& path);
+  // FAILED_PRECONDITION when all that is remembered becomes too much.
+  Status Remember(size_t bytes);
+  Status RememberName(std::set<std::string>& names, const std::string& path);
+  Status RememberTime(const std::string& path, const struct timespec& time);
+  Status RememberLink(const std::string& path, const std::string& target);
 
   Status LinkLower(const LayerStack& lower, const std::string& path,
                    const std::string& target);
+  bool IsRemoved(const std::string& path) const;
   Status CopyUp(const LayerStack::Found& file, const std::string& path);
   Status CopyAttributes(const LayerStack& lower, const std::string& path);
   Status DropNeedlessWhiteouts(const LayerStack& lower);
@@ -120,7 +126,13 @@ class LayerApplier {
   std::set<std::string> opaque_;     // directories that hide those below
   std::set<std::string> implied_;    // directories made on the way
   std::map<std::string, struct timespec> directory_times_;
-  std::vector<std::pair<std::string, std::string>> lower_links_;
+  struct LowerLink {
+    uint64_t order;
+    std::string target;
+  };
+  std::map<std::string, LowerLink> lower_links_;
+  uint64_t next_link_ = 0;
+  uint64_t remembered_ = 0;  // bytes of the containers above, about
   bool has_setgid_directory_ = false;
   uint64_t replaced_ = 0;
   uint64_t until_space_check_ = 0;

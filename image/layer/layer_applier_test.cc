@@ -206,6 +206,51 @@ TEST_F(LayerApplierTest, LimitsHowOftenALayerReplacesItself) {
   EXPECT_THAT(Add(tar), StatusIs(StatusCode::kFailedPrecondition));
 }
 
+TEST_F(LayerApplierTest, ALinkToALowerFileYieldsToLaterEntries) {
+  ASSERT_OK(Add(TarBuilder().File("target", "lower").File("b", "1")));
+  ASSERT_OK(Add(TarBuilder()
+                    .HardLink("a", "target")
+                    .File("a", "later")
+                    .HardLink("b", "target")
+                    .File(".wh.b", "")
+                    .File("b", "later")
+                    .HardLink("z", "target")
+                    .HardLink("y", "z")));
+  EXPECT_EQ(Merged("a"), "later");
+  EXPECT_EQ(Merged("b"), "later");
+  EXPECT_EQ(Merged("y"), "lower");
+}
+
+// Hard links to long names that are nowhere.
+class EndlessLinks : public ByteSource {
+ public:
+  StatusOr<std::string_view> Next() override {
+    std::string target = "no";
+    while (target.size() < 4000) target += "/" + std::string(200, 'x');
+    const std::string name = std::to_string(count++);
+    entry_ = TarBuilder().Pax("linkpath", target).HardLink(name, "").Unended();
+    return std::string_view(entry_);
+  }
+  int count = 0;
+
+ private:
+  std::string entry_;
+};
+
+TEST_F(LayerApplierTest, LimitsTheNamesItRemembers) {
+  dir_.MakeDirectory("links");
+  ASSERT_OK_AND_ASSIGN(UniqueFd fd, OpenFile(PathOf("links"), O_RDONLY));
+  EndlessLinks links;
+  LayerReader reader(links);
+  LayerApplier applier(std::move(fd));
+  // Of an applier without the limit this would be the end.
+  const Context ctx =
+      Context::Background().WithTimeout(std::chrono::seconds(40));
+  EXPECT_THAT(applier.Apply(ctx, reader),
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("names")));
+  EXPECT_LT(links.count, 40'000);
+}
+
 TEST_F(LayerApplierTest, AStackFollowsLinksWithinItself) {
   ASSERT_OK(Add(TarBuilder()
                     .File("usr/etc/passwd", "lower")

@@ -5,6 +5,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "image/layer/layer_applier.h"
@@ -52,18 +55,35 @@ Status CopyMetadata(const LayerStack::Found& from, int to) {
 }  // namespace
 
 Status LayerApplier::Complete(const LayerStack& lower) {
-  const auto links = lower_links_;
-  for (const auto& [path, target] : links) {
-    RETURN_IF_ERROR_AS(LinkLower(lower, path, target),
-                       "link " + Quoted(path) + " to " + Quoted(target));
+  using Link = std::pair<const std::string, LowerLink>;
+  const auto links = std::exchange(lower_links_, {});
+  // One may lead to another before it.
+  std::vector<const Link*> ordered;
+  for (const Link& link : links) ordered.push_back(&link);
+  std::sort(ordered.begin(), ordered.end(), [](const Link* a, const Link* b) {
+    return a->second.order < b->second.order;
+  });
+  for (const Link* link : ordered) {
+    const auto& [path, at] = *link;
+    RETURN_IF_ERROR_AS(LinkLower(lower, path, at.target),
+                       "link " + Quoted(path) + " to " + Quoted(at.target));
   }
   RETURN_IF_ERROR(DropNeedlessWhiteouts(lower));
-  const std::set<std::string> implied = implied_;
+  const std::set<std::string> implied = std::exchange(implied_, {});
   for (const std::string& path : implied) {
     RETURN_IF_ERROR_AS(CopyAttributes(lower, path),
                        "complete directory " + Quoted(path));
   }
   return SetDirectoryTimes();
+}
+
+// By this layer, itself or a directory above it.
+bool LayerApplier::IsRemoved(const std::string& path) const {
+  for (size_t at = path.find('/'); at != std::string::npos;
+       at = path.find('/', at + 1)) {
+    if (whiteouts_.count(path.substr(0, at)) > 0) return true;
+  }
+  return whiteouts_.count(path) > 0;
 }
 
 Status LayerApplier::LinkLower(const LayerStack& lower, const std::string& path,
@@ -74,10 +94,8 @@ Status LayerApplier::LinkLower(const LayerStack& lower, const std::string& path,
     ASSIGN_OR_RETURN(const bool linked, LinkWithin(target, path, place));
     if (linked) return OkStatus();
   }
-  for (const std::string& gone : whiteouts_) {
-    if (target == gone || StartsWith(target, gone + "/")) {
-      return InvalidArgument("the target is removed by the same layer");
-    }
+  if (IsRemoved(target)) {
+    return InvalidArgument("the target is removed by the same layer");
   }
   ASSIGN_OR_RETURN(const std::optional<LayerStack::Found> found,
                    lower.Find(target));
