@@ -222,9 +222,9 @@ Status LayerApplier::MakeWhiteout(const std::string& path) {
 }
 
 Status LayerApplier::MakeOpaque(const std::string& path) {
-  ASSIGN_OR_RETURN(const int directory, Directory(path));
+  ASSIGN_OR_RETURN(const Handle directory, Directory(path));
   RETURN_IF_ERROR(RememberName(opaque_, path));
-  return SetOpaque(directory);
+  return SetOpaque(directory.fd);
 }
 
 Status LayerApplier::Create(const Place& place, const std::string& path,
@@ -263,7 +263,7 @@ Status LayerApplier::RemoveExisting(const Place& place,
 // Drops what we remember of a name and of all below it.
 void LayerApplier::Forget(const std::string& path) {
   for (auto& [cached, fd] : directories_) {
-    if (fd.valid() && IsWithin(cached, path)) fd.reset();
+    if (IsWithin(cached, path)) fd.reset();
   }
   EraseWithin(implied_, path);
   EraseWithin(directory_times_, path);
@@ -490,8 +490,8 @@ Status LayerApplier::SetXattrs(const LayerEntry& entry, int fd,
 }
 
 StatusOr<LayerApplier::Place> LayerApplier::PlaceOf(const std::string& path) {
-  ASSIGN_OR_RETURN(const int parent, Directory(ParentOf(path)));
-  return Place{parent, NameOf(path)};
+  ASSIGN_OR_RETURN(Handle parent, Directory(ParentOf(path)));
+  return Place{parent.fd, NameOf(path), std::move(parent.owner)};
 }
 
 StatusOr<UniqueFd> LayerApplier::OpenWithin(const std::string& path) const {
@@ -506,10 +506,11 @@ StatusOr<UniqueFd> LayerApplier::OpenWithin(const std::string& path) const {
   return root_.Open(path, O_PATH | O_DIRECTORY);
 }
 
-StatusOr<int> LayerApplier::Directory(const std::string& path) {
-  if (path.empty()) return root_.fd();
+StatusOr<LayerApplier::Handle> LayerApplier::Directory(
+    const std::string& path) {
+  if (path.empty()) return Handle{nullptr, root_.fd()};
   for (const auto& [cached, fd] : directories_) {
-    if (fd.valid() && cached == path) return fd.get();
+    if (fd != nullptr && cached == path) return Handle{fd, fd->get()};
   }
   StatusOr<UniqueFd> fd = OpenWithin(path);
   if (ErrnoOf(fd.status()) == ENOENT || ErrnoOf(fd.status()) == ENOTDIR) {
@@ -518,8 +519,8 @@ StatusOr<int> LayerApplier::Directory(const std::string& path) {
   if (!fd.ok()) return fd.status();
   auto& slot = directories_[next_slot_++ % directories_.size()];
   slot.first = path;
-  slot.second = std::move(*fd);
-  return slot.second.get();
+  slot.second = std::make_shared<const UniqueFd>(*std::move(fd));
+  return Handle{slot.second, slot.second->get()};
 }
 
 StatusOr<UniqueFd> LayerApplier::MakeImplied(const std::string& path) {

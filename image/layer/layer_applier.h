@@ -56,10 +56,16 @@ class LayerApplier {
   DiskUsage usage() const { return usage_; }
 
  private:
-  // Where an entry goes: a directory that the cache below owns, and a name.
+  // Open as long as this is, whatever the cache below closes meanwhile.
+  struct Handle {
+    std::shared_ptr<const UniqueFd> owner;  // empty for the root
+    int fd;
+  };
+  // Where an entry goes: a directory, and a name.
   struct Place {
     int parent;
     std::string name;
+    std::shared_ptr<const UniqueFd> owner;
   };
 
   Status ApplyEntry(LayerReader& layer, const LayerEntry& entry);
@@ -89,9 +95,8 @@ class LayerApplier {
   Status SetXattrs(const LayerEntry& entry, int fd, const std::string& name);
 
   StatusOr<Place> PlaceOf(const std::string& path);
-  // The directory at `path`, made with what is missing of it. The descriptor
-  // is the cache's.
-  StatusOr<int> Directory(const std::string& path);
+  // The directory at `path`, made with what is missing of it.
+  StatusOr<Handle> Directory(const std::string& path);
   StatusOr<UniqueFd> MakeImplied(const std::string& path);
   StatusOr<UniqueFd> MakeStep(int parent, const std::string& name,
                               const std::string& path);
@@ -119,7 +124,8 @@ class LayerApplier {
   const bool unchecked_;
   const Context* ctx_ = nullptr;  // during Apply
   // Directories used last, by path; the oldest goes first.
-  std::vector<std::pair<std::string, UniqueFd>> directories_;
+  std::vector<std::pair<std::string, std::shared_ptr<const UniqueFd>>>
+      directories_;
   size_t next_slot_ = 0;
 
   std::set<std::string> whiteouts_;  // names that this layer removes

@@ -251,6 +251,20 @@ TEST_F(LayerApplierTest, LimitsTheNamesItRemembers) {
   EXPECT_LT(links.count, 40'000);
 }
 
+// `p` is the oldest of the directories that are held open when `p/x` comes,
+// which takes the place of a whiteout and so is opened itself.
+TEST_F(LayerApplierTest, HoldsADirectoryWhileItWorksInIt) {
+  TarBuilder tar;
+  tar.Directory("p").File("p/.wh.x", "");
+  for (int i = 1; i <= 15; ++i) {
+    tar.File("d" + std::to_string(i) + "/a", "");
+  }
+  ASSERT_OK(Add(tar.Directory("p/x", 0700, 3, 4)));
+  EXPECT_TRUE(Opaque("layer0/p/x"));
+  EXPECT_EQ(Stat("layer0/p/x").st_mode & 07777, 0700u);
+  EXPECT_EQ(Stat("layer0/p/x").st_uid, 3u);
+}
+
 TEST_F(LayerApplierTest, AStackFollowsLinksWithinItself) {
   ASSERT_OK(Add(TarBuilder()
                     .File("usr/etc/passwd", "lower")

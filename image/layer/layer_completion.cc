@@ -144,8 +144,8 @@ Status LayerApplier::CopyAttributes(const LayerStack& lower,
   // Over a lower file or link the directory hides it, with attributes of its
   // own, as it does when there is nothing.
   if (!found || !S_ISDIR(found->info.st_mode)) return OkStatus();
-  ASSIGN_OR_RETURN(const int directory, Directory(path));
-  RETURN_IF_ERROR(CopyMetadata(*found, directory));
+  ASSIGN_OR_RETURN(const Handle directory, Directory(path));
+  RETURN_IF_ERROR(CopyMetadata(*found, directory.fd));
   directory_times_[path] = found->info.st_mtim;
   return OkStatus();
 }
@@ -180,8 +180,8 @@ Status LayerApplier::SetDirectoryTimes() {
   for (auto it = directory_times_.rbegin(); it != directory_times_.rend();
        ++it) {
     const struct timespec times[] = {it->second, it->second};
-    ASSIGN_OR_RETURN(const int directory, Directory(it->first));
-    if (utimensat(AT_FDCWD, FdPath(directory).c_str(), times, 0) != 0) {
+    ASSIGN_OR_RETURN(const Handle directory, Directory(it->first));
+    if (utimensat(AT_FDCWD, FdPath(directory.fd).c_str(), times, 0) != 0) {
       return Errno(errno, "utimens " + Quoted(it->first));
     }
   }
