@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,9 +73,20 @@ StatusOr<std::vector<Mount>> Overlay(const std::vector<std::string>& lower,
   return std::vector<Mount>{mount};
 }
 
+std::string ProbeIn(const std::string& directory) {
+  return directory + "/.overlay-probe";
+}
+
+// A probe ends with its mount: a file that somebody else holds open there, say
+// a scanner of viruses, must not keep it.
+Status UnmountProbe(const std::string& probe) {
+  return IgnoreNotFound(
+      Unmount(probe + "/merged", MNT_DETACH | UMOUNT_NOFOLLOW));
+}
+
 // Whether overlayfs works in this directory, with that option if any.
 Status Probe(const std::string& directory, const char* option) {
-  const std::string probe = directory + "/.overlay-probe";
+  const std::string probe = ProbeIn(directory);
   RETURN_IF_ERROR(RemoveTree(AT_FDCWD, probe));
   for (const char* part : {"", "/lower", "/upper", "/work", "/merged"}) {
     RETURN_IF_ERROR(MakeDirectory(probe + part, 0700));
@@ -88,7 +100,7 @@ Status Probe(const std::string& directory, const char* option) {
                    "index=off"};
   if (*option != '\0') mount.options.emplace_back(option);
   const Status mounted = MountAt(mount);
-  if (mounted.ok()) RETURN_IF_ERROR(Unmount(mount.target, 0));
+  if (mounted.ok()) RETURN_IF_ERROR(UnmountProbe(probe));
   RETURN_IF_ERROR(RemoveTree(AT_FDCWD, probe));
   return mounted;
 }
@@ -120,6 +132,8 @@ class OverlaySnapshotter::Layer : public Snapshotter::Unpacked {
 
 StatusOr<std::unique_ptr<OverlaySnapshotter>> OverlaySnapshotter::Open(
     const std::string& directory, MetadataStore& metadata) {
+  // Of a process that was killed meanwhile; a sweep stops at a mount.
+  RETURN_IF_ERROR(UnmountProbe(ProbeIn(directory)));
   ASSIGN_OR_RETURN(std::unique_ptr<LayerStore> layers,
                    LayerStore::Open(directory, metadata));
   // Volatile first: unmounting the other flushes the whole file system.

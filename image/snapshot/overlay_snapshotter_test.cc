@@ -1,5 +1,6 @@
 #include "image/snapshot/overlay_snapshotter.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -32,7 +33,10 @@ class OverlaySnapshotterTest : public ::testing::Test {
     Open(dir_.Path("snapshots"));
     dir_.MakeDirectory("merged");
   }
-  void TearDown() override { umount2(dir_.Path("merged").c_str(), MNT_DETACH); }
+  void TearDown() override {
+    umount2(dir_.Path("merged").c_str(), MNT_DETACH);
+    umount2(dir_.Path("snapshots/.overlay-probe/merged").c_str(), MNT_DETACH);
+  }
   void Open(const std::string& directory) {
     directory_ = directory;
     ASSERT_OK_AND_ASSIGN(snapshots_,
@@ -137,6 +141,22 @@ TEST_F(OverlaySnapshotterTest, WhatIsNotCommittedIsGone) {
   }
   StringSource bad(TarBuilder().File("../a", "").Bytes());
   EXPECT_FALSE(snapshots_->Unpack(ctx_, bad).ok());
+  EXPECT_THAT(dir_.Names("snapshots"), IsEmpty());
+}
+
+TEST_F(OverlaySnapshotterTest, AStartUnmountsTheProbeOfOneThatWasKilled) {
+  const std::string probe = "snapshots/.overlay-probe";
+  dir_.MakeDirectory(probe + "/merged");
+  Mount mount;
+  mount.type = "tmpfs";
+  mount.source = "tmpfs";
+  mount.target = dir_.Path(probe + "/merged");
+  ASSERT_OK(MountAt(mount));
+  // Busy: a plain umount(2) would fail.
+  dir_.Write(probe + "/merged/file", "");
+  ASSERT_OK_AND_ASSIGN(const UniqueFd held,
+                       OpenFile(mount.target + "/file", O_RDONLY));
+  Open(dir_.Path("snapshots"));
   EXPECT_THAT(dir_.Names("snapshots"), IsEmpty());
 }
 
