@@ -124,6 +124,7 @@ RegistryClient::Answer RegistryClient::Send(const Context& ctx, size_t index,
     }
     return answer;
   }
+  answer.http_status = response->status;
   if (response->status >= 300) {
     attempt.status =
         RegistryError(*response, request.method + " " + host.api + "/" +
@@ -280,7 +281,8 @@ struct RegistryClient::BlobFetch {
   const std::function<void(uint64_t)>& progress;
   std::unique_ptr<BlobWriter> writer;
   int resumes = 0;
-  uint64_t counted = 0;  // where the last progress that counts ended
+  uint64_t counted = 0;       // where the last progress that counts ended
+  bool out_of_range = false;  // the last answer: 416
 
   // From what an earlier try left.
   Status Open() {
@@ -319,8 +321,7 @@ Attempt RegistryClient::FetchBlobFrom(const Context& ctx, size_t index,
   // 416, or bytes that do not match: what another try or host left need not be
   // a part of what this one has.
   const bool mismatch =
-      attempt.status.code() == StatusCode::kDataLoss ||
-      attempt.status.code() == StatusCode::kFailedPrecondition;
+      attempt.status.code() == StatusCode::kDataLoss || fetch.out_of_range;
   if (mismatch) {
     const Status renewed = fetch.Renew();
     if (!renewed.ok()) return {renewed, Attempt::Hope::kNone};
@@ -365,10 +366,12 @@ Attempt RegistryClient::ReadBlob(const Context& ctx, size_t index,
   };
   Attempt attempt;
   attempt.hope = HopeAfterRefusal(HostAt(index));
+  fetch.out_of_range = false;
   if (offset < fetch.descriptor.size) {
-    attempt = Send(ctx, index, "blobs/" + fetch.descriptor.digest.str(),
-                   request, &sink)
-                  .attempt;
+    const Answer answer = Send(
+        ctx, index, "blobs/" + fetch.descriptor.digest.str(), request, &sink);
+    attempt = answer.attempt;
+    fetch.out_of_range = answer.http_status == 416;
   }
   if (attempt.status.ok()) {
     stored = fetch.writer->Commit();

@@ -64,6 +64,7 @@ class RegistryClient : public ImageSource {
   struct Answer {
     Attempt attempt;
     HttpResponse response;
+    int http_status = 0;  // 0: there was no response
   };
   Answer Send(const Context& ctx, size_t index, const std::string& path,
               const HttpRequest& request, const BodySink* sink);

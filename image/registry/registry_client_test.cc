@@ -207,6 +207,25 @@ TEST_F(RegistryClientTest, TheNextHostGoesOnWhereOneBrokeOff) {
   EXPECT_EQ(RequestHeader(good->requests()[0], "Range"), "bytes=2097152-");
 }
 
+TEST_F(RegistryClientTest, ARefusalTakesNothingOfWhatIsThere) {
+  const auto breaks = [this](const std::string&) {
+    return "HTTP/1.1 200 OK\r\nContent-Length: " +
+           std::to_string(blob_.size()) + "\r\n\r\n" + blob_.substr(0, 2 << 20);
+  };
+  for (const int status : {400, 405, 410, 451, 416}) {
+    const auto first = Serve(breaks);
+    const auto refuses = Serve(Says(status));
+    const auto good = Serve(nullptr);
+    EXPECT_OK(
+        FetchBlob({first->Url("/v2"), refuses->Url("/v2"), good->Url("/v2")}));
+    // 416 says that what is there fits to nothing that this host has.
+    EXPECT_EQ(RequestHeader(good->requests()[0], "Range"),
+              status == 416 ? "" : "bytes=2097152-")
+        << status;
+    EXPECT_OK(store_->Remove(descriptor_.digest));
+  }
+}
+
 TEST_F(RegistryClientTest, BeginsAnewAfterBytesThatWereWrong) {
   // Half of a lie, then its whole: neither must spoil what the next one says.
   const std::string lie(blob_.size(), 'x');
