@@ -28,6 +28,9 @@ constexpr size_t kMaxIdle = 16;
 constexpr uint64_t kMaxCaBytes = 4 * 1024 * 1024;
 // Of an unsuccessful response: enough for a registry's error list.
 constexpr uint64_t kMaxErrorBody = 64 * 1024;
+// Windows in which a server may be silent about what it got: it may have to
+// check it, or to store it elsewhere.
+constexpr int kSilentWindows = 10;
 
 bool IsSuccess(int status) { return status >= 200 && status < 300; }
 
@@ -210,8 +213,14 @@ class HttpClient::Transfer {
   Status PrepareTls();
   void PrepareProxy();
   Status Outcome(CURLcode code) const;
-  // UNAVAILABLE if the window that ends now brought too little.
+  // UNAVAILABLE if too little moved in the window that ends now.
   Status CheckRate();
+  uint64_t SentBytes() const;
+  // The server has all that it can answer.
+  bool AwaitsAnswer(uint64_t sent) const {
+    return request_.method != "GET" && request_.method != "HEAD" &&
+           sent >= request_.body.size() && response_.status < 200;
+  }
   std::string What() const { return request_.method + " " + url_.Printable(); }
 
   const HttpRequest& request_;
@@ -227,7 +236,9 @@ class HttpClient::Transfer {
   bool announced_ = false;
   bool link_local_ = false;
   steady_clock::time_point window_start_;
-  uint64_t window_bytes_ = 0;
+  uint64_t window_bytes_ = 0;  // received
+  uint64_t sent_before_ = 0;   // of the body, before the window
+  int silent_windows_ = 0;
   Status failed_;  // of the sink or a limit
 };
 
@@ -388,15 +399,26 @@ Status HttpClient::Transfer::Outcome(CURLcode code) const {
   return Unavailable(text);
 }
 
+uint64_t HttpClient::Transfer::SentBytes() const {
+  curl_off_t sent = 0;
+  curl_easy_getinfo(easy_, CURLINFO_SIZE_UPLOAD_T, &sent);
+  return static_cast<uint64_t>(std::max<curl_off_t>(sent, 0));
+}
+
 Status HttpClient::Transfer::CheckRate() {
   const Duration passed = steady_clock::now() - window_start_;
   if (passed < limits_.window) return OkStatus();
-  const uint64_t bytes = std::exchange(window_bytes_, 0);
+  const uint64_t sent = SentBytes();
+  const uint64_t bytes = std::exchange(window_bytes_, 0) + sent -
+                         std::exchange(sent_before_, sent);
   window_start_ = steady_clock::now();
   const auto millis =
       static_cast<uint64_t>(duration_cast<milliseconds>(passed).count());
   if (bytes > 0 &&
       bytes * 1000 / std::max<uint64_t>(millis, 1) >= limits_.min_rate) {
+    return OkStatus();
+  }
+  if (AwaitsAnswer(sent) && ++silent_windows_ < kSilentWindows) {
     return OkStatus();
   }
   return Unavailable(What() + ": " + std::to_string(bytes) + " bytes in " +

@@ -47,8 +47,9 @@ struct HttpRequest {
 };
 
 // A server that is silent, or dribbles, must not keep its callers: a transfer
-// that brings fewer than `min_rate` bytes a second, on average over a `window`,
-// counts as broken. Each request of a chain of redirects is a transfer.
+// that moves fewer than `min_rate` bytes a second, on average over a `window`,
+// counts as broken; one whose body has been sent has ten windows until the
+// answer begins. Each request of a chain of redirects is a transfer.
 struct TransferLimits {
   Duration window = std::chrono::seconds(60);
   uint64_t min_rate = 1024;  // 0: one byte in a window is enough

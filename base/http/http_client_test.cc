@@ -1,12 +1,18 @@
 #include "base/http/http_client.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <string>
 #include <thread>
 
 #include "base/testing/scripted_server.h"
 #include "base/testing/status_matchers.h"
+#include "base/unique_fd.h"
 
 namespace berth {
 namespace {
@@ -194,6 +200,89 @@ TEST(HttpClientTest, WaitsForAServerThatIsSlowButKeepsTheRate) {
   ASSERT_OK_AND_ASSIGN(const HttpResponse response,
                        client.Fetch(Context::Background(), Get(slow.Url("/"))));
   EXPECT_EQ(response.body.size(), 2500u);
+}
+
+// A server that takes a request slowly, and answers 201 when it has it all.
+class SlowReader {
+ public:
+  SlowReader() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int bytes = 65536;
+    setsockopt(listener_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(listener_.get(), generic, size), 0);
+    EXPECT_EQ(listen(listener_.get(), 1), 0);
+    EXPECT_EQ(getsockname(listener_.get(), generic, &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~SlowReader() {
+    shutdown(listener_.get(), SHUT_RDWR);
+    if (thread_.joinable()) thread_.join();
+  }
+  std::string Url() const {
+    return "http://127.0.0.1:" + std::to_string(port_) + "/";
+  }
+  // One request, whose body ends with a 'z'.
+  void Start() {
+    thread_ = std::thread([this] {
+      const UniqueFd peer(accept(listener_.get(), nullptr, nullptr));
+      std::string piece(65536, ' ');
+      while (true) {
+        const ssize_t n = read(peer.get(), piece.data(), piece.size());
+        if (n <= 0) return;
+        if (piece[static_cast<size_t>(n) - 1] == 'z') break;
+        std::this_thread::sleep_for(milliseconds(5));
+      }
+      const std::string reply = HttpReply(201, "");
+      EXPECT_EQ(send(peer.get(), reply.data(), reply.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(reply.size()));
+    });
+  }
+
+ private:
+  const UniqueFd listener_;
+  uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+TEST(HttpClientTest, CountsWhatItSends) {
+  SlowReader server;
+  server.Start();
+  const HttpClient client("test", TransferLimits{milliseconds(200), 1024});
+  HttpRequest request = Get(server.Url());
+  request.method = "PUT";
+  request.headers = {{"Expect", ""}};
+  request.body = std::string(16 << 20, 'x') + "z";
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_OK_AND_ASSIGN(const HttpResponse response,
+                       client.Fetch(Context::Background(), request));
+  EXPECT_EQ(response.status, 201);
+  // Else it was no test.
+  EXPECT_GT(std::chrono::steady_clock::now() - start, milliseconds(400));
+}
+
+TEST(HttpClientTest, GivesAServerTimeToThinkAboutWhatItGot) {
+  ScriptedServer thinks([](const std::string&) {
+    std::this_thread::sleep_for(milliseconds(500));
+    return HttpReply(201, "");
+  });
+  const HttpClient client("test", TransferLimits{milliseconds(200), 1024});
+  HttpRequest request = Get(thinks.Url("/"));
+  EXPECT_THAT(client.Fetch(Context::Background(), request).status(),
+              StatusIs(StatusCode::kUnavailable));
+  for (const size_t bytes : {0, 10, 1 << 20}) {
+    request.method = "PUT";
+    request.body = std::string(bytes, 'x');
+    EXPECT_OK(client.Fetch(Context::Background(), request)) << bytes;
+  }
+  // But not forever.
+  thinks.Pace(0, milliseconds(0));
+  const HttpClient hasty("test", TransferLimits{milliseconds(60), 1024});
+  EXPECT_THAT(hasty.Fetch(Context::Background(), request).status(),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("a second")));
 }
 
 TEST(HttpClientTest, TellsAnUnknownHostFromOneThatIsDown) {
