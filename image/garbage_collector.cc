@@ -49,16 +49,32 @@ void GarbageCollector::Wake() {
   changed_.SignalAll();
 }
 
+void GarbageCollector::WakeAfter(Duration delay) {
+  MutexLock lock(mutex_);
+  if (later_) return;
+  later_ = std::chrono::steady_clock::now() +
+           std::chrono::duration_cast<SteadyTime::duration>(delay);
+  changed_.SignalAll();
+}
+
+std::optional<SteadyTime> GarbageCollector::Next(
+    const std::optional<SteadyTime>& again) const {
+  if (!again || !later_) return again ? again : later_;
+  return std::min(*again, *later_);
+}
+
 bool GarbageCollector::AwaitWork(std::optional<SteadyTime> again) {
   MutexLock lock(mutex_);
   while (!woken_ && !ending_) {
-    if (!again) {
+    const std::optional<SteadyTime> next = Next(again);
+    if (!next) {
       changed_.Wait(mutex_);
-    } else if (!changed_.WaitUntil(mutex_, *again)) {
+    } else if (!changed_.WaitUntil(mutex_, *next)) {
       break;
     }
   }
   woken_ = false;
+  later_.reset();
   return !ending_;
 }
 

@@ -40,6 +40,8 @@ class GarbageCollector {
   Status Start();
   // Soon, in the background.
   void Wake();
+  // After a while, unless it is woken before. The first call counts.
+  void WakeAfter(Duration delay);
   // Now, or when a collection that is under way has ended. Returns what was
   // freed.
   StatusOr<DiskUsage> Collect(const Context& ctx);
@@ -55,6 +57,8 @@ class GarbageCollector {
   Status RemoveDoomed(const Context& ctx);
   // Until it is woken or `again` comes; false when it has to end.
   bool AwaitWork(std::optional<SteadyTime> again);
+  std::optional<SteadyTime> Next(const std::optional<SteadyTime>& again) const
+      REQUIRES(mutex_);
   StatusOr<uint64_t> RemoveBlobs(const std::set<Digest>& needed);
 
   ContentStore& content_;
@@ -69,6 +73,7 @@ class GarbageCollector {
   Mutex mutex_;
   CondVar changed_;
   bool woken_ GUARDED_BY(mutex_) = false;
+  std::optional<SteadyTime> later_ GUARDED_BY(mutex_);
   bool ending_ GUARDED_BY(mutex_) = false;
   Thread thread_;  // last: it uses the others
 };

@@ -339,6 +339,19 @@ TEST_F(InstallerTest, KeepsOfALayerThatIsThereWhatCannotBeFetchedLater) {
   ExpectNothingLeft();
 }
 
+TEST_F(InstallerTest, TheCollectorComesBackForWhatNobodyTookUp) {
+  ASSERT_OK(garbage_->Start());
+  FakeSource source(MakeTestImage(ThreeLayers()));
+  ASSERT_OK(Install(source));
+  garbage_->WakeAfter(std::chrono::milliseconds(20));
+  garbage_->WakeAfter(std::chrono::hours(1));  // changes nothing
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!content_->List()->empty() || !Directories().empty()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
 TEST_F(InstallerTest, TheCollectorSparesWhatIsOnItsWay) {
   FakeSource source(MakeTestImage(ThreeLayers()),
                     [&](const Context&, const std::string& step) {

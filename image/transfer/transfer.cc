@@ -30,6 +30,9 @@ std::string PullKey(const Reference& reference, BlobPolicy policy,
          Digest::Of(secrets).str();
 }
 
+// How long blobs and layers that no image names wait for another try.
+constexpr Duration kTryAgainWithin = std::chrono::hours(1);
+
 // Then what is there already is of use; else nobody asks for it again.
 bool IsWorthAnotherTry(const Status& status) {
   return status.ok() || status.code() == StatusCode::kUnavailable ||
@@ -145,7 +148,9 @@ void Transfer::CleanUpAfter(const Status& failure) {
       full ? stores_.garbage.TrimPartial(0) : stores_.garbage.TrimPartial();
   if (full) {
     cleaned.Update(stores_.garbage.Collect(Context::Background()).status());
-  } else if (!IsWorthAnotherTry(failure)) {
+  } else if (IsWorthAnotherTry(failure)) {
+    stores_.garbage.WakeAfter(kTryAgainWithin);
+  } else {
     stores_.garbage.Wake();
   }
   if (!cleaned.ok()) {
