@@ -54,6 +54,43 @@ TEST(FileSinkTest, WhatIsWrittenIsReadAgain) {
   EXPECT_THAT(dir.Names(), ElementsAre("archive.tar", "folder", "spool"));
 }
 
+TEST(ArchiveFilesTest, TheLastMemberOfANameCounts) {
+  const TempDir dir;
+  StringSource archive(TarBuilder()
+                           .File("a", "a1")
+                           .File("a", "a2")
+                           .File("b", "b1")
+                           .File("c", "c1")
+                           .File("d", "d1")
+                           .Symlink("c", "d")
+                           .HardLink("d", "d")
+                           .Symlink("e", "nowhere")
+                           .File("e", "e1")
+                           .File("b", "b2")
+                           .Bytes());
+  ASSERT_OK_AND_ASSIGN(const auto files,
+                       ArchiveFiles::Load(Ctx(), archive, dir.path(), {}));
+  EXPECT_THAT(files->Read("a", 10), IsOkAndHolds("a2"));
+  EXPECT_THAT(files->Read("b", 10), IsOkAndHolds("b2"));
+  EXPECT_THAT(files->Read("c", 10), IsOkAndHolds("d1"));
+  EXPECT_THAT(files->Read("d", 10), IsOkAndHolds("d1"));
+  EXPECT_THAT(files->Read("e", 10), IsOkAndHolds("e1"));
+}
+
+TEST(ArchiveFilesTest, LimitsTheMembersAndNotTheirNames) {
+  const TempDir dir;
+  ArchiveFiles::Limits limits;
+  limits.members = 3;
+  TarBuilder tar;
+  tar.File("a", "1").File("a", "2").File("a", "3");
+  StringSource three(tar.Bytes());
+  EXPECT_OK(ArchiveFiles::Load(Ctx(), three, dir.path(), limits));
+  StringSource four(tar.File("a", "4").Bytes());
+  EXPECT_THAT(ArchiveFiles::Load(Ctx(), four, dir.path(), limits),
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("members")));
+  EXPECT_THAT(dir.Names(), ::testing::IsEmpty());
+}
+
 TEST(FileSinkTest, AFileThatIsNotFinishedHasNoName) {
   const TempDir dir;
   dir.Write("archive.tar", "before");

@@ -98,23 +98,30 @@ Status ArchiveFiles::Unpack(const Context& ctx, ByteSource& archive,
     ASSIGN_OR_RETURN(const std::optional<LayerEntry> entry, tar.Next());
     // A client that sends it is heard to its end.
     if (!entry) return tar.Drain();
-    if (files_.size() + links_.size() >= limits.members) {
+    if (++members_ > limits.members) {
       return FailedPrecondition("more than " + std::to_string(limits.members) +
                                 " members");
     }
     if (entry->kind == EntryKind::kFile) {
       RETURN_IF_ERROR(UnpackFile(ctx, tar, *entry));
     } else if (entry->kind == EntryKind::kSymlink) {
-      links_[entry->path] = ResolveLink(entry->path, entry->link);
-    } else if (entry->kind == EntryKind::kHardLink) {
-      links_[entry->path] = entry->link;
+      AddLink(entry->path, ResolveLink(entry->path, entry->link));
+    } else if (entry->kind == EntryKind::kHardLink &&
+               entry->link != entry->path) {
+      AddLink(entry->path, entry->link);
     }
   }
 }
 
+// Of members of one name the last counts.
+void ArchiveFiles::AddLink(const std::string& path, const std::string& target) {
+  files_.erase(path);
+  links_[path] = target;
+}
+
 Status ArchiveFiles::UnpackFile(const Context& ctx, LayerReader& tar,
                                 const LayerEntry& entry) {
-  const std::string name = std::to_string(files_.size());
+  const std::string name = std::to_string(members_);
   ASSIGN_OR_RETURN(const UniqueFd fd,
                    OpenFileAt(fd_.get(), name,
                               O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
@@ -124,6 +131,7 @@ Status ArchiveFiles::UnpackFile(const Context& ctx, LayerReader& tar,
     if (bytes.empty()) break;
     RETURN_IF_ERROR(WriteAll(fd.get(), bytes));
   }
+  links_.erase(entry.path);
   files_[entry.path] = name;
   return OkStatus();
 }

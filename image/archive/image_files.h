@@ -63,9 +63,11 @@ class ArchiveFiles : public ImageFiles {
   Status Unpack(const Context& ctx, ByteSource& archive, const Limits& limits);
   Status UnpackFile(const Context& ctx, LayerReader& tar,
                     const LayerEntry& entry);
+  void AddLink(const std::string& path, const std::string& target);
 
   const std::string directory_;
   const UniqueFd fd_;
+  size_t members_ = 0;
   std::map<std::string, std::string> files_;  // member to file
   std::map<std::string, std::string> links_;  // member to member
 };
