@@ -260,6 +260,27 @@ TEST(PlatformRankTest, KnowsOlderArmAsCompatible) {
   EXPECT_GT(PlatformRank(PlatformOf("aarch64", "v8"), PlatformOf("arm64")), 0);
 }
 
+TEST(PlatformRankTest, TakesThirtyTwoBitsAfterItsOwn) {
+  for (const char* variant : {"", "v3"}) {
+    const Platform host = PlatformOf("amd64", variant);
+    EXPECT_GT(PlatformRank(PlatformOf("386"), host), 0);
+    EXPECT_GT(PlatformRank(PlatformOf("amd64"), host),
+              PlatformRank(PlatformOf("i386"), host));
+    EXPECT_EQ(PlatformRank(PlatformOf("arm", "v7"), host), 0);
+  }
+  const Platform arm64 = PlatformOf("arm64");
+  EXPECT_GT(PlatformRank(arm64, arm64),
+            PlatformRank(PlatformOf("arm", "v8"), arm64));
+  EXPECT_GT(PlatformRank(PlatformOf("arm", "v8"), arm64),
+            PlatformRank(PlatformOf("arm"), arm64));
+  EXPECT_GT(PlatformRank(PlatformOf("arm"), arm64),
+            PlatformRank(PlatformOf("arm", "v6"), arm64));
+  EXPECT_GT(PlatformRank(PlatformOf("arm", "v5"), arm64), 0);
+  EXPECT_EQ(PlatformRank(PlatformOf("arm", "v9"), arm64), 0);
+  EXPECT_EQ(PlatformRank(PlatformOf("386"), arm64), 0);
+  EXPECT_EQ(PlatformRank(PlatformOf("amd64"), PlatformOf("386")), 0);
+}
+
 TEST(ParseDocumentTest, SurvivesAnyBytes) {
   const std::string index =
       R"({"schemaVersion":2,"manifests":[)" +

@@ -149,17 +149,32 @@ std::string PlatformText(const Platform& platform) {
          (platform.variant().empty() ? "" : "/" + platform.variant());
 }
 
+namespace {
+
+constexpr int kNativeRank = 10;
+
+// Of what the processor runs beside its own programs: 32 bits.
+int OlderRank(const Platform& offered, const Platform& host) {
+  const std::string& of = offered.architecture();
+  const int level = Level(offered.variant());
+  if (host.architecture() == "amd64") return of == "386" ? 1 : 0;
+  if (host.architecture() != "arm64" || of != "arm") return 0;
+  return level >= 5 && level <= 8 ? level : 0;
+}
+
+}  // namespace
+
+// As containerd orders them (platforms, platformVector).
 int PlatformRank(const Platform& offered_as_is, const Platform& host) {
   const Platform offered = NormalizePlatform(offered_as_is);
-  if (offered.os() != host.os() ||
-      offered.architecture() != host.architecture()) {
-    return 0;
+  if (offered.os() != host.os()) return 0;
+  if (offered.architecture() != host.architecture()) {
+    return OlderRank(offered, host);
   }
   const int level = Level(offered.variant());
-  if (offered.variant().empty()) return 1;
+  if (offered.variant().empty()) return kNativeRank;
   if (level == 0) return 0;
-  if (host.variant().empty()) return offered.variant().empty() ? 1 : 0;
-  return level <= Level(host.variant()) ? 1 + level : 0;
+  return level <= Level(host.variant()) ? kNativeRank + level : 0;
 }
 
 StatusOr<Descriptor> ChooseManifest(const Index& index, const Platform& host) {
