@@ -9,6 +9,7 @@
 
 #include "base/failpoint.h"
 #include "base/sys/file.h"
+#include "image/content/free_space.h"
 
 namespace berth::image {
 
@@ -35,16 +36,26 @@ Status BlobWriter::Resume() {
   return OkStatus();
 }
 
+Status BlobWriter::Store(std::string_view bytes) {
+  unchecked_ += bytes.size();
+  if (unchecked_ >= kSpaceCheckInterval) {
+    unchecked_ = 0;
+    RETURN_IF_ERROR(CheckFreeSpace(file_.get()));
+  }
+  return WriteAll(file_.get(), bytes);
+}
+
 Status BlobWriter::Append(std::string_view bytes) {
   if (bytes.size() > expected_.size - offset_) {
     return DataLoss("blob " + expected_.digest.str() + " is longer than the " +
                     std::to_string(expected_.size) + " bytes announced");
   }
-  const Status written = WriteAll(file_.get(), bytes);
+  const Status written = Store(bytes);
   if (!written.ok()) {
     // Truncated, as a reader may hold the file open.
-    const int error = ErrnoOf(written);
-    if (error == ENOSPC || error == EDQUOT) RETURN_IF_ERROR(Restart());
+    if (written.code() == StatusCode::kResourceExhausted) {
+      RETURN_IF_ERROR(Restart());
+    }
     return Annotate(written, "store blob " + expected_.digest.str());
   }
   hash_.Update(bytes);

@@ -23,8 +23,8 @@ class BlobWriter {
   // Where to continue: bytes that are there, from this or an earlier try.
   uint64_t offset() const { return offset_; }
   // DATA_LOSS for more bytes than the descriptor announced. RESOURCE_EXHAUSTED
-  // if the disk is full: then what was written is dropped, so that a blob that
-  // does not fit takes no room.
+  // if the disk is full, but for what images leave to others: then what was
+  // written is dropped, so that a blob that does not fit takes no room.
   Status Append(std::string_view bytes);
   // Makes the blob visible. DATA_LOSS unless size and digest match: then what
   // was written is dropped.
@@ -43,6 +43,7 @@ class BlobWriter {
         file_(std::move(file)) {}
   // Hashes what an earlier try left.
   Status Resume();
+  Status Store(std::string_view bytes);
 
   const Descriptor expected_;
   const int directory_;
@@ -50,6 +51,7 @@ class BlobWriter {
   UniqueFd file_;
   Sha256 hash_;
   uint64_t offset_ = 0;
+  uint64_t unchecked_ = 0;  // bytes since the last look at the disk
 };
 
 }  // namespace berth::image

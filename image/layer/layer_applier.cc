@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "base/fs/tree.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
+#include "image/content/free_space.h"
 
 namespace berth::image {
 namespace {
@@ -24,8 +24,6 @@ constexpr uint64_t kMaxReplaced = 1000;
 // directories. A link to what is not there costs its image no disk.
 constexpr uint64_t kMaxRemembered = 128 << 20;
 constexpr uint64_t kNodeBytes = 128;  // what a container adds to a name
-constexpr uint64_t kSpaceCheckInterval = 64 << 20;
-constexpr uint64_t kSpaceFloor = uint64_t{1} << 30;
 constexpr std::string_view kMarker = ".wh.";
 constexpr std::string_view kReservedMarker = ".wh..wh.";
 constexpr std::string_view kOpaqueMarker = ".wh..wh..opq";
@@ -339,17 +337,7 @@ Status LayerApplier::CheckSpace(uint64_t more) {
   }
   until_space_check_ = kSpaceCheckInterval;
   if (ctx_ != nullptr) RETURN_IF_ERROR(ctx_->Check());
-  struct statvfs info;
-  if (fstatvfs(root_.fd(), &info) != 0) return Errno(errno, "statvfs");
-  const uint64_t total = info.f_blocks * info.f_frsize;
-  const uint64_t free = info.f_bavail * info.f_frsize;
-  const uint64_t floor = std::min(kSpaceFloor, total / 20);
-  if (free < floor) {
-    return ResourceExhausted(
-        "no space left on device: " + std::to_string(free) +
-        " bytes are free, " + std::to_string(floor) + " are kept");
-  }
-  return OkStatus();
+  return CheckFreeSpace(root_.fd());
 }
 
 Status LayerApplier::MakeDirectory(const LayerEntry& entry,

@@ -9,12 +9,14 @@
 #include <memory>
 #include <string>
 
+#include "absl/cleanup/cleanup.h"
 #include "base/store/metadata_store.h"
 #include "base/sys/file.h"
 #include "base/testing/scripted_server.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "base/unique_fd.h"
+#include "image/content/content_store.h"
 #include "image/image_service.h"
 #include "image/layer/tar_builder.h"
 #include "image/testing/test_image.h"
@@ -30,6 +32,28 @@ constexpr size_t kDisk = 24 * kMiB;
 
 std::string Layer(const std::string& name, size_t bytes) {
   return TarBuilder().File(name, std::string(bytes, name[0])).Bytes();
+}
+
+TEST(FullDiskBlobTest, ABlobLeavesSomeRoomToOthers) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root: mounts a small disk";
+  const TempDir dir;
+  dir.MakeDirectory("disk");
+  const std::string disk = dir.Path("disk");
+  ASSERT_EQ(mount("small", disk.c_str(), "tmpfs", 0, "size=80M"), 0);
+  const absl::Cleanup unmount = [&] { umount2(disk.c_str(), MNT_DETACH); };
+  dir.Write("disk/other", std::string(13 * kMiB, 'o'));
+  ASSERT_OK_AND_ASSIGN(const auto store, ContentStore::Open(disk));
+  const std::string piece(kMiB, 'b');
+  Descriptor blob;
+  blob.digest = Digest::Of("of no concern");
+  blob.size = 66 * kMiB;  // it would fit, in 67
+  ASSERT_OK_AND_ASSIGN(const auto writer, store->Ingest(blob));
+  Status written;
+  for (size_t i = 0; i < 66 && written.ok(); ++i) {
+    written = writer->Append(piece);
+  }
+  EXPECT_THAT(written, StatusIs(StatusCode::kResourceExhausted));
+  EXPECT_EQ(writer->offset(), 0u);
 }
 
 class FullDiskTest : public ::testing::Test {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "base/store/metadata_store.h"
 #include "base/sys/file.h"
 #include "base/testing/status_matchers.h"
@@ -337,6 +339,46 @@ TEST_F(InstallerTest, KeepsOfALayerThatIsThereWhatCannotBeFetchedLater) {
   EXPECT_TRUE(installed.changed);
   EXPECT_THAT(*content_->List(), SizeIs(5));
   ExpectNothingLeft();
+}
+
+// Gives the first half of its one layer, and then nothing until it is told to
+// end.
+class HalfSource : public FakeSource {
+ public:
+  explicit HalfSource(const TestImage& image)
+      : FakeSource(image), layer_(image.layers[0]) {}
+  Status FetchBlob(const Context& ctx, const Descriptor& descriptor,
+                   ContentStore& store,
+                   const std::function<void(uint64_t)>& progress) override {
+    if (descriptor.digest != Digest::Of(layer_)) {
+      return FakeSource::FetchBlob(ctx, descriptor, store, progress);
+    }
+    ASSIGN_OR_RETURN(const auto writer, store.Ingest(descriptor));
+    RETURN_IF_ERROR(writer->Append(layer_.substr(0, layer_.size() / 2)));
+    progress(writer->offset());
+    pollfd fd = {ctx.cancel_fd(), POLLIN, 0};
+    EXPECT_EQ(poll(&fd, 1, 30'000), 1) << "fetched on for a full disk";
+    return ctx.Check();
+  }
+
+ private:
+  const std::string layer_;
+};
+
+TEST_F(InstallerTest, NothingMoreIsFetchedForADiskThatIsFull) {
+  dir_.MakeDirectory("small");
+  const std::string small = dir_.Path("small");
+  ASSERT_EQ(mount("small", small.c_str(), "tmpfs", 0, "size=4M"), 0);
+  const absl::Cleanup unmount = [&] { umount2(small.c_str(), MNT_DETACH); };
+  ASSERT_OK_AND_ASSIGN(const auto layers,
+                       OverlaySnapshotter::Open(small, *metadata_));
+  Installer installer(*content_, *layers, Installer::Options());
+  HalfSource source(MakeTestImage(
+      {TarBuilder().File("a", std::string(16 << 20, 'a')).Bytes()}));
+  Leases::Lease lease(leases_);
+  EXPECT_THAT(installer.Install(Context::Background(), source, lease,
+                                BlobPolicy::kKeep, nullptr),
+              StatusIs(StatusCode::kResourceExhausted));
 }
 
 TEST_F(InstallerTest, TheCollectorComesBackForWhatNobodyTookUp) {

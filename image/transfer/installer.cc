@@ -306,12 +306,17 @@ StatusOr<uint64_t> Installer::SizeOf(const LayerJob& job) const {
 Status Installer::FetchAndUnpackLayer(const Context& ctx, LayerJob& job,
                                       size_t index) {
   IncomingBlob blob;
+  const Context fetching = ctx.WithCancel();
   ASSIGN_OR_RETURN(Thread fetch, StartThread("image-fetch", [&] {
                      const absl::Cleanup end = [&] { blob.End(); };
-                     blob.Finish(FetchLayer(ctx, job, index, blob));
+                     blob.Finish(FetchLayer(fetching, job, index, blob));
                    }));
   const Status unpacked = UnpackLayer(ctx, job, index, blob);
+  const bool full = unpacked.code() == StatusCode::kResourceExhausted;
+  // The rest would take more of what there is not enough of.
+  if (full) fetching.Cancel();
   fetch.Join();
+  if (full) return unpacked;
   // Bytes that are wrong cannot be unpacked either: the digest says why.
   RETURN_IF_ERROR(blob.fetched());
   if (unpacked.ok() || !blob.restarted()) return unpacked;
