@@ -168,6 +168,32 @@ StatusOr<ImageSource::Fetched> CheckManifest(HttpResponse response,
 
 }  // namespace
 
+std::optional<Attempt> RegistryClient::FindKnown(const Context& ctx,
+                                                 size_t index,
+                                                 const std::string& selector,
+                                                 HttpRequest request,
+                                                 StatusOr<Fetched>& fetched) {
+  request.method = "HEAD";
+  Answer answer = Send(ctx, index, "manifests/" + selector, request, nullptr);
+  if (!answer.attempt.status.ok()) {
+    const bool refused =
+        answer.http_status != 0 && answer.attempt.hope != Attempt::Hope::kAll;
+    if (refused) return std::nullopt;  // a GET may do, and says why if not
+    return answer.attempt;
+  }
+  const StatusOr<Digest> digest =
+      Digest::Parse(answer.response.Header("docker-content-digest"));
+  if (!digest.ok()) return std::nullopt;
+  StatusOr<std::string> bytes = known_(*digest);
+  if (!bytes.ok()) return std::nullopt;
+  answer.response.body = *std::move(bytes);
+  fetched = CheckManifest(std::move(answer.response), Descriptor(), selector);
+  if (!fetched.ok()) return std::nullopt;
+  MutexLock lock(mutex_);
+  preferred_ = index;
+  return answer.attempt;
+}
+
 StatusOr<ImageSource::Fetched> RegistryClient::GetFromAny(
     const Context& ctx, const Descriptor& wanted, const std::string& selector,
     bool to_resolve) {
@@ -176,6 +202,10 @@ StatusOr<ImageSource::Fetched> RegistryClient::GetFromAny(
   request.max_body = kMaxManifestBytes;
   StatusOr<Fetched> fetched = NotFound("no manifest");
   const auto ask = [&](size_t index) {
+    if (to_resolve && known_) {
+      const auto found = FindKnown(ctx, index, selector, request, fetched);
+      if (found) return *found;
+    }
     Answer answer = Send(ctx, index, "manifests/" + selector, request, nullptr);
     if (!answer.attempt.status.ok()) return answer.attempt;
     fetched = CheckManifest(std::move(answer.response), wanted, selector);

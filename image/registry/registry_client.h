@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/context.h"
@@ -35,6 +37,12 @@ class RegistryClient : public ImageSource {
   RegistryClient(const HttpClient& http, const Reference& reference,
                  std::vector<RegistryHost> hosts, RetryPolicy policy = {});
 
+  // Documents that are here; an error for others. With them Resolve first asks
+  // by HEAD what a tag means: registries bound how often one may GET it.
+  // Before the first request.
+  using Known = std::function<StatusOr<std::string>(const Digest& digest)>;
+  void set_known(Known known) { known_ = std::move(known); }
+
   StatusOr<Fetched> Resolve(const Context& ctx) override;
   bool IsLasting() const override { return true; }
   StatusOr<Fetched> FetchManifest(const Context& ctx,
@@ -54,6 +62,11 @@ class RegistryClient : public ImageSource {
   std::vector<size_t> Order(bool to_resolve) const;
   StatusOr<Fetched> GetFromAny(const Context& ctx, const Descriptor& wanted,
                                const std::string& selector, bool to_resolve);
+  // From a host's word on a tag and what is here. Nothing: a GET has to say it.
+  std::optional<Attempt> FindKnown(const Context& ctx, size_t index,
+                                   const std::string& selector,
+                                   HttpRequest request,
+                                   StatusOr<Fetched>& fetched);
   Attempt TagsAt(const Context& ctx, size_t index,
                  std::vector<std::string>& tags);
   Attempt FetchBlobFrom(const Context& ctx, size_t index, BlobFetch& fetch);
@@ -76,6 +89,7 @@ class RegistryClient : public ImageSource {
   const HttpClient& http_;
   const Reference reference_;
   const RetryPolicy policy_;
+  Known known_;
   Authorizer authorizer_;
   mutable Mutex mutex_;
   std::vector<RegistryHost> hosts_ GUARDED_BY(mutex_);

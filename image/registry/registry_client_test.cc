@@ -117,6 +117,38 @@ TEST_F(RegistryClientTest, AsksTheNextHostAtOnce) {
   EXPECT_THAT(busy->requests(), SizeIs(2));
 }
 
+TEST_F(RegistryClientTest, AsksByHeadForATagWhoseDocumentIsHere) {
+  const std::string digest = "Docker-Content-Digest: ";
+  const std::string right = digest + Digest::Of(kManifest).str();
+  const std::string other = digest + Digest::Of("another").str();
+  const std::string not_here = digest + Digest::Of("not here").str();
+  const auto resolve = [&](const std::string& reply) {
+    const auto host = Serve([&](const std::string& text) {
+      return text.find("HEAD ") == 0 ? reply : std::string();
+    });
+    RegistryClient client = Client({host->Url("/v2")});
+    client.set_known([&](const Digest& wanted) -> StatusOr<std::string> {
+      if (wanted == Digest::Of("not here")) return NotFound("it");
+      return std::string(kManifest);
+    });
+    const auto fetched = client.Resolve(ctx_);
+    EXPECT_OK(fetched);
+    EXPECT_EQ(fetched->bytes, kManifest);
+    EXPECT_EQ(fetched->descriptor.digest, Digest::Of(kManifest));
+    return host->requests().size();
+  };
+  EXPECT_EQ(resolve("HTTP/1.1 200 X\r\nContent-Length: 19\r\n" + right +
+                    "\r\nConnection: close\r\n\r\n"),
+            1u);
+  // One that refuses, says no digest, means another document.
+  EXPECT_EQ(resolve(HttpReply(405, "")), 2u);
+  EXPECT_EQ(resolve(HttpReply(404, "")), 2u);
+  EXPECT_EQ(resolve(HttpReply(200, "")), 2u);
+  EXPECT_EQ(resolve(HttpReply(200, "", {digest + "md5:1"})), 2u);
+  EXPECT_EQ(resolve(HttpReply(200, "", {not_here})), 2u);
+  EXPECT_EQ(resolve(HttpReply(200, "", {other})), 2u);
+}
+
 TEST_F(RegistryClientTest, ListsTagsPageByPage) {
   const auto pages = Serve([](const std::string& text) {
     if (text.find("token=7%2F") == std::string::npos) {

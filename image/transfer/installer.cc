@@ -150,6 +150,15 @@ class Installer::LayerJob {
   std::vector<Reported> reported_ GUARDED_BY(mutex_);
 };
 
+StatusOr<ImageSource::Fetched> Installer::FetchManifest(
+    const Context& ctx, ImageSource& source, const Descriptor& wanted) {
+  StatusOr<std::string> here = content_.Read(wanted.digest, kMaxManifestBytes);
+  if (!here.ok() || here->size() != wanted.size) {
+    return source.FetchManifest(ctx, wanted);
+  }
+  return ImageSource::Fetched{wanted, *std::move(here)};
+}
+
 Status Installer::WriteDocument(const Digest& digest, std::string_view bytes,
                                 Documents& documents) {
   ASSIGN_OR_RETURN(const bool written, content_.Write(digest, bytes));
@@ -211,7 +220,7 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
     if (depth == 0) documents.index = digest;
     ASSIGN_OR_RETURN(const Descriptor chosen,
                      ChooseManifest(std::get<Index>(document), host));
-    ASSIGN_OR_RETURN(fetched, source.FetchManifest(ctx, chosen));
+    ASSIGN_OR_RETURN(fetched, FetchManifest(ctx, source, chosen));
   }
   RETURN_IF_ERROR(Failpoint("image.pull.manifest"));
   const Descriptor& config = documents.manifest.config;

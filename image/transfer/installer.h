@@ -82,6 +82,10 @@ class Installer {
                                      Leases::Lease& lease);
   StatusOr<std::string> FetchConfig(const Context& ctx, ImageSource& source,
                                     Documents& documents);
+  // From the source, unless it is here.
+  StatusOr<ImageSource::Fetched> FetchManifest(const Context& ctx,
+                                               ImageSource& source,
+                                               const Descriptor& wanted);
   Status WriteDocument(const Digest& digest, std::string_view bytes,
                        Documents& documents);
   Status InstallLayer(const Context& ctx, LayerJob& job, size_t index);

@@ -113,6 +113,12 @@ StatusOr<std::string> Transfer::PullWork(const Context& ctx,
   ASSIGN_OR_RETURN(const RegistryShares::Place place,
                    shares_.Acquire(ctx, arrival.name->domain()));
   RegistryClient client(http_, *arrival.name, hosts, options_.retry);
+  // To others a HEAD would only be one request more.
+  if (stores_.images.Resolve(arrival.name->str()).ok()) {
+    client.set_known([this](const Digest& digest) {
+      return stores_.content.Read(digest, kMaxManifestBytes);
+    });
+  }
   return InstallAndName(ctx, client, arrival, report);
 }
 
