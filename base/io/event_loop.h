@@ -33,7 +33,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Level-triggered. The descriptor stays the caller's, who removes it before
+  // Level-triggered, unless `events` has EPOLLET: then Modify tells once more
+  // what is the case. The descriptor stays the caller's, who removes it before
   // closing. Regular files cannot be watched (epoll_ctl(2): EPERM).
   Status Add(int fd, uint32_t events, Handler handler);
   Status Modify(int fd, uint32_t events);

@@ -203,12 +203,14 @@ Status ProcessStdio::Begin(UniqueFd console) {
     }
   }
   if (out_source_.valid()) {
-    RETURN_IF_ERROR(out_->SetSource(std::move(out_source_)));
+    RETURN_IF_ERROR(out_->SetSource(std::move(out_source_), terminal_));
   }
   if (err_source_.valid()) {
     RETURN_IF_ERROR(err_->SetSource(std::move(err_source_)));
   }
-  if (in_target_.valid()) return in_->SetTarget(std::move(in_target_));
+  if (in_target_.valid()) {
+    return in_->SetTarget(std::move(in_target_), terminal_);
+  }
   return OkStatus();
 }
 

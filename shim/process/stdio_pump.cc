@@ -16,6 +16,12 @@ char g_buffer[16 * 1024];
 // At an exit no more than this is read at once; a pipe holds 64 KiB.
 constexpr int kMaxReadsNow = 64;
 
+// A pty's master is told of once: while nobody has the pty open it hangs up for
+// as long as that lasts, and a loop that was told each time would spin.
+uint32_t EventsOf(bool terminal, uint32_t events) {
+  return terminal ? events | EPOLLET : events;
+}
+
 }  // namespace
 
 OutputPump::~OutputPump() {
@@ -45,16 +51,25 @@ void OutputPump::AddFile(UniqueFd file, uint64_t limit) {
   file_limit_ = limit;
 }
 
-Status OutputPump::SetSource(UniqueFd source) {
+Status OutputPump::SetSource(UniqueFd source, bool terminal) {
   source_ = std::move(source);
+  terminal_ = terminal;
   Watch();
   return watching_ ? OkStatus() : Internal("cannot watch an output stream");
 }
 
 void OutputPump::Watch() {
   if (watching_ || !source_.valid()) return;
-  watching_ =
-      loop_.Add(source_.get(), EPOLLIN, [this](uint32_t) { ReadOnce(); }).ok();
+  watching_ = loop_
+                  .Add(source_.get(), EventsOf(terminal_, EPOLLIN),
+                       [this](uint32_t) { OnSource(); })
+                  .ok();
+}
+
+// What is left of a terminal's output after a read is told of again.
+void OutputPump::WatchAgain() {
+  if (!terminal_ || !watching_) return;
+  loop_.Modify(source_.get(), EventsOf(true, EPOLLIN)).IgnoreError();
 }
 
 void OutputPump::Unwatch() {
@@ -62,10 +77,17 @@ void OutputPump::Unwatch() {
   watching_ = false;
 }
 
+void OutputPump::OnSource() {
+  if (ReadOnce() == Got::kSome) WatchAgain();
+}
+
 OutputPump::Got OutputPump::ReadOnce() {
-  const ssize_t n = read(source_.get(), g_buffer, sizeof(g_buffer));
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return Got::kNothing;
-  if (n <= 0) {  // EIO: the last user of the pty has gone
+  const ssize_t n =
+      TEMP_FAILURE_RETRY(read(source_.get(), g_buffer, sizeof(g_buffer)));
+  if (n < 0 && errno == EAGAIN) return Got::kNothing;
+  // The last user of the pty has closed it, and may open it again.
+  if (n < 0 && errno == EIO && terminal_ && !exited_) return Got::kNothing;
+  if (n <= 0) {
     End();
     return Got::kEnd;
   }
@@ -74,9 +96,11 @@ OutputPump::Got OutputPump::ReadOnce() {
 }
 
 void OutputPump::ReadNow() {
+  exited_ = true;
   for (int i = 0; i < kMaxReadsNow && source_.valid() && !Blocked(); ++i) {
     if (ReadOnce() != Got::kSome) return;
   }
+  WatchAgain();
 }
 
 void OutputPump::Distribute(std::string_view bytes) {
@@ -180,15 +204,20 @@ Status InputPump::AddAttached(UniqueFd fifo) {
   return loop_.Add(fd, EPOLLIN, [this, fd](uint32_t) { Read(fd); });
 }
 
-Status InputPump::SetTarget(UniqueFd target) {
+Status InputPump::SetTarget(UniqueFd target, bool terminal) {
   target_ = std::move(target);
+  terminal_ = terminal;
   // Tells when the process has closed its end.
-  RETURN_IF_ERROR(loop_.Add(target_.get(), 0, [this](uint32_t events) {
-    if ((events & EPOLLERR) != 0) return Close();
-    if ((events & EPOLLOUT) != 0) Write();
-  }));
+  RETURN_IF_ERROR(loop_.Add(target_.get(), EventsOf(terminal_, 0),
+                            [this](uint32_t events) { OnTarget(events); }));
   Resume();
   return OkStatus();
+}
+
+void InputPump::OnTarget(uint32_t events) {
+  if ((events & EPOLLERR) != 0) return Close();
+  // A pty that hangs up will make no room.
+  if ((events & (EPOLLOUT | EPOLLHUP)) != 0) Write();
 }
 
 void InputPump::Read(int fifo) {
@@ -205,13 +234,17 @@ void InputPump::Write() {
     const ssize_t n = write(target_.get(), pending_.data(), pending_.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return Pause();
+    if (n < 0 && errno == EIO && terminal_) {
+      pending_.clear();
+      break;
+    }
     if (n < 0) return Close();
     pending_.erase(0, static_cast<size_t>(n));
   }
   if (closing_) return Close();
   if (!waits_for_room_) return;
   waits_for_room_ = false;
-  loop_.Modify(target_.get(), 0).IgnoreError();
+  loop_.Modify(target_.get(), EventsOf(terminal_, 0)).IgnoreError();
   Resume();
 }
 
@@ -219,7 +252,7 @@ void InputPump::Pause() {
   if (waits_for_room_) return;
   waits_for_room_ = true;
   for (const UniqueFd& source : sources_) loop_.Remove(source.get());
-  loop_.Modify(target_.get(), EPOLLOUT).IgnoreError();
+  loop_.Modify(target_.get(), EventsOf(terminal_, EPOLLOUT)).IgnoreError();
 }
 
 void InputPump::Resume() {

@@ -22,6 +22,9 @@ namespace berth::shim {
 
 // One output stream of a process: from its pipe or pty to any number of sinks.
 //
+// A pty whose last user has closed it may be opened again: that is the end only
+// after the process has exited (ReadNow).
+//
 // Every sink gets every byte. A fifo that is full holds the stream, and so in
 // the end the process, back until its reader goes on; a fifo without reader
 // is forgotten. Single-threaded.
@@ -39,8 +42,8 @@ class OutputPump {
   // A file that takes the first `limit` bytes.
   void AddFile(UniqueFd file, uint64_t limit);
 
-  // Begins to read. `source` is non-blocking.
-  Status SetSource(UniqueFd source);
+  // Begins to read. `source` is non-blocking; of a terminal the pty's master.
+  Status SetSource(UniqueFd source, bool terminal = false);
   // Reads what is there already, up to a bound: for the moment when the
   // process has exited, so that its log is complete before anyone hears of it.
   void ReadNow();
@@ -63,6 +66,7 @@ class OutputPump {
   using Fifos = std::list<Fifo>;
 
   enum class Got { kSome, kNothing, kEnd };
+  void OnSource();
   Got ReadOnce();
   void Distribute(std::string_view bytes);
   void WriteFifo(Fifo& fifo);
@@ -70,11 +74,14 @@ class OutputPump {
   void Forget(Fifo* fifo);
   bool Blocked() const;
   void Watch();
+  void WatchAgain();
   void Unwatch();
   void End();
 
   EventLoop& loop_;
   UniqueFd source_;
+  bool terminal_ = false;
+  bool exited_ = false;
   bool watching_ = false;
   bool ended_ = false;
   bool closed_ = false;
@@ -102,14 +109,16 @@ class InputPump {
   // `hold`, a writing end of the first fifo, keeps it from ending.
   Status AddSource(UniqueFd fifo, UniqueFd hold);
   Status AddAttached(UniqueFd fifo);
-  // Begins to write. `target` is non-blocking.
-  Status SetTarget(UniqueFd target);
+  // Begins to write. `target` is non-blocking; of a terminal the pty's master,
+  // which takes nothing while nobody has the pty open: that input is lost.
+  Status SetTarget(UniqueFd target, bool terminal = false);
   // The same for a fifo that somebody else reads.
   void Hold(UniqueFd hold) { hold_ = std::move(hold); }
   void CloseHold() { hold_.reset(); }
   void Close();
 
  private:
+  void OnTarget(uint32_t events);
   void Read(int fifo);
   void Write();
   void Pause();
@@ -120,6 +129,7 @@ class InputPump {
   UniqueFd target_;
   UniqueFd hold_;
   int first_ = -1;
+  bool terminal_ = false;
   bool waits_for_room_ = false;
   bool closing_ = false;
   std::vector<UniqueFd> sources_;

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <memory>
@@ -41,6 +44,35 @@ class StdioTest : public ::testing::Test {
   void Open(const Stdio& uris) {
     ASSERT_OK_AND_ASSIGN(process_, stdio_->Open(uris));
     ASSERT_OK(stdio_->Begin(UniqueFd()));
+  }
+
+  // With a pty for its terminal, whose path it returns. Nobody has it open.
+  std::string OpenTerminal(const Stdio& uris) {
+    EXPECT_OK(stdio_->Open(uris));
+    UniqueFd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    EXPECT_TRUE(master.valid());
+    EXPECT_EQ(grantpt(master.get()), 0);
+    EXPECT_EQ(unlockpt(master.get()), 0);
+    const std::string path = ptsname(master.get());
+    OpenSlave(path);  // before that nothing hangs up
+    EXPECT_OK(stdio_->Begin(std::move(master)));
+    return path;
+  }
+  static UniqueFd OpenSlave(const std::string& path) {
+    UniqueFd slave(
+        open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    termios modes{};
+    EXPECT_EQ(tcgetattr(slave.get(), &modes), 0);
+    cfmakeraw(&modes);
+    EXPECT_EQ(tcsetattr(slave.get(), TCSANOW, &modes), 0);
+    return slave;
+  }
+
+  // What the loop needs of the processor for some turns, in milliseconds.
+  double TurnsCost() {
+    const clock_t begin = clock();
+    for (int i = 0; i < 10; ++i) Turn();
+    return 1000.0 * static_cast<double>(clock() - begin) / CLOCKS_PER_SEC;
   }
 
   // Lets the loop work until there is nothing to do at once.
@@ -223,6 +255,89 @@ TEST_F(StdioTest, OutlivesAProcessThatReadsNoInput) {
   Put(writer.get(), "nobody wants this");
   Turn();
   Turn();
+}
+
+TEST_F(StdioTest, CarriesATerminalThatIsClosedAndOpenedAgain) {
+  Fifo("in");
+  Fifo("out");
+  const UniqueFd out = OpenEnd("out", O_RDONLY);
+  const std::string path =
+      OpenTerminal({dir_.Path("in"), dir_.Path("out"), "", true});
+  const UniqueFd writer = OpenEnd("in", O_WRONLY);
+  for (const std::string text : {"one", "two", "three"}) {
+    EXPECT_LT(TurnsCost(), 40) << "it spins while nobody has the terminal";
+    Put(writer.get(), "nobody gets this");
+    Turn();
+    const UniqueFd slave = OpenSlave(path);
+    Put(slave.get(), text);
+    Turn();
+    EXPECT_EQ(ReadAvailable(out.get()), text);
+    Put(writer.get(), text);
+    Turn();
+    EXPECT_EQ(ReadAvailable(slave.get()), text);
+  }
+  EXPECT_LT(TurnsCost(), 40);
+  EXPECT_FALSE(AtEnd(out.get()));
+  // The process has exited: now it is the end.
+  stdio_->ReadNow();
+  bool closed = false;
+  stdio_->WhenClosed(seconds(100), [&] { closed = true; });
+  Turn();
+  EXPECT_TRUE(closed);
+  EXPECT_TRUE(AtEnd(out.get()));
+}
+
+// A process in the background may go on to use the terminal.
+TEST_F(StdioTest, EndsATerminalWithItsLastUserAfterTheExit) {
+  Fifo("out");
+  const UniqueFd out = OpenEnd("out", O_RDONLY);
+  const std::string path = OpenTerminal({"", dir_.Path("out"), "", true});
+  UniqueFd slave = OpenSlave(path);
+  fcntl(slave.get(), F_SETFL, 0);
+  Put(slave.get(), std::string(3000, 'x'));
+  stdio_->ReadNow();
+  bool closed = false;
+  stdio_->WhenClosed(seconds(100), [&] { closed = true; });
+  Put(slave.get(), "last");
+  Turn();
+  EXPECT_FALSE(closed);
+  slave.reset();
+  Turn();
+  EXPECT_TRUE(closed);
+  EXPECT_EQ(ReadAvailable(out.get()), std::string(3000, 'x') + "last");
+  EXPECT_TRUE(AtEnd(out.get()));
+}
+
+// Told of once, it is read to its end all the same.
+TEST_F(StdioTest, ReadsAllOfATerminalBehindASlowReader) {
+  Fifo("out");
+  const UniqueFd out = OpenEnd("out", O_RDONLY);
+  const std::string path = OpenTerminal({"", dir_.Path("out"), "", true});
+  UniqueFd slave = OpenSlave(path);
+  const std::string block(1000, 'x');
+  size_t sent = 0, received = 0;
+  while (sent < 300'000) {
+    const ssize_t n = write(slave.get(), block.data(), block.size());
+    if (n > 0) {
+      sent += static_cast<size_t>(n);
+      continue;
+    }
+    Turn();
+    if (write(slave.get(), "x", 1) > 0) {
+      ++sent;
+    } else {
+      received += ReadAvailable(out.get()).size();
+    }
+  }
+  slave.reset();
+  stdio_->ReadNow();
+  for (int i = 0; i < 50 && received < sent; ++i) {
+    Turn();
+    received += ReadAvailable(out.get()).size();
+  }
+  EXPECT_EQ(received, sent);
+  Turn();
+  EXPECT_TRUE(AtEnd(out.get()));
 }
 
 TEST_F(StdioTest, CutsOffOutputThatDoesNotEnd) {
