@@ -20,7 +20,11 @@ namespace berth::shim {
 namespace {
 
 constexpr char kJournalSocket[] = "/run/systemd/journal/socket";
-constexpr int kPatienceMs = 1000;
+constexpr int kConnectMs = 1000;
+// Of each window no more is spent on waiting: all that the shim does stands
+// still meanwhile.
+constexpr Duration kWindow = std::chrono::seconds(1);
+constexpr Duration kPatience = std::chrono::milliseconds(100);
 constexpr Duration kRest = std::chrono::milliseconds(100);
 constexpr int kSeverityError = 3;
 constexpr int kSeverityInfo = 6;
@@ -94,9 +98,9 @@ StatusOr<Address> AddressOf(const ForwardTarget& target) {
   return InvalidArgument("syslog address " + Quoted(text));
 }
 
-bool AwaitWriting(int fd) {
+bool AwaitWriting(int fd, int millis) {
   pollfd polled = {fd, POLLOUT, 0};
-  return poll(&polled, 1, kPatienceMs) == 1 && (polled.revents & POLLOUT) != 0;
+  return poll(&polled, 1, millis) == 1 && (polled.revents & POLLOUT) != 0;
 }
 
 // By strftime(3), of now.
@@ -228,7 +232,9 @@ StatusOr<UniqueFd> Connected(const Address& address, const std::string& what) {
   }
   if (error == EINPROGRESS) {
     socklen_t size = sizeof(error);
-    if (!AwaitWriting(fd.get())) return Unavailable(what + ": no answer");
+    if (!AwaitWriting(fd.get(), kConnectMs)) {
+      return Unavailable(what + ": no answer");
+    }
     if (getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
       return Errno(errno, what);
     }
@@ -260,10 +266,27 @@ Status LogForwarder::Connect() {
 bool LogForwarder::Reconnect() {
   const SteadyTime begin = std::chrono::steady_clock::now();
   if (begin < next_try_) return false;
-  if (Connect().ok()) return true;
+  const bool connected = Connect().ok();
   const SteadyTime end = std::chrono::steady_clock::now();
-  next_try_ = end + std::max<Duration>(kRest, 10 * (end - begin));
-  return false;
+  const Duration took = end - begin;
+  if (!connected || took > kPatience) {
+    next_try_ = end + std::max<Duration>(kRest, 10 * took);
+  }
+  return connected;
+}
+
+bool LogForwarder::AwaitRoom() {
+  const SteadyTime begin = std::chrono::steady_clock::now();
+  if (begin - window_ >= kWindow) {
+    window_ = begin;
+    waited_ = Duration(0);
+  }
+  if (waited_ >= kPatience) return false;
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(kPatience - waited_);
+  const bool room = AwaitWriting(socket_.get(), static_cast<int>(left.count()));
+  waited_ += std::chrono::steady_clock::now() - begin;
+  return room;
 }
 
 // False: the connection is of no use any more.
@@ -279,7 +302,7 @@ bool LogForwarder::SendOnce(std::string_view message) {
       continue;
     }
     if (errno != EAGAIN && errno != ENOBUFS) return false;
-    if (!stuck_ && AwaitWriting(socket_.get())) continue;
+    if (!stuck_ && AwaitRoom()) continue;
     stuck_ = true;
     ++dropped_;
     // Half a message would spoil the next one.

@@ -48,10 +48,11 @@ StatusOr<std::string> FromHex(std::string_view text);
 std::string SyslogMessage(const ForwardTarget& target, bool error,
                           std::string_view line);
 
-// Sends records, each at once. A daemon that takes none holds the container up
-// for a second, and from then on loses what is sent until it takes some again.
-// A connection that was lost is made anew at the next record; if that fails,
-// records are lost for a tenth of a second, or ten times as long as it took.
+// Sends records, each at once. A daemon that is slow holds the container up for
+// at most a tenth of each second, beyond which records are lost; one that took
+// none in that time loses what is sent until it takes some again. A connection
+// that was lost is made anew at the next record; if that fails or is slow, the
+// next time is after a tenth of a second, or ten times as long as it took.
 // Single-threaded.
 class LogForwarder {
  public:
@@ -69,11 +70,14 @@ class LogForwarder {
   Status Connect();
   bool Reconnect();
   bool SendOnce(std::string_view message);
+  bool AwaitRoom();
 
   const ForwardTarget target_;
   UniqueFd socket_;
   bool stuck_ = false;        // the last one was not taken in time
   SteadyTime next_try_ = {};  // to connect again
+  SteadyTime window_ = {};    // the second that `waited_` is of
+  Duration waited_{0};
   uint64_t dropped_ = 0;
 };
 

@@ -8,8 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "base/strings.h"
 #include "base/testing/status_matchers.h"
@@ -144,6 +147,29 @@ TEST_F(LogForwarderTest, LosesWhatNobodyTakes) {
   const uint64_t before = forwarder->dropped();
   forwarder->Send(false, "x", true, kTime);
   EXPECT_EQ(forwarder->dropped(), before);
+}
+
+// One that takes a record now and then must not hold the shim up for each.
+TEST_F(LogForwarderTest, WaitsForASlowOneWithinBounds) {
+  const UniqueFd server = Listen(SOCK_DGRAM);
+  ASSERT_OK_AND_ASSIGN(const ForwardTarget target,
+                       ParseSyslog(Syslog(Address("unixgram"), "unix")));
+  ASSERT_OK_AND_ASSIGN(const auto forwarder, LogForwarder::Open(target));
+  std::atomic<bool> over = false;
+  std::thread daemon([&] {
+    while (!over) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(60));
+      char bytes[256];
+      recv(server.get(), bytes, sizeof(bytes), MSG_DONTWAIT);
+    }
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 2000; ++i) forwarder->Send(false, "x", true, kTime);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  over = true;
+  daemon.join();
+  EXPECT_LT(took, std::chrono::seconds(2)) << "2000 records";
+  EXPECT_GT(forwarder->dropped(), 0u);
 }
 
 TEST_F(LogForwarderTest, NeedsSomebodyAtTheStart) {
