@@ -95,6 +95,41 @@ constexpr std::chrono::seconds kDeleteTime{30};
 // Of one that did not start: there is nothing to wait for.
 constexpr std::chrono::seconds kUndoTime{5};
 
+// How a process ended, asked of its shim once however many wait and however
+// often: a question stays with the shim until the process ends. Thread-safe.
+class ExitAnswer : public std::enable_shared_from_this<ExitAnswer> {
+ public:
+  StatusOr<shim::ExitStatus> Await(const Context& ctx, shim::Task& task) {
+    Ask(task);
+    MutexLock lock(mutex_);
+    RETURN_IF_ERROR(ctx.Await(mutex_, came_, [&]() NO_THREAD_SAFETY_ANALYSIS {
+      return exit_.has_value();
+    }));
+    return *exit_;
+  }
+
+ private:
+  void Ask(shim::Task& task) {
+    {
+      MutexLock lock(mutex_);
+      if (asked_ && (!exit_ || exit_->ok())) return;
+      asked_ = true;
+      exit_.reset();  // an error: it may be told another time
+    }
+    task.WhenExited(
+        [self = shared_from_this()](const StatusOr<shim::ExitStatus>& exit) {
+          MutexLock lock(self->mutex_);
+          self->exit_.emplace(exit);
+          self->came_.SignalAll();
+        });
+  }
+
+  Mutex mutex_;
+  CondVar came_;
+  bool asked_ GUARDED_BY(mutex_) = false;
+  std::optional<StatusOr<shim::ExitStatus>> exit_ GUARDED_BY(mutex_);
+};
+
 // A process started by Exec. The shim keeps what it knows of it until it is
 // deleted, which follows its exit whether anybody waits or not.
 class ExecControl : public StreamSession::Control {
@@ -110,10 +145,10 @@ class ExecControl : public StreamSession::Control {
     }
     // Nobody has waited: someone must, or the shim remembers it for ever.
     StatusOr<Thread> wait = StartThread(
-        "exec-end", [shim = std::move(shim_),
+        "exec-end", [shim = std::move(shim_), answer = answer_,
                      task = std::shared_ptr<shim::Task>(std::move(task_))] {
           const Context ctx = Context::Background("exec");
-          if (shim::AwaitExit(ctx, *task).ok()) {
+          if (answer->Await(ctx, *task).ok()) {
             (void)task->Delete(ctx.WithTimeout(kDeleteTime));
           }
         });
@@ -136,7 +171,7 @@ class ExecControl : public StreamSession::Control {
       MutexLock lock(mutex_);
       if (code_) return *code_;
     }
-    StatusOr<shim::ExitStatus> exit = shim::AwaitExit(ctx, *task_);
+    StatusOr<shim::ExitStatus> exit = answer_->Await(ctx, *task_);
     {
       MutexLock lock(mutex_);
       if (code_) return *code_;
@@ -154,6 +189,7 @@ class ExecControl : public StreamSession::Control {
   std::shared_ptr<shim::Shim> shim_;  // outlives task_
   std::unique_ptr<shim::Task> task_;
   const int pid_;
+  const std::shared_ptr<ExitAnswer> answer_ = std::make_shared<ExitAnswer>();
   Mutex mutex_;
   std::optional<int> code_ GUARDED_BY(mutex_);
 };

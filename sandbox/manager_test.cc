@@ -331,6 +331,26 @@ TEST_F(ManagerTest, AStandaloneContainersNameIsItsOwnOnTheNode) {
   EXPECT_EQ(holder("c"), a.str());
 }
 
+// A question of the shim's stays there until the process ends.
+TEST_F(ManagerTest, AnExecIsWaitedForWithOneQuestion) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  ExecConfig config;
+  config.args = {"/bin/app"};
+  config.stdin = config.stdout = config.stderr = false;
+  ASSERT_OK_AND_ASSIGN(const StreamSession session,
+                       streams_->Exec(ctx_, id, config));
+  const int before = shims_.failures.Calls("task WhenExited");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_THAT(session.Wait(ctx_.WithTimeout(1ms)),
+                StatusIs(StatusCode::kDeadlineExceeded));
+  }
+  EXPECT_EQ(shims_.failures.Calls("task WhenExited"), before + 1);
+  ASSERT_OK(session.Signal(ctx_, SIGKILL));
+  EXPECT_THAT(session.Wait(ctx_), IsOkAndHolds(137));
+  EXPECT_THAT(session.Wait(ctx_), IsOkAndHolds(137));
+}
+
 TEST_F(ManagerTest, AStandaloneSandboxStartsAgain) {
   SandboxConfig config = Pod();
   config.set_kind(SANDBOX_KIND_STANDALONE);

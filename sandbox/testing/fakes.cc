@@ -169,9 +169,13 @@ class FakeShim : public shim::Shim {
     if (shim != nullptr) shim->processes.erase(create.id);
     return pid.status();
   }
-  StatusOr<std::unique_ptr<shim::Task>> Exec(const Context&,
-                                             const shim::ExecTask&) override {
-    return Unimplemented("exec");
+  // A process like any other, by its exec id.
+  StatusOr<std::unique_ptr<shim::Task>> Exec(
+      const Context& ctx, const shim::ExecTask& task) override {
+    shim::CreateTask create;
+    create.id = task.exec_id;
+    create.stdio = task.stdio;
+    return Create(ctx, create);
   }
   StatusOr<shim::ExecSyncResult> ExecSync(
       const Context& ctx, const shim::ExecSyncTask& task) override {
@@ -234,6 +238,7 @@ class FakeShim : public shim::Shim {
 
 void FakeTask::WhenExited(
     std::function<void(const StatusOr<shim::ExitStatus>&)> told) {
+  all_.failures.Check("task WhenExited").IgnoreError();
   MutexLock lock(all_.mutex_);
   shim_.waiting_.push_back({id_, std::move(told)});
   all_.TellLocked();
