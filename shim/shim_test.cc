@@ -132,6 +132,40 @@ TEST_P(ShimTest, ExecsWithFifos) {
   EXPECT_OK(task->Delete(ctx_));
 }
 
+// Of an exec that never runs.
+TEST_P(ShimTest, AnswersThoseWhoWaitForNothing) {
+  if (IsForeign()) GTEST_SKIP() << "others answer when they like";
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  ASSERT_NE(StartLogged("c1", "exec sleep 100"), nullptr);
+  ExecTask exec;
+  exec.container_id = "c1";
+  exec.exec_id = "e1";
+  exec.process = ProcessJson("true");
+  const auto wait = [&](Task& process, const std::function<void()>& end) {
+    StatusOr<ExitStatus> exit = Internal("none");
+    std::thread waiter(
+        [&] { exit = AwaitExit(ctx_.WithTimeout(seconds(20)), process); });
+    usleep(200'000);  // until it waits
+    end();
+    waiter.join();
+    return exit.status();
+  };
+  ASSERT_OK_AND_ASSIGN(auto process, shim_->Exec(ctx_, exec));
+  EXPECT_THAT(wait(*process, [&] { EXPECT_OK(process->Delete(ctx_)); }),
+              StatusIs(StatusCode::kNotFound));
+  exec.process = "{ this is not JSON";
+  ASSERT_OK_AND_ASSIGN(process, shim_->Exec(ctx_, exec));
+  const Status failed = wait(
+      *process, [&] { EXPECT_FALSE(process->Start(ctx_).ok()); });
+  EXPECT_FALSE(failed.ok());
+  EXPECT_NE(failed.code(), StatusCode::kDeadlineExceeded);
+  EXPECT_OK(process->Delete(ctx_));
+  ASSERT_OK_AND_ASSIGN(auto task, shim_->Find(ctx_, "c1", ""));
+  ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
+  ASSERT_OK(AwaitExit(ctx_, *task));
+  EXPECT_OK(task->Delete(ctx_));
+}
+
 TEST_P(ShimTest, GivesAnExecATerminalOfTheRightSize) {
   ASSERT_NO_FATAL_FAILURE(Launch());
   auto task = StartLogged("c1", "exec sleep 100");

@@ -186,6 +186,7 @@ void Container::Created(StatusOr<StartedProcess> started,
   if (!status.ok()) {
     init_.stdio().Close();
     ReleaseRootfs();
+    init_.Forsake(status);
     return done(status);
   }
   const ProcessFacts facts =
@@ -315,6 +316,7 @@ void Container::ExecStarted(const std::shared_ptr<Process>& exec,
   if (!started.ok()) {
     exec->stdio().Close();
     done(started.status());
+    exec->Forsake(started.status());
     return HandleExits();  // the init's may have waited for this one
   }
   specs_.erase(exec->exec_id());
@@ -373,7 +375,7 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
     self->execs_.erase(exec->exec_id());
     done(outcome);
   };
-  const auto exited = [self, exec, progress, finish](const ExitStatus&) {
+  const auto exited = [self, exec, progress, finish](const StatusOr<ExitStatus>&) {
     self->parts_.loop.CancelTimer(progress->timer);
     exec->stdio().WhenClosed(progress->Drain(), finish);
   };
@@ -547,7 +549,9 @@ void Container::DeleteCreated(Reply<TaskState> done) {
              done = std::move(done)](const Status& status) {
         if (!IgnoreNotFound(status).ok()) return done(status);
         self->init_.Wait(
-            {[self, done](const ExitStatus&) { self->DeleteStopped(done); },
+            {[self, done](const StatusOr<ExitStatus>&) {
+               self->DeleteStopped(done);
+             },
              [] { return true; }});
       });
 }
@@ -581,6 +585,8 @@ void Container::DeleteExec(const std::string& exec_id, Reply<TaskState> done) {
     exec->stdio().Close();
     self->execs_.erase(exec->exec_id());
     self->specs_.erase(exec->exec_id());
+    exec->Forsake(NotFound("process " + Quoted(exec->exec_id()) +
+                           " was deleted before it was started"));
     done(exec->State());
   };
   if (!exec->stopped()) return finish();

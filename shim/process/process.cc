@@ -19,9 +19,13 @@ void Process::SetExited(const Reaper::Exit& exit) {
   exit_.at = exit.at;
 }
 
-void Process::TellWaiters() {
+void Process::TellWaiters() { Tell(exit_); }
+
+void Process::Forsake(const Status& why) { Tell(why); }
+
+void Process::Tell(const StatusOr<ExitStatus>& exit) {
   const std::vector<Waiter> waiters = std::exchange(waiters_, {});
-  for (const Waiter& waiter : waiters) waiter.done(exit_);
+  for (const Waiter& waiter : waiters) waiter.done(exit);
 }
 
 }  // namespace berth::shim

@@ -29,7 +29,7 @@ class Process {
  public:
   // `alive` tells whether the waiter is still of use.
   struct Waiter {
-    std::function<void(const ExitStatus&)> done;
+    std::function<void(const StatusOr<ExitStatus>&)> done;
     std::function<bool()> alive;
   };
 
@@ -61,8 +61,12 @@ class Process {
   // Becomes kStopped. Then the waiters can be told.
   void SetExited(const Reaper::Exit& exit);
   void TellWaiters();
+  // It will never run: so those who wait hear why.
+  void Forsake(const Status& why);
 
  private:
+  void Tell(const StatusOr<ExitStatus>& exit);
+
   const std::string exec_id_;  // empty: the init
   const Stdio uris_;
   std::shared_ptr<ProcessStdio> stdio_;

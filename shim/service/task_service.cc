@@ -244,12 +244,13 @@ void TaskService::Wait(const TtrpcCall& call, const Responder& reply) {
   WithProcess<task::WaitRequest>(
       tasks_, call, reply,
       [&](const task::WaitRequest&, Container&, Process& process) {
-        process.Wait({[reply](const ExitStatus& exit) {
+        process.Wait({[reply](const StatusOr<ExitStatus>& exit) {
+                        if (!exit.ok()) return reply.Fail(exit.status());
                         const Status told = Failpoint("shim.exit.reaped");
                         if (!told.ok()) return reply.Fail(told);
                         task::WaitResponse response;
-                        response.set_exit_status(exit.code);
-                        *response.mutable_exited_at() = ToWire(exit.at);
+                        response.set_exit_status(exit->code);
+                        *response.mutable_exited_at() = ToWire(exit->at);
                         reply.Send(response);
                       },
                       [reply] { return reply.alive(); }});
