@@ -1,5 +1,7 @@
 #include "sandbox/recovery_adoption.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -15,9 +17,20 @@ using namespace ::berth::state::v1;
 
 // For all answers of one shim, in one try.
 constexpr std::chrono::seconds kTryTime{1};
+// For a kill, of what is deleted next.
+constexpr std::chrono::seconds kAskTime{1};
 
-Status EndLost(Core& core, ContainerRecord& container,
+// `live` may be null: no task of it is known.
+Status EndLost(Core& core, ContainerRecord& container, LiveTask* live,
                const std::string& message) {
+  if (live != nullptr) {
+    // A start that the last daemon asked for may be under way. This ends it;
+    // once the task is deleted, nobody else would.
+    const Context ctx =
+        Context::Background(container.id()).WithTimeout(kAskTime);
+    LogFailure("kill container " + container.id(),
+               IgnoreNotFound(live->task().Kill(ctx, SIGKILL, true)));
+  }
   KillContainer(core, ContainerId(container.id()));
   const bool starting = container.phase() == CONTAINER_PHASE_STARTING;
   const EndReason why{starting ? "StartError" : "Unknown", message};
@@ -57,7 +70,7 @@ Status ByState(Core& core, ContainerRecord& container, LiveTask& live,
     case shim::TaskPhase::kStopped:
       return RecordExit(core, container, state.exit);
     default:
-      return EndLost(core, container,
+      return EndLost(core, container, &live,
                      "the daemon ended before the program was run");
   }
 }
@@ -169,12 +182,13 @@ Status Adoption::TryContainer(const Context& ctx, const ContainerId& id) {
     // Its exit is known; what followed was cut short.
     known = RecordExit(core_, container, {});
   } else if (!live) {
-    known = EndLost(core_, container, Message(task.status()));
+    known = EndLost(core_, container, nullptr, Message(task.status()));
   } else {
     const auto state = live->task().State(ctx);
     if (Undecided(ctx, state.status())) return state.status();
     known = state.ok() ? ByState(core_, container, *live, *state)
-                       : EndLost(core_, container, Message(state.status()));
+                       : EndLost(core_, container, live.get(),
+                                 Message(state.status()));
   }
   LogFailure("recover container " + id.str(), known);
   return OkStatus();

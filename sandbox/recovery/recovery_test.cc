@@ -65,6 +65,18 @@ TEST_F(RecoveryTest, RecoveryEndsAStartWithoutTask) {
   EXPECT_EQ(Look(id)->exit_code(), 128);
 }
 
+TEST_F(RecoveryTest, RecoveryEndsAStartThatIsUnderWay) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  Edit(id, CONTAINER_PHASE_STARTING);
+  Close();
+  shims_.Unstart(id.str());
+  Open();
+  EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_EXITED);
+  EXPECT_EQ(Look(id)->exit_code(), 128);
+  EXPECT_FALSE(shims_.HasProcess(id.str())) << "it will run all the same";
+}
+
 TEST_F(RecoveryTest, RecoveryKeepsACodeThatOnlyTheRecordKnows) {
   const SandboxId pod = StartPod();
   const ContainerId id = StartApp(pod);

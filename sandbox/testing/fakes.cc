@@ -109,7 +109,8 @@ class FakeTask : public shim::Task {
     RETURN_IF_ERROR(all_.Pass(ctx, sandbox_, "task Delete"));
     MutexLock lock(all_.mutex_);
     ASSIGN_OR_RETURN(FakeProcess * process, FindLocked());
-    if (process->phase == shim::TaskPhase::kRunning) {
+    if (process->phase == shim::TaskPhase::kRunning ||
+        (process->phase == shim::TaskPhase::kCreated && process->starting)) {
       return FailedPrecondition("running");
     }
     const shim::ExitStatus exit = process->exit;
@@ -321,6 +322,16 @@ void FakeShims::Exit(const std::string& container_id, uint32_t code,
   }
   changed_.SignalAll();
   TellLocked();
+}
+
+void FakeShims::Unstart(const std::string& container_id) {
+  MutexLock lock(mutex_);
+  for (auto& [id, shim] : shims_) {
+    const auto it = shim.processes.find(container_id);
+    if (it == shim.processes.end()) continue;
+    it->second.phase = shim::TaskPhase::kCreated;
+    it->second.starting = true;
+  }
 }
 
 void FakeShims::IgnoreTerm(bool ignore) {

@@ -40,6 +40,7 @@ struct FakeProcess {
   shim::CreateTask request;
   // Signals that do not end it.
   bool ignores_term = false;
+  bool starting = false;
   std::string resources;  // of the last Update
 };
 
@@ -70,6 +71,8 @@ class FakeShims : public shim::ShimLauncher {
   void Exit(const std::string& container_id, uint32_t code, UnixNanos at = 0);
   // SIGTERM does not end the next processes.
   void IgnoreTerm(bool ignore);
+  // Its start is under way again: only a kill lets it be deleted.
+  void Unstart(const std::string& container_id);
   bool Has(const std::string& sandbox_id);
   size_t size();
   FakeProcess Process(const std::string& container_id);

@@ -187,6 +187,7 @@ void Container::Created(StatusOr<StartedProcess> started,
     init_.stdio().Close();
     ReleaseRootfs();
     init_.Forsake(status);
+    gone_ = true;
     return done(status);
   }
   const ProcessFacts facts =
@@ -527,6 +528,7 @@ void Container::Update(const std::string& resources, Done done) {
 
 void Container::Delete(const std::string& exec_id, Reply<TaskState> done) {
   if (!exec_id.empty()) return DeleteExec(exec_id, std::move(done));
+  if (init_.starting()) options_.runtime->Abort(id());
   Enqueue([self = shared_from_this(), done = std::move(done)] {
     self->DeleteInit([self, done](StatusOr<TaskState> state) {
       done(std::move(state));
@@ -536,6 +538,7 @@ void Container::Delete(const std::string& exec_id, Reply<TaskState> done) {
 }
 
 void Container::DeleteInit(Reply<TaskState> done) {
+  if (gone_) return done(NotFound("container " + id() + " is not there"));
   if (init_.stopped()) return DeleteStopped(std::move(done));
   if (init_.phase() == TaskPhase::kCreated) {
     return DeleteCreated(std::move(done));
@@ -566,6 +569,7 @@ void Container::DeleteStopped(Reply<TaskState> done) {
           const Status deleted = Failpoint("shim.delete.state");
           if (!deleted.ok()) return done(deleted);
           self->ReleaseRootfs();
+          self->gone_ = true;
           PublishDeleted(self->parts_.events, self->id(), self->init_);
           done(self->init_.State());
         });

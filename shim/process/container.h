@@ -91,7 +91,8 @@ class Container : public std::enable_shared_from_this<Container> {
   void Kill(const std::string& exec_id, int signal, bool all, Done done);
   void Freeze(bool frozen, Done done);
   void Update(const std::string& resources, Done done);
-  // After success on the init, the object is of no more use.
+  // Of the init it ends a Create or Run that is under way; after success the
+  // object is of no more use.
   void Delete(const std::string& exec_id, Reply<TaskState> done);
 
   // Null until created, and where no cgroup can be told.
@@ -143,6 +144,7 @@ class Container : public std::enable_shared_from_this<Container> {
   size_t mounted_ = 0;
   uint64_t last_sync_ = 0;
   bool own_pid_namespace_ = true;
+  bool gone_ = false;  // never made, or deleted
   std::unique_ptr<oci::Cgroup> cgroup_;
   std::unique_ptr<oci::OomWatch> oom_;
 };
