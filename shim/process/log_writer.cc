@@ -284,7 +284,8 @@ void LogWriter::Put(std::string_view bytes) {
   if (target_.max_size > 0 && pending > 0 &&
       pending + bytes.size() > target_.max_size) {
     Flush();
-    Rotate();
+    // Nothing got into it: the disk may be full.
+    if (size_ > 0) Rotate();
   }
   batch_ += bytes;
   if (batch_.size() >= kBatch) Flush();
@@ -359,8 +360,10 @@ void LogWriter::Compress() {
   compressor_ = begun.ok() ? *std::move(begun) : UniqueFd();
 }
 
+// If a new file cannot be made, the old one goes on under its next name, and
+// no name is shifted any more until there is a new one.
 void LogWriter::Rotate() {
-  if (AwaitsFollower()) return;
+  if (!shifted_ && AwaitsFollower()) return;
   const std::string& path = target_.path;
   if (target_.max_files == 1) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) return;
@@ -368,9 +371,13 @@ void LogWriter::Rotate() {
     Status made = Reopen();
     (made.ok() ? deleted_ : file_) = std::move(last);
   } else {
-    ShiftNames();
-    (void)Reopen();
-    if (target_.compress) Compress();
+    if (!shifted_) {
+      // It is not compressed under its next name while it is written.
+      (void)flock(file_.get(), LOCK_SH | LOCK_NB);
+      ShiftNames();
+      shifted_ = true;
+    }
+    if (Reopen().ok() && target_.compress) Compress();
   }
   (void)IsHeld();  // else its room is given back at once
 }
@@ -378,6 +385,7 @@ void LogWriter::Rotate() {
 Status LogWriter::Reopen() {
   ASSIGN_OR_RETURN(UniqueFd file, OpenAppending(target_));
   file_ = std::move(file);
+  shifted_ = false;
   size_ = SizeOf(file_.get());
   return OkStatus();
 }

@@ -88,8 +88,9 @@ class LogWriter {
 
   const LogTarget target_;
   UniqueFd file_;
-  UniqueFd deleted_;     // the file that was deleted last
-  UniqueFd compressor_;  // pidfd of the last
+  UniqueFd deleted_;      // the file that was deleted last
+  UniqueFd compressor_;   // pidfd of the last
+  bool shifted_ = false;  // the file has its next name, but has no successor
   uint64_t size_;
   uint64_t dropped_ = 0;
   std::string unfinished_[2];  // of the current line, per stream

@@ -304,6 +304,48 @@ TEST_F(LogWriterTest, RotatesJsonFilesBySize) {
   EXPECT_LE(Log().size(), 200u);
 }
 
+TEST_F(LogWriterTest, KeepsTheOldFilesWhenANewOneCannotBeMade) {
+  for (const std::string option : {"", "&compress=1"}) {
+    TempDir dir;
+    const auto await_compressed = [&] {
+      for (int i = 0; i < 1000 && !option.empty(); ++i) {
+        if (dir.Exists("log.1.gz") && !dir.Exists("log.1")) return;
+        usleep(10'000);
+      }
+    };
+    const auto target =
+        ParseLogUri("berth-log://" + dir.Path("log") +
+                    "?format=json-file&max-size=100&max-file=3" + option);
+    ASSERT_OK(target);
+    ASSERT_OK_AND_ASSIGN(const auto log, LogWriter::Open(*target));
+    const auto write = [&](int line) {
+      log->Write(Stream::kStdout, "line " + std::to_string(line) + "\n", kTime);
+    };
+    write(0);
+    write(1);  // rotates
+    await_compressed();
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit none = before;
+    none.rlim_cur = 0;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 2; i < 8; ++i) write(i);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_FALSE(dir.Exists("log"));
+    const std::string current = dir.Read("log.1");
+    for (int i = 1; i < 8; ++i) {
+      EXPECT_NE(current.find("line " + std::to_string(i)), std::string::npos)
+          << i << option;
+    }
+    EXPECT_TRUE(dir.Exists("log.2") || dir.Exists("log.2.gz"))
+        << "all logs were overwritten" << option;
+    write(8);
+    EXPECT_NE(dir.Read("log").find("line 8"), std::string::npos);
+    EXPECT_EQ(log->dropped(), 0u);
+    await_compressed();
+  }
+}
+
 TEST_F(LogWriterTest, StartsOverWhenOneFileIsAllowed) {
   const auto log = Open("format=json-file&max-size=100");
   for (int i = 0; i < 5; ++i) {
