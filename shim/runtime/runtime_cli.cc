@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,7 +90,7 @@ StatusCode CodeOf(const std::string& message) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   signal(SIGPIPE, SIG_DFL);
-  if (!directory.empty() && chdir(directory.c_str()) != 0) _exit(127);
+  if (chdir(directory.c_str()) != 0) _exit(127);
   if (fds != nullptr && !fds->terminal) {
     if (dup2(fds->in.get(), 0) < 0 || dup2(fds->out.get(), 1) < 0 ||
         dup2(fds->err.get(), 2) < 0) {
@@ -105,6 +106,9 @@ StatusCode CodeOf(const std::string& message) {
   execvp(argv[0], argv.data());
   _exit(127);
 }
+
+// Where a verb is run that needs no bundle: our own folder may be gone.
+constexpr char kAnywhere[] = "/";
 
 // The pty's master, which the program has sent before it ended.
 StatusOr<UniqueFd> TakeConsole(int listener) {
@@ -123,7 +127,9 @@ RuntimeCli::RuntimeCli(EventLoop& loop, Reaper& reaper, RuntimeOptions options,
       scratch_(std::move(scratch)) {}
 
 RuntimeCli::Files RuntimeCli::NewRun() {
-  const std::string base = scratch_ + "/run" + std::to_string(++last_run_);
+  static int last = 0;  // of all runtimes
+  mkdir(scratch_.c_str(), 0700);
+  const std::string base = scratch_ + "/run" + std::to_string(++last);
   Files run;
   run.log = base + ".log";
   run.pid_file = base + ".pid";
@@ -261,14 +267,14 @@ void RuntimeCli::Exec(const std::string& id, const std::string& process,
   if (!prepared.ok()) return done(prepared);
   std::vector<std::string> args = {"exec", "--detach", "--process", run.input,
                                    id};
-  LaunchProcess(std::move(run), std::move(args), std::move(fds), scratch_,
+  LaunchProcess(std::move(run), std::move(args), std::move(fds), kAnywhere,
                 std::move(done));
 }
 
 void RuntimeCli::Simple(std::vector<std::string> args, Done done) {
   const Files run = NewRun();
   Clean(run);
-  Launch(run, std::move(args), nullptr, scratch_,
+  Launch(run, std::move(args), nullptr, kAnywhere,
          [log = run.log, done = std::move(done)](const Status& status) {
            unlink(log.c_str());
            done(status);
@@ -295,7 +301,7 @@ void RuntimeCli::Update(const std::string& id, const std::string& resources,
   Files run = NewRun();
   const Status prepared = Prepare(run, false, resources);
   if (!prepared.ok()) return done(prepared);
-  Launch(run, {"update", "--resources", run.input, id}, nullptr, scratch_,
+  Launch(run, {"update", "--resources", run.input, id}, nullptr, kAnywhere,
          [log = run.log, input = run.input,
           done = std::move(done)](const Status& status) {
            unlink(log.c_str());

@@ -25,7 +25,8 @@ namespace berth::shim {
 // Source: runc(8) and its subcommands. Single-threaded.
 class RuntimeCli : public Runtime {
  public:
-  // `scratch`: a folder for the files that a run needs.
+  // `scratch`: a folder for the files that a run needs. It may be that of
+  // others as well, and is made if it is missing.
   RuntimeCli(EventLoop& loop, Reaper& reaper, RuntimeOptions options,
              std::string scratch);
 
@@ -68,7 +69,6 @@ class RuntimeCli : public Runtime {
   Reaper& reaper_;
   const RuntimeOptions options_;
   const std::string scratch_;
-  int last_run_ = 0;
   std::map<std::string, pid_t> creating_;  // container id -> its program
 };
 

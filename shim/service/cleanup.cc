@@ -1,5 +1,6 @@
 #include "shim/service/cleanup.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +13,12 @@
 
 #include "api/shim/runtime/task/v3/shim.pb.h"
 #include "base/clock.h"
+#include "base/fs/tree.h"
 #include "base/io/event_loop.h"
 #include "base/sys/file.h"
 #include "base/sys/mount.h"
 #include "base/sys/socket.h"
+#include "base/unique_fd.h"
 #include "shim/process/process_facts.h"
 #include "shim/process/reaper.h"
 #include "shim/runtime/runtime_choice.h"
@@ -54,6 +57,14 @@ void UnmountRootfs(const std::string& bundle) {
   }
 }
 
+void RemoveFolder(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const StatusOr<UniqueFd> parent =
+      OpenFile(path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
+  if (!parent.ok()) return;
+  RemoveTree(parent->get(), path.substr(slash + 1)).IgnoreError();
+}
+
 // The socket of a shim that was killed stays; that of one that lives, for other
 // containers of its group, must.
 void RemoveDeadSocket() {
@@ -64,6 +75,7 @@ void RemoveDeadSocket() {
   const StatusOr<UniqueFd> connection = ConnectUnix(parsed->path);
   if (connection.status().code() == StatusCode::kUnavailable) {
     unlink(parsed->path.c_str());
+    RemoveFolder(ScratchOf(parsed->path));
   }
 }
 

@@ -192,6 +192,8 @@ Status WriteAddressFile(const std::string& path) {
 
 }  // namespace
 
+std::string ScratchOf(const std::string& socket) { return socket + ".run"; }
+
 StatusOr<std::string> StartShim(const ShimFlags& flags,
                                 const std::string& input_bytes) {
   ASSIGN_OR_RETURN(const StartInput input,
@@ -208,6 +210,9 @@ StatusOr<std::string> StartShim(const ShimFlags& flags,
                                : input.event_address;
     config.socket_path = path;
     config.records_in_bundles = Environment(kSocketVariable).empty();
+    // A bundle goes with its container, and we may outlive the first.
+    config.scratch_dir =
+        config.records_in_bundles ? ScratchOf(path) : config.state_dir;
     config.options = input.options;
     const pid_t manager = getppid();
     const pid_t pid = fork();

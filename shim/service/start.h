@@ -22,6 +22,9 @@ struct ShimFlags {
 // up after each by itself; berthd has a sandbox's, and cleans up once.
 inline constexpr char kSocketVariable[] = "BERTH_SHIM_SOCKET";
 
+// Beside the socket of a shim of containerd's: what its runtime's runs need.
+std::string ScratchOf(const std::string& socket);
+
 // `start`: listens, leaves a daemon behind that serves, and answers what goes
 // to standard output. If a shim of the same group (a pod's) listens already,
 // its address is the answer and nothing is started.

@@ -39,7 +39,7 @@ class Supervisor {
         tasks_(parts_,
                [this](const RuntimeOptions& options) {
                  return MakeRuntime(*loop_, reaper_, options,
-                                    config_.state_dir);
+                                    config_.scratch_dir);
                }),
         sandbox_(parts_, tasks_, [this] { End(); }),
         task_service_(tasks_, config.records_in_bundles ? "" : config.state_dir,
@@ -76,6 +76,9 @@ class Supervisor {
     loop_->Remove(signals_.get());
     server_.StopListening();
     if (!config_.socket_path.empty()) unlink(config_.socket_path.c_str());
+    if (config_.scratch_dir != config_.state_dir) {
+      rmdir(config_.scratch_dir.c_str());
+    }
     sandbox_.Stop();
     until_ = std::chrono::steady_clock::now() + kFarewell;
     Farewell();

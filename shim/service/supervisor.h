@@ -12,6 +12,7 @@ namespace berth::shim {
 struct SupervisorConfig {
   std::string name_space;
   std::string state_dir;      // our working directory
+  std::string scratch_dir;    // for a runtime's files; removed at the end
   std::string event_address;  // the manager's ttrpc socket; may be empty
   std::string socket_path;    // removed at the end
   // Notes for cleaning up go to each container's bundle, not to state_dir.
