@@ -190,6 +190,33 @@ Status WriteAddressFile(const std::string& path) {
   return OkStatus();
 }
 
+Status LeaveDaemon(const ShimFlags& flags, const StartInput& input,
+                   const std::string& path, UniqueFd listener) {
+  SupervisorConfig config;
+  config.name_space = flags.name_space;
+  ASSIGN_OR_RETURN(config.state_dir, WorkingDirectory());
+  config.event_address = input.event_address.empty()
+                             ? Environment("TTRPC_ADDRESS")
+                             : input.event_address;
+  config.socket_path = path;
+  config.records_in_bundles = Environment(kSocketVariable).empty();
+  // A bundle goes with its container, and we may outlive the first.
+  config.scratch_dir =
+      config.records_in_bundles ? ScratchOf(path) : config.state_dir;
+  config.options = input.options;
+  const pid_t manager = getppid();
+  // First: an empty shim of which nobody knows would live for ever.
+  const Status written = WriteAddressFile(path);
+  const pid_t pid = written.ok() ? fork() : -1;
+  if (pid < 0) {
+    const Status failed = written.ok() ? Errno(errno, "fork") : written;
+    unlink(path.c_str());
+    return failed;
+  }
+  if (pid == 0) BeDaemon(config, std::move(listener), manager);
+  return Failpoint("shim.launch.forked");
+}
+
 }  // namespace
 
 std::string ScratchOf(const std::string& socket) { return socket + ".run"; }
@@ -202,28 +229,10 @@ StatusOr<std::string> StartShim(const ShimFlags& flags,
   ASSIGN_OR_RETURN(std::optional<UniqueFd> listener, Listen(path));
   RETURN_IF_ERROR(Failpoint("shim.launch.listening"));
   if (listener) {
-    SupervisorConfig config;
-    config.name_space = flags.name_space;
-    ASSIGN_OR_RETURN(config.state_dir, WorkingDirectory());
-    config.event_address = input.event_address.empty()
-                               ? Environment("TTRPC_ADDRESS")
-                               : input.event_address;
-    config.socket_path = path;
-    config.records_in_bundles = Environment(kSocketVariable).empty();
-    // A bundle goes with its container, and we may outlive the first.
-    config.scratch_dir =
-        config.records_in_bundles ? ScratchOf(path) : config.state_dir;
-    config.options = input.options;
-    const pid_t manager = getppid();
-    const pid_t pid = fork();
-    if (pid < 0) {
-      unlink(path.c_str());
-      return Errno(errno, "fork");
-    }
-    if (pid == 0) BeDaemon(config, *std::move(listener), manager);
-    RETURN_IF_ERROR(Failpoint("shim.launch.forked"));
+    RETURN_IF_ERROR(LeaveDaemon(flags, input, path, *std::move(listener)));
+  } else {
+    RETURN_IF_ERROR(WriteAddressFile(path));
   }
-  RETURN_IF_ERROR(WriteAddressFile(path));
   const StartFormat format = FormatFor(input);
   ShimAddress address;
   address.path = path;
