@@ -74,8 +74,10 @@ class Supervisor {
     if (ending_) return;
     ending_ = true;
     loop_->Remove(signals_.get());
-    server_.StopListening();
+    task_service_.Refuse();
+    // First the name: once nobody listens, another shim may take it.
     if (!config_.socket_path.empty()) unlink(config_.socket_path.c_str());
+    server_.StopListening();
     if (config_.scratch_dir != config_.state_dir) {
       rmdir(config_.scratch_dir.c_str());
     }

@@ -138,6 +138,7 @@ void TaskService::Run(const TtrpcCall& call, const Responder& reply) {
 
 void TaskService::Make(const TtrpcCall& call, const Responder& reply,
                        bool start) {
+  if (refuses_) return reply.Fail(Unavailable("the shim ends"));
   task::CreateTaskRequest request;
   if (!request.ParseFromString(call.payload)) {
     return reply.Fail(InvalidArgument(call.method + ": cannot parse"));

@@ -29,6 +29,8 @@ class TaskService {
   // Create and Start in one, for BerthService: a CreateTaskRequest, and a
   // CreateTaskResponse with the pid of the program that runs.
   void Run(const TtrpcCall& call, const Responder& reply);
+  // The shim ends: from here on Create and Run are UNAVAILABLE.
+  void Refuse() { refuses_ = true; }
 
  private:
   void Handle(const TtrpcCall& call, const Responder& reply);
@@ -56,6 +58,7 @@ class TaskService {
   const std::string record_dir_;
   const containerd::runc::v1::Options defaults_;
   const std::function<void()> shutdown_;
+  bool refuses_ = false;
 };
 
 }  // namespace berth::shim
