@@ -132,6 +132,21 @@ TEST_P(ShimTest, ExecsWithFifos) {
   EXPECT_OK(task->Delete(ctx_));
 }
 
+TEST_P(ShimTest, AnswersEachOfTwoWhoDelete) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  auto task = StartLogged("c1", "sleep 1 & exit 0");
+  ASSERT_NE(task, nullptr);
+  ASSERT_OK(AwaitExit(ctx_, *task));
+  const Context limit = ctx_.WithTimeout(seconds(20));
+  Status first, second;
+  std::thread other([&] { first = task->Delete(limit).status(); });
+  second = task->Delete(limit).status();
+  other.join();
+  EXPECT_TRUE(first.ok() || second.ok()) << Message(first) << Message(second);
+  for (const Status& each : {first, second}) EXPECT_OK(IgnoreNotFound(each));
+  EXPECT_OK(shim_->Shutdown(ctx_));
+}
+
 // Of an exec that never runs.
 TEST_P(ShimTest, AnswersThoseWhoWaitForNothing) {
   if (IsForeign()) GTEST_SKIP() << "others answer when they like";
@@ -155,8 +170,8 @@ TEST_P(ShimTest, AnswersThoseWhoWaitForNothing) {
               StatusIs(StatusCode::kNotFound));
   exec.process = "{ this is not JSON";
   ASSERT_OK_AND_ASSIGN(process, shim_->Exec(ctx_, exec));
-  const Status failed = wait(
-      *process, [&] { EXPECT_FALSE(process->Start(ctx_).ok()); });
+  const Status failed =
+      wait(*process, [&] { EXPECT_FALSE(process->Start(ctx_).ok()); });
   EXPECT_FALSE(failed.ok());
   EXPECT_NE(failed.code(), StatusCode::kDeadlineExceeded);
   EXPECT_OK(process->Delete(ctx_));

@@ -376,7 +376,8 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
     self->execs_.erase(exec->exec_id());
     done(outcome);
   };
-  const auto exited = [self, exec, progress, finish](const StatusOr<ExitStatus>&) {
+  const auto exited = [self, exec, progress,
+                       finish](const StatusOr<ExitStatus>&) {
     self->parts_.loop.CancelTimer(progress->timer);
     exec->stdio().WhenClosed(progress->Drain(), finish);
   };
@@ -551,11 +552,10 @@ void Container::DeleteCreated(Reply<TaskState> done) {
       id(), [self = shared_from_this(),
              done = std::move(done)](const Status& status) {
         if (!IgnoreNotFound(status).ok()) return done(status);
-        self->init_.Wait(
-            {[self, done](const StatusOr<ExitStatus>&) {
-               self->DeleteStopped(done);
-             },
-             [] { return true; }});
+        self->init_.Wait({[self, done](const StatusOr<ExitStatus>&) {
+                            self->DeleteStopped(done);
+                          },
+                          [] { return true; }});
       });
 }
 
@@ -589,8 +589,7 @@ void Container::DeleteExec(const std::string& exec_id, Reply<TaskState> done) {
     exec->stdio().Close();
     self->execs_.erase(exec->exec_id());
     self->specs_.erase(exec->exec_id());
-    exec->Forsake(NotFound("process " + Quoted(exec->exec_id()) +
-                           " was deleted before it was started"));
+    exec->Forsake(NotFound("the process was deleted"));
     done(exec->State());
   };
   if (!exec->stopped()) return finish();

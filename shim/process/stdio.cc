@@ -257,9 +257,11 @@ void ProcessStdio::ReadNow() {
 }
 
 void ProcessStdio::WhenClosed(Duration limit, std::function<void()> action) {
-  when_closed_ = std::move(action);
-  loop_.CancelTimer(limit_);
-  limit_ = loop_.After(limit, [this] { Close(); });
+  if (when_closed_.empty()) {
+    loop_.CancelTimer(limit_);
+    limit_ = loop_.After(limit, [this] { Close(); });
+  }
+  when_closed_.push_back(std::move(action));
   const auto check = [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->CheckClosed();
   };
@@ -269,12 +271,12 @@ void ProcessStdio::WhenClosed(Duration limit, std::function<void()> action) {
 }
 
 void ProcessStdio::CheckClosed() {
-  if (when_closed_ == nullptr) return;
+  if (when_closed_.empty()) return;
   if ((reads_out_ && !out_->closed()) || (reads_err_ && !err_->closed())) {
     return;
   }
   loop_.CancelTimer(limit_);
-  std::exchange(when_closed_, nullptr)();
+  for (const auto& action : std::exchange(when_closed_, {})) action();
 }
 
 void ProcessStdio::Close() {

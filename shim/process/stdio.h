@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/io/event_loop.h"
@@ -62,7 +63,8 @@ class ProcessStdio : public std::enable_shared_from_this<ProcessStdio> {
 
   void ReadNow();
   // Calls `action` (from the loop) when both outputs have ended, or `limit`
-  // has passed: then they are cut off.
+  // has passed: then they are cut off. If somebody waits already, with his
+  // limit.
   void WhenClosed(Duration limit, std::function<void()> action);
   void Close();
 
@@ -93,7 +95,7 @@ class ProcessStdio : public std::enable_shared_from_this<ProcessStdio> {
   bool reads_out_ = false;
   bool reads_err_ = false;
   EventLoop::TimerId limit_ = 0;
-  std::function<void()> when_closed_;
+  std::vector<std::function<void()>> when_closed_;
 };
 
 }  // namespace berth::shim

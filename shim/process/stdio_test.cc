@@ -354,6 +354,20 @@ TEST_F(StdioTest, CutsOffOutputThatDoesNotEnd) {
   EXPECT_NE(dir_.Read("log").find(" stdout P kept\n"), std::string::npos);
 }
 
+TEST_F(StdioTest, TellsAllWhoWaitForTheEnd) {
+  const std::string uri = "berth-log://" + dir_.Path("log") + "?format=cri";
+  Open({"", uri, uri, false});
+  std::string told;
+  stdio_->WhenClosed(milliseconds(50), [&] { told += "a"; });
+  stdio_->WhenClosed(seconds(100), [&] {
+    told += "b";
+    loop_->Stop();
+  });
+  loop_->After(seconds(10), [this] { loop_->Stop(); });
+  ASSERT_OK(loop_->Run());
+  EXPECT_EQ(told, "ab");
+}
+
 TEST_F(StdioTest, WritesTheFirstBytesToAFileAndDrainsTheRest) {
   dir_.Write("out", "");
   dir_.Write("err", "");
