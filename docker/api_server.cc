@@ -142,6 +142,8 @@ Status ApiServer::ListenTcp(const std::string& address,
 }
 
 void ApiServer::Shutdown() {
+  // Verbs whose clients have left wait for it alone.
+  monitor_->Stop();
   server_.Shutdown();
   if (tcp_ != nullptr) tcp_->Stop();
 }

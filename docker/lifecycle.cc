@@ -198,6 +198,11 @@ void LogFailure(const std::string& doing, const Status& status) {
   if (!status.ok()) LOG(WARNING) << doing << ": " << Message(status);
 }
 
+Context Lasting(const Engine& engine) {
+  return engine.monitor != nullptr ? engine.monitor->until()
+                                   : Context::Background("docker");
+}
+
 Status MarkStoppedByHand(Engine& engine, const Context& ctx,
                          const std::string& id) {
   return ChangeNotes(engine, ctx, id, [](const View&, Notes& notes) {

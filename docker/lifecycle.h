@@ -15,6 +15,9 @@ namespace berth::docker {
 // What nobody waits for has failed: one line in the log. Nothing if it is OK.
 void LogFailure(const std::string& doing, const Status& status);
 
+// For a verb that goes on although its client leaves: ends with the daemon.
+Context Lasting(const Engine& engine);
+
 // Sandbox, then container. The caller holds the container's lifecycle lock. A
 // start that fails leaves neither running, and with AutoRemove nothing at all.
 Status StartContainer(Engine& engine, const Context& ctx, const View& view);

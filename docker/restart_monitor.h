@@ -38,6 +38,11 @@ class RestartMonitor {
   RestartMonitor(const RestartMonitor&) = delete;
   RestartMonitor& operator=(const RestartMonitor&) = delete;
 
+  // For what goes on although nobody waits for it: until Stop.
+  const Context& until() const { return until_; }
+  // The daemon ends: nothing is begun any more, and what waits does no longer.
+  void Stop() { until_.Cancel(); }
+
   // If the policy wants it: promises to start the container later. False
   // otherwise. The caller holds the lifecycle lock.
   bool Schedule(const View& view);

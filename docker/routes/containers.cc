@@ -113,30 +113,30 @@ int StopSignal(const View& view) {
 }
 
 // With a signal of the caller's choice, or the container's own.
-Status StopContainer(Engine& engine, Call& call, const View& view) {
+Status StopContainer(Engine& engine, const Context& ctx, const Call& call,
+                     const View& view) {
   ASSIGN_OR_RETURN(const Duration grace, GraceOf(call, view));
   const ContainerId id(view.id());
   const std::string signal_name = call.Query("signal");
-  if (signal_name.empty()) {
-    return engine.containers.Stop(call.ctx, id, grace);
-  }
+  if (signal_name.empty()) return engine.containers.Stop(ctx, id, grace);
   ASSIGN_OR_RETURN(const int signal, SignalOf(signal_name));
-  RETURN_IF_ERROR(engine.containers.Kill(call.ctx, id, signal));
+  RETURN_IF_ERROR(engine.containers.Kill(ctx, id, signal));
   const Status gone =
-      engine.containers.Wait(call.ctx.WithTimeout(grace), id).status();
+      engine.containers.Wait(ctx.WithTimeout(grace), id).status();
   if (gone.ok() || IsNotFound(gone)) return OkStatus();
-  RETURN_IF_ERROR(call.ctx.Check());
-  return engine.containers.Stop(call.ctx, id, Duration::zero());
+  RETURN_IF_ERROR(ctx.Check());
+  return engine.containers.Stop(ctx, id, Duration::zero());
 }
 
 // From now on no policy starts it. What it is then, and whether it waited for
 // its policy.
-StatusOr<std::pair<View, bool>> TakeInHand(Engine& engine, Call& call) {
+StatusOr<std::pair<View, bool>> TakeInHand(Engine& engine, const Context& ctx,
+                                           const Call& call) {
   ASSIGN_OR_RETURN(View view, FindOurs(engine, call.name));
   // Not in the middle of a start, which would be missed.
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   engine.lifecycle.Acquire(call.ctx, view.id()));
-  RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view.id()));
+                   engine.lifecycle.Acquire(ctx, view.id()));
+  RETURN_IF_ERROR(MarkStoppedByHand(engine, ctx, view.id()));
   const bool waited = engine.monitor->Waiting(view.id());
   engine.monitor->Forget(view.id());
   view = ViewOf(engine, view.id());
@@ -147,43 +147,47 @@ StatusOr<std::pair<View, bool>> TakeInHand(Engine& engine, Call& call) {
 }
 
 Status Stop(Engine& engine, Call& call) {
-  ASSIGN_OR_RETURN(const auto taken, TakeInHand(engine, call));
+  const Context ctx = Lasting(engine);
+  ASSIGN_OR_RETURN(const auto taken, TakeInHand(engine, ctx, call));
   const auto& [view, waited] = taken;
   if (!view.running()) {
-    RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
+    RETURN_IF_ERROR(SettleExit(engine, ctx, view.id()));
     return call.Reply(waited ? 204 : 304);
   }
   engine.events.PublishContainer(
       "kill", view.id(), {{"signal", std::to_string(StopSignal(view))}});
-  RETURN_IF_ERROR(StopContainer(engine, call, view));
+  RETURN_IF_ERROR(StopContainer(engine, ctx, call, view));
   engine.events.PublishContainer("stop", view.id());
-  RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
+  RETURN_IF_ERROR(SettleExit(engine, ctx, view.id()));
   return call.Reply(204);
 }
 
 // The second half of a restart.
-Status StartAgain(Engine& engine, Call& call, const std::string& id) {
+Status StartAgain(Engine& engine, const Context& ctx, const Call& call,
+                  const std::string& id) {
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   engine.lifecycle.Acquire(call.ctx, id));
+                   engine.lifecycle.Acquire(ctx, id));
   const View view = ViewOf(engine, id);
   if (view.container == nullptr) {
     return NotFound("No such container: " + call.name);
   }
   if (view.running()) return OkStatus();  // somebody was quicker
   engine.monitor->Forget(id);
-  RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, id));
-  return StartContainer(engine, call.ctx, ViewOf(engine, id));
+  RETURN_IF_ERROR(MarkStartedByHand(engine, ctx, id));
+  return StartContainer(engine, ctx, ViewOf(engine, id));
 }
 
 Status Restart(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const View view, FindOurs(engine, call.name));
+  const Context ctx = Lasting(engine);
   const std::string id = view.id();
   // The exit is not to be taken for the last one. No lock is held while it is
   // waited for: a harder verb must get through.
   engine.monitor->Expect(id);
   engine.monitor->Forget(id);
-  Status done = view.running() ? StopContainer(engine, call, view) : OkStatus();
-  if (done.ok()) done = StartAgain(engine, call, id);
+  Status done =
+      view.running() ? StopContainer(engine, ctx, call, view) : OkStatus();
+  if (done.ok()) done = StartAgain(engine, ctx, call, id);
   engine.monitor->Release(id);
   if (!done.ok()) {
     // What its exit, if there was one, would have led to.
@@ -200,11 +204,12 @@ Status Restart(Engine& engine, Call& call) {
 StatusOr<bool> KillWaiting(Engine& engine, Call& call, const View& view,
                            int signal) {
   if (view.running() || !engine.monitor->Waiting(view.id())) return false;
-  ASSIGN_OR_RETURN(const auto taken, TakeInHand(engine, call));
+  const Context ctx = Lasting(engine);
+  ASSIGN_OR_RETURN(const auto taken, TakeInHand(engine, ctx, call));
   if (taken.first.running()) return false;  // it has just been started
   engine.events.PublishContainer("kill", view.id(),
                                  {{"signal", std::to_string(signal)}});
-  RETURN_IF_ERROR(SettleExit(engine, call.ctx, view.id()));
+  RETURN_IF_ERROR(SettleExit(engine, ctx, view.id()));
   return true;
 }
 

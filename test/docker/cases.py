@@ -45,6 +45,7 @@ import cases_stream
 import cases_testcontainers
 import cases_tls
 import cases_vanish
+import cases_verbs
 import cases_versions
 import cases_volumes
 import cases_websocket
@@ -411,7 +412,7 @@ def main():
                            cases_networks, cases_odd, cases_options,
                            cases_pods, cases_pull, cases_push, cases_requests,
                            cases_restart, cases_runtimes, cases_stats,
-                           cases_tls, cases_vanish, cases_versions,
+                           cases_tls, cases_vanish, cases_verbs, cases_versions,
                            cases_volumes, cases_websocket, cases_build,
                            cases_compose2, cases_goclient,
                            cases_testcontainers):

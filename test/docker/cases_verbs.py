@@ -1,0 +1,51 @@
+"""What a verb has begun is done, and told as dockerd tells it."""
+
+from cases_vanish import vanish
+from harness import check, equal, eventually
+
+DEAF = "trap 'echo no' TERM INT; echo set; while :; do sleep 0.1; done"
+
+
+def state(docker, name):
+    return docker.inspect(name, "{{.State.Status}}")
+
+
+def deaf(docker, *options):
+    """A container that says "no" to SIGTERM and SIGINT."""
+    name = docker.start(*options, "busybox", "sh", "-c", DEAF)
+    eventually("the trap", lambda: "set" in docker("logs", name).out)
+    return name
+
+
+def leave(docker, name, path):
+    """A client that is gone as soon as the container has heard of its verb."""
+    vanish(docker, "POST", f"/containers/{name}/{path}")
+    eventually("the signal", lambda: "no" in docker("logs", name).out)
+
+
+def a_restart_goes_on_without_its_client(docker):
+    plain, removed = deaf(docker), deaf(docker, "--rm")
+    pids = [docker.inspect(one, "{{.State.Pid}}") for one in (plain, removed)]
+    for one in (plain, removed):
+        leave(docker, one, "restart?t=2")
+    for one, pid in zip((plain, removed), pids):
+        eventually("it runs again", lambda: docker.inspect(
+            one, "{{.State.Status}} {{.State.Pid}}") not in (
+                f"running {pid}", "running 0", "exited 0"))
+        equal(state(docker, one), "running")
+    docker("rm", "-f", plain, removed)
+
+
+def a_stop_with_a_signal_goes_on_without_its_client(docker):
+    if docker.engine == "dockerd" and docker.older_than("1.42"):
+        return "dockerd 20.10 has no signal of stop"
+    name = deaf(docker)
+    leave(docker, name, "stop?signal=INT&t=1")
+    eventually("it is killed", lambda: state(docker, name) == "exited")
+    equal(docker.inspect(name, "{{.State.ExitCode}}"), "137")
+    return None
+
+
+CASES = [value for name, value in list(globals().items())
+         if callable(value) and getattr(value, "__module__", "") == __name__
+         and name not in ("state", "deaf", "leave")]
