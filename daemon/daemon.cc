@@ -31,6 +31,7 @@
 #include "door/http/tls_relay.h"
 #include "door/request_counts.h"
 #include "image/image_service.h"
+#include "image/reference.h"
 #include "nri/plugins.h"
 #include "sandbox/apparmor/default_profile.h"
 #include "sandbox/cgroup_driver.h"
@@ -71,6 +72,11 @@ image::ImageServiceOptions ImageOptions(const Config& config) {
   options.transfer.plain_http = {hosts.begin(), hosts.end()};
   const auto& pinned = config.images().pinned();
   options.pinned = {pinned.begin(), pinned.end()};
+  // Nobody who collects images sees that builds need it.
+  const auto builder = image::Reference::Parse(config.build().image());
+  if (builder.ok() && config.build().socket().empty()) {
+    options.pinned.push_back(builder->str());
+  }
   options.transfer.user_agent = std::string("berth/") + kVersion;
   options.transfer.limits.window =
       std::chrono::seconds(config.registry().stall_seconds());

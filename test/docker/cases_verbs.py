@@ -1,5 +1,6 @@
 """What a verb has begun is done, and told as dockerd tells it."""
 
+from cases_build import BUILDER
 from cases_vanish import vanish
 from harness import check, equal, eventually
 
@@ -43,6 +44,18 @@ def a_stop_with_a_signal_goes_on_without_its_client(docker):
     leave(docker, name, "stop?signal=INT&t=1")
     eventually("it is killed", lambda: state(docker, name) == "exited")
     equal(docker.inspect(name, "{{.State.ExitCode}}"), "137")
+    return None
+
+
+def the_image_of_the_builder_is_not_pruned(docker):
+    if docker.engine == "dockerd":
+        return "dockerd builds in itself"
+    if docker("image", "inspect", BUILDER, code=None).code != 0:
+        docker("pull", "busybox")
+        docker("tag", "busybox", BUILDER)
+    docker("image", "prune", "-af")
+    docker("image", "inspect", BUILDER)
+    docker("rmi", BUILDER)
     return None
 
 
