@@ -8,7 +8,9 @@
 
 #include <cerrno>
 #include <functional>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "base/failpoint.h"
 #include "base/fs/tree.h"
@@ -93,10 +95,34 @@ Status CheckPorts(const Engine& engine, const View& view) {
   return OkStatus();
 }
 
+// Others that want one of its ports wait until its sandbox is ready, and then
+// see that the port is taken. Keys of engine.ports beside that of a create; in
+// order, so that no two wait for each other.
+StatusOr<std::vector<KeyedMutex::Lock>> HoldPorts(Engine& engine,
+                                                  const Context& ctx,
+                                                  const View& view) {
+  std::set<std::string> keys;
+  if (view.sandbox != nullptr) {
+    for (const auto& port : view.sandbox->config().port_mappings()) {
+      if (port.host_port() == 0) continue;
+      keys.insert(std::to_string(port.protocol()) + " port " +
+                  std::to_string(port.host_port()));
+    }
+  }
+  std::vector<KeyedMutex::Lock> held;
+  for (const std::string& key : keys) {
+    ASSIGN_OR_RETURN(KeyedMutex::Lock lock, engine.ports.Acquire(ctx, key));
+    held.push_back(std::move(lock));
+  }
+  return held;
+}
+
 // The variables that the container is to have of links.
 StatusOr<std::vector<std::string>> StartSandbox(Engine& engine,
                                                 const Context& ctx,
                                                 const View& view) {
+  ASSIGN_OR_RETURN(const std::vector<KeyedMutex::Lock> ports,
+                   HoldPorts(engine, ctx, view));
   RETURN_IF_ERROR(CheckPorts(engine, view));
   // A reboot or a lost shim leaves it half ended.
   if (view.sandbox != nullptr &&

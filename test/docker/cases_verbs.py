@@ -1,4 +1,5 @@
 """What a verb has begun is done, and told as dockerd tells it."""
+import threading
 
 from cases_build import BUILDER
 from cases_vanish import vanish
@@ -57,6 +58,27 @@ def the_image_of_the_builder_is_not_pruned(docker):
     docker("image", "inspect", BUILDER)
     docker("rmi", BUILDER)
     return None
+
+
+def one_of_two_starts_gets_the_port(docker):
+    for _ in range(4):
+        names = [f"rival-{i}" for i in range(4)]
+        for one in names:
+            docker("create", "--name", one, "-p", "18322:80", "busybox",
+                   "sleep", "100")
+        results = []
+        threads = [threading.Thread(target=lambda one=one: results.append(
+            docker("start", one, code=None))) for one in names]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        equal(sorted(one.code for one in results), [0, 1, 1, 1],
+              "codes of the starts")
+        for one in results:
+            check(one.code == 0 or "port is already allocated" in one.err,
+                  one.err)
+        docker("rm", "-f", *names)
 
 
 CASES = [value for name, value in list(globals().items())
