@@ -14,10 +14,9 @@
 #include "docker/build/classic_lines.h"
 #include "docker/build/context_beginning.h"
 #include "docker/build/order.h"
+#include "docker/build/prune_order.h"
 #include "docker/call.h"
-#include "docker/convert/filters.h"
 #include "docker/engine.h"
-#include "docker/routes/disk_usage.h"
 #include "door/http/upgrade.h"
 
 namespace berth::docker {
@@ -149,23 +148,9 @@ Status Session(Engine& engine, Call& call) {
 }
 
 StatusOr<bk::PruneRequest> ReadPrune(const Call& call) {
-  static const auto& known = *new std::set<std::string>{
-      "id",    "until",  "parent",  "type",  "description",
-      "inuse", "shared", "private", "label", "unused-for"};
-  ASSIGN_OR_RETURN(const Filters filters,
-                   Filters::Parse(call.Query("filters"), known));
-  bk::PruneRequest request;
+  ASSIGN_OR_RETURN(bk::PruneRequest request,
+                   ReadPruneOrder(call.Query("filters"), Now()));
   request.set_all(call.Flag("all"));
-  ASSIGN_OR_RETURN(const UnixNanos until, UntilOf(filters));
-  if (until > 0) request.set_keepduration(std::max<int64_t>(Now() - until, 0));
-  for (const std::string key : {"id", "parent", "type", "description"}) {
-    for (const std::string& value : filters.Of(key)) {
-      request.add_filter(key + "==" + value);
-    }
-  }
-  for (const std::string key : {"inuse", "shared", "private"}) {
-    if (filters.Has(key)) request.add_filter(key);
-  }
   ASSIGN_OR_RETURN(const int64_t keep, call.Number("keep-storage", 0));
   ASSIGN_OR_RETURN(const int64_t reserved, call.Number("reserved-space", keep));
   ASSIGN_OR_RETURN(const int64_t most, call.Number("max-used-space", 0));

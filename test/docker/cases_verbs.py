@@ -1,4 +1,5 @@
 """What a verb has begun is done, and told as dockerd tells it."""
+import subprocess
 import threading
 
 from cases_build import BUILDER
@@ -58,6 +59,16 @@ def the_image_of_the_builder_is_not_pruned(docker):
     docker("image", "inspect", BUILDER)
     docker("rmi", BUILDER)
     return None
+
+
+def build_prune_refuses_two_times(docker):
+    status = subprocess.run(
+        ["curl", "-s", "-o/dev/null", "-w%{http_code}", "-XPOST", "-G",
+         "--unix-socket", docker.control.socket, "--data-urlencode",
+         'filters={"until":["1h"],"unused-for":["1h"]}',
+         "http://engine/v1.41/build/prune"], capture_output=True, text=True,
+        check=True).stdout
+    equal(status, "400", "status")
 
 
 def one_of_two_starts_gets_the_port(docker):
