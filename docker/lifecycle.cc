@@ -253,11 +253,14 @@ Status StartContainer(Engine& engine, const Context& ctx, const View& view) {
   if (started.ok()) return OkStatus();
   // Its own context, as that of the request may have ended.
   const Context clean_up = Context::Background(ctx.request_id());
-  LogFailure("stop the sandbox of container " + view.id(),
-             engine.sandboxes.Stop(clean_up, SandboxOf(view)));
+  Status gone = engine.sandboxes.Stop(clean_up, SandboxOf(view));
+  LogFailure("stop the sandbox of container " + view.id(), gone);
   if (view.notes->auto_remove()) {
-    LogFailure("remove container " + view.id(),
-               RemoveContainer(engine, clean_up, view, true));
+    gone = RemoveContainer(engine, clean_up, view, true);
+    LogFailure("remove container " + view.id(), gone);
+  }
+  if (!gone.ok() && engine.monitor != nullptr) {
+    engine.monitor->SettleLater(view.id());
   }
   return started;
 }
@@ -322,9 +325,10 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
   return OkStatus();
 }
 
-Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   engine.lifecycle.Acquire(ctx, id));
+namespace {
+
+// With the lifecycle lock.
+Status SettleHeld(Engine& engine, const Context& ctx, const std::string& id) {
   if (engine.monitor != nullptr && engine.monitor->Expected(id)) {
     return OkStatus();  // a restart by hand goes on from here
   }
@@ -344,6 +348,21 @@ Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
   RETURN_IF_ERROR(Failpoint("docker.exit.stopped"));
   if (!view.notes->auto_remove()) return OkStatus();
   return RemoveContainer(engine, ctx, view, true);
+}
+
+}  // namespace
+
+Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
+  const StatusOr<KeyedMutex::Lock> lock = engine.lifecycle.Acquire(ctx, id);
+  const Status settled =
+      lock.ok() ? SettleHeld(engine, ctx, id) : lock.status();
+  if (engine.monitor == nullptr) return settled;
+  if (settled.ok()) {
+    engine.monitor->Settled(id);
+  } else {
+    engine.monitor->SettleLater(id);
+  }
+  return settled;
 }
 
 }  // namespace berth::docker

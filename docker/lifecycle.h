@@ -31,7 +31,8 @@ Status MarkStartedByHand(Engine& engine, const Context& ctx,
                          const std::string& id);
 
 // What follows an exit: nothing if it runs again, else the restart policy, the
-// end of the sandbox, AutoRemove. Takes the lifecycle lock.
+// end of the sandbox, AutoRemove. What fails is tried again later. Takes the
+// lifecycle lock.
 Status SettleExit(Engine& engine, const Context& ctx, const std::string& id);
 
 // The container with its sandbox and log; its anonymous volumes too if

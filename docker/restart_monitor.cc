@@ -14,8 +14,14 @@ using sandbox::Event;
 
 constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
 constexpr Duration kLastDelay = std::chrono::minutes(1);
+constexpr Duration kFirstRetry = std::chrono::seconds(1);
 constexpr int kMostPostponed = 50;  // kFirstDelay each
 constexpr Duration kLongRun = std::chrono::seconds(10);
+
+SteadyTime In(Duration delay) {
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<SteadyTime::duration>(delay);
+}
 
 bool PolicyWants(const View& view) {
   const std::string policy = view.notes->restart_policy();
@@ -81,8 +87,7 @@ void RestartMonitor::EnsureThread() {
 
 void RestartMonitor::Promise(Wait& wait, Duration delay) {
   wait.delay = delay;
-  wait.due = std::chrono::steady_clock::now() +
-             std::chrono::duration_cast<SteadyTime::duration>(delay);
+  wait.due = In(delay);
   wait.pending = true;
   wait.starting = false;
   changed_.Cancel();
@@ -143,6 +148,22 @@ bool RestartMonitor::WillRestart(const std::string& id) const {
   return view.container != nullptr && view.ours() && WantsRestart(view);
 }
 
+void RestartMonitor::SettleLater(const std::string& id) {
+  MutexLock lock(mutex_);
+  Unsettled& one = unsettled_[id];
+  if (one.pending) return;
+  one.delay = std::clamp(2 * one.delay, kFirstRetry, kLastDelay);
+  one.due = In(one.delay);
+  one.pending = true;
+  changed_.Cancel();
+  EnsureThread();
+}
+
+void RestartMonitor::Settled(const std::string& id) {
+  MutexLock lock(mutex_);
+  unsettled_.erase(id);
+}
+
 void RestartMonitor::Settle(const std::string& id) {
   LogFailure("wind up container " + id, SettleExit(engine_, until_, id));
 }
@@ -164,6 +185,9 @@ Context RestartMonitor::UntilDue() {
   for (const auto& [id, wait] : waits_) {
     if (wait.pending && !wait.starting) due = due.WithDeadline(wait.due);
   }
+  for (const auto& [id, one] : unsettled_) {
+    if (one.pending) due = due.WithDeadline(one.due);
+  }
   return due;
 }
 
@@ -182,6 +206,22 @@ void RestartMonitor::Follow() {
       return;  // the bus is gone
     }
     StartDue();
+    SettleDue();
+  }
+}
+
+void RestartMonitor::SettleDue() {
+  std::vector<std::string> due;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [id, one] : unsettled_) {
+      if (!one.pending || one.due > std::chrono::steady_clock::now()) continue;
+      one.pending = false;
+      due.push_back(id);
+    }
+  }
+  for (const std::string& id : due) {
+    working_.Run([this, id](const Context&) { Settle(id); });
   }
 }
 

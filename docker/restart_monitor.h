@@ -23,7 +23,8 @@ bool WantsStart(const View& view);
 
 // Follows the exits of this door's containers: starts again those whose policy
 // says so (after 100 ms, doubled each time up to a minute, from the beginning
-// once it ran for ten seconds), and winds up the others (SettleExit). A start
+// once it ran for ten seconds), and winds up the others (SettleExit), again and
+// again if that fails, after a second, doubled up to a minute. A start
 // that fails for want of what may come back, room on the disk above all, is
 // tried again. When the daemon starts it does so
 // for all that do not run, at once.
@@ -59,6 +60,11 @@ class RestartMonitor {
   // Whether one that has exited starts again, by its policy or by hand.
   bool WillRestart(const std::string& id) const;
 
+  // What follows its end could not be done: it is tried again later.
+  void SettleLater(const std::string& id);
+  // That is done, or there is nothing to do.
+  void Settled(const std::string& id);
+
  private:
   struct Wait {
     SteadyTime due;
@@ -66,6 +72,12 @@ class RestartMonitor {
     bool pending = false;
     bool starting = false;
     int postponed = 0;
+  };
+
+  struct Unsettled {
+    SteadyTime due;
+    Duration delay{0};
+    bool pending = false;  // otherwise it is being tried
   };
 
   void Promise(Wait& wait, Duration delay) REQUIRES(mutex_);
@@ -77,6 +89,7 @@ class RestartMonitor {
   void CatchUp();
   void Settle(const std::string& id);
   void StartDue();
+  void SettleDue();
   void StartOne(const std::string& id);
   bool Postpone(const View& view) EXCLUDES(mutex_);
 
@@ -87,6 +100,7 @@ class RestartMonitor {
   mutable Mutex mutex_;
   std::map<std::string, Wait> waits_ GUARDED_BY(mutex_);
   std::map<std::string, int> expected_ GUARDED_BY(mutex_);
+  std::map<std::string, Unsettled> unsettled_ GUARDED_BY(mutex_);
   Context changed_ GUARDED_BY(mutex_);  // cancelled by an earlier due time
   Thread follower_ GUARDED_BY(mutex_);
   Background working_;

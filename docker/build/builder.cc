@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -21,6 +22,8 @@ namespace {
 constexpr char kName[] = "berth-builder";
 constexpr auto kStartLimit = std::chrono::minutes(1);
 constexpr auto kStopGrace = std::chrono::seconds(10);
+constexpr Duration kFirstRetry = std::chrono::seconds(1);
+constexpr Duration kLastRetry = std::chrono::minutes(1);
 constexpr auto kLook = std::chrono::milliseconds(20);
 // A server that has not said otherwise; of docker.io, where its API is.
 constexpr char kHub[] = "docker.io";
@@ -244,17 +247,19 @@ Status Builder::Remove(const Context& ctx) {
 // The thread of idler_: asleep until the last use ends, then until it is time.
 void Builder::StopWhenIdle() {
   uint64_t seen = 0;
+  Duration retry{0};  // a removal has failed; how long until the next
   while (true) {
     {
       MutexLock lock(mutex_);
       const Status turned =
           until_.Await(mutex_, changed_, [&]() NO_THREAD_SAFETY_ANALYSIS {
-            return uses_ == 0 && turns_ != seen;
+            return uses_ == 0 && (turns_ != seen || retry.count() > 0);
           });
       if (!turned.ok()) return;
+      if (turns_ != seen) retry = Duration(0);
       seen = turns_;
       const Status used =
-          until_.WithTimeout(settings_.idle)
+          until_.WithTimeout(retry.count() > 0 ? retry : settings_.idle)
               .Await(mutex_, changed_, [&]() NO_THREAD_SAFETY_ANALYSIS {
                 return turns_ != seen;
               });
@@ -266,7 +271,10 @@ void Builder::StopWhenIdle() {
       MutexLock state(mutex_);
       if (!lock.ok() || uses_ > 0) continue;
     }
-    LogFailure("stop the builder", Remove(until_));
+    const Status removed = Remove(until_);
+    LogFailure("stop the builder", removed);
+    retry = removed.ok() ? Duration(0)
+                         : std::clamp(2 * retry, kFirstRetry, kLastRetry);
   }
 }
 

@@ -92,6 +92,28 @@ def one_of_two_starts_gets_the_port(docker):
         docker("rm", "-f", *names)
 
 
+def armed(docker, *failpoints):
+    """The engine again, with steps that fail."""
+    docker.control.kill()
+    docker.control.start("BERTH_FAILPOINTS=" + ";".join(failpoints))
+
+
+def a_removal_that_fails_is_tried_again(docker):
+    if docker.engine == "dockerd":
+        return "failpoints are berthd's own"
+    docker("pull", "busybox")
+    try:
+        armed(docker, "sandbox.stop.containers=error*2")
+        docker("run", "--rm", "busybox", "true", timeout=20)
+        armed(docker, "sandbox.stop.containers=error*2")
+        result = docker("run", "--rm", "busybox", "/no-such", code=127)
+        check("no such file" in result.err, result.err)
+        eventually("it is removed", lambda: not docker("ps", "-aq").out)
+    finally:
+        armed(docker)
+    return None
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("state", "deaf", "leave")]
+         and name not in ("state", "deaf", "leave", "armed")]
