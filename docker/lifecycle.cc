@@ -218,6 +218,33 @@ void Unmount(Engine& engine, const std::vector<std::string>& names) {
   }
 }
 
+// After the volumes have their marks. What fails is tried again later.
+Status FinishRemoval(Engine& engine, const Context& ctx, const View& view,
+                     const std::vector<std::string>& anonymous, bool volumes) {
+  const Status removed =
+      engine.sandboxes.Remove(ctx.WithTimeout(kWindUpLimit), SandboxOf(view));
+  if (!removed.ok()) {
+    if (engine.monitor != nullptr) engine.monitor->SettleLater(view.id());
+    return removed;
+  }
+  UnmountVolumes(engine, view);
+  LogFailure("remove container " + view.id(),
+             Failpoint("docker.remove.sandbox"));
+  if (engine.monitor != nullptr) engine.monitor->Forget(view.id());
+  engine.execs.Forget(view.id());
+  if (!view.notes->log_directory.empty()) {
+    LogFailure("remove the log of container " + view.id(),
+               RemoveTree(AT_FDCWD, view.notes->log_directory));
+  }
+  if (!volumes) return OkStatus();
+  for (const std::string& name : anonymous) {
+    const Status gone = RemoveVolume(engine, ctx, name);
+    if (gone.code() == StatusCode::kFailedPrecondition) continue;
+    LogFailure("remove volume " + name, gone);
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 void LogFailure(const std::string& doing, const Status& status) {
@@ -306,34 +333,26 @@ Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
     LogFailure("volume " + name, volumes ? engine.volumes.Abandon(name)
                                          : engine.volumes.Claim(name));
   }
-  RETURN_IF_ERROR(engine.sandboxes.Remove(ctx, SandboxOf(view)));
-  UnmountVolumes(engine, view);
-  LogFailure("remove container " + view.id(),
-             Failpoint("docker.remove.sandbox"));
-  if (engine.monitor != nullptr) engine.monitor->Forget(view.id());
-  engine.execs.Forget(view.id());
-  if (!view.notes->log_directory.empty()) {
-    LogFailure("remove the log of container " + view.id(),
-               RemoveTree(AT_FDCWD, view.notes->log_directory));
-  }
-  if (!volumes) return OkStatus();
-  for (const std::string& name : anonymous) {
-    const Status removed = RemoveVolume(engine, ctx, name);
-    if (removed.code() == StatusCode::kFailedPrecondition) continue;
-    LogFailure("remove volume " + name, removed);
-  }
-  return OkStatus();
+  return FinishRemoval(engine, ctx, view, anonymous, volumes);
 }
 
 namespace {
 
-// With the lifecycle lock.
-Status SettleHeld(Engine& engine, const Context& ctx, const std::string& id) {
+// With the lifecycle lock; what is begun goes on without whoever asked for it.
+Status SettleHeld(Engine& engine, const std::string& id) {
   if (engine.monitor != nullptr && engine.monitor->Expected(id)) {
     return OkStatus();  // a restart by hand goes on from here
   }
   const View view = ViewOf(engine, id);
   if (view.container == nullptr || !view.ours()) return OkStatus();
+  const Context ctx = Lasting(engine).WithTimeout(kWindUpLimit);
+  const bool auto_remove = view.notes->auto_remove();
+  if (view.container->phase() == state::v1::CONTAINER_PHASE_REMOVING) {
+    // Its volumes have been marked. Those that are to go with it and stay
+    // behind are swept at the next start.
+    return FinishRemoval(engine, ctx, view, AnonymousVolumesOf(engine, view),
+                         auto_remove);
+  }
   if (view.container->phase() != state::v1::CONTAINER_PHASE_EXITED) {
     return OkStatus();
   }
@@ -346,16 +365,14 @@ Status SettleHeld(Engine& engine, const Context& ctx, const std::string& id) {
   UnmountVolumes(engine, view);
   if (ready) PublishNetworkEvents(engine, view, "disconnect");
   RETURN_IF_ERROR(Failpoint("docker.exit.stopped"));
-  if (!view.notes->auto_remove()) return OkStatus();
-  return RemoveContainer(engine, ctx, view, true);
+  return auto_remove ? RemoveContainer(engine, ctx, view, true) : OkStatus();
 }
 
 }  // namespace
 
 Status SettleExit(Engine& engine, const Context& ctx, const std::string& id) {
   const StatusOr<KeyedMutex::Lock> lock = engine.lifecycle.Acquire(ctx, id);
-  const Status settled =
-      lock.ok() ? SettleHeld(engine, ctx, id) : lock.status();
+  const Status settled = lock.ok() ? SettleHeld(engine, id) : lock.status();
   if (engine.monitor == nullptr) return settled;
   if (settled.ok()) {
     engine.monitor->Settled(id);

@@ -2,9 +2,11 @@
 #ifndef DOCKER_LIFECYCLE_H_
 #define DOCKER_LIFECYCLE_H_
 
+#include <chrono>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/status.h"
 #include "docker/engine.h"
@@ -14,6 +16,9 @@ namespace berth::docker {
 
 // What nobody waits for has failed: one line in the log. Nothing if it is OK.
 void LogFailure(const std::string& doing, const Status& status);
+
+// For what follows an end, and a removal.
+inline constexpr Duration kWindUpLimit = std::chrono::minutes(5);
 
 // For a verb that goes on although its client leaves: ends with the daemon.
 Context Lasting(const Engine& engine);
@@ -31,12 +36,13 @@ Status MarkStartedByHand(Engine& engine, const Context& ctx,
                          const std::string& id);
 
 // What follows an exit: nothing if it runs again, else the restart policy, the
-// end of the sandbox, AutoRemove. What fails is tried again later. Takes the
-// lifecycle lock.
+// end of the sandbox, AutoRemove; and the rest of a removal. What fails is
+// tried again later. The context is for the wait for the lifecycle lock.
 Status SettleExit(Engine& engine, const Context& ctx, const std::string& id);
 
 // The container with its sandbox and log; its anonymous volumes too if
-// `volumes`. The caller holds the lifecycle lock.
+// `volumes`. The caller holds the lifecycle lock, and a context that does not
+// end with its client: half of a removal keeps the name.
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,
                        bool volumes);
 

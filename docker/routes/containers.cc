@@ -292,23 +292,24 @@ Status Delete(Engine& engine, Call& call) {
     return FailedPrecondition(
         "Conflict, cannot remove the default link name of the container");
   }
+  const Context ctx = Lasting(engine).WithTimeout(kWindUpLimit);
   const bool force = call.Flag("force");
   if (force) {
     // Outside the lock: a start that hangs holds it.
-    RETURN_IF_ERROR(MarkStoppedByHand(engine, call.ctx, view.id()));
+    RETURN_IF_ERROR(MarkStoppedByHand(engine, ctx, view.id()));
     engine.monitor->Forget(view.id());
     if (view.running()) {
       engine.events.PublishContainer("kill", view.id(), {{"signal", "9"}});
     }
-    RETURN_IF_ERROR(engine.containers.Stop(call.ctx, ContainerId(view.id()),
-                                           Duration::zero()));
+    RETURN_IF_ERROR(
+        engine.containers.Stop(ctx, ContainerId(view.id()), Duration::zero()));
   }
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   engine.lifecycle.Acquire(call.ctx, view.id()));
+                   engine.lifecycle.Acquire(ctx, view.id()));
   const View now = ViewOf(engine, view.id());
   if (now.container != nullptr) {
     if (!force) RETURN_IF_ERROR(CheckRemovable(engine, now));
-    RETURN_IF_ERROR(RemoveContainer(engine, call.ctx, now, call.Flag("v")));
+    RETURN_IF_ERROR(RemoveContainer(engine, ctx, now, call.Flag("v")));
   }
   return call.Reply(204);
 }
@@ -319,9 +320,11 @@ Status Prune(Engine& engine, Call& call) {
   ASSIGN_OR_RETURN(const Filters filters,
                    Filters::Parse(call.Query("filters"), known));
   ASSIGN_OR_RETURN(const UnixNanos until, UntilOf(filters));
+  const Context ctx = Lasting(engine);
   Json deleted;
   uint64_t reclaimed = 0;
   for (const View& view : AllViews(engine)) {
+    RETURN_IF_ERROR(call.ctx.Check());
     const auto& labels = view.container->config().labels();
     if (!view.ours() || IsBuilder(view) || !CheckRemovable(engine, view).ok() ||
         !filters.MatchLabels({labels.begin(), labels.end()}) ||
@@ -333,7 +336,7 @@ Status Prune(Engine& engine, Call& call) {
     const View now = ViewOf(engine, view.id());
     if (now.container == nullptr || !CheckRemovable(engine, now).ok()) continue;
     const uint64_t size = WrittenBy(engine, now);
-    if (RemoveContainer(engine, call.ctx, now, false).ok()) {
+    if (RemoveContainer(engine, ctx, now, false).ok()) {
       deleted.push_back(view.id());
       reclaimed += size;
     }

@@ -114,6 +114,29 @@ def a_removal_that_fails_is_tried_again(docker):
     return None
 
 
+def a_removal_is_finished_later(docker):
+    if docker.engine == "dockerd":
+        return "failpoints are berthd's own"
+    docker("pull", "busybox")
+    try:
+        armed(docker, "container.remove.rootfs=error*2")
+        docker("run", "--name", "half", "busybox", "true")
+        docker("rm", "half", code=1)
+        eventually("it is removed", lambda: not docker("ps", "-aq").out)
+        docker("create", "--name", "half", "busybox")
+    finally:
+        armed(docker)
+    return None
+
+
+def what_leaves_during_rm_is_removed(docker):
+    for _ in range(8):
+        name = docker.start("--name", "leaves", "busybox", "sleep", "100")
+        vanish(docker, "DELETE", f"/containers/{name}?force=1")
+        eventually("it is gone", lambda: not docker(
+            "ps", "-aq", "--filter", "name=leaves").out)
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
          and name not in ("state", "deaf", "leave", "armed")]
