@@ -189,12 +189,10 @@ Status Restart(Engine& engine, Call& call) {
       view.running() ? StopContainer(engine, ctx, call, view) : OkStatus();
   if (done.ok()) done = StartAgain(engine, ctx, call, id);
   engine.monitor->Release(id);
-  if (!done.ok()) {
-    // What its exit, if there was one, would have led to.
-    LogFailure("wind up container " + id,
-               SettleExit(engine, Context::Background("restart"), id));
-    return done;
-  }
+  // What the exit would have led to, if it has not been started; or one that
+  // followed the start before the release.
+  LogFailure("wind up container " + id, SettleExit(engine, ctx, id));
+  RETURN_IF_ERROR(done);
   engine.events.PublishContainer("restart", id);
   return call.Reply(204);
 }

@@ -137,6 +137,16 @@ def what_leaves_during_rm_is_removed(docker):
             "ps", "-aq", "--filter", "name=leaves").out)
 
 
+def what_exits_at_once_after_a_restart_is_removed(docker):
+    for _ in range(6):
+        name = docker.start("--rm", "-v", "/mark", "busybox", "sh", "-c",
+                            "[ ! -e /m ] || exit 3; touch /m; sleep 100")
+        eventually("the mark", lambda: docker("exec", name, "ls", "/m",
+                                              code=None).code == 0)
+        docker("restart", "-t", "0", name)
+        eventually("it is removed", lambda: not docker("ps", "-aq").out)
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
          and name not in ("state", "deaf", "leave", "armed")]
