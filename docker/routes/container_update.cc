@@ -27,6 +27,10 @@ Status ChangeHostConfig(Engine& engine, Call& call, const std::string& id,
   for (const auto& [name, value] : changed.members()) {
     notes.host_config[name] = value;
   }
+  // The record has counted starts by hand until now.
+  if (view.notes->restart_policy() == "no") {
+    notes.restarts_before = view.container->restart_count();
+  }
   return engine.containers.SetDoorNotes(call.ctx, ContainerId(id),
                                         SerializeNotes(notes));
 }

@@ -147,6 +147,19 @@ def what_exits_at_once_after_a_restart_is_removed(docker):
         eventually("it is removed", lambda: not docker("ps", "-aq").out)
 
 
+def a_new_policy_counts_from_here(docker):
+    name = docker("create", "busybox", "sh", "-c",
+                  "sleep 1; exit 3").out.strip()
+    for _ in range(3):
+        docker("start", name)
+        docker("wait", name)
+    docker("start", name)
+    docker("update", "--restart", "on-failure:2", name)
+    equal(docker.inspect(name, "{{.RestartCount}}"), "0")
+    eventually("it gives up", lambda: docker.inspect(
+        name, "{{.State.Status}} {{.RestartCount}}") == "exited 2", 20)
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
          and name not in ("state", "deaf", "leave", "armed")]
