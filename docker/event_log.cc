@@ -33,8 +33,6 @@ const char* ActionOf(Event::Type type) {
       return "update";
     case Event::Type::kContainerOom:
       return "oom";
-    case Event::Type::kContainerRenamed:
-      return "rename";
     default:
       return nullptr;
   }

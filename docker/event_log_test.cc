@@ -50,11 +50,10 @@ TEST_F(EventLogTest, TellsOfContainersInDockersWords) {
   Happens(Event::Type::kContainerPaused, "c");
   Happens(Event::Type::kContainerResumed, "c");
   Happens(Event::Type::kContainerUpdated, "c");
-  Happens(Event::Type::kContainerRenamed, "c");
   Happens(Event::Type::kContainerOom, "c");
   Happens(Event::Type::kContainerExited, "c", 137);
   Happens(Event::Type::kContainerRemoved, "c");
-  ASSERT_OK(log_.Read(ctx, 9));
+  ASSERT_OK(log_.Read(ctx, 8));
   std::vector<std::string> actions;
   for (const DockerEvent& event : log_.Kept()) {
     EXPECT_EQ(event.type, "container");
@@ -66,9 +65,8 @@ TEST_F(EventLogTest, TellsOfContainersInDockersWords) {
       EXPECT_EQ(event.attributes.at("execDuration"), "0");
     }
   }
-  EXPECT_THAT(actions,
-              ElementsAre("create", "start", "pause", "unpause", "update",
-                          "rename", "oom", "die", "destroy"));
+  EXPECT_THAT(actions, ElementsAre("create", "start", "pause", "unpause",
+                                   "update", "oom", "die", "destroy"));
 }
 
 TEST_F(EventLogTest, TellsOfAStartToCome) {

@@ -322,8 +322,10 @@ void UnmountVolumes(Engine& engine, const View& view) {
 
 Status RemoveVolume(Engine& engine, const Context& ctx,
                     const std::string& name) {
-  return engine.volumes.Remove(ctx, name,
-                               [&] { return UsersOf(engine, name); });
+  RETURN_IF_ERROR(
+      engine.volumes.Remove(ctx, name, [&] { return UsersOf(engine, name); }));
+  engine.events.Publish("volume", "destroy", name, {{"driver", "local"}});
+  return OkStatus();
 }
 
 Status RemoveContainer(Engine& engine, const Context& ctx, const View& view,

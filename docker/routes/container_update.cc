@@ -55,7 +55,8 @@ Status Update(Engine& engine, Call& call) {
     RETURN_IF_ERROR(
         ChangeHostConfig(engine, call, view.id(), update.host_config));
   }
-  engine.events.PublishContainer("update", view.id());
+  // New limits are told by who sets them.
+  if (!update.has_limits) engine.events.PublishContainer("update", view.id());
   return call.Reply(200, {{"Warnings", Json::array()}});
 }
 

@@ -29,6 +29,7 @@ namespace {
 using sandbox::ContainerId;
 
 constexpr int64_t kDefaultGrace = 10;
+constexpr Duration kTelling = std::chrono::milliseconds(500);
 constexpr Duration kForEver = std::chrono::hours(24 * 365);
 
 Status NotRunning(const View& view) {
@@ -112,20 +113,49 @@ int StopSignal(const View& view) {
   return signal > 0 ? signal : SIGTERM;
 }
 
-// With a signal of the caller's choice, or the container's own.
-Status StopContainer(Engine& engine, const Context& ctx, const Call& call,
-                     const View& view) {
-  ASSIGN_OR_RETURN(const Duration grace, GraceOf(call, view));
-  const ContainerId id(view.id());
-  const std::string signal_name = call.Query("signal");
-  if (signal_name.empty()) return engine.containers.Stop(ctx, id, grace);
-  ASSIGN_OR_RETURN(const int signal, SignalOf(signal_name));
+// Starts and ends are told by a thread of their own: what is told after one
+// waits for that, a moment.
+void AwaitTold(Engine& engine, const Context& ctx, uint64_t from,
+               const std::string& action, const std::string& id) {
+  const Context moment = ctx.WithTimeout(kTelling);
+  while (true) {
+    const auto events = engine.events.Read(moment, from);
+    if (!events.ok()) return;
+    for (const DockerEvent& event : *events) {
+      if (event.id == id && event.action == action) return;
+      from = event.number + 1;
+    }
+  }
+}
+
+Status StopWith(Engine& engine, const Context& ctx, const ContainerId& id,
+                int signal, Duration grace) {
   RETURN_IF_ERROR(engine.containers.Kill(ctx, id, signal));
   const Status gone =
       engine.containers.Wait(ctx.WithTimeout(grace), id).status();
   if (gone.ok() || IsNotFound(gone)) return OkStatus();
   RETURN_IF_ERROR(ctx.Check());
   return engine.containers.Stop(ctx, id, Duration::zero());
+}
+
+// With a signal of the caller's choice, or the container's own.
+Status StopContainer(Engine& engine, const Context& ctx, const Call& call,
+                     const View& view) {
+  ASSIGN_OR_RETURN(const Duration grace, GraceOf(call, view));
+  const std::string name = call.Query("signal");
+  int signal = StopSignal(view);
+  if (!name.empty()) {
+    ASSIGN_OR_RETURN(signal, SignalOf(name));
+  }
+  const ContainerId id(view.id());
+  const uint64_t from = engine.events.Next();
+  engine.events.PublishContainer("kill", view.id(),
+                                 {{"signal", std::to_string(signal)}});
+  RETURN_IF_ERROR(name.empty() ? engine.containers.Stop(ctx, id, grace)
+                               : StopWith(engine, ctx, id, signal, grace));
+  AwaitTold(engine, ctx, from, "die", view.id());
+  engine.events.PublishContainer("stop", view.id());
+  return OkStatus();
 }
 
 // From now on no policy starts it. What it is then, and whether it waited for
@@ -154,10 +184,7 @@ Status Stop(Engine& engine, Call& call) {
     RETURN_IF_ERROR(SettleExit(engine, ctx, view.id()));
     return call.Reply(waited ? 204 : 304);
   }
-  engine.events.PublishContainer(
-      "kill", view.id(), {{"signal", std::to_string(StopSignal(view))}});
   RETURN_IF_ERROR(StopContainer(engine, ctx, call, view));
-  engine.events.PublishContainer("stop", view.id());
   RETURN_IF_ERROR(SettleExit(engine, ctx, view.id()));
   return call.Reply(204);
 }
@@ -187,12 +214,14 @@ Status Restart(Engine& engine, Call& call) {
   engine.monitor->Forget(id);
   Status done =
       view.running() ? StopContainer(engine, ctx, call, view) : OkStatus();
+  const uint64_t from = engine.events.Next();
   if (done.ok()) done = StartAgain(engine, ctx, call, id);
   engine.monitor->Release(id);
   // What the exit would have led to, if it has not been started; or one that
   // followed the start before the release.
   LogFailure("wind up container " + id, SettleExit(engine, ctx, id));
   RETURN_IF_ERROR(done);
+  AwaitTold(engine, ctx, from, "start", id);
   engine.events.PublishContainer("restart", id);
   return call.Reply(204);
 }
@@ -258,6 +287,8 @@ Status Rename(Engine& engine, Call& call) {
     return NameConflict(name, "");
   }
   RETURN_IF_ERROR(renamed);
+  engine.events.PublishContainer("rename", view.id(),
+                                 {{"oldName", "/" + view.name()}});
   return call.Reply(204);
 }
 
@@ -339,6 +370,8 @@ Status Prune(Engine& engine, Call& call) {
       reclaimed += size;
     }
   }
+  engine.events.Publish("container", "prune", "",
+                        {{"reclaimed", std::to_string(reclaimed)}});
   return call.Reply(
       200, {{"ContainersDeleted", deleted}, {"SpaceReclaimed", reclaimed}});
 }

@@ -101,7 +101,6 @@ Status Remove(Engine& engine, Call& call) {
   const Status removed = RemoveVolume(engine, call.ctx, call.name);
   if (IsNotFound(removed) && call.Flag("force")) return call.Reply(204);
   RETURN_IF_ERROR(removed);
-  engine.events.Publish("volume", "destroy", call.name, {{"driver", "local"}});
   return call.Reply(204);
 }
 
@@ -127,6 +126,8 @@ Status Prune(Engine& engine, Call& call) {
       reclaimed += std::max<int64_t>(size, 0);
     }
   }
+  engine.events.Publish("volume", "prune", "",
+                        {{"reclaimed", std::to_string(reclaimed)}});
   return call.Reply(
       200, {{"VolumesDeleted", deleted}, {"SpaceReclaimed", reclaimed}});
 }

@@ -1,6 +1,7 @@
 """What a verb has begun is done, and told as dockerd tells it."""
 import subprocess
 import threading
+import time
 
 from cases_build import BUILDER
 from cases_vanish import vanish
@@ -160,6 +161,72 @@ def a_new_policy_counts_from_here(docker):
         name, "{{.State.Status}} {{.RestartCount}}") == "exited 2", 20)
 
 
+def told(docker, kind, since, *formats):
+    """The events of a kind from then on."""
+    time.sleep(0.3)
+    return docker("events", "--since", since, "--until", str(time.time()),
+                  "--filter", "type=" + kind, "--format",
+                  "".join(formats) or "{{.Action}}").out.splitlines()
+
+
+def now():
+    time.sleep(0.05)
+    return f"{time.time():.6f}"
+
+
+def a_restart_is_told_step_by_step(docker):
+    name = docker.start("--init", "busybox", "sleep", "100")
+    since = now()
+    docker("restart", name)
+    equal(told(docker, "container", since),
+          ["kill", "die", "stop", "start", "restart"])
+    if docker.older_than("1.42"):
+        return  # no signal of stop
+    since = now()
+    subprocess.run(["curl", "-sf", "-XPOST", "--unix-socket",
+                    docker.control.socket,
+                    f"http://engine/v1.42/containers/{name}/stop?signal=INT"],
+                   check=True)
+    equal(told(docker, "container", since, "{{.Action}} ",
+               "{{.Actor.Attributes.signal}}")[0], "kill 2")
+
+
+def an_update_is_told_once(docker):
+    name = docker.start("busybox", "sleep", "100")
+    since = now()
+    docker("update", "--cpu-shares", "300", name)
+    docker("update", "--restart", "always", name)
+    docker("update", "--restart", "no", "--cpu-shares", "400", name)
+    equal(told(docker, "container", since), ["update"] * 3)
+
+
+def a_rename_tells_the_old_name(docker):
+    name = docker("create", "--name", "older", "busybox").out.strip()
+    since = now()
+    docker("rename", "older", "newer")
+    equal(told(docker, "container", since, "{{.Action}} ",
+               "{{.Actor.Attributes.oldName}} {{.Actor.Attributes.name}}"),
+          ["rename /older newer"])
+    docker("rm", name)
+
+
+def the_end_of_volumes_is_told(docker):
+    since = now()
+    docker("create", "--name", "owner", "-v", "/v", "busybox")
+    docker("rm", "-v", "owner")
+    docker("volume", "create", "--label", "x=y", "kept")
+    docker("volume", "prune", "-f", "--filter", "label=x=y",
+           *([] if docker.older_than("1.42") else ["--filter", "all=1"]))
+    docker("container", "prune", "-f")
+    check("prune" in told(docker, "container", since), "containers pruned")
+    actions = told(docker, "volume", since)
+    equal(actions.count("create"), 2, "volumes made")
+    equal(actions.count("prune"), 1, "prunes of volumes")
+    # dockerd 20.10 tells of those that are removed by name.
+    old = docker.engine == "dockerd" and docker.older_than("1.42")
+    equal(actions.count("destroy"), 1 if old else 2, "volumes removed")
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("state", "deaf", "leave", "armed")]
+         and name not in ("state", "deaf", "leave", "armed", "told", "now")]
