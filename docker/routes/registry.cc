@@ -130,7 +130,8 @@ std::string DomainOf(const std::string& server_address) {
   const size_t scheme = domain.find("://");
   if (scheme != std::string::npos) domain.erase(0, scheme + 3);
   domain = domain.substr(0, domain.find('/'));
-  const bool hub = domain.empty() || EndsWith(domain, "docker.io");
+  const bool hub =
+      domain.empty() || domain == "docker.io" || EndsWith(domain, ".docker.io");
   return hub ? "docker.io" : domain;
 }
 

@@ -227,6 +227,12 @@ def the_end_of_volumes_is_told(docker):
     equal(actions.count("destroy"), 1 if old else 2, "volumes removed")
 
 
+def a_password_goes_to_its_own_registry(docker):
+    result = docker("login", "-u", "me", "-p", "secret", "mydocker.io", code=1)
+    check("mydocker.io" in result.err.replace("-p secret mydocker.io", ""),
+          result.err)
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
          and name not in ("state", "deaf", "leave", "armed", "told", "now")]
