@@ -13,6 +13,11 @@ bool Runs(Exec& exec) {
   return exec.running;
 }
 
+bool Ended(Exec& exec) {
+  MutexLock lock(exec.mutex);
+  return exec.exit_code.has_value();
+}
+
 }  // namespace
 
 void ExecTable::Add(std::shared_ptr<Exec> exec) {
@@ -53,7 +58,7 @@ std::vector<std::string> ExecTable::Of(const std::string& container_id) const {
   MutexLock lock(mutex_);
   std::vector<std::string> ids;
   for (const auto& [id, exec] : execs_) {
-    if (exec->container_id == container_id) ids.push_back(id);
+    if (exec->container_id == container_id && !Ended(*exec)) ids.push_back(id);
   }
   return ids;
 }

@@ -30,6 +30,13 @@ TEST(ExecTableTest, FindsAndForgets) {
   EXPECT_EQ((*table.Find("2"))->container_id, "b");
   EXPECT_THAT(table.Of("a"), ElementsAre("1", "3"));
   EXPECT_THAT(table.Of("none"), IsEmpty());
+  {
+    const auto ended = *table.Find("1");
+    MutexLock lock(ended->mutex);
+    ended->exit_code = 0;
+  }
+  EXPECT_THAT(table.Of("a"), ElementsAre("3"));
+  EXPECT_OK(table.Find("1"));
   table.Forget("a");
   EXPECT_THAT(table.Of("a"), IsEmpty());
   EXPECT_THAT(table.Find("1"), StatusIs(StatusCode::kNotFound,

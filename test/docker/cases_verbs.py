@@ -227,6 +227,16 @@ def the_end_of_volumes_is_told(docker):
     equal(actions.count("destroy"), 1 if old else 2, "volumes removed")
 
 
+def an_exec_is_listed_until_it_ends(docker):
+    name = docker.start("busybox", "sleep", "100")
+    docker("exec", name, "true")
+    docker("exec", "-d", name, "sleep", "100")
+    eventually("the ended one goes", lambda: len(docker.inspect(
+        name, "{{len .ExecIDs}}")) and docker.inspect(
+            name, "{{len .ExecIDs}}") == "1")
+    docker("exec", name, "killall", "sleep", code=None)
+
+
 def a_password_goes_to_its_own_registry(docker):
     result = docker("login", "-u", "me", "-p", "secret", "mydocker.io", code=1)
     check("mydocker.io" in result.err.replace("-p secret mydocker.io", ""),
