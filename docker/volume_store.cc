@@ -1,11 +1,14 @@
 #include "docker/volume_store.h"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -53,6 +56,57 @@ Status UnmountAll(const std::string& path, int flags) {
   Status done;
   while (done.ok()) done = Unmount(path, flags | UMOUNT_NOFOLLOW);
   return IsNotFound(done) ? OkStatus() : done;
+}
+
+// Its first address, of version 4 if it has one. The resolver's own time limits
+// hold.
+StatusOr<std::string> LookUp(const std::string& host) {
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  int failed = getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(
+      found, [](addrinfo* list) {
+        if (list != nullptr) freeaddrinfo(list);
+      });
+  const addrinfo* best = all.get();
+  for (const addrinfo* one = best; one != nullptr; one = one->ai_next) {
+    if (one->ai_family != AF_INET) continue;
+    best = one;
+    break;
+  }
+  char ip[NI_MAXHOST];
+  if (failed == 0) {
+    failed = getnameinfo(best->ai_addr, best->ai_addrlen, ip, sizeof(ip),
+                         nullptr, 0, NI_NUMERICHOST);
+  }
+  if (failed == 0) return std::string(ip);
+  return FailedPrecondition(
+      "error resolving passed in network volume address: lookup " + host +
+      ": " + gai_strerror(failed));
+}
+
+// The kernel knows no names of hosts, and the helpers of mount(8), which look
+// them up, are not run.
+Status LookUpServer(Mount& mount) {
+  if (mount.type != "nfs" && mount.type != "cifs") return OkStatus();
+  constexpr std::string_view kAddress = "addr=";
+  for (std::string& option : mount.options) {
+    if (!StartsWith(option, kAddress)) continue;
+    ASSIGN_OR_RETURN(const std::string ip,
+                     LookUp(option.substr(kAddress.size())));
+    option = std::string(kAddress) + ip;
+    return OkStatus();
+  }
+  if (mount.type != "cifs" || !StartsWith(mount.source, "//")) {
+    return OkStatus();
+  }
+  const size_t end = std::min(mount.source.find('/', 2), mount.source.size());
+  if (end == 2) return OkStatus();
+  ASSIGN_OR_RETURN(const std::string ip,
+                   LookUp(mount.source.substr(2, end - 2)));
+  mount.source = "//" + ip + mount.source.substr(end);
+  return OkStatus();
 }
 
 }  // namespace
@@ -168,11 +222,14 @@ Status VolumeStore::Attach(const Context& ctx, const std::string& name) {
   for (const std::string& word : Split(option("o"), ',')) {
     if (!word.empty()) mount.options.push_back(word);
   }
+  const std::string failed =
+      "error while mounting volume '" + volume.mountpoint + "': ";
+  const Status known = LookUpServer(mount);
+  if (!known.ok()) return FailedPrecondition(failed + Message(known));
   const Status mounted = MountAt(mount);
   if (mounted.ok()) return OkStatus();
   return FailedPrecondition(
-      "error while mounting volume '" + volume.mountpoint +
-      "': failed to mount local volume: " + Message(mounted));
+      failed + "failed to mount local volume: " + Message(mounted));
 }
 
 Status VolumeStore::Detach(
@@ -186,7 +243,8 @@ Status VolumeStore::Detach(
     if (uses_.count(name) > 0) return OkStatus();
   }
   if (!users().empty()) return OkStatus();
-  return UnmountAll(volume->mountpoint, 0);
+  // Without a word to its server, which may be dead.
+  return UnmountAll(volume->mountpoint, MNT_DETACH);
 }
 
 StatusOr<std::vector<Volume>> VolumeStore::List() const {

@@ -105,6 +105,23 @@ TEST(VolumeStoreTest, RefusesBadNamesAndDriversOptions) {
   EXPECT_THAT(store.List(), IsOkAndHolds(IsEmpty()));
 }
 
+TEST(VolumeStoreTest, LooksUpTheServer) {
+  TempDir dir;
+  VolumeStore store(dir.Path("volumes"));
+  const auto attached = [&](const std::string& type, const std::string& device,
+                            const std::string& o) {
+    EXPECT_OK(store.Create(ctx, type, {},
+                           {{"type", type}, {"device", device}, {"o", o}}));
+    return store.Attach(ctx, type);
+  };
+  EXPECT_THAT(attached("nfs", ":/x", "ro,addr=no-such-host.invalid"),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       HasSubstr("address: lookup no-such-host.invalid: ")));
+  EXPECT_THAT(attached("cifs", "//no-such-host.invalid/x", "ro"),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       HasSubstr("address: lookup no-such-host.invalid: ")));
+}
+
 TEST(VolumeStoreTest, MountsWhatTheOptionsSay) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   TempDir dir;

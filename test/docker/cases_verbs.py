@@ -243,6 +243,15 @@ def a_password_goes_to_its_own_registry(docker):
           result.err)
 
 
+def the_address_of_a_volume_is_looked_up(docker):
+    docker("volume", "create", "-o", "type=nfs", "-o", "device=:/export", "-o",
+           "o=addr=no-such-host.invalid,nolock,timeo=1,retrans=1", "far")
+    docker("create", "--name", "uses", "-v", "far:/v", "busybox", "true")
+    result = docker("start", "uses", code=1)
+    check("error resolving passed in network volume address" in result.err and
+          "no-such-host.invalid" in result.err, result.err)
+
+
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
          and name not in ("state", "deaf", "leave", "armed", "told", "now")]
