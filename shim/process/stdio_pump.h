@@ -109,8 +109,8 @@ class InputPump {
   // `hold`, a writing end of the first fifo, keeps it from ending.
   Status AddSource(UniqueFd fifo, UniqueFd hold);
   Status AddAttached(UniqueFd fifo);
-  // Begins to write. `target` is non-blocking; of a terminal the pty's master,
-  // which takes nothing while nobody has the pty open: that input is lost.
+  // Begins to write. `target` is non-blocking; of a terminal the pty's master.
+  // What that refuses while nobody has the pty open is lost.
   Status SetTarget(UniqueFd target, bool terminal = false);
   // The same for a fifo that somebody else reads.
   void Hold(UniqueFd hold) { hold_ = std::move(hold); }

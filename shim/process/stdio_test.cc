@@ -1,6 +1,7 @@
 #include "shim/process/stdio.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,6 +22,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::EndsWith;
 
 // The test plays both sides: the process, with the descriptors that Open
 // hands out, and the client, with its ends of the fifos.
@@ -266,7 +268,7 @@ TEST_F(StdioTest, CarriesATerminalThatIsClosedAndOpenedAgain) {
   const UniqueFd writer = OpenEnd("in", O_WRONLY);
   for (const std::string text : {"one", "two", "three"}) {
     EXPECT_LT(TurnsCost(), 40) << "it spins while nobody has the terminal";
-    Put(writer.get(), "nobody gets this");
+    Put(writer.get(), "early ");  // kept by the kernel, or lost
     Turn();
     const UniqueFd slave = OpenSlave(path);
     Put(slave.get(), text);
@@ -274,7 +276,7 @@ TEST_F(StdioTest, CarriesATerminalThatIsClosedAndOpenedAgain) {
     EXPECT_EQ(ReadAvailable(out.get()), text);
     Put(writer.get(), text);
     Turn();
-    EXPECT_EQ(ReadAvailable(slave.get()), text);
+    EXPECT_THAT(ReadAvailable(slave.get()), EndsWith(text));
   }
   EXPECT_LT(TurnsCost(), 40);
   EXPECT_FALSE(AtEnd(out.get()));
