@@ -41,12 +41,12 @@ TEST(FullDiskBlobTest, ABlobLeavesSomeRoomToOthers) {
   const std::string disk = dir.Path("disk");
   ASSERT_EQ(mount("small", disk.c_str(), "tmpfs", 0, "size=80M"), 0);
   const absl::Cleanup unmount = [&] { umount2(disk.c_str(), MNT_DETACH); };
-  dir.Write("disk/other", std::string(13 * kMiB, 'o'));
+  dir.Write("disk/other", std::string(13 * kMiB + kMiB / 2, 'o'));
   ASSERT_OK_AND_ASSIGN(const auto store, ContentStore::Open(disk));
   const std::string piece(kMiB, 'b');
   Descriptor blob;
   blob.digest = Digest::Of("of no concern");
-  blob.size = 66 * kMiB;  // it would fit, in 67
+  blob.size = 66 * kMiB;  // it would fit
   ASSERT_OK_AND_ASSIGN(const auto writer, store->Ingest(blob));
   Status written;
   for (size_t i = 0; i < 66 && written.ok(); ++i) {

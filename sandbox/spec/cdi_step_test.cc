@@ -201,6 +201,7 @@ TEST_F(CdiStepTest, GroupsAreAddedOnceAndNeverRoots) {
 }
 
 TEST_F(CdiStepTest, OneSaysWhatPartOfTheCacheItHas) {
+  sandbox_.mutable_namespaces()->set_network("/run/netns/pod");
   CdiEdits first, second;
   first.intel_rdt = {.clos_id = "x"};
   first.net_devices = {{"eno1", "net0"}};
