@@ -48,9 +48,10 @@ class Builder {
       : what_(what), numbers_(numbers) {
     ready_ = yaml_parser_initialize(&parser_) != 0;
     if (!ready_) return;
+    // It ends the program if it is given no address.
+    const char* const bytes = yaml.empty() ? "" : yaml.data();
     yaml_parser_set_input_string(
-        &parser_, reinterpret_cast<const unsigned char*>(yaml.data()),
-        yaml.size());
+        &parser_, reinterpret_cast<const unsigned char*>(bytes), yaml.size());
   }
   ~Builder() {
     yaml_event_delete(&event_);

@@ -39,6 +39,7 @@ TEST(YamlTest, ReadsBothStyles) {
 }
 
 TEST(YamlTest, RefusesWhatIsNotOnePlainDocument) {
+  EXPECT_FALSE(ParseYaml({}, "file", {}).ok());
   const struct {
     std::string yaml;
     const char* error;
