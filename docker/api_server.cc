@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/contain.h"
 #include "base/strings.h"
 #include "base/unique_fd.h"
 #include "docker/convert/http_status.h"
@@ -155,7 +156,11 @@ void ApiServer::Serve(const Context& ctx, door::HttpExchange& http) {
   http.AddHeader("Docker-Experimental", "false");
   http.AddHeader("Ostype", "linux");
   http.AddHeader("Server", "berth/" + engine_.settings.version + " (linux)");
-  const Status status = frame.Run([&] { return Dispatch(ctx, http); });
+  // What changes something is done even for a client that has left already, as
+  // with dockerd.
+  const auto dispatch = [&] { return Dispatch(ctx, http); };
+  const bool asks = request.method == "GET" || request.method == "HEAD";
+  const Status status = asks ? frame.Run(dispatch) : Contain(dispatch);
   if (!status.ok() && !http.answered()) RespondError(http, status);
   frame.Finish(status);
 }
