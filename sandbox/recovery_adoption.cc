@@ -127,7 +127,8 @@ Status Adoption::Try(const Context& until) {
 Status Adoption::TrySandbox(const Context& ctx) {
   const SandboxStatus now = core_.inventory.FindSandbox(id_);
   if (now && now->phase() == SANDBOX_PHASE_STOPPING) {
-    return TryShim(ctx, *now);
+    // Of before this start of the host nothing runs.
+    return now->boot_id() == core_.boot_id ? TryShim(ctx, *now) : OkStatus();
   }
   if (!now || now->phase() != SANDBOX_PHASE_READY) return OkStatus();
   SandboxRecord sandbox = *now;

@@ -254,13 +254,12 @@ TEST_F(FollowTest, WaitsForAFileThatIsBeingCompressed) {
   dir_.Write("log", Line(1, "a"));
   Follow();
   AwaitCount(1);
-  paused_ = true;
-  Rename("log", "log.2");
-  dir_.Write("log.1", Line(2, "b"));
-  UniqueFd plain(open(dir_.Path("log.1").c_str(), O_RDONLY));
+  dir_.Write("next", Line(2, "b"));
+  UniqueFd plain(open(dir_.Path("next").c_str(), O_RDONLY));
   ASSERT_EQ(flock(plain.get(), LOCK_EX), 0);
+  Rename("log", "log.2");
+  Rename("next", "log.1");
   dir_.Write("log", Line(3, "c"));
-  paused_ = false;
   usleep(400'000);  // longer than it tries to hold a file
   Compress("log.1");
   plain.reset();

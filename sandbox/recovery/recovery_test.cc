@@ -140,6 +140,7 @@ TEST_F(RecoveryTest, RecoveryAfterABootStopsEverything) {
 
 TEST_F(RecoveryTest, APodOfAHandlerThatIsGoneRunsOn) {
   runtimes_["other"] = Runtime();
+  Restart();
   SandboxConfig config = Pod("other");
   config.set_runtime_handler("other");
   ASSERT_OK_AND_ASSIGN(const SandboxId pod, sandboxes_->Run(ctx_, config));
@@ -185,6 +186,7 @@ TEST_F(RecoveryTest, ImagesOfACreationThatWasCutOffAreGivenBack) {
   mount.set_type(MOUNT_TYPE_IMAGE);
   mount.set_image_id("sha256:busybox");
   mount.set_container_path("/models");
+  mount.set_readonly(true);
   ASSERT_OK_AND_ASSIGN(const ContainerId id,
                        containers_->Create(ctx_, pod, config));
   EXPECT_THAT(images_.keys(), SizeIs(2));
