@@ -358,7 +358,11 @@ func TestSecurityProfilesBehindAPassword(t *testing.T) {
 	}
 	name := profile(registry, registry.serve(t), denies("mkdir"))
 	_, digest, _ := strings.Cut(name, "@")
-	t.Cleanup(func() { call(t, "RemoveSecurityProfile", fields{}.text(1, digest)) })
+	defer func() {
+		if _, err := call(t, "RemoveSecurityProfile", fields{}.text(1, digest)); err != nil {
+			t.Error(err)
+		}
+	}()
 	if _, err := pullProfile(t, name); err == nil {
 		t.Error("it came without a password")
 	}
