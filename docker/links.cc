@@ -33,8 +33,8 @@ StatusOr<Told> LinksOf(const Engine& engine, const View& view, bool running) {
     const std::string address = DefaultAddressOf(other);
     if (address.empty()) {
       if (!running) continue;
-      return Internal("container " + other.id() +
-                      " not attached to default bridge network");
+      return Internal("Cannot link to /" + other.name() +
+                      ", as it does not belong to the default network");
     }
     std::string line = address + "\t" + alias + " " + other.sandbox->hostname();
     if (alias != other.name()) line += " " + other.name();

@@ -74,7 +74,8 @@ def links_that_cannot_be(docker):
     idle(docker, "store", "--network", "n1")
     got = docker("run", "-d", "--link", "store:db", "busybox", "true",
                  code=125)
-    check("not attached to default bridge" in got.err, got)
+    check("Cannot link to /store, as it does not belong to the default network"
+          in got.err, got)
 
 
 def ranges_of_ports_of_a_link(docker):
