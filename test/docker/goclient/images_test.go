@@ -94,7 +94,7 @@ func TestTagAndRemove(t *testing.T) {
 	fails(t, err, cerrdefs.IsNotFound, "no such image", "a second removal")
 	id := sleeper(t, ctx, docker)
 	_, err = docker.ImageRemove(ctx, inspect(t, ctx, docker, id).Image, client.ImageRemoveOptions{Force: true})
-	fails(t, err, cerrdefs.IsConflict, "running container", "removal of what is used")
+	fails(t, err, cerrdefs.IsConflict, "cannot be forced", "removal of what is used")
 }
 
 func TestSaveLoadAndImport(t *testing.T) {
