@@ -189,8 +189,8 @@ class Shim {
                                                const std::string& id,
                                                const std::string& exec_id) = 0;
   // `told` hears once that the shim is gone, whatever ended it, on a thread
-  // that it must not hold up, or at once if it is. Not after this object's end
-  // has begun.
+  // that it must not hold up, or at once if it is. Until this object has ended
+  // and all of its tasks have.
   virtual void WhenLost(std::function<void(const Status& why)> told) = 0;
   // The same for the process of sandbox_pid(). Nothing if there is none.
   virtual void WhenInitExited(std::function<void(const Status& why)> told) = 0;
