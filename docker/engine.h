@@ -99,7 +99,8 @@ struct Engine {
   KeyedMutex lifecycle;
   // By container id: to change its notes.
   KeyedMutex notes;
-  // One key: ports are chosen one container at a time.
+  // One key while ports are chosen, for one container at a time; and one for
+  // each port that a start is about to take (HoldPorts in lifecycle.cc).
   KeyedMutex ports;
   // Ends of exec processes; the first to be destroyed.
   Background background;

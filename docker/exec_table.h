@@ -44,6 +44,7 @@ class ExecTable {
   void Add(std::shared_ptr<Exec> exec);
   // NOT_FOUND "No such exec instance: ID".
   StatusOr<std::shared_ptr<Exec>> Find(const std::string& id) const;
+  // The container's, but those that have ended.
   std::vector<std::string> Of(const std::string& container_id) const;
   // Those of a container that is gone.
   void Forget(const std::string& container_id);

@@ -24,10 +24,10 @@ bool WantsStart(const View& view);
 // Follows the exits of this door's containers: starts again those whose policy
 // says so (after 100 ms, doubled each time up to a minute, from the beginning
 // once it ran for ten seconds), and winds up the others (SettleExit), again and
-// again if that fails, after a second, doubled up to a minute. A start
-// that fails for want of what may come back, room on the disk above all, is
-// tried again. When the daemon starts it does so
-// for all that do not run, at once.
+// again if that fails, after a second, doubled up to a minute. A start that
+// fails for want of what may come back, room on the disk above all, is tried
+// again. When the daemon starts it does so for all that do not run, at once,
+// but for those that link to another that waits: they come after it.
 //
 // One thread sees the exits and knows what is due next; it sleeps until then.
 // Each exit is settled, and each container started, on a thread of its own, so
