@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -43,6 +44,16 @@ class ManagerTest : public ::testing::Test {
     }
     Close();
     ExpectNothingLeft();
+    RemoveCgroups();
+  }
+
+  // Parents of what a test has made, in each hierarchy.
+  void RemoveCgroups() {
+    const std::string root = "/sys/fs/cgroup";
+    rmdir((root + parent_).c_str());
+    for (const auto& tree : std::filesystem::directory_iterator(root)) {
+      rmdir((tree.path().string() + parent_).c_str());
+    }
   }
 
   void Open() {
@@ -64,7 +75,7 @@ class ManagerTest : public ::testing::Test {
     Settings settings;
     settings.root = dir_.Path("lib");
     settings.state = dir_.Path("run");
-    settings.cgroup_parent = "/berth-unit-" + std::to_string(getpid());
+    settings.cgroup_parent = parent_;
     settings.runtimes = runtimes_;
     settings.runtimes[""] = Runtime();
     settings.log_line = 4096;
@@ -163,6 +174,7 @@ class ManagerTest : public ::testing::Test {
   FakeShims shims_;
   FakeNetwork network_;
   std::map<std::string, Runtime> runtimes_;  // besides the default
+  const std::string parent_ = "/berth-unit-" + std::to_string(getpid());
   FakeImages images_{""};
   // Of the next Open; stopped by then before Close.
   nri::Plugins* plugins_ = nullptr;
