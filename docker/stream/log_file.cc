@@ -26,6 +26,7 @@ constexpr int kMaxRotated = 1000;
 constexpr char kCompressed[] = ".gz";
 // Rotations that happen while one looks at the files, before one gives up.
 constexpr int kMaxTries = 100;
+constexpr useconds_t kRenamePauseUs = 1000;
 
 std::string NameOf(const std::string& path, int index) {
   return index == 0 ? path : path + "." + std::to_string(index);
@@ -220,12 +221,17 @@ StatusOr<std::optional<LogFile>> OpenAfter(const Context& ctx,
     RETURN_IF_ERROR(ctx.Check());
     if (current.IsAt(path)) return std::optional<LogFile>();
     // Where it is now; else the first name without a file.
-    int index = 1;
-    while (index <= kMaxRotated && !current.IsAt(NameOf(path, index)) &&
-           Exists(NameOf(path, index))) {
-      ++index;
+    int index = 0;
+    bool found = false;
+    do {
+      found = current.IsAt(NameOf(path, ++index));
+    } while (!found && index < kMaxRotated && Exists(NameOf(path, index)));
+    // A name without a file between two that have one: they are being renamed.
+    if (!found && i < kMaxTries / 2 && Exists(NameOf(path, index + 1))) {
+      ++i;
+      usleep(kRenamePauseUs);
+      continue;
     }
-    const bool found = current.IsAt(NameOf(path, index));
     StatusOr<LogFile> next = LogFile::Open(ctx, NameOf(path, index - 1));
     if (IsNotFound(next.status())) return std::optional<LogFile>();
     RETURN_IF_ERROR(next.status());
