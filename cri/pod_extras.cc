@@ -80,7 +80,8 @@ Status AddUlimits(const std::vector<std::string>& texts, Ulimits& to) {
   return OkStatus();
 }
 
-// The annotation's text; null if there is none that counts.
+// The text of the annotation; null unless the pod has it and the node allows
+// it.
 const std::string* Find(const PodExtras& extras,
                         const state::v1::SandboxConfig& pod, const char* name,
                         const std::string& of = "") {

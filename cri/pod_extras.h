@@ -27,7 +27,7 @@ struct PodExtras {
   std::set<std::string> annotations;                 // those that count
 };
 
-// As a configuration file says it. INVALID_ARGUMENT: a size that is none, an
+// As a configuration file says it. INVALID_ARGUMENT: not a size, an
 // unknown limit, a soft limit above the hard one, an unknown annotation.
 StatusOr<PodExtras> ParsePodExtras(const std::string& shm_size,
                                    const std::vector<std::string>& ulimits,

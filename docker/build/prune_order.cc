@@ -23,7 +23,7 @@ Status CheckSingle(const Filters& filters, const std::set<std::string>& keys) {
   return OkStatus();
 }
 
-// "" if there is none.
+// The filter's value; empty if the request does not have the filter.
 std::string ValueOf(const Filters& filters, const std::string& key) {
   return filters.Has(key) ? *filters.Of(key).begin() : std::string();
 }
