@@ -211,7 +211,7 @@ def flag_words(rows):
     """--name and -n of a table's first column, and whether a value follows."""
     for term, meaning in rows:
         value = bool(re.search(r" (value|[A-Z]+)\b", term))
-        names = re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", term)
+        names = re.findall(r"(?<!\S)(--?[a-z][a-z0-9-]*)", term)
         if term.startswith("--") or term.startswith("-"):
             yield names, value, meaning
 
@@ -225,6 +225,7 @@ def bash_berthd(berthd):
     for first, second in berthd.commands:
         groups.setdefault(first, []).append(second)
     flags = [n for names, _, _ in flag_words(berthd.flags) for n in names]
+    behind = " | ".join('*" %s %s "*' % one for one in berthd.commands)
     cases = "\n".join("    %s) words=%s ;;" % (first, single(" ".join(rest)))
                       for first, rest in groups.items())
     return """# Completion of berthd for bash.
@@ -232,10 +233,15 @@ _berthd() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words
   case $prev in
 %s
-    check | import | export | --config) words= ;;
+    --config) words= ;;
     --root | --state) COMPREPLY=($(compgen -d -- "$cur")); return ;;
     *) words=%s ;;
   esac
+  # Behind a command come its files.
+  case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+    %s) words= ;;
+  esac
+  [[ $cur != -* ]] || words=%s
   if [[ -z $words ]]; then
     COMPREPLY=($(compgen -f -- "$cur"))
   else
@@ -243,7 +249,8 @@ _berthd() {
   fi
 }
 complete -o filenames -F _berthd berthd
-""" % (cases, single(" ".join(list(groups) + flags + ["--help", "--version"])))
+""" % (cases, single(" ".join(list(groups) + flags + ["--help", "--version"])),
+       behind, single(" ".join(flags + ["--help", "--version"])))
 
 
 def bash_oci(oci):
