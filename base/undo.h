@@ -16,8 +16,10 @@ namespace berth {
 //   ...
 //   undo.Commit();
 //
-// Actions must not throw; one that can fail logs its own failure, so that the
-// first error is the one returned. Single-threaded.
+// What an action refers to must be declared before the Undo: the destructor
+// runs the action after what was declared later has gone. Actions must not
+// throw; one that can fail logs its own failure, so that the first error is the
+// one returned. Single-threaded.
 class Undo {
  public:
   Undo() = default;

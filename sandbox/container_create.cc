@@ -66,9 +66,10 @@ void TellOfUndo(Core& core, const ContainerRecord& container) {
 Status MakeContainer(const Context& ctx, Core& core, const SandboxId& in,
                      ContainerRecord& container) {
   const ContainerId id(container.id());
+  // Before `undo`, whose actions use it when this function ends.
+  bool released = true;
   Undo undo;
   RETURN_IF_ERROR(core.records.Save(container));
-  bool released = true;
   undo.Add([&] {
     if (released) return core.records.Forget(id);
     // Whoever removes the container later tries again.
