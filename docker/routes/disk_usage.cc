@@ -129,7 +129,7 @@ Usage ContainerUsage(const Json& rows) {
   return usage;
 }
 
-// `bytes`: of all layers, each once.
+// `bytes`: of all images, each layer once.
 Usage ImageUsage(const Json& rows, uint64_t bytes) {
   Usage usage;
   for (const Json& row : rows.elements()) {
@@ -331,9 +331,14 @@ SharedSizes::SharedSizes(const Engine& engine, const std::vector<Image>& images)
   for (const Image& image : images) {
     const auto layers = engine.images.LayersOf(image);
     if (!layers.ok()) continue;
+    uint64_t layers_bytes = 0;
     for (const auto& layer : *layers) {
       if (++users_[layer.chain] == 1) total_ += layer.bytes;
+      layers_bytes += layer.bytes;
     }
+    // Its documents, which its size counts too.
+    const auto size = static_cast<uint64_t>(image.record.size());
+    total_ += size - std::min(size, layers_bytes);
   }
 }
 

@@ -39,7 +39,7 @@ class SharedSizes {
   SharedSizes(const Engine& engine, const std::vector<image::Image>& images);
   // The bytes of the image's layers that other images have too.
   uint64_t Of(const image::Image& image) const;
-  // Of all layers, each once.
+  // Of all images, each layer once.
   uint64_t total() const { return total_; }
 
  private:

@@ -240,6 +240,9 @@ def disk_usage_is_told(docker):
     equal(volume["UsageData"]["RefCount"], 1)
     out = docker("system", "df", "-v").out
     check("vol" in out and "busybox" in out, out)
+    # What is used of an image is part of all that images take.
+    out = docker("system", "df", "--format", "{{.Reclaimable}}").out
+    check("-" not in out, out)
     out = docker("ps", "-s", "--format", "{{.Size}}").out
     check(out.startswith("3.1"), out)
     got = json.loads(docker("inspect", "-s", "box").out)[0]
