@@ -567,6 +567,12 @@ StatusOr<std::unique_ptr<Daemon::Parts>> Daemon::Parts::Build(
 StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     Config config, std::optional<InheritedSocket> docker) {
   if (docker.has_value()) config.set_docker_socket(docker->path);
+  if (!config.docker_tcp().address().empty() &&
+      config.docker_socket().empty()) {
+    return InvalidArgument(
+        "docker_tcp.address: needs docker_socket as well, or a socket from "
+        "systemd");
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<Parts> parts,
                    Parts::Build(config, docker ? docker->path : ""));
   RETURN_IF_ERROR_AS(parts->Recover(), "recover");

@@ -239,5 +239,12 @@ TEST_F(DaemonTest, HasItsFoldersForItself) {
   EXPECT_THAT(second.status(), StatusIs(StatusCode::kUnavailable));
 }
 
+TEST(DaemonStartTest, ServesDockerOnTcpBesidesASocketOnly) {
+  Config config;
+  config.mutable_docker_tcp()->set_address("127.0.0.1:2375");
+  EXPECT_THAT(Daemon::Start(config).status(),
+              StatusIs(StatusCode::kInvalidArgument));
+}
+
 }  // namespace
 }  // namespace berth::daemon
