@@ -59,9 +59,10 @@ std::string HelpText() {
   text += "   help      show this, or the help of one command\n\n";
   text += "GLOBAL OPTIONS:\n";
   for (const FlagSpec& flag : kGlobalFlags) {
-    std::string name = "--" + std::string(flag.name);
-    if (*flag.alias != 0) name += ", -" + std::string(flag.alias);
-    name.resize(18, ' ');
+    const std::string value = flag.takes_value ? " value" : "";
+    std::string name = "--" + std::string(flag.name) + value;
+    if (*flag.alias != 0) name += ", -" + std::string(flag.alias) + value;
+    name.resize(24, ' ');
     text += "   " + name + flag.help + "\n";
   }
   return text;
