@@ -13,7 +13,7 @@ set -eu
 
 BUILD="
 bazel-bootstrap dpkg-dev g++ git python3 protobuf-compiler protobuf-compiler-grpc
-libabsl-dev libarchive-dev libboost-dev libcap-dev libcurl4-openssl-dev
+libabsl-dev libboost-dev libcap-dev libcurl4-openssl-dev
 libgflags-dev libgmock-dev libgoogle-glog-dev libgrpc++-dev libgtest-dev
 libisal-dev liblzma-dev libnl-3-dev libnl-route-3-dev libprotobuf-dev
 libre2-dev libseccomp-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libunwind-dev

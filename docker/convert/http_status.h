@@ -6,7 +6,7 @@
 namespace berth::docker {
 
 // The HTTP status that Docker's clients expect for an error (docs/
-// ARCHITECTURE.md, section 6).
+// ARCHITECTURE.md, section 4).
 int HttpStatus(const Status& status);
 
 }  // namespace berth::docker
