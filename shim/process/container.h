@@ -101,6 +101,9 @@ class Container : public std::enable_shared_from_this<Container> {
  private:
   using Step = std::function<void()>;
 
+  // How long Delete waits for output that somebody else's open pipe holds back.
+  static constexpr Duration kDrainAtDelete = std::chrono::seconds(10);
+
   // Runs `step` when the verbs before it have called Next.
   void Enqueue(Step step);
   void Next();

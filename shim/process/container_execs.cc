@@ -1,0 +1,196 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/strings.h"
+#include "shim/process/container.h"
+#include "shim/process/container_events.h"
+#include "shim/process/log_failure.h"
+
+// A container's further processes: those that clients make, start and delete,
+// and those that run to their end in one call.
+namespace berth::shim {
+namespace {
+
+// How long ExecSync waits for output after the process itself has exited; and
+// at most what is left of its timeout.
+constexpr Duration kDrainAtSync = std::chrono::seconds(5);
+constexpr Duration kDrainAfterKill = std::chrono::seconds(1);
+constexpr Duration kDrainAtLeast = std::chrono::milliseconds(10);
+
+}  // namespace
+
+Status Container::AddExec(const ExecTask& task) {
+  RETURN_IF_ERROR(ValidateId(task.exec_id));
+  if (execs_.count(task.exec_id) != 0) {
+    return AlreadyExists("process " + Quoted(task.exec_id) + " of container " +
+                         id());
+  }
+  if (init_.stopped() || init_.phase() == TaskPhase::kPaused) {
+    return FailedPrecondition("container " + id() + " is not running");
+  }
+  auto exec = std::make_shared<Process>(parts_.loop, task.exec_id, task.stdio);
+  exec->stdio().SetOwner(options_.io_uid, options_.io_gid);
+  execs_[task.exec_id] = std::move(exec);
+  specs_[task.exec_id] = task.process;
+  PublishExecAdded(parts_.events, id(), task.exec_id);
+  return OkStatus();
+}
+
+void Container::StartExec(Process& process, Reply<pid_t> done) {
+  if (process.phase() != TaskPhase::kCreated || process.starting()) {
+    return done(FailedPrecondition("process " + Quoted(process.exec_id()) +
+                                   " was started before"));
+  }
+  if (init_.phase() != TaskPhase::kRunning || init_.reaped) {
+    return done(FailedPrecondition("container " + id() + " is not running"));
+  }
+  StatusOr<ProcessFds> fds = process.stdio().Open(process.uris());
+  if (!fds.ok()) {
+    process.stdio().Close();
+    return done(fds.status());
+  }
+  process.set_starting(true);
+  const std::shared_ptr<Process> exec = execs_[process.exec_id()];
+  options_.runtime->Exec(
+      id(), specs_[process.exec_id()], *std::move(fds),
+      [self = shared_from_this(), exec,
+       done = std::move(done)](StatusOr<StartedProcess> started) {
+        self->ExecStarted(exec, std::move(started), done);
+      });
+}
+
+void Container::ExecStarted(const std::shared_ptr<Process>& exec,
+                            StatusOr<StartedProcess> started,
+                            const Reply<pid_t>& done) {
+  exec->set_starting(false);
+  if (!started.ok()) {
+    exec->stdio().Close();
+    done(started.status());
+    exec->Forsake(started.status());
+    return HandleExits();  // the init's may have waited for this one
+  }
+  specs_.erase(exec->exec_id());
+  exec->set_pid(started->pid);
+  exec->set_phase(TaskPhase::kRunning);
+  LogFailure("streams of " + exec->exec_id(),
+             exec->stdio().Begin(std::move(started->console)));
+  parts_.reaper.Watch(started->pid, [self = shared_from_this(),
+                                     exec](const Reaper::Exit& exit) {
+    self->OnReaped(*exec, exit);
+  });
+  if (!exec->hidden()) {
+    PublishStarted(parts_.events, id(), exec->exec_id(), exec->pid());
+  }
+  const Status told = Failpoint("shim.exec.process");
+  done(told.ok() ? StatusOr<pid_t>(exec->pid()) : told);
+}
+
+void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
+                         Reply<ExecSyncOutcome> done) {
+  if (init_.phase() != TaskPhase::kRunning || init_.reaped) {
+    return done(FailedPrecondition("container " + id() + " is not running"));
+  }
+  const std::string name = "/sync" + std::to_string(++last_sync_);  // hidden
+  auto exec = std::make_shared<Process>(parts_.loop, name, Stdio());
+  exec->stdio().SetOwner(options_.io_uid, options_.io_gid);
+  StatusOr<ProcessFds> fds = exec->stdio().OpenFiles(how.files);
+  if (!fds.ok()) return done(fds.status());
+
+  struct Progress {
+    bool timed_out = false;
+    EventLoop::TimerId timer = 0;
+    std::optional<SteadyTime> limit;
+
+    Duration Drain() const {
+      if (timed_out) return kDrainAfterKill;
+      if (!limit) return kDrainAtSync;
+      return std::clamp<Duration>(*limit - std::chrono::steady_clock::now(),
+                                  kDrainAtLeast, kDrainAtSync);
+    }
+  };
+  const auto self = shared_from_this();
+  auto progress = std::make_shared<Progress>();
+  if (how.timeout > Duration(0)) {
+    progress->limit = std::chrono::steady_clock::now() + how.timeout;
+    progress->timer = parts_.loop.After(how.timeout, [self, exec, progress] {
+      progress->timed_out = true;
+      if (exec->pid() > 0 && !exec->reaped) self->KillSession(exec->pid());
+    });
+  }
+  const auto finish = [self, exec, progress, done] {
+    ExecSyncOutcome outcome{exec->exit(), progress->timed_out,
+                            exec->stdio().out_bytes(),
+                            exec->stdio().err_bytes()};
+    exec->stdio().Close();
+    self->execs_.erase(exec->exec_id());
+    done(outcome);
+  };
+  const auto exited = [self, exec, progress,
+                       finish](const StatusOr<ExitStatus>&) {
+    self->parts_.loop.CancelTimer(progress->timer);
+    exec->stdio().WhenClosed(progress->Drain(), finish);
+  };
+  execs_[name] = exec;
+  exec->set_starting(true);
+  options_.runtime->Exec(
+      id(), process, *std::move(fds),
+      [self, exec, progress, exited, done](StatusOr<StartedProcess> started) {
+        self->ExecStarted(
+            exec, std::move(started),
+            [self, exec, progress, exited, done](const StatusOr<pid_t>& pid) {
+              if (!pid.ok()) {
+                self->parts_.loop.CancelTimer(progress->timer);
+                self->execs_.erase(exec->exec_id());
+                return done(pid.status());
+              }
+              if (progress->timed_out) self->KillSession(*pid);
+              exec->Wait({exited, [] { return true; }});
+            });
+      });
+}
+
+void Container::KillSession(pid_t leader) {
+  const bool leads = getsid(leader) == leader;
+  kill(leader, SIGKILL);
+  if (!leads || cgroup_ == nullptr) return;
+  // Until a look finds nobody new: they may fork while we go through them.
+  for (int look = 0; look < 8; ++look) {
+    const StatusOr<std::vector<pid_t>> pids = cgroup_->Pids();
+    bool found = false;
+    if (pids.ok()) {
+      for (const pid_t pid : *pids) {
+        if (pid == leader || getsid(pid) != leader) continue;
+        found = kill(pid, SIGKILL) == 0 || found;
+      }
+    }
+    if (!found) return;
+  }
+}
+
+void Container::DeleteExec(const std::string& exec_id, Reply<TaskState> done) {
+  const StatusOr<Process*> found = Find(exec_id);
+  if (!found.ok()) return done(found.status());
+  const std::shared_ptr<Process> exec = execs_[exec_id];
+  if (exec->starting() || exec->phase() == TaskPhase::kRunning) {
+    return done(
+        FailedPrecondition("process " + Quoted(exec_id) + " is running"));
+  }
+  const auto finish = [self = shared_from_this(), exec,
+                       done = std::move(done)] {
+    exec->stdio().Close();
+    self->execs_.erase(exec->exec_id());
+    self->specs_.erase(exec->exec_id());
+    exec->Forsake(NotFound("the process was deleted"));
+    done(exec->State());
+  };
+  if (!exec->stopped()) return finish();
+  exec->stdio().WhenClosed(kDrainAtDelete, finish);
+}
+
+}  // namespace berth::shim
