@@ -183,6 +183,12 @@ class Shim {
   // Runs a process to its end: one round trip with berth-shim.
   virtual StatusOr<ExecSyncResult> ExecSync(const Context& ctx,
                                             const ExecSyncTask& task) = 0;
+  // Lets go of the execs of container `id` that nobody will ask for any more:
+  // all but those whose ids begin with `keep`. Those that run go on without
+  // their streams, and are freed when they end. UNIMPLEMENTED of a foreign
+  // shim, and of a berth-shim that is older than this call.
+  virtual Status ForgetExecs(const Context& ctx, const std::string& id,
+                             const std::string& keep) = 0;
   // A handle to a task made before, by this berthd or an earlier one.
   // NOT_FOUND if the shim does not hold it. `exec_id` is empty for init.
   virtual StatusOr<std::unique_ptr<Task>> Find(const Context& ctx,

@@ -181,6 +181,52 @@ TEST_P(ShimTest, AnswersThoseWhoWaitForNothing) {
   EXPECT_OK(task->Delete(ctx_));
 }
 
+// Of a client that is gone: those that it had.
+TEST_P(ShimTest, ForgetsExecs) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  auto task = StartLogged("c1", "exec sleep 100");
+  ASSERT_NE(task, nullptr);
+  if (IsForeign()) {
+    EXPECT_THAT(shim_->ForgetExecs(ctx_, "c1", "new-"),
+                StatusIs(StatusCode::kUnimplemented));
+    return;
+  }
+  EXPECT_THAT(shim_->ForgetExecs(ctx_, "c2", "new-"),
+              StatusIs(StatusCode::kNotFound));
+  UniqueFd out = NewFifo("out");
+  NewFifo("in");
+  ExecTask exec;
+  exec.container_id = "c1";
+  const auto start = [&](const std::string& id, const std::string& script) {
+    exec.exec_id = id;
+    exec.process = ProcessJson(script);
+    StatusOr<std::unique_ptr<Task>> made = shim_->Exec(ctx_, exec);
+    EXPECT_OK(made);
+    EXPECT_OK((*made)->Start(ctx_));
+    return *std::move(made);
+  };
+  const auto ended = start("old-ended", "exit 3");
+  ASSERT_OK(AwaitExit(ctx_, *ended));
+  const auto kept = start("new-ended", "exit 4");
+  ASSERT_OK(AwaitExit(ctx_, *kept));
+  exec.stdio = {dir_.Path("in"), dir_.Path("out"), "", false};
+  // More than the fifo and the pipe hold; then until its input ends.
+  const auto runs = start("old-runs", "yes | head -c 1000000; cat; exit 5");
+  exec.exec_id = "old-made";
+  ASSERT_OK_AND_ASSIGN(const auto made, shim_->Exec(ctx_, exec));
+
+  ASSERT_OK(shim_->ForgetExecs(ctx_, "c1", "new-"));
+  EXPECT_THAT(ended->State(ctx_), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(made->State(ctx_), StatusIs(StatusCode::kNotFound));
+  EXPECT_TRUE(WaitUntil([&] { return IsNotFound(runs->State(ctx_).status()); }))
+      << "it was held back, or not freed at its end";
+  ASSERT_OK_AND_ASSIGN(const ExitStatus exit, kept->Delete(ctx_));
+  EXPECT_EQ(exit.code, 4u);
+  ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
+  ASSERT_OK(AwaitExit(ctx_, *task));
+  EXPECT_OK(task->Delete(ctx_));
+}
+
 TEST_P(ShimTest, GivesAnExecATerminalOfTheRightSize) {
   ASSERT_NO_FATAL_FAILURE(Launch());
   auto task = StartLogged("c1", "exec sleep 100");

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/strings.h"
+
 namespace berth::sandbox {
 
 void Failures::Set(const std::string& call, Status status) {
@@ -175,8 +177,22 @@ class FakeShim : public shim::Shim {
       const Context& ctx, const shim::ExecTask& task) override {
     shim::CreateTask create;
     create.id = task.exec_id;
+    create.bundle = "exec of " + task.container_id;
     create.stdio = task.stdio;
     return Create(ctx, create);
+  }
+  // Whether they run or not.
+  Status ForgetExecs(const Context& ctx, const std::string& id,
+                     const std::string& keep) override {
+    RETURN_IF_ERROR(all_.Pass(ctx, id_, "shim ForgetExecs"));
+    MutexLock lock(all_.mutex_);
+    FakeShims::State* shim = all_.FindLocked(id_);
+    if (shim == nullptr || !shim->alive) return Unavailable("shim is gone");
+    std::erase_if(shim->processes, [&](const auto& each) {
+      return each.second.request.bundle == "exec of " + id &&
+             !StartsWith(each.first, keep);
+    });
+    return OkStatus();
   }
   StatusOr<shim::ExecSyncResult> ExecSync(
       const Context& ctx, const shim::ExecSyncTask& task) override {

@@ -397,6 +397,15 @@ StatusOr<ExecSyncResult> ShimClient::ExecSync(const Context& ctx,
   return result;
 }
 
+Status ShimClient::ForgetExecs(const Context& ctx, const std::string& id,
+                               const std::string& keep) {
+  if (!ours_) return Unimplemented("forget execs: not of berth-shim's calls");
+  v1::ForgetExecsRequest request;
+  request.set_id(id);
+  request.set_keep(keep);
+  return connection_->Do(ctx, kBerthService, "ForgetExecs", request);
+}
+
 StatusOr<std::unique_ptr<Task>> ShimClient::Find(const Context& ctx,
                                                  const std::string& id,
                                                  const std::string& exec_id) {

@@ -51,6 +51,8 @@ class ShimClient : public Shim {
                                        const ExecTask& task) override;
   StatusOr<ExecSyncResult> ExecSync(const Context& ctx,
                                     const ExecSyncTask& task) override;
+  Status ForgetExecs(const Context& ctx, const std::string& id,
+                     const std::string& keep) override;
   StatusOr<std::unique_ptr<Task>> Find(const Context& ctx,
                                        const std::string& id,
                                        const std::string& exec_id) override;

@@ -26,9 +26,7 @@ Container::Container(const ShimParts& parts, ContainerOptions options,
     : parts_(parts),
       options_(std::move(options)),
       task_(std::move(task)),
-      init_(parts.loop, "", task_.stdio) {
-  init_.stdio().SetOwner(options_.io_uid, options_.io_gid);
-}
+      init_(parts.loop, "", task_.stdio, options_.io) {}
 
 Container::~Container() { StopOom(); }
 
@@ -254,7 +252,9 @@ void Container::OnReaped(Process& process, const Reaper::Exit& exit) {
 void Container::HandleExits() {
   const auto execs = execs_;  // telling an exit may end an exec
   for (const auto& [exec_id, exec] : execs) {
-    if (exec->reaped && !exec->starting()) TellExit(*exec);
+    if (!exec->reaped || exec->starting()) continue;
+    TellExit(*exec);
+    FreeIfForgotten(exec);
   }
   if (!init_.reaped || init_.starting() || init_.stopped()) return;
   if (!own_pid_namespace_) {

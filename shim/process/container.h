@@ -35,8 +35,7 @@ struct ContainerOptions {
   // Its processes are plain children on this kernel, so that signals need no
   // help from the runtime.
   bool native = false;
-  uid_t io_uid = static_cast<uid_t>(-1);
-  gid_t io_gid = static_cast<gid_t>(-1);
+  PipeOwner io;
   Duration create_limit{0};  // then a Create that hangs fails; 0: none
 };
 
@@ -88,6 +87,10 @@ class Container : public std::enable_shared_from_this<Container> {
   Status AddExec(const ExecTask& task);
   void ExecSync(const std::string& process, const ExecSyncFiles& how,
                 Reply<ExecSyncOutcome> done);
+  // Frees the execs whose ids do not begin with `keep` ("": all), those that
+  // run when they end: until then their output is dropped. Not those of
+  // ExecSync, which frees its own.
+  void ForgetExecs(const std::string& keep);
   void Kill(const std::string& exec_id, int signal, bool all, Done done);
   void Freeze(bool frozen, Done done);
   void Update(const std::string& resources, Done done);
@@ -123,6 +126,8 @@ class Container : public std::enable_shared_from_this<Container> {
   void DeleteCreated(Reply<TaskState> done);
   void DeleteStopped(Reply<TaskState> done);
   void DeleteExec(const std::string& exec_id, Reply<TaskState> done);
+  void FreeIfForgotten(const std::shared_ptr<Process>& exec);
+  void Free(const std::shared_ptr<Process>& exec, const Status& why);
 
   void OnReaped(Process& process, const Reaper::Exit& exit);
   void HandleExits();

@@ -34,8 +34,8 @@ Status Container::AddExec(const ExecTask& task) {
   if (init_.stopped() || init_.phase() == TaskPhase::kPaused) {
     return FailedPrecondition("container " + id() + " is not running");
   }
-  auto exec = std::make_shared<Process>(parts_.loop, task.exec_id, task.stdio);
-  exec->stdio().SetOwner(options_.io_uid, options_.io_gid);
+  auto exec = std::make_shared<Process>(parts_.loop, task.exec_id, task.stdio,
+                                        options_.io);
   execs_[task.exec_id] = std::move(exec);
   specs_[task.exec_id] = task.process;
   PublishExecAdded(parts_.events, id(), task.exec_id);
@@ -73,6 +73,7 @@ void Container::ExecStarted(const std::shared_ptr<Process>& exec,
     exec->stdio().Close();
     done(started.status());
     exec->Forsake(started.status());
+    FreeIfForgotten(exec);
     return HandleExits();  // the init's may have waited for this one
   }
   specs_.erase(exec->exec_id());
@@ -97,8 +98,8 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
     return done(FailedPrecondition("container " + id() + " is not running"));
   }
   const std::string name = "/sync" + std::to_string(++last_sync_);  // hidden
-  auto exec = std::make_shared<Process>(parts_.loop, name, Stdio());
-  exec->stdio().SetOwner(options_.io_uid, options_.io_gid);
+  auto exec =
+      std::make_shared<Process>(parts_.loop, name, Stdio(), options_.io);
   StatusOr<ProcessFds> fds = exec->stdio().OpenFiles(how.files);
   if (!fds.ok()) return done(fds.status());
 
@@ -183,14 +184,35 @@ void Container::DeleteExec(const std::string& exec_id, Reply<TaskState> done) {
   }
   const auto finish = [self = shared_from_this(), exec,
                        done = std::move(done)] {
-    exec->stdio().Close();
-    self->execs_.erase(exec->exec_id());
-    self->specs_.erase(exec->exec_id());
-    exec->Forsake(NotFound("the process was deleted"));
+    self->Free(exec, NotFound("the process was deleted"));
     done(exec->State());
   };
   if (!exec->stopped()) return finish();
   exec->stdio().WhenClosed(kDrainAtDelete, finish);
+}
+
+void Container::ForgetExecs(const std::string& keep) {
+  const auto execs = execs_;  // some are freed
+  for (const auto& [exec_id, exec] : execs) {
+    if (exec->hidden()) continue;
+    if (!keep.empty() && StartsWith(exec_id, keep)) continue;
+    exec->forgotten = true;
+    exec->stdio().LetGo();
+    FreeIfForgotten(exec);
+  }
+}
+
+void Container::FreeIfForgotten(const std::shared_ptr<Process>& exec) {
+  if (!exec->forgotten || exec->starting()) return;
+  if (exec->phase() == TaskPhase::kRunning) return;
+  Free(exec, NotFound("the process was forgotten"));
+}
+
+void Container::Free(const std::shared_ptr<Process>& exec, const Status& why) {
+  exec->stdio().Close();
+  execs_.erase(exec->exec_id());
+  specs_.erase(exec->exec_id());
+  exec->Forsake(why);
 }
 
 }  // namespace berth::shim

@@ -33,10 +33,10 @@ class Process {
     std::function<bool()> alive;
   };
 
-  Process(EventLoop& loop, std::string exec_id, Stdio uris)
+  Process(EventLoop& loop, std::string exec_id, Stdio uris, PipeOwner owner)
       : exec_id_(std::move(exec_id)),
         uris_(std::move(uris)),
-        stdio_(std::make_shared<ProcessStdio>(loop)) {}
+        stdio_(std::make_shared<ProcessStdio>(loop, owner)) {}
 
   const std::string& exec_id() const { return exec_id_; }
   // One of ExecSync: its id is none that a client can give (ValidateId), and
@@ -55,6 +55,8 @@ class Process {
 
   // Reaped, but not told yet.
   std::optional<Reaper::Exit> reaped;
+  // Nobody will ask for it: freed when it does not run.
+  bool forgotten = false;
 
   TaskState State() const { return {phase_, pid_, exit_}; }
   const ExitStatus& exit() const { return exit_; }

@@ -55,18 +55,14 @@ bool IsLog(const std::string& uri) {
 
 }  // namespace
 
-ProcessStdio::ProcessStdio(EventLoop& loop)
+ProcessStdio::ProcessStdio(EventLoop& loop, PipeOwner owner)
     : loop_(loop),
+      owner_(owner),
       out_(std::make_unique<OutputPump>(loop)),
       err_(std::make_unique<OutputPump>(loop)),
       in_(std::make_unique<InputPump>(loop)) {}
 
 ProcessStdio::~ProcessStdio() { loop_.CancelTimer(limit_); }
-
-void ProcessStdio::SetOwner(uid_t uid, gid_t gid) {
-  uid_ = uid;
-  gid_ = gid;
-}
 
 StatusOr<ProcessFds> ProcessStdio::Open(const Stdio& uris) {
   if (uris.terminal && !uris.err.empty()) {
@@ -142,7 +138,8 @@ StatusOr<UniqueFd> ProcessStdio::ProcessPipe(UniqueFd& ours,
   UniqueFd reader(fds[0]);
   UniqueFd writer(fds[1]);
   // The process may reopen its streams through /proc/self/fd.
-  if (uid_ != static_cast<uid_t>(-1) && fchown(reader.get(), uid_, gid_) != 0) {
+  if (owner_.uid != static_cast<uid_t>(-1) &&
+      fchown(reader.get(), owner_.uid, owner_.gid) != 0) {
     return Errno(errno, "fchown of a pipe");
   }
   ours = std::move(process_reads ? writer : reader);
@@ -249,6 +246,12 @@ Status ProcessStdio::Resize(TerminalSize size) {
 
 Status ProcessStdio::ReopenLog() {
   return log_ == nullptr ? OkStatus() : log_->Reopen();
+}
+
+void ProcessStdio::LetGo() {
+  in_->CloseHold();
+  out_->DropFifos();
+  err_->DropFifos();
 }
 
 void ProcessStdio::ReadNow() {

@@ -19,6 +19,12 @@
 
 namespace berth::shim {
 
+// Of the pipes of a process: io_uid, io_gid of the options. -1: the shim's own.
+struct PipeOwner {
+  uid_t uid = static_cast<uid_t>(-1);
+  gid_t gid = static_cast<gid_t>(-1);
+};
+
 // The three streams of one process, from the URIs that a client gave to the
 // descriptors that the process gets, and everything between.
 //
@@ -40,13 +46,11 @@ class ProcessStdio : public std::enable_shared_from_this<ProcessStdio> {
     uint64_t limit = 0;  // bytes of each
   };
 
-  explicit ProcessStdio(EventLoop& loop);
+  explicit ProcessStdio(EventLoop& loop, PipeOwner owner = {});
   ~ProcessStdio();
   ProcessStdio(const ProcessStdio&) = delete;
   ProcessStdio& operator=(const ProcessStdio&) = delete;
 
-  // Owner of the pipes: io_uid, io_gid of the options.
-  void SetOwner(uid_t uid, gid_t gid);
   StatusOr<ProcessFds> Open(const Stdio& uris);
   StatusOr<ProcessFds> OpenFiles(const Files& files);
   // For a process that another shim holds: instead of descriptors, fifos in
@@ -60,6 +64,9 @@ class ProcessStdio : public std::enable_shared_from_this<ProcessStdio> {
   void CloseStdin();
   Status Resize(TerminalSize size);
   Status ReopenLog();  // OK if there is none
+  // Its clients will not come back: the input ends, and output without a log
+  // is read and dropped, so that the process is not held back.
+  void LetGo();
 
   void ReadNow();
   // Calls `action` (from the loop) when both outputs have ended, or `limit`
@@ -82,8 +89,7 @@ class ProcessStdio : public std::enable_shared_from_this<ProcessStdio> {
   void CheckClosed();
 
   EventLoop& loop_;
-  uid_t uid_ = static_cast<uid_t>(-1);
-  gid_t gid_ = static_cast<gid_t>(-1);
+  const PipeOwner owner_;
   LogTarget log_target_;
   std::shared_ptr<LogWriter> log_;
   std::unique_ptr<OutputPump> out_;

@@ -170,6 +170,13 @@ void OutputPump::End() {
   if (!Blocked()) Close();
 }
 
+void OutputPump::DropFifos() {
+  for (const Fifo& fifo : fifos_) loop_.Remove(fifo.fd.get());
+  fifos_.clear();
+  if (ended_) return Close();
+  Watch();
+}
+
 void OutputPump::Close() {
   if (closed_) return;
   closed_ = true;

@@ -47,6 +47,8 @@ class OutputPump {
   // Reads what is there already, up to a bound: for the moment when the
   // process has exited, so that its log is complete before anyone hears of it.
   void ReadNow();
+  // Lets the fifos go, and what they have not taken. The stream is read on.
+  void DropFifos();
   // Gives up on what the stream may still bring, and lets the sinks go.
   void Close();
 

@@ -189,6 +189,32 @@ TEST_F(StdioTest, SharesOutputWithTheAttachedAndForgetsThemWhenTheyGo) {
   EXPECT_GT(dir_.Read("log").size(), 200'000u);
 }
 
+TEST_F(StdioTest, LetsTheProcessGoOnWhenItsClientsAreGone) {
+  Stdio uris;
+  uris.in = Fifo("in");
+  uris.out = Fifo("out");
+  Open(uris);
+  ASSERT_EQ(fcntl(process_.out.get(), F_SETFL, O_NONBLOCK), 0);
+  ASSERT_EQ(fcntl(process_.in.get(), F_SETFL, O_NONBLOCK), 0);
+  // Nobody reads the fifo: it and the pipe are full in the end.
+  const std::string bytes(4096, 'x');
+  const auto put_all = [&] {
+    for (int i = 0; i < 100; ++i) {
+      if (write(process_.out.get(), bytes.data(), bytes.size()) < 0) {
+        return false;
+      }
+      Turn();
+    }
+    return true;
+  };
+  EXPECT_FALSE(put_all());
+  EXPECT_FALSE(AtEnd(process_.in.get()));
+  stdio_->LetGo();
+  Turn();
+  EXPECT_TRUE(put_all());
+  EXPECT_TRUE(AtEnd(process_.in.get()));
+}
+
 TEST_F(StdioTest, RefusesToAttachWithoutAReader) {
   const std::string uri = "berth-log://" + dir_.Path("log") + "?format=cri";
   Open({"", uri, uri, false});

@@ -32,8 +32,7 @@ void TaskTable::Create(CreateTask task, const Options& options,
   ContainerOptions container_options;
   container_options.runtime = RuntimeFor(options.runtime);
   container_options.native = options.runtime.program.empty();
-  container_options.io_uid = options.io_uid;
-  container_options.io_gid = options.io_gid;
+  container_options.io = {options.io_uid, options.io_gid};
   container_options.create_limit = options.create_limit;
   const auto container = std::make_shared<Container>(
       parts_, std::move(container_options), std::move(task));

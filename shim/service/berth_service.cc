@@ -39,6 +39,7 @@ void BerthService::Handle(const TtrpcCall& call, const Responder& reply) {
   if (call.method == "Attach") return Attach(call, reply);
   if (call.method == "ReopenLog") return ReopenLog(call, reply);
   if (call.method == "ExecSync") return ExecSync(call, reply);
+  if (call.method == "ForgetExecs") return ForgetExecs(call, reply);
   if (call.method == "List") return List(reply);
   reply.Fail(Unimplemented("unknown method " + call.method));
 }
@@ -84,6 +85,15 @@ void BerthService::ExecSync(const TtrpcCall& call, const Responder& reply) {
                              response.set_stderr_bytes(outcome->err_bytes);
                              reply.Send(response);
                            });
+      });
+}
+
+void BerthService::ForgetExecs(const TtrpcCall& call, const Responder& reply) {
+  WithContainer<v1::ForgetExecsRequest>(
+      tasks_, call, reply,
+      [&](const v1::ForgetExecsRequest& request, Container& container) {
+        container.ForgetExecs(request.keep());
+        reply.Send(OkStatus());
       });
 }
 

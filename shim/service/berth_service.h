@@ -20,6 +20,7 @@ class BerthService {
   void Attach(const TtrpcCall& call, const Responder& reply);
   void ReopenLog(const TtrpcCall& call, const Responder& reply);
   void ExecSync(const TtrpcCall& call, const Responder& reply);
+  void ForgetExecs(const TtrpcCall& call, const Responder& reply);
   void List(const Responder& reply);
 
   TaskTable& tasks_;
