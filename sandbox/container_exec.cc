@@ -244,7 +244,7 @@ StatusOr<StreamSession> ContainerStreams::Exec(const Context& ctx,
                              config.stderr && !config.tty));
   shim::ExecTask request;
   request.container_id = id.str();
-  request.exec_id = RandomId().substr(0, 32);
+  request.exec_id = core.run_id + RandomId().substr(0, 16);
   request.process = oci::SerializeProcess(*process);
   request.stdio = fifos.stdio();
   request.stdio.terminal = config.tty;

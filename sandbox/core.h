@@ -95,6 +95,8 @@ struct World::Core {
   const Parts parts;
   const HostPaths paths;
   const std::string boot_id;
+  // Of this daemon, and of no other: the ids of its execs begin with it.
+  const std::string run_id;
   const oci::CgroupHost cgroups;
   const HostFacts host;
 

@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds kDoorTime{700};
 constexpr std::chrono::seconds kPatience{10};
 // How long one try waits for a client's verb.
 constexpr std::chrono::seconds kLockTime{2};
+constexpr std::chrono::seconds kForgetTime{2};
 
 bool IsPod(const SandboxRecord& sandbox) {
   return sandbox.config().kind() == SANDBOX_KIND_POD;
@@ -53,12 +54,30 @@ void MarkInterrupted(Core& core, const SandboxRecord& sandbox) {
   }
 }
 
+// What the last daemon had begun in it nobody will ask for. One try: what it
+// leaves goes with the container, or at the next start.
+void ForgetExecs(const Context& ctx, Core& core,
+                 const ContainerRecord& container) {
+  const auto shim = core.shims.Find(container.sandbox_id());
+  if (!shim) return;
+  const Status forgotten = shim->ForgetExecs(ctx.WithTimeout(kForgetTime),
+                                             container.id(), core.run_id);
+  if (forgotten.code() == StatusCode::kUnimplemented) return;
+  LogFailure("forget the execs of container " + container.id(),
+             IgnoreNotFound(forgotten));
+}
+
 Status FinishContainer(const Context& ctx, Core& core, const ContainerId& id) {
   ASSIGN_OR_RETURN(
       KeyedMutex::Lock lock,
       core.container_locks.Acquire(ctx.WithTimeout(kLockTime), id.str()));
   const ContainerStatus now = core.inventory.FindContainer(id);
-  if (!now || IsAlive(now->phase())) return OkStatus();
+  if (!now) return OkStatus();
+  if (IsAlive(now->phase())) {
+    lock.Give();  // what it does needs no order
+    ForgetExecs(ctx, core, *now);
+    return OkStatus();
+  }
   const bool orphan = !core.inventory.FindSandbox(SandboxId(now->sandbox_id()));
   if (orphan || now->phase() == CONTAINER_PHASE_CREATING ||
       now->phase() == CONTAINER_PHASE_REMOVING) {

@@ -24,6 +24,7 @@
 //     STARTING..     task unknown      EXITED 128 if it was STARTING, else the
 //                                      recorded code or 255
 //     REMOVING       -                 -                 removed
+//     alive          execs left        -                 forgotten
 //
 // A shim that is silent has ten seconds. The doors do not wait for it: its
 // sandbox and containers are shown as they were, and whoever wants to change

@@ -54,6 +54,7 @@ World::Core::Core(Settings all_settings, Parts all_parts)
       parts(all_parts),
       paths(PathsOf(settings)),
       boot_id(ReadBootId(paths)),
+      run_id(RandomId().substr(0, 16)),
       cgroups(DetectCgroups(paths)),
       host(DetectHost(paths, settings, cgroups)),
       records(parts.store, inventory),

@@ -47,6 +47,45 @@ TEST_F(RecoveryTest, RecoveryGoesOnWithWhatRuns) {
               StatusIs(StatusCode::kAlreadyExists));
 }
 
+// And none that this one starts meanwhile.
+TEST_F(RecoveryTest, ExecsOfTheLastDaemonAreForgotten) {
+  const SandboxId pod = StartPod();
+  const ContainerId id = StartApp(pod);
+  shim::ExecTask exec;
+  exec.container_id = id.str();
+  exec.exec_id = world_->core().run_id + "left";
+  {
+    const auto shim = world_->core().shims.Find(pod.str());
+    ASSERT_OK_AND_ASSIGN(const auto left, shim->Exec(ctx_, exec));
+    ASSERT_OK(left->Start(ctx_));
+  }
+  Close();
+  OpenDoors();
+  EXPECT_TRUE(shims_.HasProcess(exec.exec_id)) << "a door waited for it";
+  ExecConfig config;
+  config.args = {"/bin/app"};
+  config.stdin = config.stdout = config.stderr = false;
+  ASSERT_OK_AND_ASSIGN(const StreamSession session,
+                       streams_->Exec(ctx_, id, config));
+  world_->FinishRecovery();
+  ASSERT_OK(world_->AwaitRecovery(ctx_));
+  EXPECT_FALSE(shims_.HasProcess(exec.exec_id));
+  ASSERT_OK(session.Signal(ctx_, SIGKILL));
+  EXPECT_THAT(session.Wait(ctx_), IsOkAndHolds(137));
+}
+
+TEST_F(RecoveryTest, AShimThatForgetsNoExecsIsAskedOnce) {
+  const ContainerId id = StartApp(StartPod());
+  for (const Status& answer :
+       {Unimplemented("older"), Unavailable("it is busy")}) {
+    shims_.failures.Set("shim ForgetExecs", answer);
+    const int before = shims_.failures.Calls("shim ForgetExecs");
+    Restart();
+    EXPECT_EQ(shims_.failures.Calls("shim ForgetExecs"), before + 1);
+    EXPECT_EQ(Look(id)->phase(), CONTAINER_PHASE_RUNNING);
+  }
+}
+
 TEST_F(RecoveryTest, RecoveryAdoptsAProgramThatWasJustExecuted) {
   const SandboxId pod = StartPod();
   const ContainerId id = StartApp(pod);
