@@ -24,6 +24,8 @@ constexpr char kRuntimeService[] = "nri.pkg.api.v1alpha1.Runtime";
 constexpr Duration kUpdateTime = std::chrono::seconds(30);
 // Until nothing is being made, and a plugin can be shown all that is there.
 constexpr Duration kJoinTime = std::chrono::seconds(60);
+// Between two questions whether a plugin that cannot be watched has ended.
+constexpr Duration kAskTime = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -137,19 +139,38 @@ Status Reception::AdmitInstalled(const InstalledPlugin& plugin) {
 
 // Its socket may be another process's by now: its end is the line's.
 void Reception::AwaitEnd(EventLoop& loop, const std::shared_ptr<Guest>& guest) {
+  const Status watched = WatchEnd(loop, guest);
+  if (watched.ok()) return;
+  // A shortage of the kernel's, which may end before the plugin does.
+  LOG(ERROR) << "NRI plugin " << guest->Name() << ": " << Message(watched)
+             << "; it is asked for instead";
+  AskForEnd(loop, guest);
+}
+
+Status Reception::WatchEnd(EventLoop& loop,
+                           const std::shared_ptr<Guest>& guest) {
   const int pidfd = guest->process().pidfd.get();
-  const Status added =
-      loop.Add(pidfd, EPOLLIN, [this, &loop, guest, pidfd](uint32_t) {
-        const auto keep = guest;  // survives the removal of this handler
-        loop.Remove(pidfd);
-        waitpid(keep->process().pid, nullptr, WNOHANG);
-        keep->line()->Close(Unavailable("the plugin has ended"));
-        MutexLock lock(mutex_);
-        running_.erase(keep);
-        changed_.SignalAll();
-      });
-  if (added.ok()) return;
-  LOG(ERROR) << "NRI plugin " << guest->Name() << ": " << Message(added);
+  return loop.Add(pidfd, EPOLLIN, [this, &loop, guest, pidfd](uint32_t) {
+    const auto keep = guest;  // survives the removal of this handler
+    loop.Remove(pidfd);
+    waitpid(keep->process().pid, nullptr, WNOHANG);
+    Ended(keep);
+  });
+}
+
+void Reception::AskForEnd(EventLoop& loop,
+                          const std::shared_ptr<Guest>& guest) {
+  loop.After(kAskTime, [this, &loop, guest] {
+    // Not 0: reaped now, or no child of ours any more.
+    if (waitpid(guest->process().pid, nullptr, WNOHANG) != 0) {
+      return Ended(guest);
+    }
+    if (!WatchEnd(loop, guest).ok()) AskForEnd(loop, guest);
+  });
+}
+
+void Reception::Ended(const std::shared_ptr<Guest>& guest) {
+  guest->line()->Close(Unavailable("the plugin has ended"));
   MutexLock lock(mutex_);
   running_.erase(guest);
   changed_.SignalAll();

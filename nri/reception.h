@@ -67,7 +67,11 @@ class Reception {
   void Accept(EventLoop& loop);
   void LaunchInstalled();
   Status AdmitInstalled(const InstalledPlugin& plugin);
+  // Of a plugin that we started: reaps it, whatever else fails.
   void AwaitEnd(EventLoop& loop, const std::shared_ptr<Guest>& guest);
+  Status WatchEnd(EventLoop& loop, const std::shared_ptr<Guest>& guest);
+  void AskForEnd(EventLoop& loop, const std::shared_ptr<Guest>& guest);
+  void Ended(const std::shared_ptr<Guest>& guest) EXCLUDES(mutex_);
   // From now on it is heard; false if no more are, as this stops.
   bool Receive(const std::shared_ptr<Guest>& guest) EXCLUDES(mutex_);
   // From a line to a plugin that has joined.
