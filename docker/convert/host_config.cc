@@ -31,6 +31,17 @@ Status Capabilities(const Field& field) {
   return OkStatus();
 }
 
+// 0 is one, too.
+Status Umask(const Field& field) {
+  std::optional<uint32_t> umask;
+  field.reader.Get("Umask", umask);
+  if (!umask) return OkStatus();
+  // A runtime would refuse to start it.
+  if (*umask > 0777) return field.Invalid("above 0777");
+  field.security().set_umask(*umask);
+  return OkStatus();
+}
+
 Status Privileged(const Field& field) {
   field.security().set_privileged(field.Flag());
   field.request.sandbox.mutable_security()->set_privileged(field.Flag());
@@ -366,11 +377,7 @@ const std::map<std::string, Apply>& OtherFields() {
       {"Tmpfs", Ignore},  // ConvertMounts
       // A namespace of users is never asked for, so the host's it is.
       {"UsernsMode", Only("host")},
-      // 0 is one, too.
-      {"Umask",
-       [](const Field& f) {
-         return f.reader.Has("Umask") ? f.Unsupported("") : OkStatus();
-       }},
+      {"Umask", Umask},
       {"VolumeDriver", Only("local")},
       {"VolumesFrom", VolumesFrom},
   };

@@ -96,6 +96,19 @@ TEST_F(HostDevicesTest, AnnotationsAreTheContainers) {
   ExpectInvalid(R"({"Annotations": {"a": 1}})", "Annotations");
 }
 
+TEST_F(HostDevicesTest, AUmaskIsTheContainersIfThereIsOne) {
+  EXPECT_FALSE(Request("{}").container.security().has_umask());
+  EXPECT_FALSE(Request(R"({"Umask": null})").container.security().has_umask());
+  const CreateRequest none = Request(R"({"Umask": 0})");
+  EXPECT_TRUE(none.container.security().has_umask());
+  EXPECT_EQ(none.container.security().umask(), 0u);
+  EXPECT_EQ(Request(R"({"Umask": 511})").container.security().umask(), 0777u);
+  EXPECT_EQ(At(none.host_config, "/Umask"), 0) << "inspect shows it";
+  ExpectInvalid(R"({"Umask": 512})", "above 0777");
+  ExpectInvalid(R"({"Umask": "022"})", "Umask");
+  ExpectInvalid(R"({"Umask": -1})", "Umask");
+}
+
 TEST_F(HostDevicesTest, LogsAreMarkedAndBounded) {
   body_["Env"] = Parsed(R"(["STAGE=test", "OTHER=no", "PATH"])");
   SetHost(Parsed(

@@ -223,6 +223,9 @@ Status Request(const SpecInputs& in, oci::Spec& spec) {
   }
   process.user.uid = in.container.user().uid();
   process.user.gid = in.container.user().gid();
+  if (config.security().has_umask()) {
+    process.user.umask = config.security().umask();
+  }
   for (const uint32_t gid : in.container.user().supplemental_groups()) {
     process.user.additional_gids.push_back(gid);
   }

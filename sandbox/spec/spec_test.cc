@@ -141,6 +141,14 @@ TEST_F(SpecTest, LaterEnvironmentWins) {
                                              "A=own\xff", "HOME=/root"));
 }
 
+TEST_F(SpecTest, AUmaskIsSetOnlyIfAskedFor) {
+  EXPECT_FALSE(Build()->process->user.umask.has_value());
+  for (const uint32_t umask : {0u, 077u}) {
+    security().set_umask(umask);
+    EXPECT_EQ(Build()->process->user.umask, mode_t{umask});
+  }
+}
+
 TEST_F(SpecTest, ClampsTheOomScoreAndChecksItsRange) {
   host_.min_oom_score_adj = 100;
   container_.mutable_config()->mutable_resources()->set_oom_score_adj(-998);

@@ -3,6 +3,7 @@ package goclient
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -365,16 +366,28 @@ func TestAnnotationsAndUmask(t *testing.T) {
 		equal(t, len(rows.Items), wanted, "rows of "+filter)
 	}
 	check(t, inspect(t, ctx, docker, id).HostConfig.Umask == nil, "a umask")
-	umask := uint32(0)
-	_, err := docker.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &container.Config{Image: "busybox"},
-		HostConfig: &container.HostConfig{Umask: &umask}, Name: "goclient-umask"})
-	if *kind == "berthd" { // docs/DOCKER.md
-		fails(t, err, cerrdefs.IsNotImplemented, "umask", "create with a umask")
-		return
+	for _, umask := range []uint32{0, 0o77} {
+		id := start(t, ctx, docker, container.Config{Cmd: []string{"sh", "-c", "umask; exec sleep 300"}, StopSignal: "KILL"},
+			&container.HostConfig{Umask: &umask})
+		shown := inspect(t, ctx, docker, id).HostConfig.Umask
+		check(t, shown != nil && *shown == umask, "inspect shows another umask than %04o", umask)
+		wanted := fmt.Sprintf("%04o\n", umask)
+		eventually(t, "the first process has its umask", func() bool {
+			logs, err := docker.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true})
+			no(t, err, "logs")
+			defer logs.Close()
+			out, _ := outputs(t, logs)
+			return out == wanted
+		})
+		made, err := docker.ExecCreate(ctx, id, client.ExecCreateOptions{
+			Cmd: []string{"sh", "-c", "umask"}, User: "1000", AttachStdout: true, AttachStderr: true})
+		no(t, err, "exec create")
+		session, err := docker.ExecAttach(ctx, made.ID, client.ExecAttachOptions{})
+		no(t, err, "exec attach")
+		out, errors := outputs(t, session.Reader)
+		session.Close()
+		equal(t, out+errors, wanted, "umask of an exec")
 	}
-	no(t, err, "create with a umask")
-	_, err = docker.ContainerRemove(ctx, "goclient-umask", client.ContainerRemoveOptions{})
-	no(t, err, "remove")
 }
 
 func TestNoAddressOfAWholeContainer(t *testing.T) {
