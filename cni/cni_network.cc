@@ -367,17 +367,23 @@ Status CniNetwork::DetachInterface(const Context& ctx, const Attachment& from) {
   return DetachOne(ctx, from);
 }
 
-// Those with a record that can be read.
-StatusOr<std::set<std::string>> CniNetwork::NetworksInUse() const {
-  std::set<std::string> names;
+Status CniNetwork::ForEachRecord(const EachPlan& action) const {
   ASSIGN_OR_RETURN(const auto records, records_.All());
   for (const AttachmentStore::Record& record : records) {
     Attachment of;
     of.sandbox_id = record.sandbox_id;
     of.interface = record.interface;
-    const StatusOr<Plan> plan = SavedPlan(of);
-    if (plan.ok()) names.insert(plan->list.name);
+    action(record, SavedPlan(of));
   }
+  return OkStatus();
+}
+
+// Those with a record that can be read.
+StatusOr<std::set<std::string>> CniNetwork::NetworksInUse() const {
+  std::set<std::string> names;
+  RETURN_IF_ERROR(ForEachRecord([&](const auto&, const StatusOr<Plan>& plan) {
+    if (plan.ok()) names.insert(plan->list.name);
+  }));
   return names;
 }
 
@@ -385,16 +391,12 @@ StatusOr<std::set<std::string>> CniNetwork::NetworksInUse() const {
 // be attached for none.
 StatusOr<Json> CniNetwork::ValidAttachments(const std::string& network) const {
   Json valid = Json::array();
-  ASSIGN_OR_RETURN(const auto records, records_.All());
-  for (const AttachmentStore::Record& record : records) {
-    Attachment of;
-    of.sandbox_id = record.sandbox_id;
-    of.interface = record.interface;
-    const StatusOr<Plan> plan = SavedPlan(of);
-    if (plan.ok() && (plan->failed || plan->list.name != network)) continue;
+  RETURN_IF_ERROR(ForEachRecord([&](const AttachmentStore::Record& record,
+                                    const StatusOr<Plan>& plan) {
+    if (plan.ok() && (plan->failed || plan->list.name != network)) return;
     valid.push_back(
         {{"containerID", record.sandbox_id}, {"ifname", record.interface}});
-  }
+  }));
   return valid;
 }
 

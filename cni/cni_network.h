@@ -1,6 +1,7 @@
 #ifndef CNI_CNI_NETWORK_H_
 #define CNI_CNI_NETWORK_H_
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -99,6 +100,10 @@ class CniNetwork : public Network {
   Status EnsureRules(const Context& ctx, const Plan& plan);
   StatusOr<Json> AddAllAndRules(const Context& ctx, Plan& plan);
   Status DeleteAll(const Context& ctx, const Plan& plan) const;
+  // The plan of one that cannot be read is its error.
+  using EachPlan = std::function<void(const AttachmentStore::Record& record,
+                                      const StatusOr<Plan>& plan)>;
+  Status ForEachRecord(const EachPlan& action) const;
   StatusOr<std::set<std::string>> NetworksInUse() const;
   StatusOr<Json> ValidAttachments(const std::string& network) const;
   Status CollectGarbageOf(const Context& ctx, const ConfigList& list);
