@@ -49,6 +49,7 @@
 #ifndef SANDBOX_CORE_H_
 #define SANDBOX_CORE_H_
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -66,6 +67,7 @@
 #include "sandbox/process/running_starts.h"
 #include "sandbox/process/task_table.h"
 #include "sandbox/record/name_index.h"
+#include "sandbox/recovery/recovery_queue.h"
 #include "sandbox/resource/name_files.h"
 #include "sandbox/resource/sandbox_resource.h"
 #include "sandbox/resource/shim_process.h"
@@ -118,6 +120,12 @@ struct World::Core {
   // Last, so that their threads end before what they use.
   KillTimer kills;
   ExitMonitor exits;
+  // Of what went without a resource of its own: tried until it is given back.
+  RecoveryQueue releases{
+      "release", RecoveryQueue::Options{
+                     .threads = 1,
+                     .first_pause = std::chrono::seconds(1),
+                     .longest_pause = std::chrono::minutes(10)}};
 };
 
 using Core = World::Core;

@@ -351,6 +351,24 @@ TEST_F(ManagerTest, AnExecIsWaitedForWithOneQuestion) {
   EXPECT_THAT(session.Wait(ctx_), IsOkAndHolds(137));
 }
 
+TEST_F(ManagerTest, WhatANetworkHasNotTakenBackIsTriedAgain) {
+  const SandboxId removed = StartPod();
+  network_.LetGo(true);
+  ASSERT_OK(sandboxes_->Remove(ctx_, removed));
+  shims_.failures.Set("Launch", Internal("no shim"));
+  EXPECT_FALSE(sandboxes_->Run(ctx_, Pod("fails")).ok());
+  shims_.failures.Clear("Launch");
+  EXPECT_THAT(network_.attached(), SizeIs(2));
+  EXPECT_THAT(world_->core().releases.AwaitDone(ctx_.WithTimeout(10ms)),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  // One more daemon, and it is not well yet.
+  Restart();
+  EXPECT_THAT(network_.attached(), SizeIs(2));
+  network_.LetGo(false);
+  ASSERT_OK(world_->core().releases.AwaitDone(ctx_));
+  EXPECT_THAT(network_.attached(), IsEmpty());
+}
+
 TEST_F(ManagerTest, AStandaloneSandboxStartsAgain) {
   SandboxConfig config = Pod();
   config.set_kind(SANDBOX_KIND_STANDALONE);

@@ -92,7 +92,9 @@ Status SweepSandbox(const Context& ctx, Core& core, const SandboxId& id) {
   for (const auto& resource : core.resources) {
     stranger.add_begun(resource->name());
   }
-  return ReleaseAll(ctx, core, stranger);
+  RETURN_IF_ERROR(ReleaseAll(ctx, core, stranger));
+  DetachLater(core, id);
+  return OkStatus();
 }
 
 // Its bundle says where its processes are. Without one they are where those go

@@ -1,11 +1,14 @@
 #include "sandbox/sandbox_end.h"
 
+#include <chrono>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/failpoint.h"
 #include "base/thread.h"
+#include "cni/network.h"
 #include "sandbox/container_end.h"
 #include "sandbox/plugin_hooks.h"
 #include "sandbox/record/phase.h"
@@ -15,6 +18,8 @@ namespace berth::sandbox {
 namespace {
 
 using namespace ::berth::state::v1;
+
+constexpr std::chrono::seconds kDetachTime{60};
 
 // All at once, then each until it is gone.
 Status KillContainers(const Context& ctx, Core& core, const SandboxId& id) {
@@ -85,6 +90,28 @@ Status ReleaseAll(const Context& ctx, Core& core, SandboxRecord& sandbox) {
     sandbox.mutable_begun()->RemoveLast();
   }
   return OkStatus();
+}
+
+void DetachLater(Core& core, const SandboxId& id) {
+  const auto left = [&core, id]() -> StatusOr<bool> {
+    ASSIGN_OR_RETURN(const std::set<std::string> attached,
+                     core.parts.network.Attached());
+    return attached.count(id.str()) > 0;
+  };
+  const StatusOr<bool> now = left();
+  LogFailure("look for the network of sandbox " + id.str(), now.status());
+  if (now.ok() && !*now) return;
+  core.releases.Add(
+      "detach sandbox " + id.str(),
+      [&core, id, left](const Context& ctx) -> Status {
+        cni::Attachment from;
+        from.sandbox_id = id.str();
+        RETURN_IF_ERROR(
+            core.parts.network.Detach(ctx.WithTimeout(kDetachTime), from));
+        ASSIGN_OR_RETURN(const bool still, left());
+        return still ? Unavailable("its network has not taken it back")
+                     : OkStatus();
+      });
 }
 
 Status EndSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
@@ -159,6 +186,9 @@ Status EraseSandbox(const Context& ctx, Core& core, SandboxRecord& sandbox) {
   core.records.Forget(id);
   core.names.Release(NameOf(sandbox.config()), sandbox.id());
   ReleaseLevel(core, sandbox);
+  if (sandbox.config().namespaces().network() == NAMESPACE_MODE_POD) {
+    DetachLater(core, id);
+  }
   core.Publish(Event::Type::kSandboxRemoved, sandbox);
   return OkStatus();
 }

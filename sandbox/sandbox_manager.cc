@@ -110,6 +110,7 @@ void RollBack(Core& core, SandboxRecord& sandbox, const Status& failure) {
     core.records.Forget(id);
     core.names.Release(NameOf(sandbox.config()), sandbox.id());
     ReleaseLevel(core, sandbox);
+    DetachLater(core, id);
     return;
   }
   sandbox.set_phase(released.ok() ? SANDBOX_PHASE_STOPPED

@@ -158,6 +158,7 @@ World::World(Settings settings, Parts parts)
 World::~World() {
   recovery_->Stop();
   core_->records.WhenSavedLate(nullptr);
+  core_->releases.Stop();
   core_->kills.Stop();
   core_->exits.Stop();
 }

@@ -448,8 +448,13 @@ Status FakeNetwork::Check(const Context&, const cni::Attachment&) {
 Status FakeNetwork::Detach(const Context&, const cni::Attachment& from) {
   RETURN_IF_ERROR(failures.Check("Detach"));
   MutexLock lock(mutex_);
-  attached_.erase(from.sandbox_id);
+  if (!let_go_) attached_.erase(from.sandbox_id);
   return OkStatus();
+}
+
+void FakeNetwork::LetGo(bool let_go) {
+  MutexLock lock(mutex_);
+  let_go_ = let_go;
 }
 
 Status FakeNetwork::DetachInterface(const Context&,

@@ -114,6 +114,8 @@ class FakeNetwork : public cni::Network {
   Status CollectGarbage(const Context& ctx) override;
   StatusOr<std::set<std::string>> Attached() const override;
 
+  // Detach is OK, and takes nothing back: as after an Attach that failed.
+  void LetGo(bool let_go);
   // Plugins that hang, until their time is up.
   void HangAttach(bool hang);
 
@@ -125,6 +127,7 @@ class FakeNetwork : public cni::Network {
   mutable Mutex mutex_;
   CondVar changed_;
   bool hang_attach_ GUARDED_BY(mutex_) = false;
+  bool let_go_ GUARDED_BY(mutex_) = false;
   // Interfaces by sandbox.
   std::map<std::string, std::set<std::string>> attached_ GUARDED_BY(mutex_);
 };
