@@ -75,9 +75,12 @@ Status Start(Engine& engine, Call& call) {
         "cannot start a paused container, try unpause instead");
   }
   if (view.running()) return call.Reply(304);
+  // From here on it goes on without whoever asked for it, as dockerd's does;
+  // but one who leaves while others have their turn gives up their own.
+  const Context ctx = Lasting(engine);
   engine.monitor->Forget(view.id());
-  RETURN_IF_ERROR(MarkStartedByHand(engine, call.ctx, view.id()));
-  const Status started = StartContainer(engine, call.ctx, view);
+  RETURN_IF_ERROR(MarkStartedByHand(engine, ctx, view.id()));
+  const Status started = StartContainer(engine, ctx, view);
   if (started.ok()) return call.Reply(204);
   // The container, or a network, that has been removed meanwhile.
   if (IsNotFound(started)) return started;

@@ -139,6 +139,23 @@ def what_leaves_during_rm_is_removed(docker):
             "ps", "-aq", "--filter", "name=leaves").out)
 
 
+def a_start_goes_on_without_its_client(docker):
+    docker("pull", "busybox")
+    ours = docker.engine != "dockerd"
+    try:
+        if ours:  # long enough for its client to be missed
+            armed(docker, "docker.start.sandbox=sleep:1000*1")
+        name = docker("create", "busybox", "sleep", "100").out.strip()
+        vanish(docker, "POST", f"/containers/{name}/start")
+        eventually("it runs", lambda: docker.inspect(
+            name, "{{.State.Running}}") == "true")
+        equal(docker.inspect(name, "{{.State.Error}}"), "")
+        docker("rm", "-f", name)
+    finally:
+        if ours:
+            armed(docker)
+
+
 def what_exits_at_once_after_a_restart_is_removed(docker):
     for _ in range(6):
         name = docker.start("--rm", "-v", "/mark", "busybox", "sh", "-c",
