@@ -283,6 +283,31 @@ TEST_P(ShimTest, RunsAProcessToItsEndInOneCall) {
   ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
 }
 
+TEST_P(ShimTest, EndsAProcessWhoseCallerHasGone) {
+  ASSERT_NO_FATAL_FAILURE(Launch());
+  auto task = StartLogged("c1", "exec sleep 100");
+  ASSERT_NE(task, nullptr);
+  ExecSyncTask look;
+  look.container_id = "c1";
+  look.process = ProcessJson("ps");
+  const auto finds = [&](const std::string& what) {
+    const auto result = shim_->ExecSync(ctx_, look);
+    EXPECT_OK(result.status());
+    return result.ok() && result->out.find(what) != std::string::npos;
+  };
+  ExecSyncTask exec = look;
+  exec.process = ProcessJson("sleep 121 & sleep 122");
+  const Context call = ctx_.WithCancel();
+  StatusOr<ExecSyncResult> result = ExecSyncResult();
+  std::thread caller([&] { result = shim_->ExecSync(call, exec); });
+  EXPECT_TRUE(WaitUntil([&] { return finds("sleep 122"); }));
+  call.Cancel();
+  caller.join();
+  EXPECT_EQ(result.status().code(), StatusCode::kCancelled);
+  EXPECT_TRUE(WaitUntil([&] { return !finds("sleep 12"); }));
+  ASSERT_OK(task->Kill(ctx_, SIGKILL, false));
+}
+
 TEST_P(ShimTest, SharesTheOutputWithThoseWhoAttach) {
   ASSERT_NO_FATAL_FAILURE(Launch());
   CreateTask create =

@@ -42,6 +42,7 @@ struct ContainerOptions {
 struct ExecSyncFiles {
   ProcessStdio::Files files;
   Duration timeout{0};  // 0: none
+  std::string key;      // for EndExecSync; of no other one; may be empty
 };
 
 struct ExecSyncOutcome {
@@ -91,6 +92,9 @@ class Container : public std::enable_shared_from_this<Container> {
   // run when they end: until then their output is dropped. Not those of
   // ExecSync, which frees its own.
   void ForgetExecs(const std::string& keep);
+  // Kills the process and what is left of its session, or as soon as there is
+  // one. No effect if it has ended.
+  void EndExecSync(const std::string& key);
   void Kill(const std::string& exec_id, int signal, bool all, Done done);
   void Freeze(bool frozen, Done done);
   void Update(const std::string& resources, Done done);
@@ -134,6 +138,7 @@ class Container : public std::enable_shared_from_this<Container> {
   void TellExit(Process& process);
   bool HasRunningExec() const;
   void KillSession(pid_t leader);
+  void ForgetSync(std::string name);
   void OpenCgroup(const std::string& path);
   void WatchOom();
   void ReadOom();
@@ -145,6 +150,7 @@ class Container : public std::enable_shared_from_this<Container> {
   Process init_;
   // Those of ExecSync have a name that no client can give.
   std::map<std::string, std::shared_ptr<Process>> execs_;
+  std::map<std::string, std::function<void()>> sync_ends_;  // by their names
   std::map<std::string, std::string> specs_;  // of execs not started yet
   std::deque<Step> steps_;
   bool stepping_ = false;

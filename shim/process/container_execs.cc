@@ -1,9 +1,5 @@
-#include <signal.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <chrono>
-#include <optional>
+// Container: processes that clients make, start and delete.
+#include <memory>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -12,18 +8,7 @@
 #include "shim/process/container_events.h"
 #include "shim/process/log_failure.h"
 
-// A container's further processes: those that clients make, start and delete,
-// and those that run to their end in one call.
 namespace berth::shim {
-namespace {
-
-// How long ExecSync waits for output after the process itself has exited; and
-// at most what is left of its timeout.
-constexpr Duration kDrainAtSync = std::chrono::seconds(5);
-constexpr Duration kDrainAfterKill = std::chrono::seconds(1);
-constexpr Duration kDrainAtLeast = std::chrono::milliseconds(10);
-
-}  // namespace
 
 Status Container::AddExec(const ExecTask& task) {
   RETURN_IF_ERROR(ValidateId(task.exec_id));
@@ -90,88 +75,6 @@ void Container::ExecStarted(const std::shared_ptr<Process>& exec,
   }
   const Status told = Failpoint("shim.exec.process");
   done(told.ok() ? StatusOr<pid_t>(exec->pid()) : told);
-}
-
-void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
-                         Reply<ExecSyncOutcome> done) {
-  if (init_.phase() != TaskPhase::kRunning || init_.reaped) {
-    return done(FailedPrecondition("container " + id() + " is not running"));
-  }
-  const std::string name = "/sync" + std::to_string(++last_sync_);  // hidden
-  auto exec =
-      std::make_shared<Process>(parts_.loop, name, Stdio(), options_.io);
-  StatusOr<ProcessFds> fds = exec->stdio().OpenFiles(how.files);
-  if (!fds.ok()) return done(fds.status());
-
-  struct Progress {
-    bool timed_out = false;
-    EventLoop::TimerId timer = 0;
-    std::optional<SteadyTime> limit;
-
-    Duration Drain() const {
-      if (timed_out) return kDrainAfterKill;
-      if (!limit) return kDrainAtSync;
-      return std::clamp<Duration>(*limit - std::chrono::steady_clock::now(),
-                                  kDrainAtLeast, kDrainAtSync);
-    }
-  };
-  const auto self = shared_from_this();
-  auto progress = std::make_shared<Progress>();
-  if (how.timeout > Duration(0)) {
-    progress->limit = std::chrono::steady_clock::now() + how.timeout;
-    progress->timer = parts_.loop.After(how.timeout, [self, exec, progress] {
-      progress->timed_out = true;
-      if (exec->pid() > 0 && !exec->reaped) self->KillSession(exec->pid());
-    });
-  }
-  const auto finish = [self, exec, progress, done] {
-    ExecSyncOutcome outcome{exec->exit(), progress->timed_out,
-                            exec->stdio().out_bytes(),
-                            exec->stdio().err_bytes()};
-    exec->stdio().Close();
-    self->execs_.erase(exec->exec_id());
-    done(outcome);
-  };
-  const auto exited = [self, exec, progress,
-                       finish](const StatusOr<ExitStatus>&) {
-    self->parts_.loop.CancelTimer(progress->timer);
-    exec->stdio().WhenClosed(progress->Drain(), finish);
-  };
-  execs_[name] = exec;
-  exec->set_starting(true);
-  options_.runtime->Exec(
-      id(), process, *std::move(fds),
-      [self, exec, progress, exited, done](StatusOr<StartedProcess> started) {
-        self->ExecStarted(
-            exec, std::move(started),
-            [self, exec, progress, exited, done](const StatusOr<pid_t>& pid) {
-              if (!pid.ok()) {
-                self->parts_.loop.CancelTimer(progress->timer);
-                self->execs_.erase(exec->exec_id());
-                return done(pid.status());
-              }
-              if (progress->timed_out) self->KillSession(*pid);
-              exec->Wait({exited, [] { return true; }});
-            });
-      });
-}
-
-void Container::KillSession(pid_t leader) {
-  const bool leads = getsid(leader) == leader;
-  kill(leader, SIGKILL);
-  if (!leads || cgroup_ == nullptr) return;
-  // Until a look finds nobody new: they may fork while we go through them.
-  for (int look = 0; look < 8; ++look) {
-    const StatusOr<std::vector<pid_t>> pids = cgroup_->Pids();
-    bool found = false;
-    if (pids.ok()) {
-      for (const pid_t pid : *pids) {
-        if (pid == leader || getsid(pid) != leader) continue;
-        found = kill(pid, SIGKILL) == 0 || found;
-      }
-    }
-    if (!found) return;
-  }
 }
 
 void Container::DeleteExec(const std::string& exec_id, Reply<TaskState> done) {

@@ -40,6 +40,7 @@ void BerthService::Handle(const TtrpcCall& call, const Responder& reply) {
   if (call.method == "ReopenLog") return ReopenLog(call, reply);
   if (call.method == "ExecSync") return ExecSync(call, reply);
   if (call.method == "ForgetExecs") return ForgetExecs(call, reply);
+  if (call.method == "EndExecSync") return EndExecSync(call, reply);
   if (call.method == "List") return List(reply);
   reply.Fail(Unimplemented("unknown method " + call.method));
 }
@@ -74,6 +75,7 @@ void BerthService::ExecSync(const TtrpcCall& call, const Responder& reply) {
         how.files = {request.stdout_path(), request.stderr_path(),
                      request.output_limit()};
         how.timeout = Duration(std::max<int64_t>(request.timeout_nanos(), 0));
+        how.key = request.key();
         container.ExecSync(request.process(), how,
                            [reply](const StatusOr<ExecSyncOutcome>& outcome) {
                              if (!outcome.ok())
@@ -93,6 +95,15 @@ void BerthService::ForgetExecs(const TtrpcCall& call, const Responder& reply) {
       tasks_, call, reply,
       [&](const v1::ForgetExecsRequest& request, Container& container) {
         container.ForgetExecs(request.keep());
+        reply.Send(OkStatus());
+      });
+}
+
+void BerthService::EndExecSync(const TtrpcCall& call, const Responder& reply) {
+  WithContainer<v1::EndExecSyncRequest>(
+      tasks_, call, reply,
+      [&](const v1::EndExecSyncRequest& request, Container& container) {
+        container.EndExecSync(request.key());
         reply.Send(OkStatus());
       });
 }

@@ -21,6 +21,7 @@ class BerthService {
   void ReopenLog(const TtrpcCall& call, const Responder& reply);
   void ExecSync(const TtrpcCall& call, const Responder& reply);
   void ForgetExecs(const TtrpcCall& call, const Responder& reply);
+  void EndExecSync(const TtrpcCall& call, const Responder& reply);
   void List(const Responder& reply);
 
   TaskTable& tasks_;
