@@ -197,7 +197,9 @@ StatusOr<ContainerId> ContainerManager::Create(
 Status ContainerManager::Remove(const Context& ctx, const ContainerId& id) {
   Core& core = world_.core();
   // Before the lock: a Start that hangs holds it.
-  KillContainer(core, id);
+  if (const ContainerStatus now = core.inventory.FindContainer(id)) {
+    KillContainer(core, RunOf(*now));
+  }
   ASSIGN_OR_RETURN(KeyedMutex::Lock lock,
                    core.container_locks.Acquire(ctx, id.str()));
   return StepError(EraseContainer(ctx, core, id, lock),

@@ -129,6 +129,13 @@ void DeleteTask(Core& core, const ContainerId& id) {
   LogFailure("delete task of container " + id.str(), IgnoreNotFound(deleted));
 }
 
+// The container if it is in that run; null otherwise.
+ContainerStatus AliveIn(const Core& core, const ContainerRun& run) {
+  const ContainerStatus now = core.inventory.FindContainer(run.id);
+  return now && IsAlive(now->phase()) && now->run() == run.number ? now
+                                                                  : nullptr;
+}
+
 bool Exited(const ContainerRecord& container) {
   return !IsAlive(container.phase());
 }
@@ -143,7 +150,11 @@ void Passed(const char* failpoint) {
   LogFailure("go on", Failpoint(failpoint));
 }
 
-Status SendStopSignal(Core& core, ContainerRecord& container) {
+ContainerRun RunOf(const ContainerRecord& container) {
+  return {ContainerId(container.id()), container.run()};
+}
+
+Status SendStopSignal(Core& core, ContainerRecord& container, int signal) {
   const ContainerId id(container.id());
   const std::shared_ptr<LiveTask> live = core.tasks.Find(id);
   if (!live) return Unavailable("stop container " + id.str() + ": no shim");
@@ -153,15 +164,18 @@ Status SendStopSignal(Core& core, ContainerRecord& container) {
     RETURN_IF_ERROR(live->task().Freeze(ctx, false));
     container.set_paused(false);
   }
-  const int signal =
-      container.stop_signal() > 0 ? container.stop_signal() : SIGTERM;
+  if (signal == 0) signal = container.stop_signal();
+  if (signal <= 0) signal = SIGTERM;
   return IgnoreNotFound(live->task().Kill(ctx, signal, false));
 }
 
-void KillContainer(Core& core, const ContainerId& id) {
-  const ContainerStatus container = core.inventory.FindContainer(id);
-  if (!container || !IsAlive(container->phase())) return;
-  core.kills.Killed(id);
+void KillContainer(Core& core, const ContainerRun& run) {
+  const ContainerId& id = run.id;
+  // Its cgroup has the name of the next run's.
+  const auto lock = core.runs.Acquire(Context::Background(id.str()), id.str());
+  const ContainerStatus container = AliveIn(core, run);
+  if (!container) return;
+  core.kills.Killed(run);
   core.starts.Cancel(id);
   const auto cgroup = OwnCgroupOf(core, *container);
   if (cgroup.ok()) {
@@ -174,11 +188,20 @@ void KillContainer(Core& core, const ContainerId& id) {
   // What runs in a machine of its own is in no cgroup of ours, and neither is
   // what makes the first process. The shim may be stuck, so nobody waits for
   // it; and the container may run again by then.
-  core.exits.Run([&core, live = core.tasks.Find(id), container, id] {
+  core.exits.Run([&core, live = core.tasks.Find(id), container, run] {
+    const ContainerId& id = run.id;
+    if (!AliveIn(core, run)) return;
     const bool same = live ? live == core.tasks.Find(id)
                            : container == core.inventory.FindContainer(id);
     if (same) KillTask(core, *container);
   });
+}
+
+void OnGraceOver(Core& core, const ContainerRun& run) {
+  const ContainerStatus container = AliveIn(core, run);
+  if (!container) return;
+  core.Publish(Event::Type::kContainerKilled, *container);
+  KillContainer(core, run);
 }
 
 void KillTask(Core& core, const ContainerRecord& container) {
@@ -197,49 +220,51 @@ void KillTask(Core& core, const ContainerRecord& container) {
   if (task.ok()) kill(**task);
 }
 
-void OnSilence(Core& core, const ContainerId& id, int rounds) {
-  const ContainerStatus container = core.inventory.FindContainer(id);
-  if (!container || !IsAlive(container->phase())) {
-    core.kills.Disarm(id);
+void OnSilence(Core& core, const ContainerRun& run, int rounds) {
+  const ContainerId& id = run.id;
+  const ContainerStatus container = AliveIn(core, run);
+  if (!container) {
+    core.kills.Disarm(run);
     return;
   }
   // A process that hangs in the kernel is not the shim's fault.
   const auto cgroup = OwnCgroupOf(core, *container);
   const auto pids = cgroup.ok() ? (*cgroup)->Pids() : std::vector<pid_t>();
-  if (pids.ok() && !pids->empty()) return KillContainer(core, id);
+  if (pids.ok() && !pids->empty()) return KillContainer(core, run);
 
   const auto shim = core.shims.Find(container->sandbox_id());
   if (!shim) {
-    return OnExit(core, id, Unavailable("it does not say how this ended"));
+    return OnExit(core, run, Unavailable("it does not say how this ended"));
   }
   const Context ctx =
       Context::Background(id.str()).WithTimeout(core.settings.shim_silence / 2);
   const auto task = shim->Find(ctx, id.str(), "");
   const auto state = task.ok() ? (*task)->State(ctx) : task.status();
   if (state.ok() && state->phase == shim::TaskPhase::kStopped) {
-    return OnExit(core, id, state->exit);
+    return OnExit(core, run, state->exit);
   }
   const bool answers = state.ok() || IsNotFound(state.status());
-  if (answers && rounds < kPatience) return KillContainer(core, id);
+  if (answers && rounds < kPatience) return KillContainer(core, run);
   LOG(WARNING) << "container " << id.str() << " was killed, but its shim "
                << (answers ? "does not end it" : "does not answer")
                << ": the shim is killed";
   const Status killed = shim->Kill();
-  if (!killed.ok()) OnExit(core, id, killed);
+  if (!killed.ok()) OnExit(core, run, killed);
 }
 
-void OnExit(Core& core, const ContainerId& id,
+void OnExit(Core& core, const ContainerRun& run,
             const StatusOr<shim::ExitStatus>& exit) {
+  const ContainerId& id = run.id;
   const auto lock =
       core.container_locks.Acquire(Context::Background(id.str()), id.str());
-  const ContainerStatus now = core.inventory.FindContainer(id);
-  if (!now || !IsAlive(now->phase())) return;
+  const ContainerStatus now = AliveIn(core, run);
+  if (!now) return;
   ContainerRecord container = *now;
   Status recorded;
   if (exit.ok()) {
     recorded = RecordExit(core, container, *exit);
   } else {
-    KillContainer(core, id);
+    KillContainer(core, run);
     recorded = RecordExit(
         core, container, shim::ExitStatus{kLostExitCode, Now()},
         EndReason{"Unknown", "shim lost: " + Message(exit.status())});
@@ -271,7 +296,7 @@ Status RecordExit(Core& core, ContainerRecord& container,
   container.set_paused(false);
   container.set_kill_at(0);
   core.records.Keep(container);
-  core.kills.Disarm(id);
+  core.kills.Disarm(RunOf(container));
   Passed("container.exit.saved");
   core.Publish(Event::Type::kContainerExited, container, container.reason());
   if (container.oom_killed()) {
@@ -322,10 +347,11 @@ Status CleanState(Core& core, const ContainerRecord& container) {
 }
 
 Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
-                    KeyedMutex::Lock& lock, Duration grace) {
+                    KeyedMutex::Lock& lock, Duration grace, int signal) {
   const ContainerStatus now = core.inventory.FindContainer(id);
   if (!now || Exited(*now)) return OkStatus();
   ContainerRecord container = *now;
+  const ContainerRun run = RunOf(container);
   const bool first = container.phase() == CONTAINER_PHASE_RUNNING;
   if (first) {
     container.set_phase(CONTAINER_PHASE_STOPPING);
@@ -335,22 +361,24 @@ Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
     Passed("container.stop.recorded");
   }
   if (grace.count() > 0) {
-    core.kills.Arm(id, std::chrono::steady_clock::now() + grace);
+    core.kills.Arm(run, std::chrono::steady_clock::now() + grace);
   } else {
-    KillContainer(core, id);
+    KillContainer(core, run);
   }
   // Others get in meanwhile: the exit's record, and a harder Stop.
   lock.Give();
-  // Once: a program may take a second signal for "now at once".
-  if (first && grace.count() > 0) {
+  // Once, unless it is asked for by name: a program may take a second signal
+  // for "now at once".
+  if ((first || signal != 0) && grace.count() > 0 && AliveIn(core, run)) {
     ContainerRecord before = *now;
-    LogFailure("stop container " + id.str(), SendStopSignal(core, before));
+    LogFailure("stop container " + id.str(),
+               SendStopSignal(core, before, signal));
   }
   Status ended = Failpoint("container.stop.signalled");
   if (ended.ok()) {
     // Somebody may start it again at once: that is another run.
-    const auto over = [run = now->restart_count()](const ContainerRecord& it) {
-      return Exited(it) || it.restart_count() != run;
+    const auto over = [&run](const ContainerRecord& it) {
+      return Exited(it) || it.run() != run.number;
     };
     ended = core.records.Await(ctx.WithTimeout(grace + kKillTime), id, over)
                 .status();

@@ -22,10 +22,15 @@ inline constexpr int kLostExitCode = 255;
 // The code of one whose program could not be run.
 inline constexpr int kStartErrorCode = 128;
 
-// SIGKILL to everything in it, through its cgroup, which needs no shim; and
-// through its shim if that alone can reach it, without waiting for it. Takes no
-// lock; logs what goes wrong.
-void KillContainer(Core& core, const ContainerId& id);
+ContainerRun RunOf(const state::v1::ContainerRecord& container);
+
+// SIGKILL to everything in it, if that run has not ended, through its cgroup,
+// which needs no shim; and through its shim if that alone can reach it, without
+// waiting for it. Takes no lock that is held for long; logs what goes wrong.
+void KillContainer(Core& core, const ContainerRun& run);
+
+// The kill timer's handler: tells of the kill, and kills.
+void OnGraceOver(Core& core, const ContainerRun& run);
 
 // SIGKILL to all of it by its shim, also if its process is still being made.
 // OK if there is nothing to kill.
@@ -35,10 +40,10 @@ void KillTask(Core& core, const ContainerRecord& container);
 // how it ended. Asks the shim, which has the other half to answer; one that
 // does not, or does not end it, is killed itself, so that its containers are
 // lost rather than stuck.
-void OnSilence(Core& core, const ContainerId& id, int rounds);
+void OnSilence(Core& core, const ContainerRun& run, int rounds);
 
 // The exit monitor's handler: takes the container's lock and records.
-void OnExit(Core& core, const ContainerId& id,
+void OnExit(Core& core, const ContainerRun& run,
             const StatusOr<shim::ExitStatus>& exit);
 
 // Records that the process has ended: the exit, the end of its task, EXITED.
@@ -61,19 +66,20 @@ void FinishExit(Core& core, const ContainerId& id);
 // or not. With the container's lock held.
 void DeleteLeftTask(Core& core, const ContainerRecord& container);
 
-// Sends the stop signal; thaws a frozen container first, and says so in the
-// record, unsaved.
-Status SendStopSignal(Core& core, ContainerRecord& container);
+// Sends the signal, by default (0) the stop signal; thaws a frozen container
+// first, and says so in the record, unsaved.
+Status SendStopSignal(Core& core, ContainerRecord& container, int signal = 0);
 
 // Frees what a container that does not run still holds below the state
 // directory: its bundle, fifos, mounts. OK if there is nothing.
 Status CleanState(Core& core, const ContainerRecord& container);
 
-// Stops it: the signal, `grace`, SIGKILL; returns when the exit is recorded.
+// Stops it: the signal (0: the stop signal, once), `grace`, SIGKILL; returns
+// when the exit is recorded.
 // `lock` is given back while it signals and waits; on failure it may not be
 // held any more. Needs no room on the disk.
 Status EndContainer(const Context& ctx, Core& core, const ContainerId& id,
-                    KeyedMutex::Lock& lock, Duration grace);
+                    KeyedMutex::Lock& lock, Duration grace, int signal = 0);
 
 // Removes it with everything but its log; kills it first if it runs. With the
 // container's lock held.

@@ -1,6 +1,7 @@
 #ifndef SANDBOX_CONTAINER_MANAGER_H_
 #define SANDBOX_CONTAINER_MANAGER_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,12 @@
 namespace berth::sandbox {
 
 class World;
+
+struct HowToStop {
+  int signal = 0;  // instead of the stop signal, by a second call too
+  // The run that is meant (ContainerRecord.run); OK if it has ended.
+  std::optional<uint64_t> run = std::nullopt;
+};
 
 // The lifecycle of containers. A verb holds the container's lock from first
 // line to last, except while it waits for a process to exit.
@@ -63,8 +70,10 @@ class ContainerManager {
 
   // The stop signal, `grace`, then SIGKILL; returns when the exit is recorded.
   // A second call with a shorter grace shortens the first one's. When the
-  // caller goes away the kill goes on.
-  Status Stop(const Context& ctx, const ContainerId& id, Duration grace);
+  // caller goes away the kill goes on. It never hits a later run than the one
+  // that it finds.
+  Status Stop(const Context& ctx, const ContainerId& id, Duration grace,
+              const HowToStop& how = HowToStop());
   // Kills it first if it runs. Removes all but the log file.
   Status Remove(const Context& ctx, const ContainerId& id);
 

@@ -120,7 +120,7 @@ Status Launch(const Context& ctx, Core& core, const SandboxRecord& sandbox,
 void RecordFailure(Core& core, ContainerRecord& container,
                    const Status& failure) {
   const ContainerId id(container.id());
-  KillContainer(core, id);
+  KillContainer(core, RunOf(container));
   // The shim may still be at it.
   if (!core.tasks.Find(id)) KillTask(core, container);
   LogFailure(
@@ -144,6 +144,7 @@ void ForgetLastRun(ContainerRecord& container) {
   if (container.started_at() > 0) {
     container.set_restart_count(container.restart_count() + 1);
   }
+  container.set_run(container.run() + 1);
   container.set_task(true);
   container.set_finished_at(0);
   container.set_exit_code(0);
@@ -164,7 +165,12 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id,
   const RunningStarts::Start start(core.starts, id,
                                    ctx.WithTimeout(kStartLimit));
   ForgetLastRun(container);
-  RETURN_IF_ERROR(held.Advance(CONTAINER_PHASE_STARTING));
+  {
+    // A kill of the last run has hit that, or finds this one and does nothing.
+    ASSIGN_OR_RETURN(const KeyedMutex::Lock run,
+                     core.runs.Acquire(ctx, id.str()));
+    RETURN_IF_ERROR(held.Advance(CONTAINER_PHASE_STARTING));
+  }
   if (task_left) DeleteLeftTask(core, container);
   Status launched = Failpoint("container.start.recorded");
   if (launched.ok()) {
@@ -184,7 +190,7 @@ Status ContainerManager::Start(const Context& ctx, const ContainerId& id,
   core.records.Keep(container);
   Passed("container.start.saved");
   core.Publish(Event::Type::kContainerStarted, container);
-  core.exits.Watch(id, core.tasks.Find(id)->task());
+  core.exits.Watch(RunOf(container), core.tasks.Find(id)->task());
   LogFailure("tell plugins of container " + id.str(),
              TellPlugins(ctx, core, nri::api::POST_START_CONTAINER, container));
   return OkStatus();

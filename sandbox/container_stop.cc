@@ -1,11 +1,13 @@
 // Verbs on a container that runs: Stop, Kill, Freeze, Wait.
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "oci/cgroup/cgroup.h"
 #include "sandbox/container_end.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/core.h"
+#include "sandbox/record/phase.h"
 #include "sandbox/running.h"
 #include "sandbox/step.h"
 
@@ -14,13 +16,19 @@ namespace berth::sandbox {
 using namespace ::berth::state::v1;
 
 Status ContainerManager::Stop(const Context& ctx, const ContainerId& id,
-                              Duration grace) {
+                              Duration grace, const HowToStop& how) {
   Core& core = world_.core();
+  const ContainerStatus seen = core.inventory.FindContainer(id);
+  if (!seen) return OkStatus();
+  std::optional<uint64_t> run = how.run;
+  if (!run && IsAlive(seen->phase())) run = seen->run();
   // Before the lock: a Start that hangs holds it.
-  if (grace.count() <= 0) KillContainer(core, id);
+  if (grace.count() <= 0 && run) KillContainer(core, {id, *run});
   ASSIGN_OR_RETURN(KeyedMutex::Lock lock,
                    core.container_locks.Acquire(ctx, id.str()));
-  return StepError(EndContainer(ctx, core, id, lock, grace),
+  const ContainerStatus now = core.inventory.FindContainer(id);
+  if (now && run && now->run() != *run) return OkStatus();
+  return StepError(EndContainer(ctx, core, id, lock, grace, how.signal),
                    "stop container " + id.str());
 }
 

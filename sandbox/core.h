@@ -77,8 +77,8 @@
 
 namespace berth::sandbox {
 
-// Lock order: sandbox id, container id, then the short locks inside of each
-// member.
+// Lock order: sandbox id, container id, its run, then the short locks inside
+// of each member.
 struct World::Core {
   Core(Settings settings, Parts parts);
   Core(const Core&) = delete;
@@ -110,6 +110,9 @@ struct World::Core {
   NameIndex names;
   NameIndex levels;  // SELinux's, of sandboxes
   ShimTable shims;
+  // By container id: while a run is begun, and while one is killed, so that
+  // the kill cannot hit the next. Nothing is waited for under it.
+  KeyedMutex runs;
   TaskTable tasks;
   RunningStarts starts;
   WaitingAttachments waiting;

@@ -27,6 +27,7 @@ struct Event {
     kSandboxRemoved,
     kContainerCreated,
     kContainerStarted,
+    kContainerKilled,  // its time to stop was over; its exit follows
     kContainerExited,
     kContainerRemoved,
     kContainerPaused,

@@ -17,6 +17,7 @@
 
 #include "base/testing/status_matchers.h"
 #include "oci/cgroup/cgroup.h"
+#include "sandbox/container_end.h"
 #include "sandbox/testing/manager_fixture.h"
 
 namespace berth::sandbox {
@@ -404,6 +405,49 @@ TEST_F(ExitsTest, RemovalLeavesACgroupThatOthersMayHave) {
   ASSERT_OK_AND_ASSIGN(const auto cgroup,
                        oci::OpenCgroup(world_->core().cgroups, path));
   EXPECT_OK(cgroup->Remove());
+}
+
+TEST_F(ExitsTest, WhatIsMeantForARunDoesNotHitTheNext) {
+  SandboxConfig config = Pod();
+  config.set_kind(SANDBOX_KIND_STANDALONE);
+  ASSERT_OK_AND_ASSIGN(const SandboxId pod, sandboxes_->Create(ctx_, config));
+  ASSERT_OK(sandboxes_->Start(ctx_, pod));
+  ASSERT_OK_AND_ASSIGN(const ContainerId app,
+                       containers_->Create(ctx_, pod, App()));
+  // A run that failed counts, too.
+  shims_.failures.Set("task Start", Unavailable("no such program"));
+  EXPECT_FALSE(containers_->Start(ctx_, app).ok());
+  shims_.failures.Clear("task Start");
+  const ContainerRun failed = RunOf(*Look(app));
+  ASSERT_OK(containers_->Start(ctx_, app));
+  const ContainerRun first = RunOf(*Look(app));
+  EXPECT_LT(failed.number, first.number);
+  shims_.Exit(app.str(), 0);
+  ASSERT_OK(containers_->Wait(ctx_, app));
+  ASSERT_OK(containers_->Start(ctx_, app));
+  EXPECT_LT(first.number, Look(app)->run());
+
+  Core& core = world_->core();
+  KillContainer(core, first);
+  OnGraceOver(core, first);
+  OnExit(core, first, shim::ExitStatus{3, Now()});
+  EXPECT_OK(containers_->Stop(ctx_, app, 0s, {0, first.number}));
+  EXPECT_OK(containers_->Stop(ctx_, app, 1s, {SIGTERM, first.number}));
+  EXPECT_EQ(Look(app)->phase(), CONTAINER_PHASE_RUNNING);
+  EXPECT_OK(containers_->Stop(ctx_, app, 0s, {0, Look(app)->run()}));
+  EXPECT_EQ(Look(app)->exit_code(), 128 + SIGKILL);
+}
+
+TEST_F(ExitsTest, TheKillAtTheEndOfTheGraceIsTold) {
+  const auto reader = world_->events().Subscribe(
+      {{Event::Type::kContainerKilled, Event::Type::kContainerExited}, "", ""});
+  const SandboxId pod = StartPod();
+  shims_.IgnoreTerm(true);
+  ASSERT_OK(containers_->Stop(ctx_, StartApp(pod), 5ms));
+  ASSERT_OK_AND_ASSIGN(Event event, reader->Next(ctx_));
+  EXPECT_EQ(event.type, Event::Type::kContainerKilled);
+  ASSERT_OK_AND_ASSIGN(event, reader->Next(ctx_));
+  EXPECT_EQ(event.type, Event::Type::kContainerExited);
 }
 
 }  // namespace

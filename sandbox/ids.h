@@ -2,6 +2,7 @@
 #define SANDBOX_IDS_H_
 
 #include <compare>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -26,6 +27,15 @@ class Id {
 
 using SandboxId = Id<struct SandboxTag>;
 using ContainerId = Id<struct ContainerTag>;
+
+// One run of a container, from a start to the exit that follows it. What is
+// done to it later must not hit the next one.
+struct ContainerRun {
+  ContainerId id;
+  uint64_t number = 0;  // ContainerRecord.run
+
+  auto operator<=>(const ContainerRun&) const = default;
+};
 
 }  // namespace berth::sandbox
 

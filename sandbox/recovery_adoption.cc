@@ -31,7 +31,7 @@ Status EndLost(Core& core, ContainerRecord& container, LiveTask* live,
     LogFailure("kill container " + container.id(),
                IgnoreNotFound(live->task().Kill(ctx, SIGKILL, true)));
   }
-  KillContainer(core, ContainerId(container.id()));
+  KillContainer(core, RunOf(container));
   const bool starting = container.phase() == CONTAINER_PHASE_STARTING;
   const EndReason why{starting ? "StartError" : "Unknown", message};
   const uint32_t code = starting ? kStartErrorCode : kLostExitCode;
@@ -55,9 +55,10 @@ void Watch(Core& core, ContainerRecord& container, LiveTask& live,
     if (left > 0) {
       LogFailure("stop container " + id.str(), SendStopSignal(core, container));
     }
-    core.kills.Arm(id, std::chrono::steady_clock::now() + Duration(left));
+    core.kills.Arm(RunOf(container),
+                   std::chrono::steady_clock::now() + Duration(left));
   }
-  core.exits.Watch(id, live.task());
+  core.exits.Watch(RunOf(container), live.task());
 }
 
 Status ByState(Core& core, ContainerRecord& container, LiveTask& live,

@@ -27,7 +27,7 @@ Status KillContainers(const Context& ctx, Core& core, const SandboxId& id) {
       core.inventory.ContainersOf(id);
   // Without their locks: a Start that hangs holds one.
   for (const ContainerStatus& container : containers) {
-    KillContainer(core, ContainerId(container->id()));
+    KillContainer(core, RunOf(*container));
   }
   for (const ContainerStatus& container : containers) {
     const ContainerId container_id(container->id());

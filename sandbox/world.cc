@@ -64,16 +64,18 @@ World::Core::Core(Settings all_settings, Parts all_parts)
       }),
       network_names(paths, inventory),
       kills(settings.shim_silence / 2,
-            {[this](const ContainerId& id) {
-               exits.Run([this, id] { KillContainer(*this, id); });
+            {[this](const ContainerRun& run) {
+               exits.Run([this, run] { OnGraceOver(*this, run); });
              },
-             [this](const ContainerId& id, int rounds) {
-               exits.Run([this, id, rounds] { OnSilence(*this, id, rounds); });
+             [this](const ContainerRun& run, int rounds) {
+               exits.Run([this, run, rounds] {
+                 OnSilence(*this, run, rounds);
+               });
              }}),
       exits(
-          [this](const ContainerId& id,
+          [this](const ContainerRun& run,
                  const StatusOr<shim::ExitStatus>& exit) {
-            OnExit(*this, id, exit);
+            OnExit(*this, run, exit);
           },
           [this](const SandboxId& id, const std::weak_ptr<shim::Shim>& which,
                  const Loss& loss) { LoseSandbox(*this, id, which, loss); }) {

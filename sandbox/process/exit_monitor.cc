@@ -11,10 +11,10 @@ ExitMonitor::ExitMonitor(ExitHandler on_exit, LossHandler on_loss)
 
 ExitMonitor::~ExitMonitor() { Stop(); }
 
-void ExitMonitor::Watch(const ContainerId& id, shim::Task& task) {
+void ExitMonitor::Watch(const ContainerRun& run, shim::Task& task) {
   task.WhenExited(
-      [this, workers = workers_, id](const StatusOr<shim::ExitStatus>& exit) {
-        workers->Run([this, id, exit] { on_exit_(id, exit); });
+      [this, workers = workers_, run](const StatusOr<shim::ExitStatus>& exit) {
+        workers->Run([this, run, exit] { on_exit_(run, exit); });
       });
 }
 

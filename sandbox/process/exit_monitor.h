@@ -28,7 +28,7 @@ class ExitMonitor {
   // Handlers may block, and run without any lock of ours held. An error
   // instead of an exit: the shim cannot say.
   using ExitHandler = std::function<void(
-      const ContainerId& id, const StatusOr<shim::ExitStatus>& exit)>;
+      const ContainerRun& run, const StatusOr<shim::ExitStatus>& exit)>;
   // `which` has expired if nobody uses that shim any more.
   using LossHandler = std::function<void(const SandboxId& id,
                                          const std::weak_ptr<shim::Shim>& which,
@@ -40,7 +40,7 @@ class ExitMonitor {
   ExitMonitor& operator=(const ExitMonitor&) = delete;
 
   Status Start() { return workers_->Start(); }
-  void Watch(const ContainerId& id, shim::Task& task);
+  void Watch(const ContainerRun& run, shim::Task& task);
   void Watch(const SandboxId& id, const std::shared_ptr<shim::Shim>& shim);
   // Something else that no request waits for.
   void Run(Workers::Job job) { workers_->Run(std::move(job)); }

@@ -20,26 +20,33 @@ SteadyTime KillTimer::AfterSilence() const {
          std::chrono::duration_cast<SteadyTime::duration>(silence_);
 }
 
-void KillTimer::Arm(const ContainerId& id, SteadyTime deadline) {
+KillTimer::Entry* KillTimer::NotKilled(const ContainerRun& run) {
+  Entry& entry = entries_.try_emplace(run.id, Entry{run.number}).first->second;
+  if (entry.run < run.number) entry = Entry{run.number};
+  return entry.run > run.number || entry.rounds >= 0 ? nullptr : &entry;
+}
+
+void KillTimer::Arm(const ContainerRun& run, SteadyTime deadline) {
   MutexLock lock(mutex_);
-  const auto [it, inserted] = entries_.try_emplace(id, Entry{deadline});
-  if (!inserted && it->second.rounds < 0) {
-    it->second.due = std::min(it->second.due, deadline);
-  }
+  Entry* const entry = NotKilled(run);
+  if (entry == nullptr) return;
+  entry->due = std::min(entry->due, deadline);
   changed_.Signal();
 }
 
-void KillTimer::Killed(const ContainerId& id) {
+void KillTimer::Killed(const ContainerRun& run) {
   MutexLock lock(mutex_);
-  Entry& entry = entries_[id];
-  if (entry.rounds >= 0) return;
-  entry = Entry{AfterSilence(), 0};
+  Entry* const entry = NotKilled(run);
+  if (entry == nullptr) return;
+  entry->due = AfterSilence();
+  entry->rounds = 0;
   changed_.Signal();
 }
 
-void KillTimer::Disarm(const ContainerId& id) {
+void KillTimer::Disarm(const ContainerRun& run) {
   MutexLock lock(mutex_);
-  entries_.erase(id);
+  const auto it = entries_.find(run.id);
+  if (it != entries_.end() && it->second.run <= run.number) entries_.erase(it);
 }
 
 void KillTimer::Stop() {
@@ -53,11 +60,11 @@ void KillTimer::Stop() {
 
 void KillTimer::Run() {
   while (true) {
-    ContainerId id;
+    ContainerRun run;
     int rounds = 0;
     {
       MutexLock lock(mutex_);
-      while (id.empty()) {
+      while (run.id.empty()) {
         if (stopped_) return;
         const auto next = std::min_element(entries_.begin(), entries_.end(),
                                            [](const auto& a, const auto& b) {
@@ -68,16 +75,16 @@ void KillTimer::Run() {
         } else if (next->second.due > std::chrono::steady_clock::now()) {
           changed_.WaitUntil(mutex_, next->second.due);
         } else {
-          id = next->first;
+          run = {next->first, next->second.run};
           rounds = ++next->second.rounds;
           next->second.due = AfterSilence();
         }
       }
     }
     if (rounds == 0) {
-      handlers_.kill(id);
+      handlers_.kill(run);
     } else {
-      handlers_.overdue(id, rounds);
+      handlers_.overdue(run, rounds);
     }
   }
 }

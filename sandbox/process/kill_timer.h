@@ -1,6 +1,7 @@
 #ifndef SANDBOX_PROCESS_KILL_TIMER_H_
 #define SANDBOX_PROCESS_KILL_TIMER_H_
 
+#include <cstdint>
 #include <functional>
 #include <map>
 
@@ -19,15 +20,16 @@ namespace berth::sandbox {
 //
 //   Arm --(deadline)--> kill, or Killed --(silence)--> overdue, again and again
 //
-// until Disarm. Thread-safe; one thread of its own, which sleeps until
-// something is due.
+// until Disarm, or until something is said of a later run of the container;
+// what is said of an earlier one has no effect. Thread-safe; one thread of its
+// own, which sleeps until something is due.
 class KillTimer {
  public:
   struct Handlers {
     // Called without a lock; must not block.
-    std::function<void(const ContainerId& id)> kill;
+    std::function<void(const ContainerRun& run)> kill;
     // `rounds`: how many silences have passed since the kill, from 1.
-    std::function<void(const ContainerId& id, int rounds)> overdue;
+    std::function<void(const ContainerRun& run, int rounds)> overdue;
   };
 
   KillTimer(Duration silence, Handlers handlers);
@@ -37,17 +39,20 @@ class KillTimer {
 
   Status Start();
   // Not later than `deadline`; an earlier one stays.
-  void Arm(const ContainerId& id, SteadyTime deadline);
+  void Arm(const ContainerRun& run, SteadyTime deadline);
   // It has been killed now; the first such call counts.
-  void Killed(const ContainerId& id);
-  void Disarm(const ContainerId& id);
+  void Killed(const ContainerRun& run);
+  void Disarm(const ContainerRun& run);
   void Stop();
 
  private:
   struct Entry {
-    SteadyTime due;
+    uint64_t run = 0;
+    SteadyTime due = SteadyTime::max();
     int rounds = -1;  // -1: not killed yet
   };
+  // Null if there is one of a later run, or this run was killed already.
+  Entry* NotKilled(const ContainerRun& run) REQUIRES(mutex_);
   void Run();
   SteadyTime AfterSilence() const;
 

@@ -101,18 +101,22 @@ TEST(EventBusTest, FiltersAndEnds) {
   EXPECT_THAT(reader->Next(ctx), StatusIs(StatusCode::kCancelled));
 }
 
+ContainerRun RunOf(const std::string& id, uint64_t number = 1) {
+  return {ContainerId(id), number};
+}
+
 TEST(KillTimerTest, TheEarlierDeadlineCounts) {
   std::atomic<int> kills = 0;
-  KillTimer timer(1h, {[&](const ContainerId&) { ++kills; },
-                       [](const ContainerId&, int) {}});
+  KillTimer timer(1h, {[&](const ContainerRun&) { ++kills; },
+                       [](const ContainerRun&, int) {}});
   ASSERT_OK(timer.Start());
   const auto now = std::chrono::steady_clock::now();
-  timer.Arm(ContainerId("a"), now + 1h);
-  timer.Arm(ContainerId("b"), now + 1h);
-  timer.Arm(ContainerId("a"), now);
-  timer.Arm(ContainerId("a"), now + 1h);
+  timer.Arm(RunOf("a"), now + 1h);
+  timer.Arm(RunOf("b"), now + 1h);
+  timer.Arm(RunOf("a"), now);
+  timer.Arm(RunOf("a"), now + 1h);
   while (kills == 0) std::this_thread::yield();
-  timer.Disarm(ContainerId("b"));
+  timer.Disarm(RunOf("b"));
   timer.Stop();
   EXPECT_EQ(kills, 1);
 }
@@ -120,16 +124,34 @@ TEST(KillTimerTest, TheEarlierDeadlineCounts) {
 TEST(KillTimerTest, AsksAgainAndAgainAfterTheKillUntilTheExit) {
   std::atomic<int> kills = 0;
   std::atomic<int> rounds = 0;
-  KillTimer timer(1ms, {[&](const ContainerId&) { ++kills; },
-                        [&](const ContainerId&, int n) { rounds = n; }});
+  KillTimer timer(1ms, {[&](const ContainerRun&) { ++kills; },
+                        [&](const ContainerRun&, int n) { rounds = n; }});
   ASSERT_OK(timer.Start());
-  timer.Killed(ContainerId("a"));
-  timer.Killed(ContainerId("a"));
-  timer.Arm(ContainerId("a"), std::chrono::steady_clock::now());
+  timer.Killed(RunOf("a"));
+  timer.Killed(RunOf("a"));
+  timer.Arm(RunOf("a"), std::chrono::steady_clock::now());
   while (rounds < 3) std::this_thread::yield();
-  timer.Disarm(ContainerId("a"));
+  timer.Disarm(RunOf("a"));
   timer.Stop();
   EXPECT_EQ(kills, 0);
+}
+
+TEST(KillTimerTest, OneRunIsNotTakenForTheNext) {
+  std::atomic<uint64_t> killed = 0;
+  KillTimer timer(1h, {[&](const ContainerRun& run) { killed = run.number; },
+                       [](const ContainerRun&, int) {}});
+  ASSERT_OK(timer.Start());
+  const auto now = std::chrono::steady_clock::now();
+  timer.Killed(RunOf("a", 1));
+  timer.Arm(RunOf("a", 2), now + 1h);
+  timer.Arm(RunOf("a", 1), now);
+  timer.Killed(RunOf("a", 1));
+  timer.Disarm(RunOf("a", 1));
+  EXPECT_EQ(killed, 0u);
+  timer.Arm(RunOf("a", 2), now);
+  while (killed == 0) std::this_thread::yield();
+  timer.Stop();
+  EXPECT_EQ(killed, 2u);
 }
 
 }  // namespace
