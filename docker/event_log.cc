@@ -21,6 +21,8 @@ const char* ActionOf(Event::Type type) {
       return "create";
     case Event::Type::kContainerStarted:
       return "start";
+    case Event::Type::kContainerKilled:
+      return "kill";
     case Event::Type::kContainerExited:
       return "die";
     case Event::Type::kContainerRemoved:
@@ -152,6 +154,7 @@ void EventLog::Take(const Event& event) {
       more["restarting"] = "true";
     }
   }
+  if (event.type == Event::Type::kContainerKilled) more["signal"] = "9";
   PublishContainer(action, event.container_id, std::move(more));
   if (event.type == Event::Type::kContainerRemoved) {
     MutexLock lock(mutex_);

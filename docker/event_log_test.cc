@@ -51,22 +51,27 @@ TEST_F(EventLogTest, TellsOfContainersInDockersWords) {
   Happens(Event::Type::kContainerResumed, "c");
   Happens(Event::Type::kContainerUpdated, "c");
   Happens(Event::Type::kContainerOom, "c");
+  Happens(Event::Type::kContainerKilled, "c");
   Happens(Event::Type::kContainerExited, "c", 137);
   Happens(Event::Type::kContainerRemoved, "c");
-  ASSERT_OK(log_.Read(ctx, 8));
+  ASSERT_OK(log_.Read(ctx, 9));
   std::vector<std::string> actions;
   for (const DockerEvent& event : log_.Kept()) {
     EXPECT_EQ(event.type, "container");
     EXPECT_EQ(event.id, "c");
     actions.push_back(event.action);
     EXPECT_EQ(event.number, actions.size());
+    if (event.action == "kill") {
+      EXPECT_EQ(event.attributes.at("signal"), "9");
+    }
     if (event.action == "die") {
       EXPECT_EQ(event.attributes.at("exitCode"), "137");
       EXPECT_EQ(event.attributes.at("execDuration"), "0");
     }
   }
   EXPECT_THAT(actions, ElementsAre("create", "start", "pause", "unpause",
-                                   "update", "oom", "die", "destroy"));
+                                   "update", "oom", "kill", "die",
+                                   "destroy"));
 }
 
 TEST_F(EventLogTest, TellsOfAStartToCome) {

@@ -131,16 +131,6 @@ void AwaitTold(Engine& engine, const Context& ctx, uint64_t from,
   }
 }
 
-Status StopWith(Engine& engine, const Context& ctx, const ContainerId& id,
-                int signal, Duration grace) {
-  RETURN_IF_ERROR(engine.containers.Kill(ctx, id, signal));
-  const Status gone =
-      engine.containers.Wait(ctx.WithTimeout(grace), id).status();
-  if (gone.ok() || IsNotFound(gone)) return OkStatus();
-  RETURN_IF_ERROR(ctx.Check());
-  return engine.containers.Stop(ctx, id, Duration::zero());
-}
-
 // With a signal of the caller's choice, or the container's own.
 Status StopContainer(Engine& engine, const Context& ctx, const Call& call,
                      const View& view) {
@@ -154,8 +144,14 @@ Status StopContainer(Engine& engine, const Context& ctx, const Call& call,
   const uint64_t from = engine.events.Next();
   engine.events.PublishContainer("kill", view.id(),
                                  {{"signal", std::to_string(signal)}});
-  RETURN_IF_ERROR(name.empty() ? engine.containers.Stop(ctx, id, grace)
-                               : StopWith(engine, ctx, id, signal, grace));
+  // Otherwise the one who kills it tells of that.
+  if (grace == Duration::zero()) {
+    engine.events.PublishContainer("kill", view.id(), {{"signal", "9"}});
+  }
+  sandbox::HowToStop how;
+  if (!name.empty()) how.signal = signal;
+  how.run = view.container->run();
+  RETURN_IF_ERROR(engine.containers.Stop(ctx, id, grace, how));
   AwaitTold(engine, ctx, from, "die", view.id());
   engine.events.PublishContainer("stop", view.id());
   return OkStatus();
@@ -267,7 +263,8 @@ Status Kill(Engine& engine, Call& call) {
     return call.Reply(204);
   }
   // Docker answers when it is dead; no shim is asked.
-  RETURN_IF_ERROR(engine.containers.Stop(call.ctx, id, Duration::zero()));
+  RETURN_IF_ERROR(engine.containers.Stop(call.ctx, id, Duration::zero(),
+                                         {0, view.container->run()}));
   return call.Reply(204);
 }
 

@@ -209,6 +209,17 @@ def a_restart_is_told_step_by_step(docker):
                "{{.Actor.Attributes.signal}}")[0], "kill 2")
 
 
+def a_stop_tells_both_of_its_signals(docker):
+    kills = "{{.Action}} {{.Actor.Attributes.signal}}"
+    for seconds in ("1", "0"):
+        name = deaf(docker)
+        since = now()
+        docker("stop", "-t", seconds, name)
+        lines = told(docker, "container", since, kills)
+        equal(lines[:2], ["kill 15", "kill 9"])
+        equal([line.split()[0] for line in lines[2:]], ["die", "stop"])
+
+
 def an_update_is_told_once(docker):
     name = docker.start("busybox", "sleep", "100")
     since = now()
