@@ -20,6 +20,22 @@ bool Ended(Exec& exec) {
 
 }  // namespace
 
+Status Exec::Begin() {
+  MutexLock lock(mutex);
+  if (started) {
+    return FailedPrecondition("Error: Exec command " + id +
+                              " has already run");
+  }
+  started = true;
+  return OkStatus();
+}
+
+void Exec::TakeBack() {
+  MutexLock lock(mutex);
+  started = false;
+  changed.SignalAll();
+}
+
 void ExecTable::Add(std::shared_ptr<Exec> exec) {
   MutexLock lock(mutex_);
   if (order_.size() >= kMaxExecs) {

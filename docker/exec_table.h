@@ -25,6 +25,12 @@ struct Exec {
   Json process;  // ProcessConfig of inspect
   std::string detach_keys;
 
+  // FAILED_PRECONDITION, in Docker's words, if it has begun before.
+  Status Begin() EXCLUDES(mutex);
+  // What had begun has come to nothing, before there was a process: it may
+  // begin again.
+  void TakeBack() EXCLUDES(mutex);
+
   Mutex mutex;
   CondVar changed;  // a session has come, or an exit code
   // The configuration is that of create until then, and not changed after.

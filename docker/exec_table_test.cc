@@ -44,6 +44,16 @@ TEST(ExecTableTest, FindsAndForgets) {
   EXPECT_OK(table.Find("2"));
 }
 
+TEST(ExecTest, BeginsOnceUnlessItIsTakenBack) {
+  const auto exec = ExecOf("1", "a");
+  EXPECT_OK(exec->Begin());
+  EXPECT_THAT(exec->Begin(),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       HasSubstr("Exec command 1 has already run")));
+  exec->TakeBack();
+  EXPECT_OK(exec->Begin());
+}
+
 TEST(ExecTableTest, WhatRunsStaysWhenThereAreTooMany) {
   constexpr int kMost = 4096;
   ExecTable table;

@@ -166,13 +166,16 @@ Status StartAttached(Engine& engine, Call& call,
                      const std::shared_ptr<Exec>& shared,
                      const sandbox::ExecConfig& config, bool raw) {
   Exec& exec = *shared;
-  ASSIGN_OR_RETURN(
-      UpgradedConnection connection,
+  StatusOr<UpgradedConnection> connection =
       call.http.Upgrade(!raw && call.version >= 42
                             ? "application/vnd.docker.multiplexed-stream"
-                            : "application/vnd.docker.raw-stream"));
+                            : "application/vnd.docker.raw-stream");
+  if (!connection.ok()) {
+    exec.TakeBack();
+    return connection.status();
+  }
   const std::unique_ptr<StreamChannel> client =
-      NewChannel(std::move(connection), /*framed=*/!raw);
+      NewChannel(*std::move(connection), /*framed=*/!raw);
   const auto session = Run(engine, call.ctx, exec, config);
   if (!session.ok()) {
     // HTTP is over: the reason goes where the output would have gone.
@@ -219,14 +222,7 @@ Status Start(Engine& engine, Call& call) {
     return FailedPrecondition("container " + exec->container_id +
                               " is not running");
   }
-  {
-    MutexLock lock(exec->mutex);
-    if (exec->started) {
-      return FailedPrecondition("Error: Exec command " + exec->id +
-                                " has already run");
-    }
-    exec->started = true;
-  }
+  RETURN_IF_ERROR(exec->Begin());
   sandbox::ExecConfig config = exec->config;
   if (console.has_value()) config.console_size = console;
   return detach ? StartDetached(engine, call, exec, std::move(config))
