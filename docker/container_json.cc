@@ -160,7 +160,7 @@ Json StateJson(const View& view, const Surroundings& around) {
       {"ExitCode", view.running() ? 0 : view.exit_code()},
       {"Error", ErrorText(view)},
       {"StartedAt", TimeText(view.failed_start() ? 0 : record.started_at())},
-      {"FinishedAt", TimeText(view.failed_start() ? 0 : record.finished_at())}};
+      {"FinishedAt", TimeText(view.failed_start() ? 0 : view.finished_at())}};
   if (around.health) json["Health"] = around.health->ToJson();
   return json;
 }
@@ -184,10 +184,10 @@ std::string StatusText(const View& view, const Surroundings& around) {
   if (state == "paused")
     return "Up " + since(record.started_at()) + " (Paused)";
   if (state == "restarting") {
-    return "Restarting " + code + since(record.finished_at()) + " ago";
+    return "Restarting " + code + since(view.finished_at()) + " ago";
   }
   if (state == "exited") {
-    return "Exited " + code + since(record.finished_at()) + " ago";
+    return "Exited " + code + since(view.finished_at()) + " ago";
   }
   return state == "removing" ? "Removal In Progress" : "Created";
 }

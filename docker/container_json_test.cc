@@ -130,6 +130,23 @@ TEST_F(ContainerJsonTest, SaysItsStateInDockersWords) {
   EXPECT_EQ(StatusNow(), "Created");
 }
 
+TEST_F(ContainerJsonTest, ShowsTheLastRunUntilTheNextHasEnded) {
+  record_.set_phase(CONTAINER_PHASE_STARTING);
+  record_.set_last_exit_code(3);
+  record_.set_last_finished_at(250 * kSecond);
+  EXPECT_EQ(StatusNow(), "Exited (3) 10 seconds ago");
+  EXPECT_EQ(At(Inspect(), "/State/Status"), "exited");
+  EXPECT_EQ(At(Inspect(), "/State/Running"), false);
+  EXPECT_EQ(At(Inspect(), "/State/ExitCode"), 3);
+  EXPECT_EQ(At(Inspect(), "/State/FinishedAt"), "1970-01-01T00:04:10Z");
+  record_.set_phase(CONTAINER_PHASE_RUNNING);
+  EXPECT_EQ(At(Inspect(), "/State/ExitCode"), 0);
+  EXPECT_EQ(At(Inspect(), "/State/FinishedAt"), "1970-01-01T00:04:10Z");
+  record_.set_phase(CONTAINER_PHASE_STARTING);
+  record_.set_started_at(0);
+  EXPECT_EQ(At(Inspect(), "/State/Status"), "created");
+}
+
 TEST_F(ContainerJsonTest, AFailedStartIsCreatedWithAnError) {
   record_.set_phase(CONTAINER_PHASE_EXITED);
   record_.set_reason("StartError");

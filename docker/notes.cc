@@ -99,6 +99,8 @@ std::string View::state(bool restarting) const {
       return container->paused() ? "paused" : "running";
     case state::v1::CONTAINER_PHASE_EXITED:
       return failed_start() ? "created" : "exited";
+    case state::v1::CONTAINER_PHASE_STARTING:
+      return starts_again() ? "exited" : "created";
     case state::v1::CONTAINER_PHASE_REMOVING:
       return "removing";
     default:
@@ -106,7 +108,18 @@ std::string View::state(bool restarting) const {
   }
 }
 
+bool View::starts_again() const {
+  return container->phase() == state::v1::CONTAINER_PHASE_STARTING &&
+         container->started_at() > 0;
+}
+
+UnixNanos View::finished_at() const {
+  return container->finished_at() > 0 ? container->finished_at()
+                                      : container->last_finished_at();
+}
+
 int View::exit_code() const {
+  if (starts_again()) return container->last_exit_code();
   return failed_start() ? StartErrorCode(container->message())
                         : container->exit_code();
 }

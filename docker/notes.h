@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "sandbox/inventory.h"
@@ -59,6 +60,10 @@ struct View {
   bool tty() const { return container->config().tty(); }
   // Docker's word: created, running, paused, restarting, removing, exited.
   std::string state(bool restarting) const;
+  // Between two of its runs: the end of the last one still counts.
+  bool starts_again() const;
+  // Of the last run that has ended; 0 if none has.
+  UnixNanos finished_at() const;
   // Of the first process; for one that could not be started what a shell
   // would say (127, 126), else 128.
   int exit_code() const;

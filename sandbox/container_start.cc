@@ -143,6 +143,8 @@ StatusOr<SandboxStatus> ReadySandbox(const Core& core,
 void ForgetLastRun(ContainerRecord& container) {
   if (container.started_at() > 0) {
     container.set_restart_count(container.restart_count() + 1);
+    container.set_last_finished_at(container.finished_at());
+    container.set_last_exit_code(container.exit_code());
   }
   container.set_run(container.run() + 1);
   container.set_task(true);

@@ -385,6 +385,13 @@ TEST_F(ManagerTest, AStandaloneSandboxStartsAgain) {
     ASSERT_OK(sandboxes_->Stop(ctx_, id));
   }
   EXPECT_EQ(Look(app)->restart_count(), 1u);
+  // While it runs, the end of the run before is known.
+  const ContainerStatus last = Look(app);
+  ASSERT_OK(sandboxes_->Start(ctx_, id));
+  ASSERT_OK(containers_->Start(ctx_, app));
+  EXPECT_EQ(Look(app)->exit_code(), 0);
+  EXPECT_EQ(Look(app)->last_exit_code(), 1);
+  EXPECT_EQ(Look(app)->last_finished_at(), last->finished_at());
 }
 
 // Here the empty one, which all have without SELinux.
