@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "base/strings.h"
 #include "cri/chunk.h"
@@ -122,10 +123,15 @@ StatusOr<v1::UpdatePodSandboxResourcesResponse>
 RuntimeService::UpdatePodSandboxResources(
     const Context& ctx, const v1::UpdatePodSandboxResourcesRequest& request) {
   ASSIGN_OR_RETURN(const SandboxStatus pod, FindPod(request.pod_sandbox_id()));
-  ASSIGN_OR_RETURN(const state::v1::Resources overhead,
-                   FromResources(request.overhead(), "overhead"));
-  ASSIGN_OR_RETURN(const state::v1::Resources resources,
-                   FromResources(request.resources(), "resources"));
+  std::optional<state::v1::Resources> overhead;
+  std::optional<state::v1::Resources> resources;
+  if (request.has_overhead()) {
+    ASSIGN_OR_RETURN(overhead, FromResources(request.overhead(), "overhead"));
+  }
+  if (request.has_resources()) {
+    ASSIGN_OR_RETURN(resources,
+                     FromResources(request.resources(), "resources"));
+  }
   RETURN_IF_ERROR(
       parts_.sandboxes.Update(ctx, SandboxId(pod->id()), overhead, resources));
   return v1::UpdatePodSandboxResourcesResponse();

@@ -394,6 +394,20 @@ TEST_F(ManagerTest, AStandaloneSandboxStartsAgain) {
   EXPECT_EQ(Look(app)->last_finished_at(), last->finished_at());
 }
 
+TEST_F(ManagerTest, AnUpdateKeepsWhatItDoesNotName) {
+  const SandboxId pod = StartPod();
+  Resources overhead, limits;
+  overhead.set_memory_limit(1 << 20);
+  limits.set_memory_limit(1 << 26);
+  ASSERT_OK(sandboxes_->Update(ctx_, pod, overhead, std::nullopt));
+  ASSERT_OK(sandboxes_->Update(ctx_, pod, std::nullopt, limits));
+  EXPECT_EQ(Look(pod)->config().overhead().memory_limit(), 1 << 20);
+  EXPECT_EQ(Look(pod)->config().resources().memory_limit(), 1 << 26);
+  ASSERT_OK(sandboxes_->Update(ctx_, pod, Resources(), std::nullopt));
+  EXPECT_EQ(Look(pod)->config().overhead().memory_limit(), 0);
+  EXPECT_EQ(Look(pod)->config().resources().memory_limit(), 1 << 26);
+}
+
 // Here the empty one, which all have without SELinux.
 TEST_F(ManagerTest, ALevelIsFreeWhenTheLastThatHasItIsGone) {
   const auto free = [&] {

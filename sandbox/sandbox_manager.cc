@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <climits>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -244,15 +245,18 @@ StatusOr<SandboxId> SandboxManager::Run(const Context& ctx,
 }
 
 Status SandboxManager::Update(const Context& ctx, const SandboxId& id,
-                              const Resources& overhead,
-                              const Resources& resources) {
+                              const std::optional<Resources>& overhead,
+                              const std::optional<Resources>& resources) {
   Core& core = world_.core();
   ASSIGN_OR_RETURN(HeldSandbox held, core.records.Hold(ctx, id, "update"));
+  SandboxConfig config = held.record().config();
+  if (overhead) *config.mutable_overhead() = *overhead;
+  if (resources) *config.mutable_resources() = *resources;
   RETURN_IF_ERROR_AS(
-      AskForNewPodLimits(ctx, core, held.record(), overhead, resources),
+      AskForNewPodLimits(ctx, core, held.record(), config.overhead(),
+                         config.resources()),
       "update sandbox " + id.str());
-  *held.record().mutable_config()->mutable_overhead() = overhead;
-  *held.record().mutable_config()->mutable_resources() = resources;
+  *held.record().mutable_config() = std::move(config);
   RETURN_IF_ERROR(core.records.Save(held.record()));
   LogFailure(
       "tell plugins of sandbox " + id.str(),

@@ -2,6 +2,7 @@
 #define SANDBOX_SANDBOX_MANAGER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,10 +50,10 @@ class SandboxManager {
   StatusOr<SandboxId> Run(const Context& ctx, const SandboxConfig& config);
 
   // Records new limits of the pod as a whole (informative for us: the pod's
-  // cgroup belongs to the caller).
+  // cgroup belongs to the caller). What is not given stays as it is.
   Status Update(const Context& ctx, const SandboxId& id,
-                const state::v1::Resources& overhead,
-                const state::v1::Resources& resources);
+                const std::optional<state::v1::Resources>& overhead,
+                const std::optional<state::v1::Resources>& resources);
 
   // Kills every container and releases all resources. A resource that cannot
   // be released fails the verb, and the sandbox stays STOPPING.

@@ -247,6 +247,13 @@ func TestOverheadAndResourcesOfAPodAreShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown(2*overhead, 2*resources)
+	if !peer() { // the one that is not given stays
+		update.Overhead.CpuQuota, update.Resources = 3*overhead, nil
+		if _, err = client.RawRuntime.UpdatePodSandboxResources(t.Context(), update); err != nil {
+			t.Fatal(err)
+		}
+		shown(3*overhead, 2*resources)
+	}
 	update.PodSandboxId = unknown
 	_, err = client.RawRuntime.UpdatePodSandboxResources(t.Context(), update)
 	wantCode(t, err, codes.NotFound)
