@@ -116,6 +116,16 @@ Json NetworksJson(const std::vector<sandbox::InterfaceStats>& interfaces) {
   return json;
 }
 
+// Of a container without a limit dockerd says the largest number where cgroups
+// are of version 2, and nothing where they are of version 1.
+Json PidsJson(const oci::CgroupStats& stats, bool unified) {
+  Json json = {{"current", stats.pids}};
+  if (unified || stats.pids_limit != oci::kNoLimit) {
+    json["limit"] = stats.pids_limit;
+  }
+  return json;
+}
+
 // The last sample of a container, with which the next is compared.
 struct Sampler {
   Json cpu = NoCpuJson();
@@ -152,7 +162,7 @@ struct Sampler {
         {"os_type", "linux"},
         {"read", TimeText(usage->time)},
         {"preread", time},
-        {"pids_stats", {{"current", stats.pids}, {"limit", stats.pids_limit}}},
+        {"pids_stats", PidsJson(stats, engine.settings.unified_cgroups)},
         {"blkio_stats", BlockIosJson(stats)},
         {"num_procs", 0},
         {"storage_stats", Json::object()},

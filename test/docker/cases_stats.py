@@ -38,9 +38,16 @@ def one_sample_has_all_that_clients_read(docker):
     equal(got["precpu_stats"]["cpu_usage"]["total_usage"], 0)
     equal(got["preread"], "0001-01-01T00:00:00Z")
     check(got["pids_stats"]["current"] >= 1, got["pids_stats"])
+    version = docker("info", "--format", "{{.CgroupVersion}}").out.strip()
+    equal(got["pids_stats"].get("limit"),
+          2 ** 64 - 1 if version == "2" else None, "limit of pids")
     check(got["networks"]["eth0"]["rx_bytes"] >= 0, got["networks"])
     check("io_service_bytes_recursive" in got["blkio_stats"], got)
     docker("kill", "box")
+    docker.start("--name", "few", "--pids-limit", "77", "busybox", "sleep",
+                 "100")
+    equal(stats(docker, "few")["pids_stats"]["limit"], 77)
+    docker("kill", "few")
 
 
 def two_samples_give_the_share_of_the_processors(docker):
