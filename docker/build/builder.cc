@@ -1,5 +1,6 @@
 #include "docker/build/builder.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
 #include <unistd.h>
 
@@ -9,9 +10,12 @@
 #include <vector>
 
 #include "base/fs/atomic_file.h"
+#include "base/fs/tree.h"
+#include "base/fs/tree_size.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
 #include "base/sys/socket.h"
+#include "base/unique_fd.h"
 #include "docker/lifecycle.h"
 #include "docker/routes/container_create.h"
 #include "sandbox/ids.h"
@@ -106,6 +110,25 @@ Builder::~Builder() {
 
 bool Builder::HasCache() const {
   return !settings_.address.empty() || access(CachePath().c_str(), F_OK) == 0;
+}
+
+bool Builder::IsThere() const {
+  if (!settings_.address.empty()) return true;
+  const View view = Find();
+  return (view.container != nullptr && view.running()) ||
+         engine_.images.Resolve(settings_.image).ok();
+}
+
+StatusOr<uint64_t> Builder::DropCache(const Context& ctx) {
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, changing_.Acquire(ctx, ""));
+  if (IsThere()) return 0;
+  RETURN_IF_ERROR(Remove(ctx));  // what has ended and is of no use any more
+  ASSIGN_OR_RETURN(const UniqueFd cache,
+                   OpenFile(CachePath(), O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const TreeSize size, MeasureTree(cache.get()));
+  RETURN_IF_ERROR_AS(RemoveTree(AT_FDCWD, CachePath()),
+                     "remove the builder's cache");
+  return size.bytes;
 }
 
 void Builder::BeginUse() {

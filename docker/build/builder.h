@@ -1,6 +1,7 @@
 #ifndef DOCKER_BUILD_BUILDER_H_
 #define DOCKER_BUILD_BUILDER_H_
 
+#include <cstdint>
 #include <string>
 
 #include "base/clock.h"
@@ -64,6 +65,11 @@ class Builder {
   StatusOr<Use> Acquire(const Context& ctx);
   // Whether it has ever been used: then it may have something in its cache.
   bool HasCache() const;
+  // Whether one runs, or could be made.
+  bool IsThere() const;
+  // Removes the cache while there is none; what it took on the disk, or 0 if
+  // there is one after all.
+  StatusOr<uint64_t> DropCache(const Context& ctx);
 
  private:
   struct Plan {

@@ -10,6 +10,7 @@
 #include "base/sys/file.h"
 #include "docker/build/buildkit.h"
 #include "docker/build/exporter.h"
+#include "docker/build/prune_order.h"
 #include "door/grpc/proxy.h"
 
 namespace berth::docker {
@@ -166,8 +167,19 @@ StatusOr<std::vector<bk::UsageRecord>> Builds::DiskUsage(const Context& ctx) {
 StatusOr<std::vector<bk::UsageRecord>> Builds::Prune(
     const Context& ctx, const bk::PruneRequest& request) {
   if (!builder_.HasCache()) return std::vector<bk::UsageRecord>();
+  if (!builder_.IsThere()) return PruneAlone(ctx, request);
   ASSIGN_OR_RETURN(const Builder::Use use, builder_.Acquire(ctx));
   return BuildKit(use.socket()).Prune(ctx, request);
+}
+
+// `docker system prune -a` comes here: the builder's image has just gone.
+StatusOr<std::vector<bk::UsageRecord>> Builds::PruneAlone(
+    const Context& ctx, const bk::PruneRequest& request) {
+  std::vector<bk::UsageRecord> removed;
+  if (!PrunesAll(request)) return removed;
+  ASSIGN_OR_RETURN(const uint64_t bytes, builder_.DropCache(ctx));
+  removed.emplace_back().set_size(static_cast<int64_t>(bytes));
+  return removed;
 }
 
 StatusOr<UniqueFd> Builds::MakeSpool() {

@@ -53,7 +53,9 @@ class Builds {
   // OK if there is no such build.
   void Cancel(const std::string& id);
 
-  // Of the builder's cache; nothing if there never was a builder.
+  // Of the builder's cache; nothing if there never was a builder. Without the
+  // image of one nobody knows what is in it: then Prune removes all of it, as
+  // one record without an id, if it is asked for all, or nothing.
   StatusOr<std::vector<bk::UsageRecord>> DiskUsage(const Context& ctx);
   StatusOr<std::vector<bk::UsageRecord>> Prune(const Context& ctx,
                                                const bk::PruneRequest& request);
@@ -62,6 +64,9 @@ class Builds {
   StatusOr<UniqueFd> MakeSpool();
 
  private:
+  StatusOr<std::vector<bk::UsageRecord>> PruneAlone(
+      const Context& ctx, const bk::PruneRequest& request);
+
   class Export;
   class SolveRewriter;
 

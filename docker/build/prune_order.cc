@@ -85,4 +85,10 @@ StatusOr<PruneRequest> ReadPruneOrder(const std::string& filters,
   return request;
 }
 
+bool PrunesAll(const moby::buildkit::v1::PruneRequest& request) {
+  return request.all() && request.filter().empty() &&
+         request.keepduration() == 0 && request.reservedspace() == 0 &&
+         request.maxusedspace() == 0 && request.minfreespace() == 0;
+}
+
 }  // namespace berth::docker

@@ -15,6 +15,9 @@ namespace berth::docker {
 StatusOr<moby::buildkit::v1::PruneRequest> ReadPruneOrder(
     const std::string& filters, UnixNanos now);
 
+// Whether nothing that is not in use is to stay. Pure.
+bool PrunesAll(const moby::buildkit::v1::PruneRequest& request);
+
 }  // namespace berth::docker
 
 #endif  // DOCKER_BUILD_PRUNE_ORDER_H_

@@ -63,5 +63,18 @@ TEST(PruneOrderTest, RefusesWhatIsNotClear) {
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("conflicting")));
 }
 
+TEST(PruneOrderTest, KnowsWhatLeavesNothing) {
+  ASSERT_OK_AND_ASSIGN(auto request, ReadPruneOrder("", kNow));
+  EXPECT_FALSE(PrunesAll(request));
+  request.set_all(true);
+  EXPECT_TRUE(PrunesAll(request));
+  request.set_reservedspace(1);
+  EXPECT_FALSE(PrunesAll(request));
+  ASSERT_OK_AND_ASSIGN(request,
+                       ReadPruneOrder(R"({"until":["24h"]})", kNow));
+  request.set_all(true);
+  EXPECT_FALSE(PrunesAll(request));
+}
+
 }  // namespace
 }  // namespace berth::docker

@@ -168,13 +168,13 @@ Status Prune(Engine& engine, Call& call) {
   Json ids = Json::array();
   int64_t bytes = 0;
   for (const bk::UsageRecord& record : removed) {
-    ids.push_back(record.id());
+    if (!record.id().empty()) ids.push_back(record.id());
     bytes += record.size();
   }
   engine.events.Publish("builder", "prune", "",
                         {{"reclaimed", std::to_string(bytes)}});
   return call.Reply(
-      200, {{"CachesDeleted", removed.empty() ? Json() : std::move(ids)},
+      200, {{"CachesDeleted", ids.empty() ? Json() : std::move(ids)},
             {"SpaceReclaimed", bytes}});
 }
 

@@ -485,7 +485,14 @@ def nothing_is_left_of_the_builder(docker):
         return "dockerd builds in itself"
     for one in docker("ps", "-aq", "--filter", LABEL).out.split():
         docker("rm", "-f", one)
+    cache = docker.control.folder + "/root/builder/cache"
     docker("rmi", BUILDER)
+    # Nobody is there who could choose; all of it needs no choice.
+    docker("builder", "prune", "-f")
+    check(os.listdir(cache), "the cache has gone")
+    docker("builder", "prune", "-af")
+    check(not os.path.exists(cache), "the cache is there")
+    docker("builder", "prune", "-af")
     equal(docker.control.left(), [])
 
 
