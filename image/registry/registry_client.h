@@ -45,6 +45,7 @@ class RegistryClient : public ImageSource {
 
   StatusOr<Fetched> Resolve(const Context& ctx) override;
   bool IsLasting() const override { return true; }
+  std::string Origin() const override { return reference_.domain(); }
   StatusOr<Fetched> FetchManifest(const Context& ctx,
                                   const Descriptor& descriptor) override;
   Status FetchBlob(const Context& ctx, const Descriptor& descriptor,

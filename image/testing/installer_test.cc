@@ -43,6 +43,8 @@ class FakeSource : public ImageSource {
       : image_(std::move(image)), before_(std::move(before)) {}
 
   void set_lasting(bool lasting) { lasting_ = lasting; }
+  void set_origin(std::string origin) { origin_ = std::move(origin); }
+  std::string Origin() const override { return origin_; }
   bool IsLasting() const override { return lasting_; }
   StatusOr<Fetched> Resolve(const Context& ctx) override {
     RETURN_IF_ERROR(Step(ctx, "resolve"));
@@ -76,6 +78,7 @@ class FakeSource : public ImageSource {
   const TestImage image_;
   const Before before_;
   bool lasting_ = true;
+  std::string origin_;
   std::atomic<int> steps_{0};
 };
 
@@ -267,6 +270,40 @@ TEST_F(InstallerTest, InstallsAtOnceShareTheWork) {
       EXPECT_OK(content_->Read(Digest::Of(blob), 1 << 20));
     }
   }
+  ExpectNothingLeft();
+}
+
+TEST_F(InstallerTest, ASilentRegistryHoldsUpNoOther) {
+  Installer::Options options;
+  options.patience = std::chrono::milliseconds(20);
+  installer_ = std::make_unique<Installer>(*content_, *snapshots_, options);
+  // One whose first layer never comes, and one that waits until the other has
+  // all the rest in its hands.
+  Meeting meeting(2);
+  std::atomic<int> silent{0};
+  FakeSource dead(MakeTestImage(ThreeLayers()),
+                  [&](const Context& work, const std::string& step) {
+                    if (step != "layer 0") return OkStatus();
+                    if (++silent == 1) meeting.Arrive();
+                    pollfd fd = {work.cancel_fd(), POLLIN, 0};
+                    EXPECT_EQ(poll(&fd, 1, 30'000), 1);
+                    return work.Check();
+                  });
+  dead.set_origin("dead");
+  std::vector<std::string> other = ThreeLayers();
+  other[2] = TarBuilder().File("z", "other").Bytes();
+  FakeSource good(MakeTestImage(other),
+                  [&](const Context&, const std::string& step) {
+                    if (step == "resolve") meeting.Arrive();
+                    return OkStatus();
+                  });
+  good.set_origin("good");
+  std::thread thread([&] { EXPECT_OK(Install(dead)); });
+  EXPECT_OK(Install(good));
+  // Served by the other's work.
+  thread.join();
+  EXPECT_EQ(silent.load(), 1);
+  EXPECT_THAT(Directories(), SizeIs(4));
   ExpectNothingLeft();
 }
 

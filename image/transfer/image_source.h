@@ -31,6 +31,9 @@ class ImageSource {
   // Whether its blobs can be fetched again later, when a container or a peer
   // wants them: a registry, but no file that a client sent.
   virtual bool IsLasting() const = 0;
+  // Where its bytes come from: sources with one origin are slow together. Empty
+  // for one whose bytes cannot come twice, or that does not wait for anybody.
+  virtual std::string Origin() const { return {}; }
   // Into the store, whole and verified; goes on where an earlier try ended.
   // `progress` is told how many bytes are there; fewer than before when they
   // have to come anew.

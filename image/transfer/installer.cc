@@ -166,6 +166,18 @@ Status Installer::WriteDocument(const Digest& digest, std::string_view bytes,
   return OkStatus();
 }
 
+// Again, if it has lost its turn: then the blob is most likely there.
+Status Installer::InTurn(
+    const Context& ctx, const Digest& blob, const std::string& origin,
+    const std::function<Status(FetchTurns::Turn&)>& work) {
+  while (true) {
+    ASSIGN_OR_RETURN(FetchTurns::Turn turn,
+                     turns_.Take(ctx, blob.str(), origin));
+    const Status done = work(turn);
+    if (done.ok() || !turn.lost()) return done;
+  }
+}
+
 StatusOr<std::string> Installer::FetchConfig(const Context& ctx,
                                              ImageSource& source,
                                              Documents& documents) {
@@ -175,18 +187,29 @@ StatusOr<std::string> Installer::FetchConfig(const Context& ctx,
         "image configuration of " + std::to_string(config.size) +
         " bytes is over the limit of " + std::to_string(kMaxConfigBytes));
   }
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   working_.Acquire(ctx, config.digest.str()));
-  if (!config.data.empty()) {
-    RETURN_IF_ERROR(WriteDocument(config.digest, config.data, documents));
-  }
-  StatusOr<std::string> bytes = content_.Read(config.digest, kMaxConfigBytes);
-  if (bytes.ok()) return bytes;
-  // Not there, or damaged by a power cut.
-  RETURN_IF_ERROR(content_.Remove(config.digest));
-  documents.written = true;
-  RETURN_IF_ERROR(source.FetchBlob(ctx, config, content_, [](uint64_t) {}));
-  return content_.Read(config.digest, kMaxConfigBytes);
+  std::string bytes;
+  RETURN_IF_ERROR(InTurn(
+      ctx, config.digest, source.Origin(),
+      [&](FetchTurns::Turn& turn) -> Status {
+        if (!config.data.empty()) {
+          RETURN_IF_ERROR(WriteDocument(config.digest, config.data, documents));
+        }
+        StatusOr<std::string> here =
+            content_.Read(config.digest, kMaxConfigBytes);
+        if (!here.ok()) {
+          // Not there, or damaged by a power cut.
+          RETURN_IF_ERROR(content_.Remove(config.digest));
+          documents.written = true;
+          RETURN_IF_ERROR(
+              source.FetchBlob(turn.ctx(), config, content_,
+                               [&](uint64_t got) { turn.Advance(got); }));
+          here = content_.Read(config.digest, kMaxConfigBytes);
+          RETURN_IF_ERROR(here.status());
+        }
+        bytes = *std::move(here);
+        return OkStatus();
+      }));
+  return bytes;
 }
 
 StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
@@ -203,12 +226,10 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
         Document document,
         ParseDocument(fetched.bytes, fetched.descriptor.media_type),
         digest.str());
-    {
-      // Two names may mean the same document.
-      ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                       working_.Acquire(ctx, digest.str()));
-      RETURN_IF_ERROR(WriteDocument(digest, fetched.bytes, documents));
-    }
+    // Two names may mean the same document.
+    RETURN_IF_ERROR(InTurn(ctx, digest, "", [&](FetchTurns::Turn&) {
+      return WriteDocument(digest, fetched.bytes, documents);
+    }));
     if (Manifest* manifest = std::get_if<Manifest>(&document)) {
       documents.manifest = std::move(*manifest);
       documents.manifest_descriptor = fetched.descriptor;
@@ -253,26 +274,35 @@ StatusOr<Installer::Documents> Installer::FetchDocuments(const Context& ctx,
 StatusOr<UniqueFd> Installer::FetchLayer(const Context& ctx, LayerJob& job,
                                          size_t index, IncomingBlob& blob) {
   const Descriptor& layer = job.layer(index);
-  // Opened under the lock: a worker that unpacks the same blob for another
-  // layer removes it when it has finished.
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   working_.Acquire(ctx, layer.digest.str()));
-  if (!content_.Stat(layer.digest).ok()) {
-    job.MarkFetched(layer.digest);
-    RETURN_IF_ERROR(
-        job.source().FetchBlob(ctx, layer, content_, [&](uint64_t bytes) {
-          if (!blob.following()) {
-            // Without it, the reader waits for the whole.
-            StatusOr<UniqueFd> file = content_.OpenPartial(layer.digest);
-            if (file.ok()) blob.Follow(*std::move(file));
-          }
-          blob.Grow(bytes);
-          job.Report(index, Progress::State::kDownloading, bytes);
-        }));
-    RETURN_IF_ERROR(Failpoint("image.pull.blob"));
-  }
-  job.Report(index, Progress::State::kUnpacking);
-  return content_.Open(layer.digest);
+  UniqueFd file;
+  const auto fetch = [&](FetchTurns::Turn& turn) -> Status {
+    const auto progress = [&](uint64_t bytes) {
+      turn.Advance(bytes);
+      if (!blob.following()) {
+        // Without it, the reader waits for the whole.
+        StatusOr<UniqueFd> partial = content_.OpenPartial(layer.digest);
+        if (partial.ok()) blob.Follow(*std::move(partial));
+      }
+      blob.Grow(bytes);
+      job.Report(index, Progress::State::kDownloading, bytes);
+    };
+    if (!content_.Stat(layer.digest).ok()) {
+      const Status fetched =
+          job.source().FetchBlob(turn.ctx(), layer, content_, progress);
+      // Who has the turn next may begin the file anew.
+      if (!fetched.ok() && turn.lost()) blob.Grow(0);
+      RETURN_IF_ERROR(fetched);
+      job.MarkFetched(layer.digest);
+      RETURN_IF_ERROR(Failpoint("image.pull.blob"));
+    }
+    job.Report(index, Progress::State::kUnpacking);
+    // Within the turn: a worker that unpacks the same blob for another layer
+    // removes it when it has finished.
+    ASSIGN_OR_RETURN(file, content_.Open(layer.digest));
+    return OkStatus();
+  };
+  RETURN_IF_ERROR(InTurn(ctx, layer.digest, job.source().Origin(), fetch));
+  return file;
 }
 
 Status Installer::UnpackLayer(const Context& ctx, LayerJob& job, size_t index,
@@ -343,10 +373,10 @@ Status Installer::DropBlob(const Context& ctx, const LayerJob& job,
   const bool drop = unpacked.ok() && job.policy() == BlobPolicy::kDrop;
   if (!bad && !drop) return OkStatus();
   const Digest& digest = job.layer(index).digest;
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   working_.Acquire(ctx, digest.str()));
-  if (job.Owns(digest)) return content_.Remove(digest);
-  return bad ? content_.RemoveIfDamaged(digest) : OkStatus();
+  return InTurn(ctx, digest, "", [&](FetchTurns::Turn&) {
+    if (job.Owns(digest)) return content_.Remove(digest);
+    return bad ? content_.RemoveIfDamaged(digest) : OkStatus();
+  });
 }
 
 // Of a layer that is unpacked already.
@@ -360,12 +390,30 @@ Status Installer::KeepBlob(const Context& ctx, LayerJob& job, size_t index) {
   return FetchLayer(ctx, job, index, unread).status();
 }
 
+// Held until the layer is committed, for which it needs nothing that those who
+// wait here have: they want this layer or a higher one. But its registry may be
+// silent: who has waited for a while sees to the blob itself, and leaves the
+// rest to whoever holds the layer.
+StatusOr<KeyedMutex::Lock> Installer::HoldLayer(const Context& ctx,
+                                                LayerJob& job, size_t index) {
+  const std::string chain = "chain " + job.chain(index).str();
+  while (true) {
+    StatusOr<KeyedMutex::Lock> lock =
+        working_.Acquire(ctx.WithTimeout(options_.patience), chain);
+    if (lock.ok() || !ctx.Check().ok()) return lock;
+    if (content_.Stat(job.layer(index).digest).ok()) continue;
+    IncomingBlob unread;
+    // Then it is the other's registry that may have it.
+    if (!FetchLayer(ctx, job, index, unread).ok()) break;
+    job.MarkChanged();
+  }
+  return working_.Acquire(ctx, chain);
+}
+
 Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
                                size_t index) {
-  // Held until the layer is committed, for which it needs nothing that those
-  // who wait here have: they want this layer or a higher one.
   ASSIGN_OR_RETURN(const KeyedMutex::Lock chain_lock,
-                   working_.Acquire(ctx, "chain " + job.chain(index).str()));
+                   HoldLayer(ctx, job, index));
   if (HasLayer(job.chain(index))) {
     RETURN_IF_ERROR(KeepBlob(ctx, job, index));
     job.Report(index, Progress::State::kExists);
@@ -384,10 +432,13 @@ Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
 
 Status Installer::FetchBlob(const Context& ctx, ImageSource& source,
                             const Descriptor& blob) {
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
-                   working_.Acquire(ctx, blob.digest.str()));
-  if (content_.Stat(blob.digest).ok()) return OkStatus();
-  return source.FetchBlob(ctx, blob, content_, [](uint64_t) {});
+  return InTurn(ctx, blob.digest, source.Origin(),
+                [&](FetchTurns::Turn& turn) {
+                  if (content_.Stat(blob.digest).ok()) return OkStatus();
+                  return source.FetchBlob(
+                      turn.ctx(), blob, content_,
+                      [&](uint64_t got) { turn.Advance(got); });
+                });
 }
 
 StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/keyed_mutex.h"
 #include "base/status.h"
@@ -15,6 +16,7 @@
 #include "image/content/lease.h"
 #include "image/manifest.h"
 #include "image/snapshot/snapshotter.h"
+#include "image/transfer/fetch_turns.h"
 #include "image/transfer/image_source.h"
 
 namespace berth::image {
@@ -47,7 +49,7 @@ struct Installed {
 // of its own while it is fetched, verified, and committed in the image's order.
 //
 // Of one blob and of one layer there is one worker at a time, whichever pulls
-// want it. Thread-safe.
+// want it; a silent registry holds up its own pulls only. Thread-safe.
 class Installer {
  public:
   struct Options {
@@ -56,12 +58,18 @@ class Installer {
     // bound, and fill the disk with what a layer of some MiB expands to.
     uint64_t min_unpacked_limit = uint64_t{1} << 30;
     uint64_t max_ratio = 200;
+    // How long a pull waits for the registry of another one that brings it
+    // nothing, before it asks its own.
+    Duration patience = std::chrono::seconds(10);
   };
 
   // The stores must outlive it.
   Installer(ContentStore& content, Snapshotter& snapshots,
             const Options& options)
-      : content_(content), snapshots_(snapshots), options_(options) {}
+      : content_(content),
+        snapshots_(snapshots),
+        options_(options),
+        turns_(options.patience) {}
 
   // `lease` keeps what is installed from the garbage collector until a record
   // names it. A blob that is to be dropped goes at once if this call brought it
@@ -88,6 +96,11 @@ class Installer {
                                                const Descriptor& wanted);
   Status WriteDocument(const Digest& digest, std::string_view bytes,
                        Documents& documents);
+  Status InTurn(const Context& ctx, const Digest& blob,
+                const std::string& origin,
+                const std::function<Status(FetchTurns::Turn&)>& work);
+  StatusOr<KeyedMutex::Lock> HoldLayer(const Context& ctx, LayerJob& job,
+                                       size_t index);
   Status InstallLayer(const Context& ctx, LayerJob& job, size_t index);
   StatusOr<UniqueFd> FetchLayer(const Context& ctx, LayerJob& job, size_t index,
                                 IncomingBlob& blob);
@@ -103,7 +116,8 @@ class Installer {
   ContentStore& content_;
   Snapshotter& snapshots_;
   const Options options_;
-  KeyedMutex working_;
+  KeyedMutex working_;  // by chain
+  FetchTurns turns_;    // by blob
 };
 
 }  // namespace berth::image
