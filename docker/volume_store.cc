@@ -1,19 +1,18 @@
 #include "docker/volume_store.h"
 
 #include <fcntl.h>
-#include <netdb.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <utility>
 
 #include "base/failpoint.h"
 #include "base/fs/atomic_file.h"
 #include "base/fs/tree.h"
+#include "base/io/host_lookup.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -58,43 +57,26 @@ Status UnmountAll(const std::string& path, int flags) {
   return IsNotFound(done) ? OkStatus() : done;
 }
 
-// Its first address, of version 4 if it has one. The resolver's own time limits
-// hold.
-StatusOr<std::string> LookUp(const std::string& host) {
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  int failed = getaddrinfo(host.c_str(), nullptr, &hints, &found);
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(
-      found, [](addrinfo* list) {
-        if (list != nullptr) freeaddrinfo(list);
+// Its first address, of version 4 if it has one.
+StatusOr<std::string> LookUp(const Context& ctx, const std::string& host) {
+  ASSIGN_OR_RETURN_AS(const std::vector<std::string> all, LookUpHost(ctx, host),
+                      "error resolving passed in network volume address");
+  const auto best =
+      std::find_if(all.begin(), all.end(), [](const std::string& ip) {
+        return ip.find(':') == std::string::npos;
       });
-  const addrinfo* best = all.get();
-  for (const addrinfo* one = best; one != nullptr; one = one->ai_next) {
-    if (one->ai_family != AF_INET) continue;
-    best = one;
-    break;
-  }
-  char ip[NI_MAXHOST];
-  if (failed == 0) {
-    failed = getnameinfo(best->ai_addr, best->ai_addrlen, ip, sizeof(ip),
-                         nullptr, 0, NI_NUMERICHOST);
-  }
-  if (failed == 0) return std::string(ip);
-  return FailedPrecondition(
-      "error resolving passed in network volume address: lookup " + host +
-      ": " + gai_strerror(failed));
+  return best == all.end() ? all.front() : *best;
 }
 
 // The kernel knows no names of hosts, and the helpers of mount(8), which look
 // them up, are not run.
-Status LookUpServer(Mount& mount) {
+Status LookUpServer(const Context& ctx, Mount& mount) {
   if (mount.type != "nfs" && mount.type != "cifs") return OkStatus();
   constexpr std::string_view kAddress = "addr=";
   for (std::string& option : mount.options) {
     if (!StartsWith(option, kAddress)) continue;
     ASSIGN_OR_RETURN(const std::string ip,
-                     LookUp(option.substr(kAddress.size())));
+                     LookUp(ctx, option.substr(kAddress.size())));
     option = std::string(kAddress) + ip;
     return OkStatus();
   }
@@ -104,7 +86,7 @@ Status LookUpServer(Mount& mount) {
   const size_t end = std::min(mount.source.find('/', 2), mount.source.size());
   if (end == 2) return OkStatus();
   ASSIGN_OR_RETURN(const std::string ip,
-                   LookUp(mount.source.substr(2, end - 2)));
+                   LookUp(ctx, mount.source.substr(2, end - 2)));
   mount.source = "//" + ip + mount.source.substr(end);
   return OkStatus();
 }
@@ -224,7 +206,7 @@ Status VolumeStore::Attach(const Context& ctx, const std::string& name) {
   }
   const std::string failed =
       "error while mounting volume '" + volume.mountpoint + "': ";
-  const Status known = LookUpServer(mount);
+  const Status known = LookUpServer(ctx, mount);
   if (!known.ok()) return FailedPrecondition(failed + Message(known));
   const Status mounted = MountAt(mount);
   if (mounted.ok()) return OkStatus();

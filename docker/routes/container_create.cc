@@ -369,7 +369,7 @@ StatusOr<std::string> MakeBoth(Engine& engine, const Context& ctx,
                                request.container.image_id(),
                                request.container.user_specified_image()};
   if (!request.forward.driver.empty()) {
-    RETURN_IF_ERROR(ForwardLog(fields, request));
+    RETURN_IF_ERROR(ForwardLog(ctx, fields, request));
   } else if (!request.log_tag.empty()) {
     (*request.container.mutable_log()->mutable_tags())["tag"] =
         RenderLogTag(request.log_tag, fields);

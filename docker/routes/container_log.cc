@@ -1,13 +1,12 @@
 #include "docker/routes/container_log.h"
 
-#include <netdb.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <memory>
 #include <string>
-#include <string_view>
+#include <vector>
 
+#include "base/io/host_lookup.h"
 #include "base/strings.h"
 
 namespace berth::docker {
@@ -22,30 +21,19 @@ std::string LocalSyslog() {
 }
 
 // "udp:HOST:PORT" with the address that the host has now.
-StatusOr<std::string> ResolveSyslog(const std::string& address) {
+StatusOr<std::string> ResolveSyslog(const Context& ctx,
+                                    const std::string& address) {
   if (StartsWith(address, "unix")) return address;
   const size_t begin = address.find(':') + 1;
   const size_t end = address.rfind(':');
   const std::string host = address.substr(begin, end - begin);
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* found = nullptr;
-  int failed = getaddrinfo(host.c_str(), nullptr, &hints, &found);
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(
-      found, [](addrinfo* list) {
-        if (list != nullptr) freeaddrinfo(list);
-      });
-  char ip[NI_MAXHOST];
-  if (failed == 0) {
-    failed = getnameinfo(all->ai_addr, all->ai_addrlen, ip, sizeof(ip), nullptr,
-                         0, NI_NUMERICHOST);
+  const StatusOr<std::vector<std::string>> all = LookUpHost(ctx, host);
+  if (!all.ok()) {
+    return InvalidArgument("syslog-address: " + Message(all.status()));
   }
-  if (failed != 0) {
-    return InvalidArgument("syslog-address: lookup " + host + ": " +
-                           gai_strerror(failed));
-  }
+  const std::string& ip = all->front();
   // The shim knows no scopes.
-  if (std::string_view(ip).find('%') != std::string_view::npos) {
+  if (ip.find('%') != std::string::npos) {
     return InvalidArgument("syslog-address: " + host + " is link-local");
   }
   return address.substr(0, begin) + ip + address.substr(end);
@@ -53,7 +41,8 @@ StatusOr<std::string> ResolveSyslog(const std::string& address) {
 
 }  // namespace
 
-Status ForwardLog(const LogTagFields& fields, CreateRequest& request) {
+Status ForwardLog(const Context& ctx, const LogTagFields& fields,
+                  CreateRequest& request) {
   state::v1::LogConfig& log = *request.container.mutable_log();
   const std::string tag = RenderLogTag(request.log_tag, fields);
   if (!request.forward.keep_file) {
@@ -67,7 +56,7 @@ Status ForwardLog(const LogTagFields& fields, CreateRequest& request) {
   }
   LogForward forward = request.forward;
   if (forward.address.empty()) forward.address = LocalSyslog();
-  ASSIGN_OR_RETURN(forward.address, ResolveSyslog(forward.address));
+  ASSIGN_OR_RETURN(forward.address, ResolveSyslog(ctx, forward.address));
   utsname host = {};
   uname(&host);
   log.set_forward(SyslogOption(forward, tag, host.nodename));
