@@ -1,7 +1,6 @@
 #include "docker/volume_store.h"
 
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 
 #include "base/failpoint.h"
 #include "base/fs/atomic_file.h"
+#include "base/fs/foreign_mount.h"
 #include "base/fs/tree.h"
 #include "base/io/host_lookup.h"
 #include "base/json.h"
@@ -44,17 +44,13 @@ Status CheckOptions(const std::string& name, const Options& options) {
   return OkStatus();
 }
 
+// Without a word to its server, which may be dead.
 bool IsMountPoint(const std::string& path) {
   struct statx info = {};
-  return statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+  return statx(AT_FDCWD, path.c_str(),
+               AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
                STATX_TYPE, &info) == 0 &&
          (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
-
-Status UnmountAll(const std::string& path, int flags) {
-  Status done;
-  while (done.ok()) done = Unmount(path, flags | UMOUNT_NOFOLLOW);
-  return IsNotFound(done) ? OkStatus() : done;
 }
 
 // Its first address, of version 4 if it has one.
@@ -181,13 +177,14 @@ Status VolumeStore::Sweep(
         continue;
       }
     }
-    RETURN_IF_ERROR(RemoveFiles(name));
+    RETURN_IF_ERROR(RemoveFiles(ctx, name));
   }
   return unreadable;
 }
 
-Status VolumeStore::RemoveFiles(const std::string& name) const {
-  RETURN_IF_ERROR(UnmountAll(PathOf(name) + "/_data", MNT_DETACH));
+Status VolumeStore::RemoveFiles(const Context& ctx,
+                                const std::string& name) const {
+  RETURN_IF_ERROR(DetachForeign(ctx, PathOf(name) + "/_data"));
   return RemoveTree(AT_FDCWD, PathOf(name));
 }
 
@@ -208,7 +205,7 @@ Status VolumeStore::Attach(const Context& ctx, const std::string& name) {
       "error while mounting volume '" + volume.mountpoint + "': ";
   const Status known = LookUpServer(ctx, mount);
   if (!known.ok()) return FailedPrecondition(failed + Message(known));
-  const Status mounted = MountAt(mount);
+  const Status mounted = MountForeign(ctx, mount);
   if (mounted.ok()) return OkStatus();
   return FailedPrecondition(
       failed + "failed to mount local volume: " + Message(mounted));
@@ -225,8 +222,7 @@ Status VolumeStore::Detach(
     if (uses_.count(name) > 0) return OkStatus();
   }
   if (!users().empty()) return OkStatus();
-  // Without a word to its server, which may be dead.
-  return UnmountAll(volume->mountpoint, MNT_DETACH);
+  return DetachForeign(ctx, volume->mountpoint);
 }
 
 StatusOr<std::vector<Volume>> VolumeStore::List() const {
@@ -275,7 +271,7 @@ Status VolumeStore::Remove(
     return Errno(errno, "remove " + Quoted(record));
   }
   RETURN_IF_ERROR(Failpoint("docker.volume.forgotten"));
-  return RemoveFiles(name);
+  return RemoveFiles(ctx, name);
 }
 
 }  // namespace berth::docker

@@ -70,7 +70,8 @@ class VolumeStore {
   Use BeginUse(const std::string& name);
 
   // Mounts what the volume's options say, unless it is mounted. NOT_FOUND
-  // without the volume; FAILED_PRECONDITION for what cannot be mounted.
+  // without the volume; FAILED_PRECONDITION for what cannot be mounted, or not
+  // in time as its server does not answer.
   Status Attach(const Context& ctx, const std::string& name);
   // Unmounts that, unless the volume is in use, or `users` has any.
   Status Detach(const Context& ctx, const std::string& name,
@@ -97,7 +98,7 @@ class VolumeStore {
   std::string PathOf(const std::string& name) const;
   std::string MarkOf(const std::string& name) const;
   // What was mounted in it stays as it is.
-  Status RemoveFiles(const std::string& name) const;
+  Status RemoveFiles(const Context& ctx, const std::string& name) const;
   StatusOr<std::vector<std::string>> Names() const;
 
   const std::string directory_;

@@ -5,20 +5,16 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "base/fs/path_helper.h"
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "base/sys/file.h"
@@ -28,32 +24,15 @@
 namespace berth {
 namespace {
 
-// How long a killed helper that is not stuck may take to be gone.
-constexpr int kDyingMs = 200;
 constexpr Duration kLimit = std::chrono::seconds(20);
-// Of helpers at work or stuck: for one mount, and in all.
-constexpr size_t kMostOfMount = 4;
-constexpr size_t kMostOfAll = 64;
 constexpr int kMaxLinks = 40;  // path_resolution(7)
 constexpr uint64_t kMaxMountInfo = 64 << 20;
-
-// File systems that answer without anybody's help but the disk's.
-bool IsOwn(std::string_view type) {
-  static constexpr std::string_view kOwn[] = {
-      "bdev",    "bpf",        "btrfs",    "cgroup",   "cgroup2",    "configfs",
-      "debugfs", "devpts",     "devtmpfs", "efivarfs", "erofs",      "exfat",
-      "ext2",    "ext3",       "ext4",     "f2fs",     "hugetlbfs",  "iso9660",
-      "mqueue",  "nsfs",       "overlay",  "proc",     "pstore",     "ramfs",
-      "rootfs",  "securityfs", "squashfs", "sysfs",    "tmpfs",      "tracefs",
-      "udf",     "vfat",       "xfs",      "zfs",      "binfmt_misc"};
-  return std::find(std::begin(kOwn), std::end(kOwn), type) != std::end(kOwn);
-}
 
 // Where foreign file systems are mounted.
 std::map<std::string, bool> ForeignPoints(const std::string& mountinfo) {
   std::map<std::string, bool> foreign;
   for (const MountEntry& entry : ParseMountTable(mountinfo)) {
-    foreign[entry.point] = !IsOwn(entry.type);
+    foreign[entry.point] = IsForeignType(entry.type);
   }
   // If the root's server is dead, so are we.
   foreign["/"] = false;
@@ -97,8 +76,7 @@ MountTable& Mounts() {
   return table;
 }
 
-// What a helper is asked, and what it answers. Plain memory: between fork and
-// the end of the helper nothing may be allocated or locked.
+// What a helper is asked, and what it answers.
 struct Question {
   char path[PATH_MAX];
   bool make;
@@ -141,141 +119,6 @@ int Find(Question& question, Answer& answer) {
   return n < 0 ? errno : 0;
 }
 
-// In the helper. It must not keep our sockets and locks while it is stuck.
-[[noreturn]] void Help(Question& question, int to) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  dup2(to, STDIN_FILENO);
-  if (syscall(SYS_close_range, 1u, ~0u, 0u) != 0) {
-    for (int fd = 1; fd < 65536; ++fd) close(fd);
-  }
-  Answer answer = {};
-  answer.error = Find(question, answer);
-  ssize_t written;
-  do {
-    written = write(STDIN_FILENO, &answer, sizeof(answer));
-  } while (written < 0 && errno == EINTR);
-  _exit(0);
-}
-
-// The helpers of this process.
-class Helpers {
- public:
-  StatusOr<Answer> Ask(const Context& ctx, const std::string& mount,
-                       Question& question) {
-    RETURN_IF_ERROR(Enter(mount));
-    StatusOr<Answer> answer = AskOne(ctx, mount, question);
-    MutexLock lock(mutex_);
-    if (--busy_[mount] == 0) busy_.erase(mount);
-    return answer;
-  }
-
-  size_t stuck() EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    Reap();
-    return stuck_.size();
-  }
-
- private:
-  struct Stuck {
-    pid_t pid;
-    std::string mount;
-  };
-
-  Status Enter(const std::string& mount) EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    Reap();
-    size_t all = 0;
-    for (const auto& [point, count] : busy_) all += count;
-    const auto found = busy_.find(mount);
-    if (all >= kMostOfAll ||
-        (found != busy_.end() && found->second >= kMostOfMount)) {
-      return Unavailable("the file system on " + Quoted(mount) +
-                         " does not answer");
-    }
-    ++busy_[mount];
-    return OkStatus();
-  }
-
-  StatusOr<Answer> AskOne(const Context& ctx, const std::string& mount,
-                          Question& question) EXCLUDES(mutex_) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return Errno(errno, "make a pipe");
-    const UniqueFd from(ends[0]);
-    UniqueFd to(ends[1]);
-    // Not fork: handlers of libraries may take locks (fork(2), _Fork(3)).
-    const pid_t pid = _Fork();
-    if (pid < 0) return Errno(errno, "start a helper");
-    if (pid == 0) Help(question, to.get());
-    to.reset();
-    Answer answer = {};
-    const Status received =
-        Receive(ctx.WithTimeout(kLimit), from.get(), answer);
-    if (received.ok()) {
-      waitpid(pid, nullptr, 0);
-      return answer;
-    }
-    kill(pid, SIGKILL);
-    if (EndsAtOnce(pid)) return GaveUp(ctx, mount);
-    MutexLock lock(mutex_);
-    stuck_.push_back({pid, mount});
-    ++busy_[mount];
-    return GaveUp(ctx, mount);
-  }
-
-  static Status GaveUp(const Context& ctx, const std::string& mount) {
-    RETURN_IF_ERROR(ctx.Check());
-    return DeadlineExceeded("the file system on " + Quoted(mount) +
-                            " does not answer");
-  }
-
-  // Reaps a killed helper, unless it is stuck in the kernel.
-  static bool EndsAtOnce(pid_t pid) {
-    const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    pollfd ended = {process.get(), POLLIN, 0};
-    if (!process.valid() || poll(&ended, 1, kDyingMs) <= 0) return false;
-    return waitpid(pid, nullptr, 0) == pid;
-  }
-
-  static Status Receive(const Context& ctx, int from, Answer& answer) {
-    while (true) {
-      pollfd polled[] = {{from, POLLIN, 0}, {ctx.cancel_fd(), POLLIN, 0}};
-      RETURN_IF_ERROR(ctx.Check());
-      const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-          ctx.Remaining(kLimit));
-      if (poll(polled, 2, static_cast<int>(ms.count()) + 1) <= 0) continue;
-      if (polled[0].revents == 0) continue;
-      // Less than PIPE_BUF is written at once; this may come in pieces.
-      char* const bytes = reinterpret_cast<char*>(&answer);
-      size_t got = 0;
-      while (got < sizeof(answer)) {
-        const ssize_t n =
-            TEMP_FAILURE_RETRY(read(from, bytes + got, sizeof(answer) - got));
-        if (n <= 0) return Unavailable("a helper died");
-        got += static_cast<size_t>(n);
-      }
-      return OkStatus();
-    }
-  }
-
-  void Reap() REQUIRES(mutex_) {
-    std::erase_if(stuck_, [this](const Stuck& one) NO_THREAD_SAFETY_ANALYSIS {
-      if (waitpid(one.pid, nullptr, WNOHANG) == 0) return false;
-      if (--busy_[one.mount] == 0) busy_.erase(one.mount);
-      return true;
-    });
-  }
-
-  Mutex mutex_;
-  std::deque<Stuck> stuck_ GUARDED_BY(mutex_);
-  // Helpers at work and stuck ones, by mount point.
-  std::map<std::string, size_t> busy_ GUARDED_BY(mutex_);
-};
-
-Helpers& AllHelpers() {
-  static auto& helpers = *new Helpers();
-  return helpers;
-}
-
 // Whether the kernel meets no mount point on `path`, links followed. If the
 // root has no such path, what is there of it decides; but "..", after a name
 // that is missing, would lead elsewhere once the name is made.
@@ -304,14 +147,30 @@ StatusOr<PathFacts> FactsOf(const Context& ctx, const std::string& path,
   if (mount.empty()) {
     answer.error = Find(question, answer);
   } else {
-    ASSIGN_OR_RETURN_AS(answer, AllHelpers().Ask(ctx, mount, question),
-                        Quoted(path));
+    const auto find = [](void* asked, void* found) {
+      Answer& to = *static_cast<Answer*>(found);
+      to.error = Find(*static_cast<Question*>(asked), to);
+    };
+    RETURN_IF_ERROR_AS(AskHelper(ctx.WithTimeout(kLimit), mount, find,
+                                 &question, &answer, sizeof(answer)),
+                       Quoted(path));
   }
   if (answer.error != 0) return Errno(answer.error, Quoted(path));
   return PathFacts{answer.path, answer.info};
 }
 
 }  // namespace
+
+bool IsForeignType(std::string_view type) {
+  static constexpr std::string_view kOwn[] = {
+      "bdev",    "bpf",        "btrfs",    "cgroup",   "cgroup2",    "configfs",
+      "debugfs", "devpts",     "devtmpfs", "efivarfs", "erofs",      "exfat",
+      "ext2",    "ext3",       "ext4",     "f2fs",     "hugetlbfs",  "iso9660",
+      "mqueue",  "nsfs",       "overlay",  "proc",     "pstore",     "ramfs",
+      "rootfs",  "securityfs", "squashfs", "sysfs",    "tmpfs",      "tracefs",
+      "udf",     "vfat",       "xfs",      "zfs",      "binfmt_misc"};
+  return std::find(std::begin(kOwn), std::end(kOwn), type) == std::end(kOwn);
+}
 
 StatusOr<std::string> ForeignMountOf(const std::string& path) {
   if (StaysOnRoot(path)) return std::string();
@@ -356,6 +215,6 @@ Status MakePath(const Context& ctx, const std::string& path, mode_t mode) {
   return Errno(ENOTDIR, Quoted(path));
 }
 
-size_t StuckPathHelpers() { return AllHelpers().stuck(); }
+size_t StuckPathHelpers() { return StuckHelpers(); }
 
 }  // namespace berth

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/context.h"
@@ -34,6 +35,10 @@ Status MakePath(const Context& ctx, const std::string& path, mode_t mode);
 // somebody else to answer (network, FUSE); empty if `path` meets none of these.
 // Does not touch such a file system. Exposed for tests.
 StatusOr<std::string> ForeignMountOf(const std::string& path);
+
+// Whether file systems of the type need somebody else to answer: all but those
+// that are known to have nobody's help but the disk's.
+bool IsForeignType(std::string_view type);
 
 // Helper processes that have not ended although they were killed.
 size_t StuckPathHelpers();

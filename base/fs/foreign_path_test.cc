@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "base/fs/foreign_mount.h"
+#include "base/fs/path_helper.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "base/thread.h"
@@ -152,7 +154,64 @@ TEST_F(ForeignPathTest, AnswersForAFileSystemThatFails) {
   EXPECT_OK(InspectPath(In(10000), dir_.Path("dead")));
 }
 
+TEST_F(ForeignPathTest, ABindOfADeadFileSystemHasADeadline) {
+  const Mount bind = {"none", dir_.Path("dead/x"), dir_.Path("own"), {"bind"}};
+  EXPECT_THAT(MountForeign(In(50), bind),
+              StatusIs(StatusCode::kDeadlineExceeded, HasSubstr("mount ")));
+}
+
+TEST_F(ForeignPathTest, ADeadFileSystemIsDetached) {
+  const std::string dead = dir_.Path("dead");
+  EXPECT_THAT(ForeignMountOf(dead), IsOkAndHolds(dead));
+  EXPECT_OK(DetachForeign(In(10000), dead));
+  EXPECT_THAT(ForeignMountOf(dead), IsOkAndHolds(""));
+  EXPECT_OK(DetachForeign(In(10000), dead));
+  EXPECT_OK(DetachForeign(In(10000), dir_.Path("nothing")));
+}
+
 // No FUSE needed from here on.
+TEST(ForeignMountTest, MountsBindsAndDetachesWhatIsOurOwn) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  const TempDir dir;
+  dir.MakeDirectory("from");
+  dir.Write("from/file", "theirs");
+  dir.MakeDirectory("to");
+  const Mount bind = {"none", dir.Path("from"), dir.Path("to"), {"bind"}};
+  for (int i = 0; i < 2; ++i) ASSERT_OK(MountForeign(In(10000), bind));
+  EXPECT_EQ(dir.Read("to/file"), "theirs");
+  ASSERT_OK(
+      MountForeign(In(10000), {"tmpfs", "tmpfs", dir.Path("to"), {"ro"}}));
+  EXPECT_THAT(dir.Names("to"), ::testing::IsEmpty());
+  ASSERT_OK(DetachForeign(In(10000), dir.Path("to")));
+  EXPECT_THAT(dir.Names("to"), ::testing::IsEmpty());
+  EXPECT_EQ(rmdir(dir.Path("to").c_str()), 0);  // nothing is mounted there
+}
+
+TEST(ForeignMountTest, TellsTheErrorOfAFileSystemWithAServer) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  const TempDir dir;
+  const Status status = MountForeign(
+      In(10000), {"nosuchfs", ":/x", dir.Path(""), {"addr=192.0.2.1"}});
+  EXPECT_EQ(ErrnoOf(status), ENODEV);
+  EXPECT_THAT(status.message(), HasSubstr("mount nosuchfs on "));
+}
+
+TEST(PathHelperTest, OneThatIsStuckIsLeftBehind) {
+  const auto stuck = [](void*, void*) { pause(); };
+  int answer = 0;
+  EXPECT_THAT(
+      AskHelper(In(50), "server:/x", stuck, nullptr, &answer, sizeof(answer)),
+      StatusIs(StatusCode::kDeadlineExceeded, HasSubstr("server:/x")));
+  const auto quick = [](void* question, void* answer) {
+    *static_cast<int*>(answer) = *static_cast<int*>(question) + 1;
+  };
+  int question = 41;
+  ASSERT_OK(AskHelper(In(10000), "server:/x", quick, &question, &answer,
+                      sizeof(answer)));
+  EXPECT_EQ(answer, 42);
+  EXPECT_EQ(StuckHelpers(), 0u);
+}
+
 TEST(PathTest, SaysWhatIsThere) {
   const TempDir dir;
   dir.Write("file", "x");

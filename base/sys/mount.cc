@@ -29,6 +29,19 @@ std::string Explanation(int context) {
   return all.empty() ? all : all + ")";
 }
 
+constexpr struct {
+  uint64_t attribute;
+  unsigned long flag;
+} kMountFlags[] = {
+    {MOUNT_ATTR_RDONLY, MS_RDONLY},
+    {MOUNT_ATTR_NOSUID, MS_NOSUID},
+    {MOUNT_ATTR_NODEV, MS_NODEV},
+    {MOUNT_ATTR_NOEXEC, MS_NOEXEC},
+    {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME},
+    {MOUNT_ATTR_NOATIME, MS_NOATIME},
+    {MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
+};
+
 Status ConfigError(int context, const std::string& type,
                    const std::string& what) {
   const int error = errno;
@@ -48,33 +61,6 @@ Status SetOption(int context, const std::string& type,
     return ConfigError(context, type, "option " + Quoted(option));
   }
   return OkStatus();
-}
-
-constexpr struct {
-  uint64_t attribute;
-  unsigned long flag;
-} kMountFlags[] = {
-    {MOUNT_ATTR_RDONLY, MS_RDONLY},
-    {MOUNT_ATTR_NOSUID, MS_NOSUID},
-    {MOUNT_ATTR_NODEV, MS_NODEV},
-    {MOUNT_ATTR_NOEXEC, MS_NOEXEC},
-    {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME},
-    {MOUNT_ATTR_NOATIME, MS_NOATIME},
-    {MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
-};
-
-unsigned long MountFlags(const MountOptions& options) {
-  unsigned long flags = 0;
-  for (const auto& entry : kMountFlags) {
-    if (options.top.set & entry.attribute) flags |= entry.flag;
-  }
-  for (const std::string& name : options.superblock) {
-    if (name == "sync") flags |= MS_SYNCHRONOUS;
-    if (name == "dirsync") flags |= MS_DIRSYNC;
-    if (name == "lazytime") flags |= MS_LAZYTIME;
-    if (name == "silent") flags |= MS_SILENT;
-  }
-  return flags;
 }
 
 // `user_namespace`: whose ids the mount shows, or -1.
@@ -136,6 +122,20 @@ Status MountMapped(const Mount& request, const IdMaps& maps) {
 }
 
 }  // namespace
+
+unsigned long MountFlags(const MountOptions& options) {
+  unsigned long flags = 0;
+  for (const auto& entry : kMountFlags) {
+    if (options.top.set & entry.attribute) flags |= entry.flag;
+  }
+  for (const std::string& name : options.superblock) {
+    if (name == "sync") flags |= MS_SYNCHRONOUS;
+    if (name == "dirsync") flags |= MS_DIRSYNC;
+    if (name == "lazytime") flags |= MS_LAZYTIME;
+    if (name == "silent") flags |= MS_SILENT;
+  }
+  return flags;
+}
 
 Status MountAt(const Mount& request) {
   Mount plain = request;

@@ -30,6 +30,9 @@ struct Mount {
 // the lower directories of an overlay.
 Status MountAt(const Mount& mount);
 
+// The flags of mount(2) that the options stand for. Pure.
+unsigned long MountFlags(const MountOptions& options);
+
 // umount2(2). NOT_FOUND if nothing is mounted there, or there is no such path.
 Status Unmount(const std::string& target, int flags);
 
