@@ -17,6 +17,7 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -389,6 +390,30 @@ std::vector<pid_t> Descendants(pid_t parent) {
   return all;
 }
 
+// A death test that is "threadsafe" runs again from its start in the process
+// that dies, which removes nothing: both have one folder, that of the first.
+class FolderOfBoth {
+ public:
+  FolderOfBoth() {
+    if (const char* given = getenv(kName)) {
+      path_ = given;
+      return;
+    }
+    own_.emplace();
+    path_ = own_->path();
+    setenv(kName, path_.c_str(), 1);
+  }
+  ~FolderOfBoth() {
+    if (own_) unsetenv(kName);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  static constexpr char kName[] = "BERTH_TEST_FOLDER";
+  std::optional<TempDir> own_;
+  std::string path_;
+};
+
 // Dies, or waits, between the clone and the pins.
 void AcquireWithFailpoint(const std::string& directory, const char* action) {
   setenv("BERTH_FAILPOINTS",
@@ -406,8 +431,8 @@ void AcquireWithFailpoint(const std::string& directory, const char* action) {
 TEST(NamespacesDeathTest, NobodyIsLeftWhenItsMakerIsKilled) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  TempDir dir;
-  ASSERT_OK(MakeDirectories(dir.Path("sandboxes/s"), 0711));
+  const FolderOfBoth dir;
+  ASSERT_OK(MakeDirectories(dir.path() + "/sandboxes/s", 0711));
   ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
   EXPECT_EXIT(AcquireWithFailpoint(dir.path(), "kill"),
               testing::KilledBySignal(SIGKILL), "");
@@ -449,8 +474,8 @@ void LookAtHolders(Sightings& seen) {
 TEST(NamespacesDeathTest, TheirHolderHasNoDescriptors) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  TempDir dir;
-  ASSERT_OK(MakeDirectories(dir.Path("sandboxes/s"), 0711));
+  const FolderOfBoth dir;
+  ASSERT_OK(MakeDirectories(dir.path() + "/sandboxes/s", 0711));
   std::atomic<bool> done = false;
   Sightings seen;
   std::thread look([&] {
