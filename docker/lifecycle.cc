@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <set>
@@ -14,6 +15,7 @@
 
 #include "base/failpoint.h"
 #include "base/fs/tree.h"
+#include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "docker/links.h"
 #include "docker/networks.h"
@@ -218,6 +220,32 @@ void Unmount(Engine& engine, const std::vector<std::string>& names) {
   }
 }
 
+constexpr Duration kFirstVolumeRetry = std::chrono::seconds(1);
+constexpr Duration kLastVolumeRetry = std::chrono::minutes(5);
+
+// Tries until it is done, is in use again, or the daemon ends: the next one
+// sweeps what is left then.
+void RemoveVolumeLater(Engine& engine, const std::string& name) {
+  engine.background.Run([&engine, name](const Context& ctx) {
+    Mutex mutex;
+    CondVar never;
+    for (Duration delay = kFirstVolumeRetry; !ctx.cancelled();
+         delay = std::min(2 * delay, kLastVolumeRetry)) {
+      {
+        MutexLock lock(mutex);
+        (void)ctx.WithTimeout(delay).Await(mutex, never, [] { return false; });
+      }
+      if (ctx.cancelled()) return;
+      const Status gone = RemoveVolume(engine, ctx, name);
+      if (gone.ok() || IsNotFound(gone) ||
+          gone.code() == StatusCode::kFailedPrecondition) {
+        return;
+      }
+      LogFailure("remove volume " + name, gone);
+    }
+  });
+}
+
 // After the volumes have their marks. What fails is tried again later.
 Status FinishRemoval(Engine& engine, const Context& ctx, const View& view,
                      const std::vector<std::string>& anonymous, bool volumes) {
@@ -236,11 +264,12 @@ Status FinishRemoval(Engine& engine, const Context& ctx, const View& view,
     LogFailure("remove the log of container " + view.id(),
                RemoveTree(AT_FDCWD, view.notes->log_directory));
   }
-  if (!volumes) return OkStatus();
   for (const std::string& name : anonymous) {
+    if (!volumes && !engine.volumes.IsAbandoned(name)) continue;
     const Status gone = RemoveVolume(engine, ctx, name);
     if (gone.code() == StatusCode::kFailedPrecondition) continue;
     LogFailure("remove volume " + name, gone);
+    if (!gone.ok() && !IsNotFound(gone)) RemoveVolumeLater(engine, name);
   }
   return OkStatus();
 }
@@ -350,8 +379,7 @@ Status SettleHeld(Engine& engine, const std::string& id) {
   const Context ctx = Lasting(engine).WithTimeout(kWindUpLimit);
   const bool auto_remove = view.notes->auto_remove();
   if (view.container->phase() == state::v1::CONTAINER_PHASE_REMOVING) {
-    // Its volumes have been marked. Those that are to go with it and stay
-    // behind are swept at the next start.
+    // Its volumes have been marked, if they are to go with it.
     return FinishRemoval(engine, ctx, view, AnonymousVolumesOf(engine, view),
                          auto_remove);
   }

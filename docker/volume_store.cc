@@ -108,6 +108,11 @@ Status VolumeStore::Abandon(const std::string& name) {
   return OpenFile(MarkOf(name), O_WRONLY | O_CREAT | O_NOFOLLOW, 0600).status();
 }
 
+bool VolumeStore::IsAbandoned(const std::string& name) const {
+  return CheckName(name, "volume").ok() &&
+         access(MarkOf(name).c_str(), F_OK) == 0;
+}
+
 Status VolumeStore::Claim(const std::string& name) {
   RETURN_IF_ERROR(CheckName(name, "volume"));
   if (unlink(MarkOf(name).c_str()) == 0 || errno == ENOENT) return OkStatus();
@@ -131,6 +136,10 @@ StatusOr<Volume> VolumeStore::Create(
       {"Labels", labels}, {"Options", options}, {"Created", Now()}};
   RETURN_IF_ERROR(
       WriteFileAtomically(path + "/volume.json", DumpJson(record), 0600));
+  {
+    MutexLock left(mutex_);
+    left_.erase(name);
+  }
   RETURN_IF_ERROR(Failpoint("docker.volume.recorded"));
   return Get(name);
 }
@@ -255,7 +264,11 @@ Status VolumeStore::Remove(
     const std::function<std::vector<std::string>()>& users) {
   ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, verbs_.Acquire(ctx, name));
   const Status there = Get(name).status();
-  if (IsNotFound(there)) return there;
+  if (IsNotFound(there)) {
+    MutexLock left(mutex_);
+    if (left_.count(name) == 0) return there;
+  }
+  if (IsNotFound(there)) return FinishRemoval(ctx, name);
   const std::string what = "remove " + name + ": volume is in use - [";
   {
     MutexLock uses(mutex_);
@@ -270,8 +283,19 @@ Status VolumeStore::Remove(
   if (unlink(record.c_str()) != 0) {
     return Errno(errno, "remove " + Quoted(record));
   }
-  RETURN_IF_ERROR(Failpoint("docker.volume.forgotten"));
-  return RemoveFiles(ctx, name);
+  return FinishRemoval(ctx, name);
+}
+
+Status VolumeStore::FinishRemoval(const Context& ctx, const std::string& name) {
+  Status gone = Failpoint("docker.volume.forgotten");
+  if (gone.ok()) gone = RemoveFiles(ctx, name);
+  MutexLock left(mutex_);
+  if (gone.ok()) {
+    left_.erase(name);
+  } else {
+    left_.insert(name);
+  }
+  return gone;
 }
 
 }  // namespace berth::docker

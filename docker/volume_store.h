@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,12 +80,14 @@ class VolumeStore {
 
   // NOT_FOUND; FAILED_PRECONDITION if it is in use, or `users`, which is asked
   // after that, has any. One whose record cannot be read is removed as well.
+  // After an error it may be gone with its files left: once more removes them.
   Status Remove(const Context& ctx, const std::string& name,
                 const std::function<std::vector<std::string>()>& users);
   // From here on the volume, which need not be made yet, is one that Sweep
   // removes if nobody uses it then: before a container that it belongs to is
   // made, and before it is removed together with one.
   Status Abandon(const std::string& name);
+  bool IsAbandoned(const std::string& name) const;
   // Takes that back. Needs no space on the disk.
   Status Claim(const std::string& name);
   // Removes what is left of volumes that were not finished, or whose removal
@@ -99,12 +102,15 @@ class VolumeStore {
   std::string MarkOf(const std::string& name) const;
   // What was mounted in it stays as it is.
   Status RemoveFiles(const Context& ctx, const std::string& name) const;
+  Status FinishRemoval(const Context& ctx, const std::string& name);
   StatusOr<std::vector<std::string>> Names() const;
 
   const std::string directory_;
   KeyedMutex verbs_;
   Mutex mutex_;
   std::map<std::string, int> uses_ GUARDED_BY(mutex_);
+  // Gone but for their files, which could not be removed.
+  std::set<std::string> left_ GUARDED_BY(mutex_);
 };
 
 }  // namespace berth::docker

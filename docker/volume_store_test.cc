@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <optional>
@@ -76,6 +77,8 @@ TEST(VolumeStoreTest, SweepsAbandonedVolumesThatNobodyUses) {
     ASSERT_OK(store.Create(ctx, name, {}, {}));
   }
   ASSERT_OK(store.Claim("claimed"));
+  EXPECT_FALSE(store.IsAbandoned("claimed"));
+  EXPECT_TRUE(store.IsAbandoned("lost"));
   ASSERT_OK(store.Abandon("unfinished"));
   const auto uses = [](const std::string& name) { return name == "used"; };
   ASSERT_OK(store.Sweep(ctx, uses));
@@ -83,6 +86,24 @@ TEST(VolumeStoreTest, SweepsAbandonedVolumesThatNobodyUses) {
   // What was in use then has been claimed.
   ASSERT_OK(store.Sweep(ctx, [](const std::string&) { return false; }));
   EXPECT_THAT(dir.Names("volumes"), ElementsAre("claimed", "plain", "used"));
+}
+
+TEST(VolumeStoreTest, FinishesARemovalThatFailedHalfWay) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  TempDir dir;
+  VolumeStore store(dir.Path("volumes"));
+  ASSERT_OK(store.Create(ctx, "data", {}, {}));
+  dir.MakeDirectory("volumes/data/held");
+  const std::string held = dir.Path("volumes/data/held");
+  ASSERT_EQ(mount("t", held.c_str(), "tmpfs", 0, nullptr), 0);
+  EXPECT_FALSE(store.Remove(ctx, "data", Nobody).ok());
+  EXPECT_THAT(store.Get("data"), StatusIs(StatusCode::kNotFound));
+  EXPECT_FALSE(store.Remove(ctx, "data", Nobody).ok());
+  ASSERT_EQ(umount2(held.c_str(), MNT_DETACH), 0);
+  EXPECT_OK(store.Remove(ctx, "data", Nobody));
+  EXPECT_THAT(dir.Names("volumes"), IsEmpty());
+  EXPECT_THAT(store.Remove(ctx, "data", Nobody),
+              StatusIs(StatusCode::kNotFound));
 }
 
 TEST(VolumeStoreTest, RefusesBadNamesAndDriversOptions) {
