@@ -137,8 +137,8 @@ class Helpers {
       char* const bytes = static_cast<char*>(request.answer);
       size_t got = 0;
       while (got < request.answer_size) {
-        const ssize_t n =
-            TEMP_FAILURE_RETRY(read(from, bytes + got, request.answer_size - got));
+        const ssize_t n = TEMP_FAILURE_RETRY(
+            read(from, bytes + got, request.answer_size - got));
         if (n <= 0) return Unavailable("a helper died");
         got += static_cast<size_t>(n);
       }
