@@ -42,7 +42,6 @@ struct ContainerOptions {
 struct ExecSyncFiles {
   ProcessStdio::Files files;
   Duration timeout{0};  // 0: none
-  std::string key;      // for EndExecSync; of no other one; may be empty
 };
 
 struct ExecSyncOutcome {
@@ -86,15 +85,15 @@ class Container : public std::enable_shared_from_this<Container> {
   void Run(Reply<pid_t> done);
   void Start(const std::string& exec_id, Reply<pid_t> done);
   Status AddExec(const ExecTask& task);
-  void ExecSync(const std::string& process, const ExecSyncFiles& how,
-                Reply<ExecSyncOutcome> done);
+  // Returns what ends it early: kills the process, as soon as there is one, and
+  // what is left of its session. Empty if `done` was called already.
+  std::function<void()> ExecSync(const std::string& process,
+                                 const ExecSyncFiles& how,
+                                 Reply<ExecSyncOutcome> done);
   // Frees the execs whose ids do not begin with `keep` ("": all), those that
   // run when they end: until then their output is dropped. Not those of
   // ExecSync, which frees its own.
   void ForgetExecs(const std::string& keep);
-  // Kills the process and what is left of its session, or as soon as there is
-  // one. No effect if it has ended.
-  void EndExecSync(const std::string& key);
   void Kill(const std::string& exec_id, int signal, bool all, Done done);
   void Freeze(bool frozen, Done done);
   void Update(const std::string& resources, Done done);
@@ -138,7 +137,6 @@ class Container : public std::enable_shared_from_this<Container> {
   void TellExit(Process& process);
   bool HasRunningExec() const;
   void KillSession(pid_t leader);
-  void ForgetSync(std::string name);
   void OpenCgroup(const std::string& path);
   void WatchOom();
   void ReadOom();
@@ -150,7 +148,6 @@ class Container : public std::enable_shared_from_this<Container> {
   Process init_;
   // Those of ExecSync have a name that no client can give.
   std::map<std::string, std::shared_ptr<Process>> execs_;
-  std::map<std::string, std::function<void()>> sync_ends_;  // by their names
   std::map<std::string, std::string> specs_;  // of execs not started yet
   std::deque<Step> steps_;
   bool stepping_ = false;

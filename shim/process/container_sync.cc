@@ -23,6 +23,7 @@ constexpr char kSyncPrefix[] = "/sync";
 struct Progress {
   bool timed_out = false;
   bool ended = false;  // by its caller
+  bool over = false;   // it could not start
   EventLoop::TimerId timer = 0;
   std::optional<SteadyTime> limit;
 
@@ -36,21 +37,21 @@ struct Progress {
 
 }  // namespace
 
-void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
-                         Reply<ExecSyncOutcome> done) {
+std::function<void()> Container::ExecSync(const std::string& process,
+                                          const ExecSyncFiles& how,
+                                          Reply<ExecSyncOutcome> done) {
   if (init_.phase() != TaskPhase::kRunning || init_.reaped) {
-    return done(FailedPrecondition("container " + id() + " is not running"));
+    done(FailedPrecondition("container " + id() + " is not running"));
+    return nullptr;
   }
-  const std::string name =
-      kSyncPrefix +
-      (how.key.empty() ? "#" + std::to_string(++last_sync_) : how.key);
-  if (execs_.count(name) != 0) {
-    return done(AlreadyExists("an exec with the key " + how.key));
-  }
+  const std::string name = kSyncPrefix + std::to_string(++last_sync_);
   auto exec =
       std::make_shared<Process>(parts_.loop, name, Stdio(), options_.io);
   StatusOr<ProcessFds> fds = exec->stdio().OpenFiles(how.files);
-  if (!fds.ok()) return done(fds.status());
+  if (!fds.ok()) {
+    done(fds.status());
+    return nullptr;
+  }
 
   const auto self = shared_from_this();
   auto progress = std::make_shared<Progress>();
@@ -61,19 +62,12 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
       if (exec->pid() > 0 && !exec->reaped) self->KillSession(exec->pid());
     });
   }
-  sync_ends_[name] = [self, exec, progress] {
-    progress->ended = true;
-    // Its pid is its own until it is reaped; its output may be open still.
-    if (exec->pid() > 0 && !exec->reaped && !exec->stopped()) {
-      self->KillSession(exec->pid());
-    }
-  };
   const auto finish = [self, exec, progress, done] {
     ExecSyncOutcome outcome{exec->exit(), progress->timed_out,
                             exec->stdio().out_bytes(),
                             exec->stdio().err_bytes()};
     exec->stdio().Close();
-    self->ForgetSync(exec->exec_id());
+    self->execs_.erase(exec->exec_id());
     done(outcome);
   };
   const auto exited = [self, exec, progress,
@@ -91,7 +85,8 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
             [self, exec, progress, exited, done](const StatusOr<pid_t>& pid) {
               if (!pid.ok()) {
                 self->parts_.loop.CancelTimer(progress->timer);
-                self->ForgetSync(exec->exec_id());
+                self->execs_.erase(exec->exec_id());
+                progress->over = true;
                 return done(pid.status());
               }
               if (progress->timed_out || progress->ended) {
@@ -100,17 +95,14 @@ void Container::ExecSync(const std::string& process, const ExecSyncFiles& how,
               exec->Wait({exited, [] { return true; }});
             });
       });
-}
-
-void Container::EndExecSync(const std::string& key) {
-  const auto end = sync_ends_.find(kSyncPrefix + key);
-  if (end != sync_ends_.end()) end->second();
-}
-
-// By value: the name may be that of the process which goes.
-void Container::ForgetSync(std::string name) {
-  execs_.erase(name);
-  sync_ends_.erase(name);
+  if (progress->over) return nullptr;
+  return [self, exec, progress] {
+    progress->ended = true;
+    // Its pid is its own until it is reaped; its output may be open still.
+    if (exec->pid() > 0 && !exec->reaped && !exec->stopped()) {
+      self->KillSession(exec->pid());
+    }
+  };
 }
 
 void Container::KillSession(pid_t leader) {

@@ -26,6 +26,17 @@ void WithContainer(const TaskTable& tasks, const TtrpcCall& call,
   body(request, **container);
 }
 
+void SendOutcome(const StatusOr<ExecSyncOutcome>& outcome,
+                 const Responder& reply) {
+  if (!outcome.ok()) return reply.Fail(outcome.status());
+  v1::ExecSyncResponse response;
+  response.set_exit_status(outcome->exit.code);
+  response.set_timed_out(outcome->timed_out);
+  response.set_stdout_bytes(outcome->out_bytes);
+  response.set_stderr_bytes(outcome->err_bytes);
+  reply.Send(response);
+}
+
 }  // namespace
 
 void BerthService::Register(TtrpcServer& server) {
@@ -75,18 +86,17 @@ void BerthService::ExecSync(const TtrpcCall& call, const Responder& reply) {
         how.files = {request.stdout_path(), request.stderr_path(),
                      request.output_limit()};
         how.timeout = Duration(std::max<int64_t>(request.timeout_nanos(), 0));
-        how.key = request.key();
-        container.ExecSync(request.process(), how,
-                           [reply](const StatusOr<ExecSyncOutcome>& outcome) {
-                             if (!outcome.ok())
-                               return reply.Fail(outcome.status());
-                             v1::ExecSyncResponse response;
-                             response.set_exit_status(outcome->exit.code);
-                             response.set_timed_out(outcome->timed_out);
-                             response.set_stdout_bytes(outcome->out_bytes);
-                             response.set_stderr_bytes(outcome->err_bytes);
-                             reply.Send(response);
-                           });
+        const std::string key = request.key();
+        if (sync_ends_.count(key) != 0) {
+          return reply.Fail(AlreadyExists("an ExecSync with the key " + key));
+        }
+        std::function<void()> end = container.ExecSync(
+            request.process(), how,
+            [this, key, reply](const StatusOr<ExecSyncOutcome>& outcome) {
+              sync_ends_.erase(key);
+              SendOutcome(outcome, reply);
+            });
+        if (end != nullptr && !key.empty()) sync_ends_[key] = std::move(end);
       });
 }
 
@@ -102,8 +112,9 @@ void BerthService::ForgetExecs(const TtrpcCall& call, const Responder& reply) {
 void BerthService::EndExecSync(const TtrpcCall& call, const Responder& reply) {
   WithContainer<v1::EndExecSyncRequest>(
       tasks_, call, reply,
-      [&](const v1::EndExecSyncRequest& request, Container& container) {
-        container.EndExecSync(request.key());
+      [&](const v1::EndExecSyncRequest& request, Container&) {
+        const auto found = sync_ends_.find(request.key());
+        if (found != sync_ends_.end()) found->second();
         reply.Send(OkStatus());
       });
 }

@@ -1,6 +1,10 @@
 #ifndef SHIM_SERVICE_BERTH_SERVICE_H_
 #define SHIM_SERVICE_BERTH_SERVICE_H_
 
+#include <functional>
+#include <map>
+#include <string>
+
 #include "shim/process/task.h"
 #include "shim/service/task_service.h"
 #include "shim/wire/ttrpc_server.h"
@@ -26,6 +30,8 @@ class BerthService {
 
   TaskTable& tasks_;
   TaskService& service_;
+  // What ends an ExecSync early, by its key; those under way.
+  std::map<std::string, std::function<void()>> sync_ends_;
 };
 
 }  // namespace berth::shim
