@@ -391,12 +391,12 @@ StatusOr<std::set<std::string>> CniNetwork::NetworksInUse() const {
 // be attached for none.
 StatusOr<Json> CniNetwork::ValidAttachments(const std::string& network) const {
   Json valid = Json::array();
-  RETURN_IF_ERROR(ForEachRecord([&](const AttachmentStore::Record& record,
-                                    const StatusOr<Plan>& plan) {
-    if (plan.ok() && (plan->failed || plan->list.name != network)) return;
-    valid.push_back(
-        {{"containerID", record.sandbox_id}, {"ifname", record.interface}});
-  }));
+  RETURN_IF_ERROR(ForEachRecord(
+      [&](const AttachmentStore::Record& record, const StatusOr<Plan>& plan) {
+        if (plan.ok() && (plan->failed || plan->list.name != network)) return;
+        valid.push_back(
+            {{"containerID", record.sandbox_id}, {"ifname", record.interface}});
+      }));
   return valid;
 }
 

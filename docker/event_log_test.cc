@@ -70,8 +70,7 @@ TEST_F(EventLogTest, TellsOfContainersInDockersWords) {
     }
   }
   EXPECT_THAT(actions, ElementsAre("create", "start", "pause", "unpause",
-                                   "update", "oom", "kill", "die",
-                                   "destroy"));
+                                   "update", "oom", "kill", "die", "destroy"));
 }
 
 TEST_F(EventLogTest, TellsOfAStartToCome) {

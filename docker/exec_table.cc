@@ -23,8 +23,7 @@ bool Ended(Exec& exec) {
 Status Exec::Begin() {
   MutexLock lock(mutex);
   if (started) {
-    return FailedPrecondition("Error: Exec command " + id +
-                              " has already run");
+    return FailedPrecondition("Error: Exec command " + id + " has already run");
   }
   started = true;
   return OkStatus();

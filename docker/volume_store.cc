@@ -57,10 +57,9 @@ bool IsMountPoint(const std::string& path) {
 StatusOr<std::string> LookUp(const Context& ctx, const std::string& host) {
   ASSIGN_OR_RETURN_AS(const std::vector<std::string> all, LookUpHost(ctx, host),
                       "error resolving passed in network volume address");
-  const auto best =
-      std::find_if(all.begin(), all.end(), [](const std::string& ip) {
-        return ip.find(':') == std::string::npos;
-      });
+  const auto best = std::find_if(
+      all.begin(), all.end(),
+      [](const std::string& ip) { return ip.find(':') == std::string::npos; });
   return best == all.end() ? all.front() : *best;
 }
 

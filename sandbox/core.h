@@ -125,10 +125,10 @@ struct World::Core {
   ExitMonitor exits;
   // Of what went without a resource of its own: tried until it is given back.
   RecoveryQueue releases{
-      "release", RecoveryQueue::Options{
-                     .threads = 1,
-                     .first_pause = std::chrono::seconds(1),
-                     .longest_pause = std::chrono::minutes(10)}};
+      "release",
+      RecoveryQueue::Options{.threads = 1,
+                             .first_pause = std::chrono::seconds(1),
+                             .longest_pause = std::chrono::minutes(10)}};
 };
 
 using Core = World::Core;

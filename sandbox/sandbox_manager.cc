@@ -252,10 +252,9 @@ Status SandboxManager::Update(const Context& ctx, const SandboxId& id,
   SandboxConfig config = held.record().config();
   if (overhead) *config.mutable_overhead() = *overhead;
   if (resources) *config.mutable_resources() = *resources;
-  RETURN_IF_ERROR_AS(
-      AskForNewPodLimits(ctx, core, held.record(), config.overhead(),
-                         config.resources()),
-      "update sandbox " + id.str());
+  RETURN_IF_ERROR_AS(AskForNewPodLimits(ctx, core, held.record(),
+                                        config.overhead(), config.resources()),
+                     "update sandbox " + id.str());
   *held.record().mutable_config() = std::move(config);
   RETURN_IF_ERROR(core.records.Save(held.record()));
   LogFailure(

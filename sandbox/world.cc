@@ -63,15 +63,14 @@ World::Core::Core(Settings all_settings, Parts all_parts)
         exits.Watch(SandboxId(id), shim);
       }),
       network_names(paths, inventory),
-      kills(settings.shim_silence / 2,
-            {[this](const ContainerRun& run) {
-               exits.Run([this, run] { OnGraceOver(*this, run); });
-             },
-             [this](const ContainerRun& run, int rounds) {
-               exits.Run([this, run, rounds] {
-                 OnSilence(*this, run, rounds);
-               });
-             }}),
+      kills(
+          settings.shim_silence / 2,
+          {[this](const ContainerRun& run) {
+             exits.Run([this, run] { OnGraceOver(*this, run); });
+           },
+           [this](const ContainerRun& run, int rounds) {
+             exits.Run([this, run, rounds] { OnSilence(*this, run, rounds); });
+           }}),
       exits(
           [this](const ContainerRun& run,
                  const StatusOr<shim::ExitStatus>& exit) {

@@ -89,10 +89,9 @@ Status MountForeign(const Context& ctx, const Mount& mount) {
                options.propagation.data(),
                options.propagation.size()};
   int error = 0;
-  RETURN_IF_ERROR_AS(
-      AskHelper(ctx.WithTimeout(kMountLimit), ServerOf(mount), MountIt, &call,
-                &error, sizeof(error)),
-      Doing(mount));
+  RETURN_IF_ERROR_AS(AskHelper(ctx.WithTimeout(kMountLimit), ServerOf(mount),
+                               MountIt, &call, &error, sizeof(error)),
+                     Doing(mount));
   if (error == 0) return OkStatus();
   return Annotate(Errno(error, "mount"), Doing(mount));
 }

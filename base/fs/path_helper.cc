@@ -124,8 +124,7 @@ class Helpers {
     return waitpid(pid, nullptr, 0) == pid;
   }
 
-  static Status Receive(const Context& ctx, int from,
-                        const Request& request) {
+  static Status Receive(const Context& ctx, int from, const Request& request) {
     while (true) {
       pollfd polled[] = {{from, POLLIN, 0}, {ctx.cancel_fd(), POLLIN, 0}};
       RETURN_IF_ERROR(ctx.Check());

@@ -70,8 +70,7 @@ TEST(PruneOrderTest, KnowsWhatLeavesNothing) {
   EXPECT_TRUE(PrunesAll(request));
   request.set_reservedspace(1);
   EXPECT_FALSE(PrunesAll(request));
-  ASSERT_OK_AND_ASSIGN(request,
-                       ReadPruneOrder(R"({"until":["24h"]})", kNow));
+  ASSERT_OK_AND_ASSIGN(request, ReadPruneOrder(R"({"until":["24h"]})", kNow));
   request.set_all(true);
   EXPECT_FALSE(PrunesAll(request));
 }

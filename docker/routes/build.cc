@@ -173,9 +173,9 @@ Status Prune(Engine& engine, Call& call) {
   }
   engine.events.Publish("builder", "prune", "",
                         {{"reclaimed", std::to_string(bytes)}});
-  return call.Reply(
-      200, {{"CachesDeleted", ids.empty() ? Json() : std::move(ids)},
-            {"SpaceReclaimed", bytes}});
+  return call.Reply(200,
+                    {{"CachesDeleted", ids.empty() ? Json() : std::move(ids)},
+                     {"SpaceReclaimed", bytes}});
 }
 
 }  // namespace

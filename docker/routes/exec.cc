@@ -166,10 +166,9 @@ Status StartAttached(Engine& engine, Call& call,
                      const std::shared_ptr<Exec>& shared,
                      const sandbox::ExecConfig& config, bool raw) {
   Exec& exec = *shared;
-  StatusOr<UpgradedConnection> connection =
-      call.http.Upgrade(!raw && call.version >= 42
-                            ? "application/vnd.docker.multiplexed-stream"
-                            : "application/vnd.docker.raw-stream");
+  StatusOr<UpgradedConnection> connection = call.http.Upgrade(
+      !raw && call.version >= 42 ? "application/vnd.docker.multiplexed-stream"
+                                 : "application/vnd.docker.raw-stream");
   if (!connection.ok()) {
     exec.TakeBack();
     return connection.status();

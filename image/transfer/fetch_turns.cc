@@ -43,9 +43,10 @@ void FetchTurns::Changed(const std::string& key) {
 bool FetchTurns::IsNext(const Entry& entry, const std::string& origin) {
   if (entry.work.has_value()) return false;
   return entry.silent.count(origin) == 0 ||
-         std::all_of(
-             entry.waiting.begin(), entry.waiting.end(),
-             [&](const auto& one) { return entry.silent.count(one.first) > 0; });
+         std::all_of(entry.waiting.begin(), entry.waiting.end(),
+                     [&](const auto& one) {
+                       return entry.silent.count(one.first) > 0;
+                     });
 }
 
 Status FetchTurns::Await(const Context& ctx, Entry& entry,
@@ -69,8 +70,7 @@ Status FetchTurns::Await(const Context& ctx, Entry& entry,
     }
     const uint64_t seen = entry.changes;
     // That the time is over is looked at above.
-    (void)until.Await(mutex_, changed_,
-                      [&] { return entry.changes != seen; });
+    (void)until.Await(mutex_, changed_, [&] { return entry.changes != seen; });
   }
 }
 

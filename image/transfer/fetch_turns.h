@@ -18,8 +18,8 @@ namespace berth::image {
 // Whose turn it is to fetch a blob that several pulls want: one has it, and the
 // others wait for what it brings. A registry that sends next to nothing must
 // not hold up those that could have the blob from another one: who has brought
-// nothing for `patience` loses the turn to such a pull, and may take another one
-// after those whose origin has not been found silent.
+// nothing for `patience` loses the turn to such a pull, and may take another
+// one after those whose origin has not been found silent.
 //
 // Each origin loses a turn once at most while anybody wants the blob, so that
 // silent ones do not take turns for ever. Thread-safe.
@@ -66,7 +66,7 @@ class FetchTurns {
     std::string origin;           // likewise
     bool lost = false;
     SteadyTime moved;
-    uint64_t counted = 0;  // bytes, when it `moved`
+    uint64_t counted = 0;                // bytes, when it `moved`
     std::map<std::string, int> waiting;  // by origin
     std::set<std::string> silent;        // origins that have lost a turn
     uint64_t changes = 0;                // of all above but the bytes

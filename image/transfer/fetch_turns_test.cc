@@ -45,9 +45,9 @@ TEST(FetchTurnsTest, ABlobHasOneTurnAtATime) {
   {
     ASSERT_OK_AND_ASSIGN(const FetchTurns::Turn turn,
                          turns.Take(kSoon, "blob", "a"));
-    EXPECT_THAT(turns.Take(Shortly(), "blob", "b").status(),
-                StatusIs(StatusCode::kDeadlineExceeded,
-                         ::testing::HasSubstr("blob")));
+    EXPECT_THAT(
+        turns.Take(Shortly(), "blob", "b").status(),
+        StatusIs(StatusCode::kDeadlineExceeded, ::testing::HasSubstr("blob")));
     EXPECT_OK(turns.Take(kSoon, "another", "b").status());
     EXPECT_FALSE(turn.lost());
     EXPECT_OK(turn.ctx().Check());

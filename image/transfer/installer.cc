@@ -167,9 +167,9 @@ Status Installer::WriteDocument(const Digest& digest, std::string_view bytes,
 }
 
 // Again, if it has lost its turn: then the blob is most likely there.
-Status Installer::InTurn(
-    const Context& ctx, const Digest& blob, const std::string& origin,
-    const std::function<Status(FetchTurns::Turn&)>& work) {
+Status Installer::InTurn(const Context& ctx, const Digest& blob,
+                         const std::string& origin,
+                         const std::function<Status(FetchTurns::Turn&)>& work) {
   while (true) {
     ASSIGN_OR_RETURN(FetchTurns::Turn turn,
                      turns_.Take(ctx, blob.str(), origin));
@@ -432,13 +432,11 @@ Status Installer::InstallLayer(const Context& ctx, LayerJob& job,
 
 Status Installer::FetchBlob(const Context& ctx, ImageSource& source,
                             const Descriptor& blob) {
-  return InTurn(ctx, blob.digest, source.Origin(),
-                [&](FetchTurns::Turn& turn) {
-                  if (content_.Stat(blob.digest).ok()) return OkStatus();
-                  return source.FetchBlob(
-                      turn.ctx(), blob, content_,
-                      [&](uint64_t got) { turn.Advance(got); });
-                });
+  return InTurn(ctx, blob.digest, source.Origin(), [&](FetchTurns::Turn& turn) {
+    if (content_.Stat(blob.digest).ok()) return OkStatus();
+    return source.FetchBlob(turn.ctx(), blob, content_,
+                            [&](uint64_t got) { turn.Advance(got); });
+  });
 }
 
 StatusOr<Installed> Installer::Install(const Context& ctx, ImageSource& source,

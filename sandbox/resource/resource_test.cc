@@ -16,8 +16,8 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
-#include <set>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
