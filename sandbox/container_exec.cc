@@ -20,6 +20,7 @@
 #include "sandbox/core.h"
 #include "sandbox/process/session_fifos.h"
 #include "sandbox/record/files.h"
+#include "sandbox/record/phase.h"
 #include "sandbox/running.h"
 #include "sandbox/spec/user.h"
 #include "sandbox/step.h"
@@ -194,6 +195,15 @@ class ExecControl : public StreamSession::Control {
   std::optional<int> code_ GUARDED_BY(mutex_);
 };
 
+// What the shim misses is the program that was asked for, unless it is the
+// container, which has ended meanwhile and was deleted.
+Status NotBegun(const Core& core, const ContainerId& id, const Status& status,
+                const std::string& what) {
+  const ContainerStatus now = core.inventory.FindContainer(id);
+  const bool runs = now && IsAlive(now->phase());
+  return StepError(status, what, runs ? StepOf::kAsked : StepOf::kOurs);
+}
+
 }  // namespace
 
 StatusOr<ExecResult> ContainerStreams::ExecSync(
@@ -215,7 +225,7 @@ StatusOr<ExecResult> ContainerStreams::ExecSync(
   const std::string what = "exec in container " + id.str();
   StatusOr<shim::ExecSyncResult> result =
       running.live->shim().ExecSync(ctx, task);
-  RETURN_IF_ERROR(StepError(result.status(), what, StepOf::kAsked));
+  RETURN_IF_ERROR(NotBegun(core, id, result.status(), what));
   RETURN_IF_ERROR(Failpoint("container.execsync.ended"));
   if (result->timed_out) {
     return DeadlineExceeded(what + ": command timed out");
@@ -257,7 +267,7 @@ StatusOr<StreamSession> ContainerStreams::Exec(const Context& ctx,
   StatusOr<pid_t> pid = made.ok() ? (*task)->Start(ctx) : made;
   if (!pid.ok()) {
     (void)(*task)->Delete(Context::Background("exec").WithTimeout(kUndoTime));
-    return StepError(pid.status(), what, StepOf::kAsked);
+    return NotBegun(core, id, pid.status(), what);
   }
   fifos.Opened();
   core.Publish(Event::Type::kExecStarted, *running.record, request.exec_id);
