@@ -100,14 +100,36 @@ remove_groups() {
   return 1
 }
 
+list='' made_cni='' child='' groups=()
+
+# Whatever ends this script ends the enclave, and takes its groups away.
+leave() {
+  local status=$?
+  trap '' INT TERM HUP
+  if [ -n "$child" ]; then
+    # What runs in there dies with unshare (--kill-child).
+    kill -KILL "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+  fi
+  rm -f "$list"
+  [ -z "$made_cni" ] || rmdir /var/lib/cni 2>/dev/null || true
+  remove_groups || [ "$status" != 0 ] || status=1
+  exit "$status"
+}
+
 outside() {
-  local list at options group status=0 made_cni='' leaf=''
-  local -a groups=() join=()
+  local at options group status=0 leaf=''
+  local -a join=()
+  trap leave EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
   list=$(mktemp)
   hierarchies >"$list"
   while read -r at options; do
     group=$at$(own_group "$options")/berth-test-$$
     mkdir "$group"
+    groups+=("$group")
     [ "$options" != cgroup2 ] || hand_down "${group%/*}"
     # What holds processes hands nothing down, and a user's session has but a
     # few: then it is made at the top, which may do both.
@@ -117,8 +139,8 @@ outside() {
       group=$at/berth-test-$$
       hand_down "$at"
       mkdir "$group"
+      groups+=("$group")
     fi
-    groups+=("$group")
     if [ -e "$group/cpuset.cpus" ] && [ "$options" != cgroup2 ]; then
       cat "${group%/*}/cpuset.cpus" >"$group/cpuset.cpus"
       cat "${group%/*}/cpuset.mems" >"$group/cpuset.mems"
@@ -132,14 +154,16 @@ outside() {
     join+=("$group/cgroup.procs")
   done <"$list"
   [ -d /var/lib/cni ] || { mkdir /var/lib/cni; made_cni=1; }
+  # In the background: a signal is not heard while a command is waited for.
   (
+    trap - EXIT
     for at in "${join[@]}"; do echo "$BASHPID" >"$at"; done
     # The group of this moment becomes the namespace's root.
     exec unshare --cgroup -- bash "$self" --leaf "$leaf" "$list" "$@"
-  ) || status=$?
-  rm -f "$list"
-  [ -z "$made_cni" ] || rmdir /var/lib/cni 2>/dev/null || true
-  remove_groups || [ "$status" != 0 ] || status=1
+  ) &
+  child=$!
+  wait "$child" || status=$?
+  child=
   exit "$status"
 }
 
