@@ -3,13 +3,13 @@
 
 Shows what failed, with its output, and the reason of each skip; all else only
 with --verbose. Ends with "NAME: N passed, N failed, N skipped" and exit status
-1 if anything failed, or if the program did not come to its end. Only the leaves
-count: a test with subtests is those.
+1 if anything failed, or if the program, or one of several (--programs=N), did
+not come to its end. Only the leaves count: a test with subtests is those.
 """
 import re
 import sys
 
-RESULT = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S.*) \((\d+\.\d+)s\)$")
+RESULT = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S.*) \(\d+\.\d+s\)$")
 BEGIN = re.compile(r"^=== (RUN|NAME|CONT|PAUSE) +(\S.*)$")
 REASON = re.compile(r"^\s+\w+\.go:\d+: (.*)$")
 
@@ -17,7 +17,9 @@ REASON = re.compile(r"^\s+\w+\.go:\d+: (.*)$")
 def main():
     name = sys.argv[1]
     verbose = "--verbose" in sys.argv
-    results, text, current, ended, times = {}, {}, None, False, {}
+    programs = next((int(one.partition("=")[2]) for one in sys.argv
+                     if one.startswith("--programs=")), 1)
+    results, text, current, ended = {}, {}, None, 0
     for line in sys.stdin:
         line = line.rstrip("\n")
         if verbose:
@@ -27,9 +29,8 @@ def main():
             current = begin.group(2)
             results.setdefault(current, "UNFINISHED")
         elif result:
-            kind, current, seconds = result.groups()
+            kind, current = result.groups()
             results[current] = kind
-            times[current] = float(seconds)
             if not verbose and kind == "FAIL":
                 print("\n".join([line] + text.get(current, [])), flush=True)
             elif kind == "SKIP":
@@ -37,7 +38,7 @@ def main():
                 why = "; ".join(m.group(1) for m in said if m)
                 print("    skipped: %s: %s" % (current, why), flush=True)
         elif line in ("PASS", "FAIL"):
-            ended = True
+            ended += 1
             current = None
         elif current:
             text.setdefault(current, []).append(line)
@@ -57,8 +58,9 @@ def main():
         if result == "UNFINISHED":
             print("    did not end: %s" % test)
             print("\n".join(text.get(test, [])[-60:]))
-    if not ended:
-        print("    the program did not come to its end")
+    if ended < programs:
+        print("    failed: %d of %d programs did not come to their end" % (
+            programs - ended, programs))
         failed = max(failed, 1)
     if count["PASS"] + failed == 0:
         print("    no test ran")
