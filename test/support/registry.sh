@@ -79,18 +79,23 @@ END
   esac >>"$dir/config.yml"
 }
 
+# Another server may have the port by now, and would answer as well.
+listens() { # FILE with a pid, HOST:PORT
+  ss -Hltnp "sport = :${2##*:}" | grep -q "pid=$(cat "$1"),"
+}
+
 answers() {
   local scheme=http code
+  listens "$dir/pid" "$address" || return 1
   [ -z "$tls" ] || scheme=https
   code=$(curl -sk -o /dev/null -w '%{http_code}' --max-time 2 --noproxy '*' \
     "$scheme://$address/v2/") || return 1
   [ "$code" = 200 ] || [ "$code" = 401 ] || return 1
-  [ "$auth" != token ] || curl -s -o /dev/null --max-time 2 --noproxy '*' \
-    "http://$token_address/"
+  [ "$auth" != token ] || listens "$dir/token.pid" "$token_address"
 }
 
 start() {
-  local port='' auth='' tls='' readonly=false address token_address='' i
+  local port='' auth='' tls='' readonly=false address token_address='' try
   while [ $# -gt 0 ]; do
     case $1 in
       --port) port=$2; shift ;;
@@ -105,18 +110,32 @@ start() {
   command -v docker-registry >/dev/null ||
     die 'docker-registry is missing (Debian package docker-registry)'
   mkdir -p "$dir/data"
-  address=127.0.0.1:${port:-$(free_port)}
   if [ -n "$tls" ] || [ "$auth" = token ]; then make_certificates; fi
   case $auth in
-    '') ;;
+    '' | token) ;;
     basic) write_password ;;
-    token)
-      token_address=127.0.0.1:$(free_port)
-      setsid python3 "$here/token_server.py" "$token_address" "$dir/tls" \
-        "$USER_NAME" "$PASSWORD" >"$dir/token.log" 2>&1 </dev/null &
-      echo $! >"$dir/token.pid" ;;
     *) die "start: --auth is basic or token, not $auth" ;;
   esac
+  # A port that is free now may be taken when it is listened at.
+  for ((try = 0; try < 3; try++)); do
+    address=127.0.0.1:${port:-$(free_port)}
+    ! serve || return 0
+    tail -5 "$dir/log" >&2
+    stop
+    [ -z "$port" ] || break
+  done
+  die "the registry did not come up on $address"
+}
+
+# Starts the servers at their addresses; whether they have come up.
+serve() {
+  local i
+  if [ "$auth" = token ]; then
+    token_address=127.0.0.1:$(free_port)
+    setsid python3 "$here/token_server.py" "$token_address" "$dir/tls" \
+      "$USER_NAME" "$PASSWORD" >"$dir/token.log" 2>&1 </dev/null &
+    echo $! >"$dir/token.pid"
+  fi
   write_config
   # With an empty environment: the server reads REGISTRY_* of its own.
   env -i PATH="$PATH" OTEL_TRACES_EXPORTER=none \
@@ -130,12 +149,10 @@ start() {
       [ -z "$tls" ] || echo "CA=$dir/tls/ca.crt"
       return 0
     fi
-    running "$dir/pid" || break
+    running "$dir/pid" || return 1
     sleep 0.1
   done
-  tail -5 "$dir/log" >&2
-  stop
-  die "the registry did not come up on $address"
+  return 1
 }
 
 stop() {
