@@ -77,10 +77,8 @@ def memory(docker):
 
 
 def call(docker, head):
-    """A connection on which this request was sent and answered."""
-    client = socket.socket(socket.AF_UNIX)
-    client.settimeout(20)
-    client.connect(docker.control.socket)
+    """A connection on which the head of a request was begun."""
+    client = docker.control.connect()
     client.sendall((head + "\r\nHost: x\r\nContent-Length: 0\r\n").encode())
     return client
 

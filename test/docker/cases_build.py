@@ -4,12 +4,11 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
 
-from harness import check, equal, eventually
+from harness import Connection, check, equal, eventually
 
 BUILDER = "moby/buildkit:buildx-stable-1"
 LABEL = "label=io.berth.builder"
@@ -56,20 +55,9 @@ class Folder:
         shutil.rmtree(self.path)
 
 
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("engine", timeout=80)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(80)
-        self.sock.connect(self.path)
-
-
 def post_build(docker, query, body):
     """The status and the objects of the answer to POST /build."""
-    connection = Connection(docker.control.socket)
+    connection = Connection(docker.control.socket, 80)
     connection.request("POST", "/build?" + query, body,
                        {"Content-Type": "application/x-tar"})
     answer = connection.getresponse()
@@ -227,7 +215,6 @@ def buildx_build(docker):
         return "BUILDKIT_BIN is not set"
     with Folder(Dockerfile=STAGES, **{"a.txt": "a", "b.log": "b"}) as context:
         context.write(".dockerignore", "*.log\n")
-        secret, ids = context.path + "/../secret.txt", context.path + "/ids"
         with Folder(secret="hidden") as outside:
             secret, ids = outside.path + "/secret", outside.path + "/ids"
             done = buildx(docker, "-t", "by-buildx:1", "-t", "by-buildx:2",
@@ -335,9 +322,7 @@ def begin_build(docker, query, dockerfile):
     """Sends a build, and answers its connection when it has begun to run."""
     with Folder(Dockerfile=dockerfile) as context:
         body = context.tar()
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(60)
-    connection.connect(docker.control.socket)
+    connection = docker.control.connect(60)
     connection.sendall((f"POST /build?{query} HTTP/1.1\r\nHost: x\r\n"
                         "Content-Type: application/x-tar\r\n"
                         f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
@@ -371,9 +356,7 @@ def a_build_can_be_cancelled(docker):
         return "of the old builder nothing can be cancelled"
     connection = begin_build(docker, "nocache=1&buildid=mine",
                              "FROM busybox\nRUN echo begun; sleep 4322\n")
-    other = Connection(docker.control.socket)
-    other.request("POST", "/build/cancel?id=mine")
-    equal(other.getresponse().status, 200)
+    equal(docker.http("POST", "/build/cancel?id=mine")[0], 200)
     eventually("the build ends", lambda: not sleeping("4322"), 30)
     rest = b""
     while not rest.endswith(b"0\r\n\r\n"):
@@ -393,9 +376,7 @@ def hostile_calls(docker):
         for path in ("/grpc", "/session"):
             for junk in (b"", b"\xff" * 70000, b"GET / HTTP/1.1\r\n\r\n",
                          b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 9000):
-                one = socket.socket(socket.AF_UNIX)
-                one.settimeout(20)
-                one.connect(docker.control.socket)
+                one = docker.control.connect()
                 one.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nUpgrade: h2c"
                             "\r\nConnection: Upgrade\r\n\r\n".encode())
                 check(b"101" in one.recv(20), "no upgrade")

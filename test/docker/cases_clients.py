@@ -3,20 +3,15 @@ import json
 import socket
 import urllib.parse
 
-from cases_api import Connection
 from harness import check, equal
 
 
 def ask(docker, method, path, body=None, version="1.41"):
     """Status and value of an answer, of an API that all engines have."""
-    connection = Connection(docker.control.socket)
-    connection.request(method, f"/v{version}" + path,
-                       None if body is None else json.dumps(body),
-                       {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    text = answer.read().decode(errors="replace")
-    connection.close()
-    return answer.status, json.loads(text) if text.strip() else None
+    status, _, data = docker.http(
+        method, path, None if body is None else json.dumps(body),
+        {"Content-Type": "application/json"}, version)
+    return status, json.loads(data) if data.strip() else None
 
 
 def ask_filtered(docker, path, **filters):
@@ -141,9 +136,7 @@ def a_body_of_an_attach_is_no_input(docker):
     docker("pull", "busybox")
     docker("create", "-i", "--name", "reader", "busybox", "cat")
     body = b'{"stream":true,"stdin":true,"stdout":true}'
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
-        client.connect(docker.control.socket)
+    with docker.control.connect() as client:
         client.sendall(b"POST /v1.41/containers/reader/attach?stream=1&stdin=1"
                        b"&stdout=1 HTTP/1.1\r\nHost: engine\r\n"
                        b"Content-Type: application/json\r\n"

@@ -1,11 +1,8 @@
 """How containers end, and what is still possible while they do."""
+import subprocess
 import time
 
 from harness import check, equal, eventually
-
-
-def state(docker, name):
-    return docker.inspect(name, "{{.State.Status}}")
 
 
 def kill_in_the_pause_before_a_restart_ends_the_loop(docker):
@@ -13,13 +10,13 @@ def kill_in_the_pause_before_a_restart_ends_the_loop(docker):
                         "sleep 0.05; exit 1")
     # The pause doubles with each life: soon most of the time is a pause.
     eventually("it is restarting", lambda: int(docker.inspect(
-        name, "{{.RestartCount}}")) >= 4 and state(docker, name) == "restarting",
+        name, "{{.RestartCount}}")) >= 4 and docker.state(name) == "restarting",
                20)
     docker("kill", name)
-    eventually("it has ended", lambda: state(docker, name) == "exited")
+    eventually("it has ended", lambda: docker.state(name) == "exited")
     count = docker.inspect(name, "{{.RestartCount}}")
     time.sleep(4)  # longer than the pause was
-    equal(state(docker, name), "exited")
+    equal(docker.state(name), "exited")
     equal(docker.inspect(name, "{{.RestartCount}}"), count)
 
 
@@ -28,7 +25,7 @@ def start_of_a_paused_container_says_unpause(docker):
     docker("pause", name)
     result = docker("start", name, code=1)
     check("try unpause instead" in result.err, result.err)
-    equal(state(docker, name), "paused")
+    equal(docker.state(name), "paused")
     docker("unpause", name)
     docker("start", name)  # it runs already
 
@@ -49,22 +46,19 @@ def start_that_finds_its_port_taken_is_a_failed_start(docker):
 
 
 def rm_gets_through_a_restart_that_waits(docker):
-    name = docker.start("busybox", "sh", "-c",
-                        "trap '' TERM; echo set; while :; do sleep 0.1; done")
-    eventually("the trap", lambda: "set" in docker("logs", name).out)
-    restart = docker.popen("restart", "-t", "60", name)
-    time.sleep(0.5)  # it is to be on its way; later is harmless
+    name = docker.trapping("TERM", "echo no")
+    restart = docker.popen("restart", "-t", "60", name,
+                           stdout=subprocess.DEVNULL)
+    eventually("the signal", lambda: "no" in docker("logs", name).out)
     docker("rm", "-f", name, timeout=20)
     restart.communicate(timeout=20)
     docker("inspect", name, code=1)
 
 
 def restart_is_not_taken_for_an_end(docker):
-    name = docker.start("--rm", "busybox", "sh", "-c",
-                        "trap 'exit 3' TERM; echo set; while :; do sleep 0.1; done")
-    eventually("the trap", lambda: "set" in docker("logs", name).out)
+    name = docker.trapping("TERM", "exit 3", "--rm")
     docker("restart", name)
-    equal(state(docker, name), "running")
+    equal(docker.state(name), "running")
     docker("rm", "-f", name)
 
 
@@ -86,4 +80,4 @@ def times_of_a_life_are_in_order(docker):
 
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("state", "moment")]
+         and name != "moment"]

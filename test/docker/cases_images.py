@@ -4,7 +4,7 @@ import json
 import subprocess
 import tempfile
 
-from cases_copy import archive, call
+from cases_copy import archive
 from cases_requests import send
 from harness import check, equal
 
@@ -31,9 +31,9 @@ def a_diff_tells_what_changed(docker):
         check(wanted in lines, (wanted, lines))
     equal([line for line in lines if "/proc" in line or "/dev" in line], [])
     docker("create", "--name", "untouched", "busybox")
-    status, _, data = call(docker, "GET", "/containers/untouched/changes")
+    status, _, data = docker.http("GET", "/containers/untouched/changes")
     equal((status, data.strip()), (200, b"null"))
-    equal(call(docker, "GET", "/containers/no-such/changes")[0], 404)
+    equal(docker.http("GET", "/containers/no-such/changes")[0], 404)
 
 
 def a_commit_has_the_containers_files(docker):
@@ -164,7 +164,7 @@ def a_history_has_sizes(docker):
     stopped(docker, "dd if=/dev/zero of=/big bs=1M count=3")
     docker("commit", "-c", "ENV A=b", "box", "made:h")
     try:
-        status, _, data = call(docker, "GET", "/images/made:h/history")
+        status, _, data = docker.http("GET", "/images/made:h/history")
         equal(status, 200)
         steps = json.loads(data)
         check(3 << 20 <= steps[0]["Size"] < 4 << 20, steps[0])
@@ -224,7 +224,7 @@ def disk_usage_is_told(docker):
                  "dd if=/dev/zero of=/v/big bs=1M count=2; touch /done;"
                  "sleep 1000")
     docker("exec", "box", "sh", "-c", "until [ -e /done ]; do sleep 0.1; done")
-    status, _, data = call(docker, "GET", "/system/df")
+    status, _, data = docker.http("GET", "/system/df")
     equal(status, 200, data)
     got = json.loads(data)
     image = [one for one in got["Images"]
@@ -248,9 +248,9 @@ def disk_usage_is_told(docker):
     got = json.loads(docker("inspect", "-s", "box").out)[0]
     check(got["SizeRw"] >= 3 << 20, got["SizeRw"])
     if docker.engine == "berthd":  # 20.10 has no such parameter
-        status, _, data = call(docker, "GET", "/system/df?type=volume")
+        status, _, data = docker.http("GET", "/system/df?type=volume")
         equal((status, json.loads(data)["Images"]), (200, None))
-        equal(call(docker, "GET", "/system/df?type=nothing")[0], 400)
+        equal(docker.http("GET", "/system/df?type=nothing")[0], 400)
 
 
 def a_system_is_pruned(docker):
@@ -290,7 +290,7 @@ def odd_bodies_are_refused(docker):
     made = []
     for body in (b"[]", b'"x"', b'{"Env":3}', b'{"Env":[3]}', b'{"Cmd":{}}',
                  b'{"Labels":[]}', b'{"User":null}', b"{", b'{"Cmd":[null]}'):
-        status, _, data = call(docker, "POST", "/commit?container=box", body,
+        status, _, data = docker.http("POST", "/commit?container=box", body,
                                kind)
         if status == 201:
             made.append(json.loads(data)["Id"])
@@ -300,7 +300,7 @@ def odd_bodies_are_refused(docker):
                  "/images/create?fromSrc=-&repo=UPPER",
                  "/images/prune?filters=x",
                  "/images/prune?filters={%22until%22:[%22%22]}"):
-        status, _, data = call(docker, "POST", path)
+        status, _, data = docker.http("POST", path)
         if status == 201:
             made.append(json.loads(data)["Id"])
     check(docker.control.alive(), "the engine has ended")

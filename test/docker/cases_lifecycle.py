@@ -5,10 +5,6 @@ import time
 from harness import ID, check, equal, eventually
 
 
-def state(docker, name):
-    return docker.inspect(name, "{{.State.Status}}")
-
-
 def detached_prints_the_id_and_ps_shows_it(docker):
     full = docker.start("--name", "bg", "busybox", "sleep", "100")
     row = docker("ps", "--no-trunc", "--format",
@@ -19,9 +15,9 @@ def detached_prints_the_id_and_ps_shows_it(docker):
 def create_then_start(docker):
     name = docker("create", "--name", "made", "busybox", "echo", "once").out
     check(ID.match(name.strip()), name)
-    equal(state(docker, "made"), "created")
+    equal(docker.state("made"), "created")
     equal(docker("start", "-a", "made").out, "once\n")
-    equal(state(docker, "made"), "exited")
+    equal(docker.state("made"), "exited")
 
 
 def files_survive_a_stop(docker):
@@ -31,23 +27,16 @@ def files_survive_a_stop(docker):
 
 
 def stop_is_term_then_kill(docker):
-    polite = docker.start("busybox", "sh", "-c",
-                          "trap 'exit 5' TERM; while :; do sleep 0.1; done")
-    eventually("it runs", lambda: state(docker, polite) == "running")
-    time.sleep(0.3)  # the trap has to be set: nothing tells from outside
+    polite = docker.trapping("TERM", "exit 5")
     docker("stop", polite)
     equal(docker.inspect(polite, "{{.State.ExitCode}}"), "5")
-    deaf = docker.start("busybox", "sh", "-c",
-                        "trap '' TERM; while :; do sleep 0.1; done")
-    time.sleep(0.3)
+    deaf = docker.trapping("TERM", "")
     docker("stop", "-t", "1", deaf)
     equal(docker.inspect(deaf, "{{.State.ExitCode}}"), "137")
 
 
 def kill_sends_a_signal(docker):
-    name = docker.start("busybox", "sh", "-c",
-                        "trap 'exit 9' USR1; echo set; while :; do sleep 0.1; done")
-    eventually("the trap", lambda: "set" in docker("logs", name).out)
+    name = docker.trapping("USR1", "exit 9")
     docker("kill", "-s", "USR1", name)
     equal(docker("wait", name).out, "9\n")
     result = docker("kill", name, code=1)
@@ -58,14 +47,14 @@ def restart_makes_a_new_process(docker):
     name = docker.start("busybox", "sleep", "100")
     before = docker.inspect(name, "{{.State.Pid}}")
     docker("restart", "-t", "0", name)
-    equal(state(docker, name), "running")
+    equal(docker.state(name), "running")
     check(docker.inspect(name, "{{.State.Pid}}") != before, "the same pid")
 
 
 def on_failure_restarts_and_gives_up(docker):
     name = docker.start("--restart", "on-failure:2", "busybox", "sh", "-c",
                         "exit 3")
-    eventually("it gave up", lambda: state(docker, name) == "exited" and
+    eventually("it gave up", lambda: docker.state(name) == "exited" and
                docker.inspect(name, "{{.RestartCount}}") == "2", 30)
     equal(docker.inspect(name, "{{.State.ExitCode}}"), "3")
 
@@ -76,7 +65,7 @@ def always_comes_back_until_stopped(docker):
         docker.inspect(name, "{{.RestartCount}}")) >= 1, 20)
     docker("stop", "-t", "0", name)
     time.sleep(1)  # long enough for another restart
-    equal(state(docker, name), "exited")
+    equal(docker.state(name), "exited")
 
 
 def names_are_unique_and_can_change(docker):
@@ -217,5 +206,4 @@ def inspect_is_complete(docker):
 
 
 CASES = [value for name, value in list(globals().items())
-         if callable(value) and getattr(value, "__module__", "") == __name__
-         and name != "state"]
+         if callable(value) and getattr(value, "__module__", "") == __name__]

@@ -6,7 +6,6 @@ import http.server
 import io
 import json
 import os
-import socket
 import tarfile
 import tempfile
 import threading
@@ -101,8 +100,7 @@ def registry():
 @contextlib.contextmanager
 def stalled_pull(docker, name, tag):
     """A client that asks for an image and then reads nothing at all."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(docker.control.socket)
+    with docker.control.connect() as client:
         client.sendall(("POST /images/create?fromImage=%s&tag=%s HTTP/1.1\r\n"
                         "Host: engine\r\nContent-Length: 0\r\n\r\n" %
                         (name, tag)).encode())

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 
-from cases_copy import call
 from cases_images import forget, image_json, stopped
 from harness import check, equal
 
@@ -77,7 +76,7 @@ def what_is_not_here_is_not_pushed(docker):
     docker("tag", "busybox", "127.0.0.1:1/pushed/x")
     docker("push", "127.0.0.1:1/pushed/x", code=1)
     forget(docker, "127.0.0.1:1/pushed/x")
-    status, _, data = call(docker, "POST", "/images/UPPER/push",
+    status, _, data = docker.http("POST", "/images/UPPER/push",
                            headers={"X-Registry-Auth": "e30="})
     check(status in (400, 500), (status, data))
 
@@ -110,11 +109,11 @@ def odd_logins_are_refused(docker):
     for body in ("[]", '{"username":3}', "{",
                  '{"serveraddress":"127.0.0.1:1","username":"a"}',
                  '{"serveraddress":"http://::/"}'):
-        status, _, data = call(docker, "POST", "/auth", body, kind)
+        status, _, data = docker.http("POST", "/auth", body, kind)
         check(status in (400, 401, 500), (body, status, data))
     for header in ("!", base64.b64encode(b"[]").decode(),
                    base64.b64encode(b'{"username":3}').decode()):
-        status, _, data = call(docker, "POST", "/images/busybox/push?tag=x",
+        status, _, data = docker.http("POST", "/images/busybox/push?tag=x",
                                headers={"X-Registry-Auth": header})
         check(status in (200, 400, 500), (header, status, data))
     check(docker.control.alive(), "the engine has ended")
@@ -122,7 +121,7 @@ def odd_logins_are_refused(docker):
 
 def a_name_is_looked_up_in_its_registry(docker):
     name = docker.registry + "/test/config:latest"
-    status, _, data = call(docker, "GET", f"/distribution/{name}/json")
+    status, _, data = docker.http("GET", f"/distribution/{name}/json")
     equal(status, 200, data)
     got = json.loads(data)
     check(got["Descriptor"]["digest"].startswith("sha256:"), got)
@@ -130,7 +129,7 @@ def a_name_is_looked_up_in_its_registry(docker):
     if docker.engine == "berthd":  # 20.10 does not know the type
         equal(got["Platforms"][0]["os"], "linux")
     name = docker.registry + "/test/nowhere:latest"
-    status, _, data = call(docker, "GET", f"/distribution/{name}/json")
+    status, _, data = docker.http("GET", f"/distribution/{name}/json")
     check(status in (401, 404, 500), (status, data))
 
 

@@ -10,24 +10,19 @@ import urllib.parse
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from cases_api import Connection
-from harness import check, equal, eventually
+from harness import Connection, check, equal, eventually
 
 WRONG = [7.5, "no", True, [[1]], {"odd": [1]}]
 
 
 def send(docker, method, path, body, version="1.41"):
     """Status and text of an answer; status 0 if the engine hung up."""
-    connection = Connection(docker.control.socket)
     try:
-        connection.request(method, f"/v{version}{path}", body,
-                           {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
+        status, _, data = docker.http(
+            method, path, body, {"Content-Type": "application/json"}, version)
+        return status, data.decode(errors="replace")
     except (http.client.HTTPException, ConnectionError) as error:
         return 0, repr(error)
-    finally:
-        connection.close()
 
 
 def create(docker, body):
@@ -400,13 +395,10 @@ def the_output_of_an_exec_is_framed_as_its_start_says(docker):
                             json.dumps({"Cmd": ["echo", "hello"],
                                         "AttachStdout": True, "Tty": created}))
         equal(status, 201, text)
-        connection = Connection(docker.control.socket)
-        connection.request("POST", "/v1.41/exec/%s/start" %
-                           json.loads(text)["Id"],
-                           json.dumps({"Tty": started}),
-                           {"Content-Type": "application/json"})
-        got = connection.getresponse().read()
-        connection.close()
+        _, _, got = docker.http("POST", "/exec/%s/start" %
+                                json.loads(text)["Id"],
+                                json.dumps({"Tty": started}),
+                                {"Content-Type": "application/json"})
         check(got.startswith(first) and b"hello" in got,
               f"Tty {created}, then {started}: {got!r}")
 

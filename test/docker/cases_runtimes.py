@@ -40,8 +40,7 @@ def another_runtime_logs(docker):
 
 
 def another_runtime_takes_execs_signals_and_limits(docker):
-    name = docker.start(*RUNTIME, "-m", "64m", "busybox", "sh", "-c",
-                        "trap 'exit 5' TERM; while :; do sleep 0.1; done")
+    name = docker.trapping("TERM", "exit 5", *RUNTIME, "-m", "64m")
     equal(docker("exec", name, "echo", "hi").out, "hi\n")
     equal(docker("exec", "-i", name, "cat", stdin=b"given").out, "given")
     docker("exec", name, "sh", "-c", "exit 3", code=3)

@@ -5,7 +5,6 @@ import http.server
 import os
 import pty
 import random
-import socket
 import struct
 import subprocess
 import termios
@@ -58,6 +57,7 @@ class Terminal:
         finally:
             self.process.kill()
             self.process.wait()
+            self.reader.join(5)
             os.close(self.master)
 
 
@@ -143,14 +143,16 @@ def two_hundred_mebibytes_through_cat(docker):
     block = random.Random(1).randbytes(MIB)
     process = docker.popen("run", "--rm", "-i", "busybox", "cat",
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    pid = os.fork()
-    if pid == 0:
-        process.stdout.close()
-        for _ in range(200):
-            process.stdin.write(block)
-        process.stdin.close()
-        os._exit(0)
-    process.stdin.close()
+
+    def write():
+        try:
+            for _ in range(200):
+                process.stdin.write(block)
+            process.stdin.close()
+        except OSError:
+            pass  # the count tells that it has ended before
+    writer = threading.Thread(target=write)
+    writer.start()
     got, count = hashlib.sha256(), 0
     while True:
         piece = process.stdout.read(MIB)
@@ -158,7 +160,8 @@ def two_hundred_mebibytes_through_cat(docker):
             break
         got.update(piece)
         count += len(piece)
-    os.waitpid(pid, 0)
+    writer.join()
+    process.stdout.close()
     equal(process.wait(30), 0, "exit code")
     equal(count, 200 * MIB, "bytes")
     wanted = hashlib.sha256()
@@ -264,8 +267,8 @@ def a_pull_whose_client_vanishes_is_given_up(docker):
     mirror.fast = True
     docker("pull", name)
     equal(docker.run(name, "echo", "whole").out, "whole\n")
-    check(not os.listdir(docker.control.ingest) if docker.control.ingest
-          else True, "half a blob is left")
+    if docker.control.ingest:
+        equal(os.listdir(docker.control.ingest), [], "half blobs")
     docker("rmi", "-f", name)
     mirror.shutdown()
     mirror.server_close()
@@ -297,8 +300,7 @@ def an_attachment_may_leave_before_the_start(docker):
     path = f"/v1.41/containers/{made}/attach?stream=1&stdin=1&stdout=1"
     with docker.control.no_trace():
         for _ in range(3):
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(docker.control.socket)
+            with docker.control.connect() as client:
                 client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n"
                                "Connection: Upgrade\r\nUpgrade: tcp\r\n"
                                "Content-Length: 0\r\n\r\n".encode())

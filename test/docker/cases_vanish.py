@@ -21,9 +21,7 @@ def archive(size):
 def vanish(docker, method, path, body=b"", read=0):
     """Sends a request of twice that body, reads some of the answer, and is gone
     without a word."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
-        client.connect(docker.control.socket)
+    with docker.control.connect() as client:
         head = f"{method} /v1.41{path} HTTP/1.1\r\nHost: engine\r\n"
         if body:
             head += ("Content-Type: application/x-tar\r\n"
@@ -31,7 +29,9 @@ def vanish(docker, method, path, body=b"", read=0):
         client.sendall(head.encode() + b"\r\n" + body)
         got = b""
         while len(got) < read:
-            got += client.recv(65536)
+            piece = client.recv(65536)
+            check(piece, f"{path}: the answer ends after {got}")
+            got += piece
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                           struct.pack("ii", 1, 0))
 

@@ -1,24 +1,16 @@
 """What a verb has begun is done, and told as dockerd tells it."""
-import subprocess
 import threading
 import time
+import urllib.parse
 
 from cases_build import BUILDER
 from cases_vanish import vanish
-from harness import check, equal, eventually
-
-DEAF = "trap 'echo no' TERM INT; echo set; while :; do sleep 0.1; done"
-
-
-def state(docker, name):
-    return docker.inspect(name, "{{.State.Status}}")
+from harness import Failure, check, equal, eventually
 
 
 def deaf(docker, *options):
     """A container that says "no" to SIGTERM and SIGINT."""
-    name = docker.start(*options, "busybox", "sh", "-c", DEAF)
-    eventually("the trap", lambda: "set" in docker("logs", name).out)
-    return name
+    return docker.trapping("TERM INT", "echo no", *options)
 
 
 def leave(docker, name, path):
@@ -46,7 +38,7 @@ def a_stop_with_a_signal_goes_on_without_its_client(docker):
         return "dockerd 20.10 has no signal of stop"
     name = deaf(docker)
     leave(docker, name, "stop?signal=INT&t=1")
-    eventually("it is killed", lambda: state(docker, name) == "exited")
+    eventually("it is killed", lambda: docker.state(name) == "exited")
     equal(docker.inspect(name, "{{.State.ExitCode}}"), "137")
     return None
 
@@ -64,16 +56,11 @@ def the_image_of_the_builder_is_not_pruned(docker):
 
 
 def build_prune_refuses_two_times(docker):
-    status = subprocess.run(
-        ["curl", "-s", "-o/dev/null", "-w%{http_code}", "-XPOST", "-G",
-         "--unix-socket", docker.control.socket, "--data-urlencode",
-         'filters={"until":["1h"],"unused-for":["1h"]}',
-         "http://engine/v1.41/build/prune"], capture_output=True, text=True,
-        check=True).stdout
-    equal(status, "400", "status")
+    filters = urllib.parse.quote('{"until":["1h"],"unused-for":["1h"]}')
+    equal(docker.http("POST", "/build/prune?filters=" + filters)[0], 400)
 
 
-def one_of_two_starts_gets_the_port(docker):
+def one_of_four_starts_gets_the_port(docker):
     for _ in range(4):
         names = [f"rival-{i}" for i in range(4)]
         for one in names:
@@ -167,88 +154,88 @@ def what_exits_at_once_after_a_restart_is_removed(docker):
 
 
 def a_new_policy_counts_from_here(docker):
+    # Each life ends at a sign of its own, or all by one that stays.
     name = docker("create", "busybox", "sh", "-c",
-                  "sleep 1; exit 3").out.strip()
+                  "until rm /one || test -e /all; do sleep 0.05; done "
+                  "2>/dev/null; exit 3").out.strip()
     for _ in range(3):
         docker("start", name)
+        docker("exec", name, "touch", "/one")
         docker("wait", name)
     docker("start", name)
     docker("update", "--restart", "on-failure:2", name)
     equal(docker.inspect(name, "{{.RestartCount}}"), "0")
+    docker("exec", name, "touch", "/all")
     eventually("it gives up", lambda: docker.inspect(
         name, "{{.State.Status}} {{.RestartCount}}") == "exited 2", 20)
 
 
-def told(docker, kind, since, *formats):
-    """The events of a kind from then on."""
-    time.sleep(0.3)
-    return docker("events", "--since", since, "--until", str(time.time()),
-                  "--filter", "type=" + kind, "--format",
-                  "".join(formats) or "{{.Action}}").out.splitlines()
-
-
-def now():
-    time.sleep(0.05)
-    return f"{time.time():.6f}"
+def told(docker, kind, since, wanted, form="{{.Action}}"):
+    """Waits for the events of a kind from then on, which are these alone."""
+    def events():
+        return docker.events(since, "type=" + kind, form=form)
+    try:
+        eventually("events", lambda: len(events()) >= len(wanted))
+    except Failure:
+        pass  # they are told below
+    equal(events(), wanted, "events")
 
 
 def a_restart_is_told_step_by_step(docker):
     name = docker.start("--init", "busybox", "sleep", "100")
-    since = now()
+    since = time.time()
     docker("restart", name)
-    equal(told(docker, "container", since),
-          ["kill", "die", "stop", "start", "restart"])
+    told(docker, "container", since,
+         ["kill", "die", "stop", "start", "restart"])
     if docker.older_than("1.42"):
         return  # no signal of stop
-    since = now()
-    subprocess.run(["curl", "-sf", "-XPOST", "--unix-socket",
-                    docker.control.socket,
-                    f"http://engine/v1.42/containers/{name}/stop?signal=INT"],
-                   check=True)
-    equal(told(docker, "container", since, "{{.Action}} ",
-               "{{.Actor.Attributes.signal}}")[0], "kill 2")
+    since = time.time()
+    equal(docker.http("POST", f"/containers/{name}/stop?signal=INT",
+                      version="1.42")[0], 204)
+    equal(docker.events(since, "event=kill",
+                        form="{{.Action}} {{.Actor.Attributes.signal}}")[0],
+          "kill 2")
 
 
 def a_stop_tells_both_of_its_signals(docker):
-    kills = "{{.Action}} {{.Actor.Attributes.signal}}"
     for seconds in ("1", "0"):
         name = deaf(docker)
-        since = now()
+        since = time.time()
         docker("stop", "-t", seconds, name)
-        lines = told(docker, "container", since, kills)
-        equal(lines[:2], ["kill 15", "kill 9"])
-        equal([line.split()[0] for line in lines[2:]], ["die", "stop"])
+        told(docker, "container", since,
+             ["kill 15", "kill 9", "die", "stop"],
+             "{{.Action}}{{with .Actor.Attributes.signal}} {{.}}{{end}}")
 
 
 def an_update_is_told_once(docker):
     name = docker.start("busybox", "sleep", "100")
-    since = now()
+    since = time.time()
     docker("update", "--cpu-shares", "300", name)
     docker("update", "--restart", "always", name)
     docker("update", "--restart", "no", "--cpu-shares", "400", name)
-    equal(told(docker, "container", since), ["update"] * 3)
+    told(docker, "container", since, ["update"] * 3)
 
 
 def a_rename_tells_the_old_name(docker):
     name = docker("create", "--name", "older", "busybox").out.strip()
-    since = now()
+    since = time.time()
     docker("rename", "older", "newer")
-    equal(told(docker, "container", since, "{{.Action}} ",
-               "{{.Actor.Attributes.oldName}} {{.Actor.Attributes.name}}"),
-          ["rename /older newer"])
+    told(docker, "container", since, ["rename /older newer"],
+         "{{.Action}} {{.Actor.Attributes.oldName}} {{.Actor.Attributes.name}}")
     docker("rm", name)
 
 
 def the_end_of_volumes_is_told(docker):
-    since = now()
+    since = time.time()
     docker("create", "--name", "owner", "-v", "/v", "busybox")
     docker("rm", "-v", "owner")
     docker("volume", "create", "--label", "x=y", "kept")
     docker("volume", "prune", "-f", "--filter", "label=x=y",
            *([] if docker.older_than("1.42") else ["--filter", "all=1"]))
     docker("container", "prune", "-f")
-    check("prune" in told(docker, "container", since), "containers pruned")
-    actions = told(docker, "volume", since)
+    eventually("the prune of containers", lambda: "prune" in docker.events(
+        since, "type=container"))
+    actions = docker.events(since, "type=volume")
     equal(actions.count("create"), 2, "volumes made")
     equal(actions.count("prune"), 1, "prunes of volumes")
     # dockerd 20.10 tells of those that are removed by name.
@@ -260,10 +247,12 @@ def an_exec_is_listed_until_it_ends(docker):
     name = docker.start("busybox", "sleep", "100")
     docker("exec", name, "true")
     docker("exec", "-d", name, "sleep", "100")
-    eventually("the ended one goes", lambda: len(docker.inspect(
-        name, "{{len .ExecIDs}}")) and docker.inspect(
-            name, "{{len .ExecIDs}}") == "1")
-    docker("exec", name, "killall", "sleep", code=None)
+    def listed():
+        return docker.inspect(name, "{{len .ExecIDs}}")
+    eventually("the ended one goes", lambda: listed() == "1")
+    # Not the first process, which is deaf to it.
+    docker("exec", name, "killall", "sleep")
+    eventually("so does the other", lambda: listed() == "0")
 
 
 def a_password_goes_to_its_own_registry(docker):
@@ -283,4 +272,4 @@ def the_address_of_a_volume_is_looked_up(docker):
 
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("state", "deaf", "leave", "armed", "told", "now")]
+         and name not in ("deaf", "leave", "armed", "told")]

@@ -3,7 +3,6 @@ import json
 import time
 import urllib.parse
 
-from cases_api import Connection
 from cases_clients import ask
 from harness import check, equal
 
@@ -15,13 +14,9 @@ def newest(docker):
 def only_versions_that_are_served_are_answered(docker):
     major, minor = newest(docker).split(".")
     for version in ("1.11", f"{major}.{int(minor) + 1}"):
-        connection = Connection(docker.control.socket)
-        connection.request("GET", f"/v{version}/info")
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        equal(answer.status, 400, version)
-        check(f"client version {version} is too" in text, text)
+        status, _, data = docker.http("GET", "/info", version=version)
+        equal(status, 400, version)
+        check(f"client version {version} is too" in data.decode(), data)
     for version in ("1.41", newest(docker)):
         equal(ask(docker, "GET", "/info", version=version)[0], 200, version)
 
@@ -91,14 +86,10 @@ def disk_usage_is_summed_up(docker):
 def past_events(docker, version, accept=None):
     """Type and text of the stream of what happened to a container."""
     filters = urllib.parse.quote(json.dumps({"container": ["box"]}))
-    connection = Connection(docker.control.socket)
-    connection.request("GET", f"/v{version}/events?since=1&until={time.time()}"
-                              f"&filters={filters}",
-                       headers={"Accept": accept} if accept else {})
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    return answer.getheader("Content-Type"), text
+    _, headers, data = docker.http(
+        "GET", f"/events?since=1&until={time.time()}&filters={filters}",
+        headers={"Accept": accept} if accept else {}, version=version)
+    return headers["Content-Type"], data.decode()
 
 
 def events_are_json_lines(docker):

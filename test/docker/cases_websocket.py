@@ -2,7 +2,6 @@
 import base64
 import hashlib
 import os
-import socket
 import struct
 
 from harness import check, equal, eventually
@@ -15,9 +14,7 @@ class Websocket:
     """A client's end; `status` is the answer's."""
 
     def __init__(self, docker, path, **headers):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
-        self.socket.connect(docker.control.socket)
+        self.socket = docker.control.connect(30)
         key = base64.b64encode(os.urandom(16)).decode()
         fields = {"Host": "docker", "Origin": "http://docker",
                   "Upgrade": "websocket", "Connection": "Upgrade",

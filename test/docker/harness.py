@@ -1,9 +1,11 @@
 """What a case has: the docker CLI, and cleaning up after itself."""
 import contextlib
 import glob
+import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -39,6 +41,24 @@ class Result:
         return f"[{self.command}: {self.code}, {self.out!r}, {self.err!r}]"
 
 
+class Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path, timeout=20):
+        super().__init__("engine", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = connected(self.path, self.timeout)
+
+
+def connected(path, timeout=20):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(timeout)
+    client.connect(path)
+    return client
+
+
 class Engine:
     """What the CLI talks to, as engine.sh starts and kills it."""
 
@@ -56,6 +76,10 @@ class Engine:
     def start(self, *environment):
         subprocess.run([self.script, "start", self.kind, self.folder,
                         *environment], check=True)
+
+    def connect(self, timeout=20):
+        """A socket to it, for what no client would send."""
+        return connected(self.socket, timeout)
 
     def alive(self):
         with open(self.folder + "/engine.pid") as file:
@@ -158,6 +182,35 @@ class Docker:
 
     def inspect(self, name, template):
         return self("inspect", "-f", template, name).out.rstrip("\n")
+
+    def state(self, name):
+        return self.inspect(name, "{{.State.Status}}")
+
+    def trapping(self, signals, action, *options):
+        """A container that runs for ever and does that on these signals; it
+        is ready to."""
+        name = self.start(*options, "busybox", "sh", "-c", f"trap '{action}' "
+                          f"{signals}; echo set; while :; do sleep 0.1; done")
+        eventually("the trap", lambda: "set" in self("logs", name).out)
+        return name
+
+    def http(self, method, path, body=None, headers=None, version="1.41"):
+        """Status, headers and bytes of an answer."""
+        connection = Connection(self.control.socket)
+        try:
+            connection.request(method, f"/v{version}{path}", body,
+                               headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def events(self, since, *filters, form="{{.Action}}"):
+        """What has been told since then, of what the filters name."""
+        words = [word for one in filters for word in ("--filter", one)]
+        return self("events", "--since", f"{since:.9f}", "--until",
+                    f"{time.time():.9f}", "--format", form,
+                    *words).out.splitlines()
 
     def older_than(self, version):
         """Whether the engine's API is ("1.44")."""

@@ -87,7 +87,6 @@ func TestLifeOfAContainer(t *testing.T) {
 	_, err = docker.ContainerKill(ctx, id, client.ContainerKillOptions{})
 	fails(t, err, cerrdefs.IsConflict, "is not running", "kill of what does not run")
 	gone := exited(t, ctx, docker, id, container.WaitConditionRemoved)
-	time.Sleep(100 * time.Millisecond)
 	_, err = docker.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
 	no(t, err, "remove")
 	equal(t, gone(), 137, "exit code at the removal")

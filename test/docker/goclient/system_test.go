@@ -69,8 +69,9 @@ func TestEvents(t *testing.T) {
 	begin := time.Now()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	live := docker.Events(ctx, client.EventsListOptions{Filters: make(client.Filters).Add("type", "container")})
-	time.Sleep(200 * time.Millisecond)
+	// Since then: what comes before the engine listens is told as well.
+	live := docker.Events(ctx, client.EventsListOptions{Since: begin.Format(time.RFC3339Nano),
+		Filters: make(client.Filters).Add("type", "container")})
 	id := start(t, ctx, docker, container.Config{Cmd: []string{"sh", "-c", "exit 6"}, Labels: map[string]string{"l": "v"}}, nil)
 	var seen []string
 	for len(seen) == 0 || seen[len(seen)-1] != "die" {
@@ -109,8 +110,8 @@ func TestDieOfARestart(t *testing.T) {
 	if older(t, docker, "1.57") {
 		t.Skip("from API 1.57 on")
 	}
-	live := docker.Events(ctx, client.EventsListOptions{Filters: make(client.Filters).Add("event", "die")})
-	time.Sleep(200 * time.Millisecond)
+	live := docker.Events(ctx, client.EventsListOptions{Since: time.Now().Format(time.RFC3339Nano),
+		Filters: make(client.Filters).Add("event", "die")})
 	next := func() string {
 		select {
 		case one := <-live.Messages:
