@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"berth/test/support/criclient"
@@ -144,17 +145,16 @@ func TestFilesOfUsersMayBeOfAnySizeAndKind(t *testing.T) {
 				})
 			pod := client.RunPod(t, logs)
 			before := forgetPeak(t)
-			start := time.Now()
 			got, err := userOf(t, pod, "c", reference)
 			t.Logf("%q, %v", got, err)
+			if status.Code(err) == codes.DeadlineExceeded {
+				t.Errorf("it is not refused, it takes too long: %v", err)
+			}
 			if err == nil && got != "1000" {
 				t.Errorf("it runs as %q", got)
 			}
 			if more := peakMemory(t) - before; more > 32<<20 {
 				t.Errorf("the daemon took %d MiB", more>>20)
-			}
-			if took := time.Since(start); took > 30*time.Second {
-				t.Errorf("it took %v", took)
 			}
 		})
 	}

@@ -55,13 +55,14 @@ func TestExecSyncTimeLimit(t *testing.T) {
 		script = "exec sleep 4322"
 	}
 	start := time.Now()
-	_, err := client.RawRuntime.ExecSync(t.Context(), &cri.ExecSyncRequest{
+	ctx := within(t, time.Minute)
+	_, err := client.RawRuntime.ExecSync(ctx, &cri.ExecSyncRequest{
 		ContainerId: container.ID, Cmd: []string{"sh", "-c", script}, Timeout: 1})
-	if status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("error %v, want DeadlineExceeded", err)
+	if status.Code(err) != codes.DeadlineExceeded || ctx.Err() != nil {
+		t.Errorf("error %v, want the runtime's DeadlineExceeded", err)
 	}
-	if took := time.Since(start); took < 900*time.Millisecond || took > 10*time.Second {
-		t.Errorf("it took %v", took)
+	if took := time.Since(start); took < 900*time.Millisecond {
+		t.Errorf("it took no more than %v", took)
 	}
 	gone := func(what string) error {
 		if out := container.Output(t, "ps", "-o", "args"); strings.Contains(out, what) {
@@ -69,11 +70,10 @@ func TestExecSyncTimeLimit(t *testing.T) {
 		}
 		return nil
 	}
-	if err := criclient.Eventually(5*time.Second, func() error { return gone("sleep 4322") }); err != nil {
-		t.Error(err)
-	}
-	if err := criclient.Eventually(5*time.Second, func() error { return gone("sleep 4321") }); err != nil {
-		t.Error(err)
+	for _, one := range []string{"sleep 4322", "sleep 4321"} {
+		if err := criclient.Eventually(20*time.Second, func() error { return gone(one) }); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -121,13 +121,11 @@ func TestExecSyncDoesNotWaitForWhatItLeft(t *testing.T) {
 	if peer() {
 		t.Skip("containerd 1.6 waits until the last holder of the pipe has gone")
 	}
-	start := time.Now()
-	out, _, code := sleeper(t).Exec(t, "sh", "-c", "sleep 1000 & echo started")
-	if out != "started\n" || code != 0 {
-		t.Errorf("%q, %d", out, code)
-	}
-	if took := time.Since(start); took > 15*time.Second {
-		t.Errorf("it took %v", took)
+	container := sleeper(t)
+	answer, err := client.RawRuntime.ExecSync(within(t, time.Minute), &cri.ExecSyncRequest{
+		ContainerId: container.ID, Cmd: []string{"sh", "-c", "sleep 1000 & echo started"}, Timeout: 900})
+	if err != nil || string(answer.Stdout) != "started\n" || answer.ExitCode != 0 {
+		t.Errorf("%v, %v", answer, err)
 	}
 }
 
@@ -178,15 +176,16 @@ func TestExecSyncWhileTheContainerEnds(t *testing.T) {
 	pod := client.RunPod(t, logs)
 	for round := range 5 {
 		container := pod.Run(t, fmt.Sprintf("c%d", round), busybox, []string{"sleep", "100000"})
-		var group sync.WaitGroup
+		var begun, group sync.WaitGroup
 		for range 8 {
+			begun.Add(1)
 			group.Add(1)
 			go func() {
 				defer group.Done()
-				execUntilEnded(t, container.ID)
+				execUntilEnded(t, container.ID, begun.Done)
 			}()
 		}
-		time.Sleep(200 * time.Millisecond)
+		begun.Wait()
 		_, err := client.RawRuntime.StopContainer(t.Context(), &cri.StopContainerRequest{ContainerId: container.ID})
 		if err != nil {
 			t.Error(err)
@@ -196,17 +195,21 @@ func TestExecSyncWhileTheContainerEnds(t *testing.T) {
 }
 
 // execUntilEnded runs one command after another in a container, until one is
-// refused.
-func execUntilEnded(t *testing.T, id string) {
+// refused. It tells when the first has run.
+func execUntilEnded(t *testing.T, id string, begun func()) {
+	first := sync.OnceFunc(begun)
 	for {
 		_, err := client.RawRuntime.ExecSync(t.Context(), &cri.ExecSyncRequest{
 			ContainerId: id, Cmd: []string{"true"}, Timeout: 20})
 		if peer() && status.Code(err) == codes.Unknown {
+			first()
 			return // with the words of runc, whatever they are
 		}
 		if err != nil {
 			wantCode(t, err, codes.FailedPrecondition)
+			first()
 			return
 		}
+		first()
 	}
 }

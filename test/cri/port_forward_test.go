@@ -175,17 +175,15 @@ func TestPortForwardReachesAServerOfIPv6Alone(t *testing.T) {
 	if peer() {
 		t.Skip("containerd dials what the host's name service says of localhost")
 	}
-	listener, err := net.Listen("tcp6", "[::1]:0")
-	if err != nil {
-		t.Skip("this machine has no IPv6: ", err)
-	}
-	listener.Close()
 	pod := client.RunPod(t, logs)
-	container := pod.Run(t, "web", busybox, []string{"httpd", "-f", "-p", "[::1]:8082", "-h", "/www"})
-	time.Sleep(time.Second)
-	if out, _, _ := container.Exec(t, "netstat", "-ltn"); !strings.Contains(out, "::1:8082") {
-		t.Skip("the pod has no IPv6: ", out)
+	probe := pod.Run(t, "probe", busybox, []string{"sleep", "1000"})
+	if out, _, _ := probe.Exec(t, "ip", "addr", "show", "lo"); !strings.Contains(out, "::1/128") {
+		t.Skip("the kernel gives the pod no IPv6: ", out)
 	}
+	pod.Run(t, "web", busybox, []string{"httpd", "-f", "-p", "[::1]:8082", "-h", "/www"})
+	eventually(t, "it listens", func() bool {
+		return strings.Contains(probe.Output(t, "netstat", "-ltn"), "::1:8082")
+	})
 	port := dialers[0].forwarded(t, pod, 8082)
 	if body, err := get(port, ""); body != "hello from the pod\n" || err != nil {
 		t.Errorf("%q, %v", body, err)

@@ -21,56 +21,61 @@ func trapper(t *testing.T, pod *criclient.Pod, action string) *criclient.Contain
 	return container
 }
 
-func stop(t *testing.T, container *criclient.Container, grace int64) (*cri.ContainerStatus, time.Duration) {
+// stop ends a container, in a time that a grace of an hour does not fit into.
+func stop(t *testing.T, container *criclient.Container, grace int64) *cri.ContainerStatus {
 	t.Helper()
-	start := time.Now()
-	if err := client.Runtime.StopContainer(t.Context(), container.ID, grace); err != nil {
+	_, err := client.RawRuntime.StopContainer(within(t, criclient.CallTimeout),
+		&cri.StopContainerRequest{ContainerId: container.ID, Timeout: grace})
+	if err != nil {
 		t.Fatalf("StopContainer: %v", err)
 	}
-	took := time.Since(start)
 	got := container.Status(t)
 	if got.State != cri.ContainerState_CONTAINER_EXITED {
 		t.Fatalf("state after stop: %v", got.State)
 	}
-	return got, took
+	return got
 }
 
+const hour = int64(3600)
+
 func TestStopLetsItEndByItself(t *testing.T) {
-	got, took := stop(t, trapper(t, client.RunPod(t, logs), "echo bye; exit 3"), 30)
-	if got.ExitCode != 3 || took > 10*time.Second {
-		t.Errorf("exit code %d after %v", got.ExitCode, took)
+	got := stop(t, trapper(t, client.RunPod(t, logs), "echo bye; exit 3"), hour)
+	if got.ExitCode != 3 {
+		t.Errorf("exit code %d", got.ExitCode)
 	}
 }
 
 func TestStopKillsAfterTheGrace(t *testing.T) {
-	got, took := stop(t, trapper(t, client.RunPod(t, logs), ""), 2)
-	if got.ExitCode != 137 || took < 1900*time.Millisecond || took > 12*time.Second {
+	container := trapper(t, client.RunPod(t, logs), "")
+	start := time.Now()
+	got := stop(t, container, 2)
+	// No sooner; how much later is the machine's matter.
+	if took := time.Since(start); got.ExitCode != 137 || took < 1900*time.Millisecond {
 		t.Errorf("exit code %d after %v", got.ExitCode, took)
 	}
 }
 
 func TestStopWithoutGraceKills(t *testing.T) {
-	got, took := stop(t, trapper(t, client.RunPod(t, logs), "exit 3"), 0)
-	if got.ExitCode != 137 || took > 5*time.Second {
-		t.Errorf("exit code %d after %v", got.ExitCode, took)
+	got := stop(t, trapper(t, client.RunPod(t, logs), "exit 3"), 0)
+	if got.ExitCode != 137 {
+		t.Errorf("exit code %d", got.ExitCode)
 	}
 }
 
 func TestHarderStopOvertakes(t *testing.T) {
-	container := trapper(t, client.RunPod(t, logs), "")
+	container := trapper(t, client.RunPod(t, logs), "echo told")
 	first := make(chan error, 1)
-	go func() { first <- client.Runtime.StopContainer(context.Background(), container.ID, 60) }()
-	time.Sleep(300 * time.Millisecond) // the first is to be on its way; later is harmless
-	got, took := stop(t, container, 1)
-	if got.ExitCode != 137 || took > 15*time.Second {
-		t.Errorf("exit code %d after %v", got.ExitCode, took)
+	go func() { first <- client.Runtime.StopContainer(context.Background(), container.ID, hour) }()
+	container.WaitLog(t, "told")
+	if got := stop(t, container, 1); got.ExitCode != 137 {
+		t.Errorf("exit code %d", got.ExitCode)
 	}
 	select {
 	case err := <-first:
 		if err != nil {
 			t.Errorf("the first stop: %v", err)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("the first stop does not return")
 	}
 }
@@ -89,7 +94,7 @@ func TestStopSignalOfTheImage(t *testing.T) {
 	container := client.RunPod(t, logs).Run(t, "c", name, nil,
 		func(config *cri.ContainerConfig) { config.Args = []string{"wait"} })
 	container.WaitLog(t, "seed=")
-	got, _ := stop(t, container, 30)
+	got := stop(t, container, 30)
 	if got.ExitCode != 7 {
 		t.Errorf("exit code %d, want 7, of the trap for SIGUSR1", got.ExitCode)
 	}

@@ -383,11 +383,13 @@ func TestAnInputOutlivesItsClients(t *testing.T) {
 
 func TestSeveralMayAttach(t *testing.T) {
 	container := client.RunPod(t, logs).Run(t, "c", busybox,
-		[]string{"sh", "-c", `until [ -e /go ]; do sleep 0.1; done; echo out; echo err >&2`})
+		[]string{"sh", "-c", `until [ -e /go ]; do echo tick; sleep 0.1; done; echo out; echo err >&2`})
 	const clients = 4
 	var outs [clients]watched
-	var group sync.WaitGroup
+	var there, group sync.WaitGroup
 	for n := range clients {
+		there.Add(1)
+		outs[n].on, outs[n].then = "tick\n", there.Done
 		address := attachURL(t, &cri.AttachRequest{ContainerId: container.ID, Stdout: true, Stderr: true})
 		group.Add(1)
 		go func() {
@@ -398,12 +400,12 @@ func TestSeveralMayAttach(t *testing.T) {
 			}
 		}()
 	}
-	// Until all of them are there.
-	time.Sleep(time.Second)
+	there.Wait()
 	container.Exec(t, "touch", "/go")
 	group.Wait()
 	for n := range outs {
-		if got := outs[n].String(); got != "out\nerr\n" && got != "err\nout\n" {
+		got := outs[n].String()
+		if rest := strings.ReplaceAll(got, "tick\n", ""); rest != "out\nerr\n" && rest != "err\nout\n" {
 			t.Errorf("client %d got %q", n, got)
 		}
 	}

@@ -107,11 +107,7 @@ func TestEventsShowTheirPodAtThatTime(t *testing.T) {
 	if peer() {
 		t.Skip("containerd 1.6 has no GetContainerEvents")
 	}
-	stream, err := client.RawRuntime.GetContainerEvents(t.Context(), &cri.GetEventsRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond) // until it listens
+	stream := client.Listen(t, logs)
 	pod := client.RunPod(t, logs)
 	container := pod.Run(t, "c", busybox, []string{"true"})
 	container.WaitExit(t, time.Minute)

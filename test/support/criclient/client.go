@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -83,6 +84,37 @@ func (c *Client) Invoke(ctx context.Context, method string, request []byte) ([]b
 		return nil, err
 	}
 	return answer.ProtoReflect().GetUnknown(), nil
+}
+
+// Listen gives the runtime's events. The call does not tell when it has begun:
+// pods are made and removed, until one of them is heard of.
+func (c *Client) Listen(t *testing.T, logs string) cri.RuntimeService_GetContainerEventsClient {
+	t.Helper()
+	stream, err := c.RawRuntime.GetContainerEvents(t.Context(), &cri.GetEventsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan error, 1)
+	go func() {
+		_, err := stream.Recv()
+		heard <- err
+	}()
+	for {
+		config := PodConfig(t, logs)
+		id, err := c.Runtime.RunPodSandbox(t.Context(), config, c.Handler)
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&Pod{Client: c, ID: id, Config: config}).Remove(t)
+		select {
+		case err := <-heard:
+			if err != nil {
+				t.Fatalf("no event: %v", err)
+			}
+			return stream
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // Close ends the connections.
