@@ -30,7 +30,7 @@ type story interface {
 // elsewhere are failpoints that no story passes, and why.
 var elsewhere = map[string]string{
 	"image.layer.unchecked": "fails nothing by itself: image/snapshot/confinement_test.cc",
-	"sandbox.start.holder":   "only with a user namespace: sandbox/resource/resource_test.cc",
+	"sandbox.start.holder":  "only with a user namespace: sandbox/resource/resource_test.cc",
 }
 
 // arm is the setting for one action ("kill", "error") at a failpoint, with what
