@@ -48,7 +48,8 @@ def start_that_finds_its_port_taken_is_a_failed_start(docker):
 def rm_gets_through_a_restart_that_waits(docker):
     name = docker.trapping("TERM", "echo no")
     restart = docker.popen("restart", "-t", "60", name,
-                           stdout=subprocess.DEVNULL)
+                           stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
     eventually("the signal", lambda: "no" in docker("logs", name).out)
     docker("rm", "-f", name, timeout=20)
     restart.communicate(timeout=20)

@@ -86,9 +86,12 @@ for name; do
   echo "---- $name"
   one "$name" | tee -a "$said"
 done
-awk '/: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
+# A name that gave no line has failed.
+awk -v names=$# '/: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
     passed += $(NF - 5); failed += $(NF - 3); skipped += $(NF - 1)
+    seen++
   } END {
+    if (seen < names) failed += names - seen
     printf "test/guest: %d passed, %d failed, %d skipped\n", passed, failed,
       skipped
     exit failed > 0

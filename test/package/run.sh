@@ -89,10 +89,13 @@ for name; do
     *) echo "run.sh: no suite $name" >&2; exit 2 ;;
   esac | tee -a "$said"
 done
-awk '/^SKIP /{ skipped++ }
+# A name that gave no line has failed.
+awk -v names=$# '/^SKIP / { skipped++; seen++ }
   /: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
     passed += $(NF - 5); failed += $(NF - 3); skipped += $(NF - 1)
+    seen++
   } END {
+    if (seen < names) failed += names - seen
     printf "test/package: %d passed, %d failed, %d skipped\n", passed, failed,
       skipped
     exit failed > 0

@@ -95,8 +95,9 @@ STEPS = [
     ("exec, options", "$P exec -e A=b -w /tmp -u 5:6 a sh -c 'echo $A; pwd; id'"),
     ("exec, terminal", "$P exec -t a tty"),
     ("exec, input", "echo in | $P exec -i a cat"),
-    ("exec, background", "$P exec -d a touch /made; sleep 0.5; "
-                         "$P exec a ls /made"),
+    ("exec, background", "$P exec -d a touch /made; "
+                         "$P exec a timeout 30 sh -c 'until [ -e /made ]; do "
+                         "sleep 0.1; done; ls /made'"),
     ("exec, privileged", "$P exec --privileged a grep CapEff "
                          "/proc/self/status"),
     ("top", "$P top a comm"),

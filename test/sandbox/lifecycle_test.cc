@@ -444,15 +444,14 @@ TEST_F(LifecycleTest, AttachesToTheFirstProcess) {
 TEST_F(LifecycleTest, AHarderStopGetsThrough) {
   StartPod(PodConfig());
   const ContainerId id = Run(ShellConfig("main", "sleep 1000"));
-  std::thread gentle([&] { EXPECT_OK(containers_->Stop(ctx_, id, 50s)); });
+  // Were it waited for, the request would run out of its time.
+  std::thread gentle([&] { EXPECT_OK(containers_->Stop(ctx_, id, 1h)); });
   while ((*world_->inventory().Container(id.str()))->phase() !=
          state::v1::CONTAINER_PHASE_STOPPING) {
     std::this_thread::yield();
   }
-  const auto before = std::chrono::steady_clock::now();
   EXPECT_OK(containers_->Stop(ctx_, id, 0s));
   gentle.join();
-  EXPECT_LT(std::chrono::steady_clock::now() - before, 10s);
 }
 
 }  // namespace
