@@ -105,7 +105,7 @@ func TestAForeignShimThatIsKilledCostsItsPod(t *testing.T) {
 			if got.ExitCode != 255 && got.ExitCode != 137 || got.Reason == "Completed" {
 				t.Errorf("exit code %d, reason %q, %s", got.ExitCode, got.Reason, got.Message)
 			}
-			err := criclient.Eventually(5*time.Second, func() error {
+			err := criclient.Eventually(20*time.Second, func() error {
 				if state := pod.Status(t).State; state != cri.PodSandboxState_SANDBOX_NOTREADY {
 					return fmt.Errorf("its pod is %v", state)
 				}

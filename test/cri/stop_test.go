@@ -192,7 +192,7 @@ func TestProcessesLeftBehindEndWithTheContainer(t *testing.T) {
 	container := pod.Run(t, "c", busybox, []string{"sh", "-c", "sleep 4567 & echo ready; sleep 4568"})
 	container.WaitLog(t, "ready")
 	stop(t, container, 0)
-	err := criclient.Eventually(5*time.Second, func() error {
+	err := criclient.Eventually(20*time.Second, func() error {
 		out := witness.Output(t, "ps", "-o", "args")
 		return absent(out, "sleep 4567")
 	})

@@ -127,7 +127,7 @@ func TestAContainerOfAStuckShimCanBeRemoved(t *testing.T) {
 
 func notReady(t *testing.T, pod *criclient.Pod) {
 	t.Helper()
-	err := criclient.Eventually(5*time.Second, func() error {
+	err := criclient.Eventually(20*time.Second, func() error {
 		if state := pod.Status(t).State; state != cri.PodSandboxState_SANDBOX_NOTREADY {
 			return fmt.Errorf("%v", state)
 		}

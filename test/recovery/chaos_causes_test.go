@@ -186,7 +186,7 @@ var noThread = cause{"no thread to be had", func(c *chaos) {
 	for _, pid := range strings.Fields(string(members)) {
 		os.WriteFile(pidsTree()+"/cgroup.procs", []byte(pid), 0)
 	}
-	if err := criclient.Eventually(5*time.Second, func() error { return os.Remove(group) }); err != nil {
+	if err := criclient.Eventually(20*time.Second, func() error { return os.Remove(group) }); err != nil {
 		c.t.Error(err)
 	}
 }}

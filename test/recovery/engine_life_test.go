@@ -223,7 +223,7 @@ func (l *engineLife) exec() error {
 	if err := l.post("/exec/"+exec.Id+"/start", map[string]any{"Detach": true}, nil); err != nil {
 		return err
 	}
-	return criclient.Eventually(5*time.Second, func() error {
+	return criclient.Eventually(20*time.Second, func() error {
 		var state struct {
 			Running  bool
 			ExitCode *int

@@ -225,7 +225,7 @@ func TestAStuckShimAtTheStart(t *testing.T) {
 			n := newNode(t, "")
 			stuck := runner(t, n, "sleep 1000")
 			var shims []int
-			err := criclient.Eventually(5*time.Second, func() error {
+			err := criclient.Eventually(20*time.Second, func() error {
 				if shims = n.shims(); len(shims) != 1 {
 					return fmt.Errorf("%d shims", len(shims))
 				}

@@ -19,7 +19,7 @@ import (
 )
 
 // runner is a pod with one container, on a node with the image.
-func runner(t *testing.T, n *node, script string) *criclient.Container {
+func runner(t *testing.T, n *node, script string, edit ...func(*cri.ContainerConfig)) *criclient.Container {
 	t.Helper()
 	if err := n.pull(image("busybox:latest")); err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func runner(t *testing.T, n *node, script string) *criclient.Container {
 		t.Fatal(err)
 	}
 	pod := &criclient.Pod{Client: n.client, ID: id, Config: config}
-	return pod.Run(t, "c", image("busybox:latest"), []string{"sh", "-c", script})
+	return pod.Run(t, "c", image("busybox:latest"), []string{"sh", "-c", script}, edit...)
 }
 
 func remove(t *testing.T, n *node, containers ...*criclient.Container) {
@@ -46,17 +46,7 @@ func TestAnExitWhileTheDaemonIsAway(t *testing.T) {
 	n := newNode(t, "")
 	signal := filepath.Join(n.dir, "go")
 	os.Mkdir(signal, 0o755)
-	if err := n.pull(image("busybox:latest")); err != nil {
-		t.Fatal(err)
-	}
-	config := criclient.PodConfig(t, n.dir+".logs")
-	id, err := n.client.Runtime.RunPodSandbox(t.Context(), config, *handler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pod := &criclient.Pod{Client: n.client, ID: id, Config: config}
-	c := pod.Run(t, "c", image("busybox:latest"),
-		[]string{"sh", "-c", "until [ -e /go/now ]; do sleep 0.02; done; echo leaving; exit 42"},
+	c := runner(t, n, "until [ -e /go/now ]; do sleep 0.02; done; echo leaving; exit 42",
 		func(config *cri.ContainerConfig) {
 			config.Mounts = []*cri.Mount{{HostPath: signal, ContainerPath: "/go"}}
 		})
@@ -153,7 +143,7 @@ func TestAShimThatIsKilledCostsItsOwnPod(t *testing.T) {
 			n := newNode(t, "")
 			victim := runner(t, n, "sleep 1000")
 			var shims []int
-			err := criclient.Eventually(5*time.Second, func() error {
+			err := criclient.Eventually(20*time.Second, func() error {
 				shims = n.shims() // what the start made is on its way out
 				if len(shims) != 1 {
 					return fmt.Errorf("%d of them", len(shims))
@@ -177,7 +167,7 @@ func TestAShimThatIsKilledCostsItsOwnPod(t *testing.T) {
 			if got.ExitCode != 255 && got.ExitCode != 137 || got.Reason == "Completed" {
 				t.Errorf("exit code %d, reason %q, %s", got.ExitCode, got.Reason, got.Message)
 			}
-			err = criclient.Eventually(5*time.Second, func() error {
+			err = criclient.Eventually(20*time.Second, func() error {
 				if state := victim.Pod.Status(t).State; state != cri.PodSandboxState_SANDBOX_NOTREADY {
 					return fmt.Errorf("its pod is %v", state)
 				}
@@ -230,7 +220,7 @@ func TestAShimThatIsKilledTakesAnIdlePod(t *testing.T) {
 			// A pod's own pid 1 is one by its name, and younger: it must not
 			// keep the shim's connections.
 			syscall.Kill(slices.Min(shims), syscall.SIGKILL)
-			err = criclient.Eventually(5*time.Second, func() error {
+			err = criclient.Eventually(20*time.Second, func() error {
 				if state := pod.Status(t).State; state != cri.PodSandboxState_SANDBOX_NOTREADY {
 					return fmt.Errorf("the pod is %v", state)
 				}

@@ -52,11 +52,11 @@ func (c *Container) LogFile() string {
 }
 
 // Log reads the container's log file. A reader may see a part of a record that
-// is being written, so the file is right if it is so at one moment of a second.
+// is being written, so the file is right if it is so at one moment of some.
 func (c *Container) Log(t *testing.T) []Record {
 	t.Helper()
 	var records []Record
-	err := Eventually(time.Second, func() error {
+	err := Eventually(10*time.Second, func() error {
 		data, err := os.ReadFile(c.LogFile())
 		if err != nil {
 			t.Fatal(err)
