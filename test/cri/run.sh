@@ -95,11 +95,14 @@ shift
 work=$(mktemp -d /tmp/berth-cri.XXXXXX)
 # Layers may hold folders that only a patient rm can remove.
 trap '[ -n "${KEEP:-}" ] || rm -rf --one-file-system "$work"' EXIT
+# Heard when the enclave has ended: it writes into the folder until then.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 mkdir "$work/scratch"
 "$support/go.sh" cri "$work/cri.test"
 "$support/go.sh" support/nriplugins "$work/ulimit-adjuster" \
   github.com/containerd/nri/plugins/ulimit-adjuster
-{ "$support/enclave.sh" "$here/run.sh" --inside "$kind" "$work" "$@" 2>&1 || true; } |
+"$support/enclave.sh" "$here/run.sh" --inside "$kind" "$work" "$@" 2>&1 |
   "$support/tally.py" "test/cri on $kind" ${VERBOSE:+--verbose} \
     --programs="$(programs "$kind" "$@")" || status=$?
 if [ "${status:-0}" != 0 ] && [ -s "$work/r/log" ]; then

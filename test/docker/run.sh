@@ -35,6 +35,9 @@ engine=${1:?dockerd or berthd}
 bin=$(realpath "${2:-${BERTH_BIN:-$here/../../bazel-bin}}")
 dir=$(mktemp -d /var/tmp/berth-docker.XXXXXX)
 trap 'rm -rf "$dir"' EXIT
+# Heard when the enclave has ended: it writes into the folder until then.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 export BERTH_BIN=$dir/bin
 mkdir "$BERTH_BIN"
 for one in daemon/berthd shim/berth-shim oci/cli/berth-oci; do
