@@ -5,6 +5,7 @@ container then. WORLD holds what was seen before.
 """
 import datetime
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -43,6 +44,7 @@ class World:
             return
         check(self.ready is None, "the preparation has failed")
         self.ready = False
+        signal.alarm(240)  # two dozen containers; the case's own is shorter
         self.gate = tempfile.mkdtemp(dir=docker.control.folder)
         self.ids = {}
         self.name("counter", docker.start("busybox", "sh", "-c", COUNTER))

@@ -140,6 +140,7 @@ def input_ends_where_it_ends(docker):
 
 
 def two_hundred_mebibytes_through_cat(docker):
+    docker("pull", "-q", "busybox")
     block = random.Random(1).randbytes(MIB)
     process = docker.popen("run", "--rm", "-i", "busybox", "cat",
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
