@@ -111,11 +111,17 @@ Status Schedule(const Parent& parent, pid_t pid) {
   return SetScheduler(pid, *process.scheduler);
 }
 
+// What was done to the child: whoever finds none says that it died, not that
+// something is missing.
+Status DoneTo(const Status& status) {
+  return ErrnoOf(status) == ESRCH ? Died() : status;
+}
+
 Status Accompany(const Parent& parent, Born& born) {
   if (parent.process != nullptr && parent.process->oom_score_adj &&
       geteuid() == 0) {
-    RETURN_IF_ERROR(
-        SetOomScoreOf(born.pid, *parent.process->oom_score_adj, born.warnings));
+    RETURN_IF_ERROR(DoneTo(SetOomScoreOf(
+        born.pid, *parent.process->oom_score_adj, born.warnings)));
   }
   for (bool ready = false; !ready;) {
     ASSIGN_OR_RETURN(HandshakeMessage message, born.channel.Receive());
@@ -124,9 +130,9 @@ Status Accompany(const Parent& parent, Born& born) {
   if (parent.process == nullptr) return OkStatus();
   if (parent.user_namespace) {
     RETURN_IF_ERROR(
-        SetRlimits(born.pid, parent.process->rlimits, born.warnings));
+        DoneTo(SetRlimits(born.pid, parent.process->rlimits, born.warnings)));
   }
-  return Schedule(parent, born.pid);
+  return DoneTo(Schedule(parent, born.pid));
 }
 
 // To ready, or dead.

@@ -99,7 +99,9 @@ Status JoinResctrl(const std::vector<std::string>& tasks) {
 // caller's own.
 Status SetOomScoreOf(pid_t pid, int score, std::vector<std::string>& warnings) {
   const auto file = OpenProcfs("/proc", std::to_string(pid) + "/oom_score_adj");
-  if (ErrnoOf(file.status()) == ENOENT) return OkStatus();
+  // It has died: its end says more.
+  const int error = ErrnoOf(file.status());
+  if (error == ENOENT || error == ESRCH) return OkStatus();
   if (!file.ok()) return file.status();
   const std::string text = std::to_string(score);
   if (write(file->get(), text.data(), text.size()) > 0 || errno == ESRCH) {
