@@ -37,21 +37,17 @@ bool HasName(const ProfileRecord& record, const std::string& name) {
 }
 
 // Whether it is here; by one more name, then.
-StatusOr<bool> AddName(MetadataStore& metadata, const Reference& reference) {
-  bool found = false;
+StatusOr<bool> AddName(Transaction& tx, const Reference& reference) {
   const std::string key = reference.digest().str();
-  RETURN_IF_ERROR(metadata.Update([&](Transaction& tx) -> Status {
-    StatusOr<ProfileRecord> record = kProfiles.Get(tx, key);
-    if (!record.ok()) return IgnoreNotFound(record.status());
-    found = true;
-    if (HasName(*record, reference.str()) ||
-        record->names_size() >= kMaxNames) {
-      return OkStatus();
-    }
-    record->add_names(reference.str());
-    return kProfiles.Put(tx, key, *record);
-  }));
-  return found;
+  StatusOr<ProfileRecord> record = kProfiles.Get(tx, key);
+  if (IsNotFound(record.status())) return false;
+  RETURN_IF_ERROR(record.status());
+  if (HasName(*record, reference.str()) || record->names_size() >= kMaxNames) {
+    return true;
+  }
+  record->add_names(reference.str());
+  RETURN_IF_ERROR(kProfiles.Put(tx, key, *record));
+  return true;
 }
 
 }  // namespace
@@ -61,9 +57,13 @@ StatusOr<bool> Profiles::Pull(
     const std::function<Status(const std::string&)>& check) {
   const StatusOr<Reference> reference = Pinned(name);
   RETURN_IF_ERROR(ForGood(reference.status()));
-  const std::string key = reference->digest().str();
-  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock, pulls_.Acquire(ctx, key));
-  ASSIGN_OR_RETURN(const bool here, AddName(metadata_, *reference));
+  ASSIGN_OR_RETURN(const KeyedMutex::Lock lock,
+                   pulls_.Acquire(ctx, reference->str()));
+  bool here = false;
+  RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(here, AddName(tx, *reference));
+    return OkStatus();
+  }));
   if (here) return true;
   StatusOr<std::string> json =
       transfer_.FetchArtifact(ctx, *reference, auth, kMaxBytes);
@@ -74,9 +74,13 @@ StatusOr<bool> Profiles::Pull(
   record.add_names(reference->str());
   record.set_json(*json);
   record.set_created(Now());
-  RETURN_IF_ERROR(metadata_.Update(
-      [&](Transaction& tx) { return kProfiles.Put(tx, key, record); }));
-  return false;
+  // Another registry may have brought it meanwhile.
+  RETURN_IF_ERROR(metadata_.Update([&](Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(here, AddName(tx, *reference));
+    if (here) return OkStatus();
+    return kProfiles.Put(tx, reference->digest().str(), record);
+  }));
+  return here;
 }
 
 StatusOr<std::vector<Profiles::Profile>> Profiles::List() const {

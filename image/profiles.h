@@ -51,7 +51,8 @@ class Profiles {
  private:
   MetadataStore& metadata_;
   Transfer& transfer_;
-  KeyedMutex pulls_;  // by digest
+  // By reference, not by digest: a silent registry holds up its own pulls only.
+  KeyedMutex pulls_;
 };
 
 }  // namespace berth::image

@@ -1,6 +1,8 @@
 package cri_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -99,9 +101,10 @@ const (
 	baseLocalhost = 1
 )
 
+// In clean-ups too, when the test's context has ended.
 func call(t *testing.T, method string, request fields) (fields, error) {
 	t.Helper()
-	return client.Invoke(t.Context(), "/runtime.v1.ImageService/"+method, request)
+	return client.Invoke(context.WithoutCancel(t.Context()), "/runtime.v1.ImageService/"+method, request)
 }
 
 // profile puts a seccomp profile into a registry, and gives its name there.
@@ -237,6 +240,45 @@ func TestSecurityProfilesFromARegistry(t *testing.T) {
 	}
 	_, err = pod.TryCreate(t, "late", busybox, command, byProfile(name, nil))
 	wantCode(t, err, codes.FailedPrecondition)
+}
+
+// A profile is one by its digest, but a silent registry has it for nobody.
+func TestASecurityProfileFromASilentRegistry(t *testing.T) {
+	needs138(t)
+	silent, well := newMemoryRegistry(), newMemoryRegistry()
+	asked := make(chan struct{}, 16)
+	silent.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		asked <- struct{}{}
+		<-r.Context().Done()
+		return true
+	}
+	json := denies("mknodat")
+	slow := profile(silent, silent.serve(t), json)
+	name := profile(well, well.serve(t), json)
+	digest := name[strings.Index(name, "@")+1:]
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := client.Invoke(ctx, "/runtime.v1.ImageService/PullSecurityProfile",
+			fields{}.message(1, fields{}.text(1, slow).text(18, slow)).number(4, 1))
+		ended <- err
+	}()
+	<-asked
+	if cached, err := pullProfile(t, name); err != nil || cached {
+		t.Errorf("from the registry that answers: cached %v, %v", cached, err)
+	}
+	if len(ended) > 0 {
+		t.Errorf("it waited for the silent one, which ended first: %v", <-ended)
+		ended <- errors.New("told already")
+	}
+	t.Cleanup(func() { call(t, "RemoveSecurityProfile", fields{}.text(1, digest)) })
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("the pull from the silent registry has succeeded")
+	}
+	if got := listProfiles(t)[digest]; len(got) != 1 || got[0] != name {
+		t.Errorf("its names: %q", got)
+	}
 }
 
 func TestSecurityProfilesThatAreNone(t *testing.T) {
