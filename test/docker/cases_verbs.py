@@ -150,7 +150,7 @@ def what_exits_at_once_after_a_restart_is_removed(docker):
         eventually("the mark", lambda: docker("exec", name, "ls", "/m",
                                               code=None).code == 0)
         docker("restart", "-t", "0", name)
-        eventually("it is removed", lambda: not docker("ps", "-aq").out)
+        eventually("it is removed", lambda: not docker("ps", "-aq").out, 60)
 
 
 def a_new_policy_counts_from_here(docker):
