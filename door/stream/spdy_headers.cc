@@ -154,7 +154,8 @@ StatusOr<SpdyHeaderList> ParseBlock(std::string_view bytes) {
   for (uint32_t i = 0; i < *count; ++i) {
     std::optional<std::string> name = reader.Text();
     std::optional<std::string> value = reader.Text();
-    if (!value.has_value()) return wrong;
+    // Behind a name that is too long a value may be read all the same.
+    if (!name.has_value() || !value.has_value()) return wrong;
     headers.emplace_back(*std::move(name), *std::move(value));
   }
   if (!reader.done()) return wrong;
