@@ -14,11 +14,11 @@
 
 namespace berth {
 
-// Numeric ("192.0.2.1", "fe80::1%eth0"), the preferred one first; at least one.
-// At most 20 seconds. FAILED_PRECONDITION if there is none; DEADLINE_EXCEEDED
-// or CANCELLED with the context, and DEADLINE_EXCEEDED if no answer came;
-// UNAVAILABLE, at once, while too many others wait for theirs. Messages are
-// "lookup HOST: ...". Thread-safe.
+// The addresses of a host, as numbers ("192.0.2.1", "fe80::1%eth0"), the
+// preferred one first; at least one. FAILED_PRECONDITION if the host has no
+// address; DEADLINE_EXCEEDED if no name server answers within 20 seconds;
+// DEADLINE_EXCEEDED or CANCELLED if the context ends; UNAVAILABLE, at once, if
+// 64 look-ups wait already. Messages are "lookup HOST: ...". Thread-safe.
 StatusOr<std::vector<std::string>> LookUpHost(const Context& ctx,
                                               const std::string& host);
 

@@ -67,8 +67,8 @@ class Builder {
   bool HasCache() const;
   // Whether one runs, or could be made.
   bool IsThere() const;
-  // Removes the cache while there is none; what it took on the disk, or 0 if
-  // there is one after all.
+  // Removes the cache of a builder that is not there (IsThere); the bytes that
+  // the cache took on the disk. If the builder is there, removes nothing: 0.
   StatusOr<uint64_t> DropCache(const Context& ctx);
 
  private:

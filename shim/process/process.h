@@ -39,8 +39,8 @@ class Process {
         stdio_(std::make_shared<ProcessStdio>(loop, owner)) {}
 
   const std::string& exec_id() const { return exec_id_; }
-  // One of ExecSync: its id is none that a client can give (ValidateId), and
-  // no event tells of it.
+  // Whether ExecSync made it. No client can name it, as ValidateId refuses such
+  // an id, and no event tells of it.
   bool hidden() const { return exec_id_[0] == '/'; }
   const Stdio& uris() const { return uris_; }
   ProcessStdio& stdio() { return *stdio_; }
