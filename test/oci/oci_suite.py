@@ -12,6 +12,8 @@ import unittest
 
 from cases_attack import ProgramFile  # noqa: F401
 from cases_attack_edges import Asked, Lengths, OtherDoors  # noqa: F401
+from cases_attack_mapped import (SecurityOfUser,  # noqa: F401
+                                 SecurityWithUserNamespace)
 from cases_attack_race import Races  # noqa: F401
 from cases_cli import (CommandLine, Events, HandedOver,  # noqa: F401
                        Texts)

@@ -74,6 +74,9 @@ PEERS = {
         "Security.test_dev_that_is_a_link": "CVE-2026-41579",
         "Exec.test_strict_user": "looks names up",
         "Security.test_nothing_but_procfs_on_proc": "takes tmpfs on /proc",
+        "SecurityOfUser.test_nothing_but_procfs_on_proc": "as above",
+        "SecurityWithUserNamespace.test_nothing_but_procfs_on_proc":
+            "as above",
         "Security.test_swapped_mount_point_reaches_no_host_directory":
             "CVE-2024-45310",
         "UserNamespace.test_joined_by_path": "1.1 wants mappings as well",
@@ -158,6 +161,15 @@ PEERS = {
         "Security.test_null_as_a_stream_keeps_its_owner": "chowns /dev/null",
         "Security.test_null_device_that_is_a_link_masks_nothing":
             "CVE-2025-31133",
+        "SecurityOfUser.test_no_host_directory_as_cwd": "CVE-2024-21626",
+        "SecurityOfUser.test_nothing_but_procfs_on_proc":
+            "takes tmpfs on /proc",
+        "SecurityWithUserNamespace.test_no_host_directory_as_cwd":
+            "CVE-2024-21626",
+        "SecurityWithUserNamespace.test_nothing_but_procfs_on_proc":
+            "takes tmpfs on /proc",
+        "SecurityWithUserNamespace.test_null_as_a_stream_keeps_its_owner":
+            "chowns /dev/null",
         "Process.test_start_reports_what_cannot_be_executed":
             "start returns before execve",
         "Hooks.test_failing_poststart_ends_the_container": "1.8 goes on",
