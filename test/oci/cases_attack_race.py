@@ -176,6 +176,52 @@ class Races(RuntimeTest):
                 self.runtime.clean()
                 self.assertEqual(os.listdir(outside), [])
 
+    def test_mount_point_that_changes_is_no_source(self):
+        # CVE-2021-30465: what is mounted where the link leads, on the host, is
+        # what a later mount takes for its source.
+        outside = tempfile.mkdtemp(dir=self.runtime.directory)
+        os.makedirs(os.path.join(outside, "made", "of-the-host"))
+        os.makedirs(self.inside("a/made"))
+        os.symlink("../" * 20 + outside[1:], self.inside("b"))
+        made = 0
+        with exchanging((self.inside("a"), self.inside("b"))):
+            for _ in range(ROUNDS):
+                b = self.runtime.bundle("/bin/ls", "/seen")
+                b.config["mounts"] += [
+                    rt.mount("/v", "bind", self.volume, "rbind"),
+                    rt.mount("/v/a/made", "tmpfs", "tmpfs"),
+                    rt.mount("/seen", "bind", outside + "/made", "rbind")]
+                done = self.runtime.run(b)
+                self.refusal = done.stderr
+                self.runtime.clean()
+                if done.returncode == 0:
+                    made += 1
+                    self.assertEqual(done.stdout, "of-the-host\n")
+        self.assertNotIn(outside, str(mounts_of(os.getpid())))
+        self.assertGreater(made, 0, "refused every time: " + self.refusal)
+
+    def test_proc_that_changes(self):
+        # CVE-2019-19921: procfs is mounted where a link leads at that moment,
+        # and what is masked is somewhere else. The directory itself may have
+        # another name when it is looked at.
+        b = self.runtime.bundle("/bin/sleep", "1000")
+        b.linux["maskedPaths"] = ["/proc/keys", "/proc/timer_list"]
+        os.symlink("tmp", os.path.join(b.rootfs, "other"))
+        pair = (os.path.join(b.rootfs, "proc"),
+                os.path.join(b.rootfs, "other"))
+        made = 0
+        with exchanging(pair):
+            for _ in range(ROUNDS):
+                pid = self.try_create(b)
+                if pid is not None:
+                    made += 1
+                    mounts = mounts_of(pid)
+                    self.assertIn("proc", [kind for _, _, kind in mounts])
+                    self.assertEqual([point for point, _, _ in mounts
+                                      if point.startswith("/tmp")], [])
+                self.runtime.clean()
+        self.assertGreater(made, 0, "refused every time: " + self.refusal)
+
     def test_device_that_changes(self):
         # CVE-2026-41579 as a race: devices are made in what /dev leads to.
         outside = tempfile.mkdtemp(dir=self.runtime.directory)
