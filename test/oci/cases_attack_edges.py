@@ -62,12 +62,15 @@ class OtherDoors(RuntimeTest):
             [os.path.join(b.rootfs, "bin/inject")])
         if "injected: yes" not in on_host:
             self.skipTest("this kernel has no TIOCSTI: " + on_host.strip())
+        command = self.runtime.command + ["--root", self.runtime.root]
         container = self.runtime.save_new(b)
-        said = output_on_terminal(
-            self.runtime.command + ["--root", self.runtime.root, "run",
-                                    "--bundle", b.path, container])
-        self.assertIn("injected: ", said)
-        self.assertNotIn("injected: yes", said)
+        sleeps = self.runtime.bundle("/bin/sleep", "1000")
+        self.program(sleeps, "inject.c")
+        for words in (["run", "--bundle", b.path, container],
+                      ["exec", self.runtime.start_new(sleeps), "/bin/inject"]):
+            said = output_on_terminal(command + words)
+            self.assertIn("injected: ", said, words)
+            self.assertNotIn("injected: yes", said, words)
 
 
 class Lengths(RuntimeTest):
@@ -117,6 +120,20 @@ class Asked(RuntimeTest):
     def test_cgroup_of_exec_stays_below_the_containers(self):
         r = self.runtime
         c = r.start_new(r.bundle("/bin/sleep", "1000"))
-        for path in ("../", "../../x", "a/../../b"):
+        directories = rt.cgroup_directories(c)
+        for directory in directories:
+            below = os.path.join(directory, "below")
+            os.mkdir(below)
+            for name in ("cpuset.cpus", "cpuset.mems"):  # empty, with v1
+                if os.path.exists(os.path.join(below, name)):
+                    with open(os.path.join(directory, name)) as f:
+                        value = f.read()
+                    with open(os.path.join(below, name), "w") as f:
+                        f.write(value)
+        if r.name() != "crun":  # looks for a group of the v2 tree alone
+            out = r.must("exec", "--cgroup", "below", c, "/bin/cat",
+                         "/proc/self/cgroup").stdout
+            self.assertIn("/below\n", out)
+        for path in ("../", "../../x", "a/../../b", "below/../../"):
             done = r.call("exec", "--cgroup", path, c, "/bin/true")
             self.assertFails(done)
