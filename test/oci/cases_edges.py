@@ -1,4 +1,5 @@
 """Execs, hooks, bad configurations, and attacks."""
+import fcntl
 import json
 import os
 import signal
@@ -48,8 +49,10 @@ class Exec(RuntimeTest):
         self.assertEqual(out.split(), ["yes", "1", "/tmp", "1000", "1001"])
 
     def test_strict_user(self):
-        out = self.exec("--user", "1", self.container, "/bin/id", "-u").stdout
-        self.assertEqual(out, "1\n")
+        for user, ids in (("1", ["1", "0"]), ("1:2", ["1", "2"])):
+            out = self.exec("--user", user, self.container, "/bin/sh", "-c",
+                            "id -u; id -g").stdout
+            self.assertEqual(out.split(), ids, user)
         for bad in ("1:", " 1", "0x1", "4294967296", "-1", "4294967295", "x"):
             self.assertNotEqual(
                 self.exec("--user=" + bad, self.container,
@@ -180,6 +183,8 @@ class Hooks(RuntimeTest):
         pid = r.state(c)["pid"]
         self.assertFails(r.call("start", c), "hook")
         rt.wait_until(lambda: not is_alive(pid), "the init is gone")
+        self.assertFails(r.call("state", c), "does not exist")
+        self.assertEqual(rt.cgroup_directories(c), [])
 
     def test_failing_poststop_does_not_matter(self):
         r = self.runtime
@@ -296,11 +301,17 @@ class Security(RuntimeTest):
 
     def test_proc_must_not_be_a_link(self):
         r = self.runtime
+        volume = tempfile.mkdtemp(dir=r.directory)
         for name in ("proc", "sys"):
-            b = r.bundle("/bin/true")
-            os.rmdir(os.path.join(b.rootfs, name))
-            os.symlink("tmp", os.path.join(b.rootfs, name))
-            self.assertFails(r.run(b))
+            os.mkdir(os.path.join(volume, name))
+            # The last leads into a volume that is mounted before it.
+            for target in ("tmp", "/tmp", "tmp/../nowhere", "v/" + name):
+                b = r.bundle("/bin/true")
+                os.rmdir(os.path.join(b.rootfs, name))
+                os.symlink(target, os.path.join(b.rootfs, name))
+                b.config["mounts"].insert(
+                    0, rt.mount("/v", "bind", volume, "rbind"))
+                self.assertFails(r.run(b))
 
     def test_nothing_but_procfs_on_proc(self):
         r = self.runtime
@@ -314,23 +325,39 @@ class Security(RuntimeTest):
 
     def test_no_host_directory_as_cwd(self):
         r = self.runtime
-        for fd in range(3, 12):
+        c = r.start_new(r.bundle("/bin/sleep", "1000"))
+        host = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+        leaked = fcntl.fcntl(host, fcntl.F_DUPFD, 12)
+        os.close(host)
+        self.addCleanup(os.close, leaked)
+        # Those that a runtime has for itself, and one of its caller's.
+        for fd in [*range(3, 21), leaked]:
+            path = "/proc/self/fd/%d" % fd
             b = r.bundle("/bin/true")
-            b.process["cwd"] = "/proc/self/fd/%d" % fd
-            self.assertNotEqual(r.run(b).returncode, 0)
+            b.process["cwd"] = path
+            self.assertNotEqual(r.run(b, pass_fds=[leaked]).returncode, 0,
+                                path)
+            done = r.call("exec", "--cwd", path, c, "/bin/true",
+                          pass_fds=[leaked])
+            self.assertNotEqual(done.returncode, 0, path)
 
     def test_null_device_that_is_a_link_masks_nothing(self):
         r = self.runtime
-        b = r.bundle()
-        b.config["mounts"] = [m for m in b.config["mounts"]
-                              if m["destination"] == "/proc"]
-        os.symlink("/proc/sys/kernel/core_pattern",
-                   os.path.join(b.rootfs, "dev/null"))
-        b.linux["maskedPaths"] = ["/proc/timer_list"]
-        b.process["args"] = ["/bin/cat", "/proc/timer_list"]
-        done = r.run(b)
-        if done.returncode == 0:
-            self.assertEqual(done.stdout, "")
+        # Links to files of procfs, to a file of the image, and such a file.
+        for target in ("/proc/sys/kernel/core_pattern", "../proc/version",
+                       "/etc/forged", None):
+            b = r.bundle("/bin/cat", "/proc/meminfo")
+            b.config["mounts"] = [m for m in b.config["mounts"]
+                                  if m["destination"] == "/proc"]
+            b.write("etc/forged", "forged\n")
+            if target:
+                os.symlink(target, os.path.join(b.rootfs, "dev/null"))
+            else:
+                b.write("dev/null", "forged\n")
+            b.linux["maskedPaths"] = ["/proc/meminfo"]
+            done = r.run(b)
+            if done.returncode == 0:
+                self.assertEqual(done.stdout, "", target)
 
     def test_dev_that_is_a_link(self):
         r = self.runtime
