@@ -134,7 +134,15 @@ func TestUnknownUserNameIsRefused(t *testing.T) {
 
 func capabilities(t *testing.T, edit func(*cri.LinuxContainerSecurityContext)) (effective, bounding uint64) {
 	t.Helper()
-	out := sleeper(t, security(edit)).Output(t, "grep", "-E", "^Cap(Eff|Bnd)", "/proc/1/status")
+	container := sleeper(t, security(edit))
+	// CVE-2022-24769: what is inheritable a program with such a file capability
+	// would have.
+	for _, of := range []string{"/proc/1/status", "/proc/self/status"} {
+		if got := container.Output(t, "grep", "CapInh", of); got != "CapInh:\t0000000000000000" {
+			t.Errorf("%s: %s", of, got)
+		}
+	}
+	out := container.Output(t, "grep", "-E", "^Cap(Eff|Bnd)", "/proc/1/status")
 	fields := strings.Fields(out)
 	if len(fields) != 4 {
 		t.Fatalf("status: %q", out)
