@@ -271,6 +271,25 @@ def interfaces_beside_one_of_the_host(docker):
         host("link", "del", "up0")
 
 
+def rules_that_were_flushed_come_back(docker):
+    # CVE-2025-54388, CVE-2025-54410: a firewall that starts anew.
+    if docker.engine == "dockerd":
+        return "it hears of firewalld alone"
+    make(docker, "n1")
+    make(docker, "n2")
+    idle(docker, "c1", "--network", "n1")
+    idle(docker, "c2", "--network", "n2")
+    other = address(docker, "c2", "n2")
+    for chain in ((), ("FORWARD",), ("BERTH-ISOLATION-1",)):
+        check(cut_off(docker, "c1", other), f"before {chain}")
+        subprocess.run(["iptables", "-F", *chain], check=True)
+        check(reaches(docker, "c1", other), f"{chain} keeps nobody out")
+        idle(docker, "new", "--network", "n1")
+        check(cut_off(docker, "c1", other), f"after {chain}")
+        docker("rm", "-f", "new")
+    return None
+
+
 def prune_by_age(docker):
     make(docker, "old")
     moment = time.time()
@@ -290,4 +309,4 @@ CASES = [links_of_the_default_network, links_follow_the_address,
          addresses_of_the_link, options_of_an_endpoint,
          containers_that_do_not_reach_each_other, settings_for_other_networks,
          a_network_without_ipv4, interfaces_beside_one_of_the_host,
-         prune_by_age]
+         rules_that_were_flushed_come_back, prune_by_age]
