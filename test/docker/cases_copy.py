@@ -337,6 +337,47 @@ def no_program_of_a_container_decompresses(docker):
     return None
 
 
+def no_library_of_a_container_is_loaded(docker):
+    """CVE-2019-14271: whoever looks up users below a container's root loads
+    its libnss."""
+    docker("pull", "busybox")
+    with tempfile.TemporaryDirectory() as folder:
+        with open(folder + "/nss.c", "w") as file:
+            file.write('#include <fcntl.h>\n__attribute__((constructor)) '
+                       'static void loaded(void) { open("/loaded", O_CREAT | '
+                       'O_WRONLY, 0600); }\n')
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", folder + "/nss.so",
+                        folder + "/nss.c"], check=True)
+        with open(folder + "/nss.so", "rb") as file:
+            library = file.read()
+    docker.start("--name", "box", "-u", "daemon", "busybox", "sleep", "1000")
+    databases = ("passwd", "group", "hosts")
+    planted = [("etc/nsswitch.conf", "".join(
+        f"{one}: evil files compat\n" for one in databases).encode())]
+    for place in ("lib", "lib64", "usr/lib", "lib/x86_64-linux-gnu",
+                  "usr/lib/x86_64-linux-gnu"):
+        planted.append((place, None))
+        planted += [(f"{place}/libnss_{one}.so.2", library)
+                    for one in ("evil", "files", "compat", "dns")]
+    equal(put(docker, "box", "/", archive(("usr", None), *planted)), (200, ""))
+    try:
+        for state in ("running", "stopped"):
+            put(docker, "box", "/tmp", archive((state, b"x")),
+                "&copyUIDGID=true")
+            equal(get(docker, "box", "/tmp/" + state).getnames(), [state])
+            for command in (("top", "box"), ("export", "box"), ("diff", "box"),
+                            ("exec", "-u", "app", "box", "true")):
+                subprocess.run(docker.argv(*command),
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+            equal(path_stat(docker, "box", "/loaded"), 404, state)
+            check(not os.path.exists("/loaded"), "loaded outside")
+            docker("stop", "-t0", "box")
+    finally:
+        if os.path.exists("/loaded"):
+            os.unlink("/loaded")
+
+
 def a_link_that_changes_leads_nowhere(docker):
     """CVE-2018-15664: a directory that becomes a link while it is used."""
     docker("pull", "busybox")
@@ -442,6 +483,7 @@ CASES = [a_file_goes_in_and_comes_out, what_was_copied_in_is_there_at_the_start,
          kinds_are_not_exchanged, volumes_and_binds_are_inside,
          a_read_only_root_stays_so, links_lead_nowhere_outside,
          hostile_archives_are_refused, no_program_of_a_container_decompresses,
+         no_library_of_a_container_is_loaded,
          a_link_that_changes_leads_nowhere,
          a_client_that_stalls_stops_nobody, a_reader_lets_a_container_start,
          copying_is_told_as_events, an_export_is_the_root_alone]
