@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import time
 
 from cases_requests import server_major
 from harness import check, equal, eventually
@@ -245,6 +246,35 @@ def a_copy_makes_no_place_outside(docker):
                    "box-volume:/dir/sub/volume", "busybox", "sleep", "1000")
 
 
+def a_volumes_place_that_changes_leads_nowhere(docker):
+    # CVE-2026-41568 as a race: the folder above a volume is a link by turns.
+    if docker.engine == "dockerd":
+        return "20.10 makes the mount point by its path"
+    docker("pull", "busybox")
+    with tempfile.TemporaryDirectory() as outside:
+        docker.start("--name", "box", "-v", "box-volume:/dir/sub/volume",
+                     "busybox", "sh", "-c", "echo mine >/dir/sub/volume/f; "
+                     f"ln -s {outside} /link; while :; do mv /dir /kept; "
+                     "mv /link /dir; mv /dir /link; mv /kept /dir; done")
+        path = "/containers/box/archive?path=/dir/sub/volume"
+        begun, seen = time.monotonic(), set()
+
+        # The folder is met, and something else.
+        def enough():
+            passed = time.monotonic() - begun
+            return passed > 5 and 200 in seen and len(seen) > 1 or passed > 60
+
+        while not enough():
+            seen.add(docker.http("GET", path + "/f")[0])
+            for place in (path, "/containers/box/archive?path=/dir/sub"):
+                docker.http("PUT", place, ARCHIVE,
+                            {"Content-Type": "application/x-tar"})
+        equal(os.listdir(outside), [])
+        check(200 in seen and len(seen) > 1, f"statuses {seen}")
+        docker("kill", "box")
+    return None
+
+
 def what_tells_of_the_host_is_masked(docker):
     # GHSA-7ww5-4wqc-m92c and its like.
     name = docker.start("busybox", "sleep", "1000")
@@ -269,4 +299,5 @@ CASES = [the_socket_is_for_root_and_one_group, another_user_reaches_no_volume,
          attaching_and_leaving_costs_nothing, a_number_is_that_user_or_none,
          top_runs_nothing_of_the_container, no_ipv6_where_no_network_has_it,
          names_do_not_leave_an_internal_network, a_copy_makes_no_place_outside,
+         a_volumes_place_that_changes_leads_nowhere,
          what_tells_of_the_host_is_masked]
