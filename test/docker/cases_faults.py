@@ -143,31 +143,42 @@ def a_program_that_reads_less_than_it_is_sent(docker):
         docker("exec", "-i", name, "sh", "-c", "exit 3", stdin=zeros, code=3)
 
 
+def upgraded(docker, path, body, end):
+    """What comes until that end on a connection that a request upgrades. The
+    head is in a piece of its own."""
+    with docker.control.connect() as client:
+        client.sendall(f"POST /v1.41{path} HTTP/1.1\r\nHost: x\r\n"
+                       "Content-Type: application/json\r\n"
+                       "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+                       f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = client.recv(65536)
+            check(piece, head)
+            head += piece
+        if docker.engine == "berthd":
+            check(head.endswith(b"\r\n\r\n"), head)
+        rest = head.split(b"\r\n\r\n", 1)[1]
+        while not rest.endswith(end):
+            piece = client.recv(65536)
+            check(piece, rest)
+            rest += piece
+
+
 def an_output_comes_after_the_head(docker):
     """A client that reads the head as HTTP does loses nothing."""
-    name = docker.start("busybox", "sleep", "1000")
+    name = docker.start("busybox", "sh", "-c", "echo told; sleep 1000")
+    eventually("it is told", lambda: docker("logs", name).out)
     body = (b'{"Cmd":["echo","hello"],"AttachStdout":true}')
     for _ in range(50):
         answer = ask(docker, f"POST /v1.41/containers/{name}/exec HTTP/1.1\r\n"
                      "Host: x\r\nContent-Type: application/json\r\n"
                      f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         made = answer.split(b'"Id":"')[1].split(b'"')[0].decode()
-        with docker.control.connect() as client:
-            client.sendall(f"POST /v1.41/exec/{made}/start HTTP/1.1\r\n"
-                           "Host: x\r\nContent-Type: application/json\r\n"
-                           "Connection: Upgrade\r\nUpgrade: tcp\r\n"
-                           "Content-Length: 2\r\n\r\n{}".encode())
-            head = b""
-            while b"\r\n\r\n" not in head:
-                piece = client.recv(65536)
-                check(piece, head)
-                head += piece
-            if docker.engine == "berthd":
-                check(head.endswith(b"\r\n\r\n"), head)
-            rest = head.split(b"\r\n\r\n", 1)[1]
-            while piece := client.recv(65536):
-                rest += piece
-            check(rest.endswith(b"hello\n"), rest)
+        upgraded(docker, f"/exec/{made}/start", "{}", b"hello\n")
+        for stream in (0, 1):
+            upgraded(docker, f"/containers/{name}/attach?logs=1&stdout=1&"
+                     f"stream={stream}", "", b"told\n")
 
 
 def an_upload_that_is_refused(docker):
@@ -255,4 +266,4 @@ def a_file_system_that_does_not_answer(docker):
 
 CASES = [value for name, value in list(globals().items())
          if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("ask", "followed")]
+         and name not in ("ask", "followed", "upgraded")]
