@@ -174,6 +174,10 @@ class Huge(RuntimeTest):
     def test_lists(self):
         r = self.runtime
         for process, linux, good in (
+                ({"env": ["PATH=/bin"] + [
+                    "V%d=x" % i for i in range(self.COUNT)]}, {}, True),
+                ({"user": {"uid": 0, "gid": 0, "additionalGids": list(
+                    range(self.COUNT))}}, {}, True),
                 ({"scheduler": {"policy": "SCHED_OTHER", "flags": [
                     "SCHED_FLAG_RESET_ON_FORK"] * self.COUNT}}, {}, True),
                 ({"execCPUAffinity": {"initial": "0," * self.COUNT}}, {},
