@@ -121,6 +121,8 @@ def paths(make, canary):
         tar(folder("a"), entry("a/" + UP + bare, EVIL)))
     add("dotdot-dir", "contain", "folders above the root keep their modes",
         tar(folder(".."), folder("../..", 0o777), OK))
+    add("dotdot-slashes", "contain", "dots and slashes without end",
+        tar(OK, entry("./..//" * 12 + bare, EVIL)))
     add("absolute", "accept", "/abs is inside the root",
         tar(entry("/abs", b"inside\n")))
     add("symlink-parent", "contain", "through a relative link",
@@ -170,6 +172,8 @@ def whiteouts(make, canary):
         tar(symlink("esc", parent)), tar(entry("esc/.wh." + name)))
     add("opaque-through-symlink", "contain", "empties no folder of the host",
         tar(symlink("esc", parent)), tar(entry("esc/.wh..wh..opq")))
+    add("opaque-root", "contain", "of the root itself",
+        tar(OK), tar(entry(".wh..wh..opq"), entry("new", b"x")))
     add("whiteout-dir", "contain", "a folder named as a whiteout",
         tar(folder("dir"), folder(".wh.dir"), entry(".wh.dir/f", EVIL)))
     add("whiteout-aufs-meta", "accept", "names of aufs itself are skipped",
