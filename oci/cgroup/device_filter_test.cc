@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -226,6 +228,41 @@ TEST_F(AttachTest, ANewFilterTakesThePlaceOfTheOld) {
   EXPECT_EQ(OpenInside("/dev/null", O_RDWR), 0);
   ASSERT_OK(AttachDeviceFilter(fd_.get(), {Rule(true, 'a', -1, -1)}));
   EXPECT_EQ(OpenInside("/dev/full", O_RDWR), 0);
+}
+
+// A process that tries all the time finds none.
+TEST_F(AttachTest, ThereIsNoMomentWithoutAFilter) {
+  const std::vector<DeviceRule> filters[] = {
+      {Rule(false, 'a', -1, -1)},
+      {Rule(false, 'a', -1, -1), Rule(true, 'c', 1, 3)}};
+  ASSERT_OK(AttachDeviceFilter(fd_.get(), filters[0]));
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const UniqueFd from(ready[0]);
+  UniqueFd to(ready[1]);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const UniqueFd procs(
+        openat(fd_.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+    if (write(procs.get(), "0", 1) != 1) _exit(1);
+    if (write(to.get(), "x", 1) != 1) _exit(1);
+    while (open("/dev/full", O_RDONLY) < 0 && errno == EPERM) {
+    }
+    _exit(2);
+  }
+  to.reset();
+  char byte;
+  EXPECT_EQ(read(from.get(), &byte, 1), 1) << "it is not in the group";
+  Status attached;
+  for (int i = 1; i <= 1000 && attached.ok(); ++i) {
+    attached = AttachDeviceFilter(fd_.get(), filters[i % 2]);
+  }
+  EXPECT_OK(attached);
+  EXPECT_EQ(waitpid(child, nullptr, WNOHANG), 0) << "it opened the device";
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
 }
 
 }  // namespace
