@@ -69,6 +69,58 @@ func TestAnExitOnAFullDiskOutlivesTheDaemon(t *testing.T) {
 	n.clean()
 }
 
+// A policy of restarts acts on an exit that the disk had no room for.
+func TestARestartPolicyOnAFullDisk(t *testing.T) {
+	disk := smallDisk(t, "128m")
+	n := newNode(t, "")
+	l := newEngineLife(t, n)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(engineSteps[0].call(l)) // the pull
+	must(l.post("/containers/create?name=c1", map[string]any{
+		"Image": image("busybox:latest"), "Cmd": []string{"sleep", "1000"},
+		"HostConfig": map[string]any{"NetworkMode": "none", "RestartPolicy": map[string]any{"Name": "always"}}}, nil))
+	must(l.post("/containers/c1/start", nil, nil))
+	pid := func() int {
+		var answer struct{ State struct{ Pid int } }
+		must(l.call("GET", "/containers/c1/json", nil, &answer))
+		return answer.State.Pid
+	}
+	first := pid()
+	if first <= 1 {
+		t.Fatalf("its pid is %d", first)
+	}
+	fill(t, disk)
+	must(syscall.Kill(first, syscall.SIGKILL))
+	err := criclient.Eventually(20*time.Second, func() error {
+		if pid() == first {
+			return fmt.Errorf("it is said to run")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	must(os.Remove(filepath.Join(disk, "filler")))
+	err = criclient.Eventually(2*time.Minute, func() error {
+		got, err := l.inspect()
+		if err == nil && (got.State.Status != "running" || got.RestartCount == 0) {
+			err = fmt.Errorf("it is %+v", got)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	must(l.remove("/containers/c1?force=1"))
+	must(l.remove("/images/" + image("busybox:latest")))
+	l.clean()
+}
+
 // What ends and frees works without room; what needs room says so.
 func TestAFullDisk(t *testing.T) {
 	for _, again := range []bool{false, true} {
