@@ -111,6 +111,7 @@ IF_TAKEN = {
     "duplicate-file": {"f": b"two"},
     "symlink-as-file": {"f": b"escaped\n"},
     "overlay-xattr": {"d/f": b"lower\n"},
+    "opaque-root": {"new": b"x"},
     "fifo-then-file": {"f": b"file\n", "g": b"file\n"},
     "fifo-linked": {"g": b"file\n"},
     "device-then-file": {"f": b"file\n"},
@@ -134,6 +135,8 @@ def look_at(name, root):
         info = os.lstat(os.path.join(root, "null"))
         expect(stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(1, 3),
                "null is no null device")
+    if name == "opaque-root":
+        expect(os.listdir(root) == ["new"], "what is below shows")
     if name == "whiteout-aufs-meta":
         expect(not os.path.exists(os.path.join(root, ".wh..wh.plnk")),
                "aufs's own names show")
