@@ -237,6 +237,24 @@ class KilledWhole(RuntimeTest):
         r.must("kill", c, "KILL")
         rt.wait_until(lambda: not is_alive(child), "the child's end")
 
+    def test_those_that_it_left_in_anothers_pid_namespace(self):
+        r = self.runtime
+        owner = r.start_new(r.bundle("/bin/sleep", "1000"))
+        b = r.bundle("/bin/sh", "-c", "sleep 1000 & exit 0")
+        for namespace in b.linux["namespaces"]:
+            if namespace["type"] == "pid":
+                namespace["path"] = "/proc/%d/ns/pid" % r.state(owner)["pid"]
+        c = r.start_new(b)
+        r.wait_stopped(c)
+
+        def left():
+            return rt.cgroup_file(c, "pids", "cgroup.procs").split()
+
+        self.assertEqual(len(left()), 1)
+        r.must("kill", c, "KILL")
+        rt.wait_until(lambda: not left(), "the child's end")
+        self.assertEqual(r.status(owner), "running")
+
     def test_an_init_that_left_its_cgroup(self):
         r = self.runtime
         for verb in (["kill"], ["delete", "--force"]):

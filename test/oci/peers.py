@@ -53,6 +53,8 @@ PEERS = {
         "Descriptors.test_waiting_init_holds_none": "Go's eventpoll",
         "KilledWhole.test_those_that_the_init_left_behind":
             "1.1 says that it is not running",
+        "KilledWhole.test_those_that_it_left_in_anothers_pid_namespace":
+            "as above",
         "Surroundings.test_exec_has_the_personality": "1.1 ignores it",
         "SharedPids.test_killed_runtime_leaves_no_process":
             "leaves the cgroup",
@@ -146,6 +148,8 @@ PEERS = {
             "1.8 kills the cgroup only",
         "KilledWhole.test_those_that_the_init_left_behind":
             "1.8 looks for the init",
+        "KilledWhole.test_those_that_it_left_in_anothers_pid_namespace":
+            "as above",
         "SharedUserNamespace.test_create_container_hook_runs_before_it_is_seen":
             "1.8 runs it in another directory",
         "SharedPids.test_killed_runtime_leaves_no_process":
