@@ -1,6 +1,7 @@
 package cri_test
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -198,6 +199,44 @@ func TestTheMonitorIsOutsideOfThePodsLimits(t *testing.T) {
 	// In the order in which the kernel chooses it comes right after the daemon.
 	if score, most := oomScore(t, monitor), oomScore(t, fmt.Sprintf("/proc/%d", *daemonPID))+1; score > most {
 		t.Errorf("its oom_score_adj is %d, want %d at most", score, most)
+	}
+}
+
+// What makes a fault in the memory of a program harder to use. The shim has no
+// loader, and is where it was linked to.
+func TestProgramsAreHardened(t *testing.T) {
+	if peer() {
+		t.Skip("programs of Go are built in another way")
+	}
+	container := sleeper(t)
+	for path, movable := range map[string]bool{
+		fmt.Sprintf("/proc/%d/exe", *daemonPID):           true,
+		fmt.Sprintf("/proc/%d/exe", shimOf(t, container)): false,
+	} {
+		program, err := elf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer program.Close()
+		var readOnly, stack bool
+		for _, one := range program.Progs {
+			readOnly = readOnly || one.Type == elf.PT_GNU_RELRO
+			stack = stack || one.Type == elf.PT_GNU_STACK && one.Flags&elf.PF_X == 0
+			if one.Type == elf.PT_LOAD && one.Flags&elf.PF_W != 0 && one.Flags&elf.PF_X != 0 {
+				t.Errorf("%s: what can be written can be executed", path)
+			}
+		}
+		if !readOnly || !stack {
+			t.Errorf("%s: relocations are read-only %v, the stack is not executable %v", path, readOnly, stack)
+		}
+		if !movable {
+			continue
+		}
+		flags, err := program.DynValue(elf.DT_FLAGS_1)
+		now := err == nil && len(flags) == 1 && elf.DynFlag1(flags[0])&elf.DF_1_NOW != 0
+		if program.Type != elf.ET_DYN || !now {
+			t.Errorf("%s: type %v, flags %x, %v", path, program.Type, flags, err)
+		}
 	}
 }
 
