@@ -1,9 +1,13 @@
 #include "sandbox/spec/nri_step.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/generated_enum_reflection.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,35 +33,56 @@ Status CheckSupported(const api::LinuxContainerAdjustment& linux) {
   return Unimplemented("NRI adjustment linux.rdt");
 }
 
-// NRI's words are the specification's, those of schedulers behind a prefix.
-std::string WithoutPrefix(const std::string& word) {
-  return word.substr(std::string("NRI_").size());
+// A plugin's number as the specification's word, which is NRI's name of it
+// without the prefix that some have. A newer protocol's number has no name.
+template <typename Enum>
+StatusOr<std::string> WordOf(int number, const std::string& field) {
+  constexpr std::string_view kPrefix = "NRI_";
+  const google::protobuf::EnumValueDescriptor* const value =
+      google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(number);
+  if (value == nullptr) {
+    return InvalidArgument("NRI adjustment linux." + field + ": no value " +
+                           std::to_string(number));
+  }
+  const std::string name(value->name());
+  return StartsWith(name, kPrefix) ? name.substr(kPrefix.size()) : name;
 }
 
-void AdjustScheduling(const api::LinuxContainerAdjustment& from,
-                      oci::ProcessSpec& to) {
-  if (from.has_io_priority()) {
-    to.io_priority = {api::IOPrioClass_Name(from.io_priority().class_()),
-                      from.io_priority().priority()};
+template <typename Enum, typename Numbers>
+StatusOr<std::vector<std::string>> WordsOf(const Numbers& numbers,
+                                           const std::string& field) {
+  std::vector<std::string> words;
+  for (const int number : numbers) {
+    ASSIGN_OR_RETURN(words.emplace_back(), WordOf<Enum>(number, field));
   }
-  if (!from.has_scheduler()) return;
+  return words;
+}
+
+Status AdjustScheduling(const api::LinuxContainerAdjustment& from,
+                        oci::ProcessSpec& to) {
+  if (from.has_io_priority()) {
+    ASSIGN_OR_RETURN(const std::string priority_class,
+                     WordOf<api::IOPrioClass>(from.io_priority().class_(),
+                                              "io_priority.class"));
+    to.io_priority = {priority_class, from.io_priority().priority()};
+  }
+  if (!from.has_scheduler()) return OkStatus();
   const api::LinuxScheduler& wanted = from.scheduler();
   oci::Scheduler& scheduler = to.scheduler.emplace();
-  scheduler.policy =
-      WithoutPrefix(api::LinuxSchedulerPolicy_Name(wanted.policy()));
+  ASSIGN_OR_RETURN(scheduler.policy, WordOf<api::LinuxSchedulerPolicy>(
+                                         wanted.policy(), "scheduler.policy"));
+  ASSIGN_OR_RETURN(scheduler.flags, WordsOf<api::LinuxSchedulerFlag>(
+                                        wanted.flags(), "scheduler.flags"));
   scheduler.nice = wanted.nice();
   scheduler.priority = wanted.priority();
-  for (const int flag : wanted.flags()) {
-    scheduler.flags.push_back(WithoutPrefix(api::LinuxSchedulerFlag_Name(
-        static_cast<api::LinuxSchedulerFlag>(flag))));
-  }
   scheduler.runtime = wanted.runtime();
   scheduler.deadline = wanted.deadline();
   scheduler.period = wanted.period();
+  return OkStatus();
 }
 
-void AdjustMemoryAndDevices(const api::LinuxContainerAdjustment& from,
-                            oci::Linux& to) {
+Status AdjustMemoryAndDevices(const api::LinuxContainerAdjustment& from,
+                              oci::Linux& to) {
   for (const auto& [name, device] : from.net_devices()) {
     if (IsRemoval(name)) {
       to.net_devices.erase(NameIn(name));
@@ -65,15 +90,15 @@ void AdjustMemoryAndDevices(const api::LinuxContainerAdjustment& from,
       to.net_devices[name] = device.name();
     }
   }
-  if (!from.has_memory_policy()) return;
+  if (!from.has_memory_policy()) return OkStatus();
   const api::LinuxMemoryPolicy& wanted = from.memory_policy();
   oci::MemoryPolicy& policy = to.memory_policy.emplace();
-  policy.mode = api::MpolMode_Name(wanted.mode());
+  ASSIGN_OR_RETURN(policy.mode,
+                   WordOf<api::MpolMode>(wanted.mode(), "memory_policy.mode"));
+  ASSIGN_OR_RETURN(policy.flags, WordsOf<api::MpolFlag>(wanted.flags(),
+                                                        "memory_policy.flags"));
   policy.nodes = wanted.nodes();
-  for (const int flag : wanted.flags()) {
-    policy.flags.push_back(
-        api::MpolFlag_Name(static_cast<api::MpolFlag>(flag)));
-  }
+  return OkStatus();
 }
 
 // Removals first: a name may be taken away and set anew.
@@ -268,8 +293,8 @@ Status NriStep(const SpecInputs& in, oci::Spec& spec) {
   RETURN_IF_ERROR(AdjustDevices(from.linux(), spec.linux));
   RETURN_IF_ERROR(AdjustNamespaces(from.linux(), spec.linux));
   AdjustMounts(from, spec);
-  AdjustScheduling(from.linux(), *spec.process);
-  AdjustMemoryAndDevices(from.linux(), spec.linux);
+  RETURN_IF_ERROR(AdjustScheduling(from.linux(), *spec.process));
+  RETURN_IF_ERROR(AdjustMemoryAndDevices(from.linux(), spec.linux));
   if (from.linux().has_seccomp_policy()) {
     spec.linux.seccomp = SeccompOf(from.linux().seccomp_policy());
   }

@@ -137,6 +137,38 @@ TEST_F(NriStepTest, WhenAndWhereItRunsIsAdjusted) {
             (oci::MemoryPolicy{"MPOL_BIND", "0", {"MPOL_F_STATIC_NODES"}}));
 }
 
+// A plugin may be newer than the protocol here.
+TEST_F(NriStepTest, NumbersWithoutANameAreRefused) {
+  constexpr int kNew = 121;
+  const auto refused = [this](const std::string& field, const auto& set) {
+    adjustment_.Clear();
+    set(*adjustment_.mutable_linux());
+    EXPECT_THAT(Take(), StatusIs(StatusCode::kInvalidArgument,
+                                 HasSubstr(field + ": no value 121")));
+  };
+  using Linux = nri::api::LinuxContainerAdjustment;
+  refused("io_priority.class", [](Linux& linux) {
+    linux.mutable_io_priority()->set_class_(
+        static_cast<nri::api::IOPrioClass>(kNew));
+  });
+  refused("scheduler.policy", [](Linux& linux) {
+    linux.mutable_scheduler()->set_policy(
+        static_cast<nri::api::LinuxSchedulerPolicy>(kNew));
+  });
+  refused("scheduler.flags", [](Linux& linux) {
+    linux.mutable_scheduler()->add_flags(
+        static_cast<nri::api::LinuxSchedulerFlag>(kNew));
+  });
+  refused("memory_policy.mode", [](Linux& linux) {
+    linux.mutable_memory_policy()->set_mode(
+        static_cast<nri::api::MpolMode>(kNew));
+  });
+  refused("memory_policy.flags", [](Linux& linux) {
+    linux.mutable_memory_policy()->add_flags(
+        static_cast<nri::api::MpolFlag>(kNew));
+  });
+}
+
 TEST_F(NriStepTest, ARuleOfDevicesThatNoRuntimeReadsIsRefused) {
   auto* rule = adjustment_.mutable_linux()->mutable_resources()->add_devices();
   rule->set_access("rwx");
