@@ -266,10 +266,10 @@ TEST(HttpClientTest, CountsWhatItSends) {
 
 TEST(HttpClientTest, GivesAServerTimeToThinkAboutWhatItGot) {
   ScriptedServer thinks([](const std::string&) {
-    std::this_thread::sleep_for(milliseconds(500));
+    std::this_thread::sleep_for(milliseconds(1200));
     return HttpReply(201, "");
   });
-  const HttpClient client("test", TransferLimits{milliseconds(200), 1024});
+  const HttpClient client("test", TransferLimits{milliseconds(500), 1024});
   HttpRequest request = Get(thinks.Url("/"));
   EXPECT_THAT(client.Fetch(Context::Background(), request).status(),
               StatusIs(StatusCode::kUnavailable));

@@ -245,7 +245,7 @@ TEST_F(LayerApplierTest, LimitsTheNamesItRemembers) {
   LayerApplier applier(std::move(fd));
   // Of an applier without the limit this would be the end.
   const Context ctx =
-      Context::Background().WithTimeout(std::chrono::seconds(40));
+      Context::Background().WithTimeout(std::chrono::minutes(5));
   EXPECT_THAT(applier.Apply(ctx, reader),
               StatusIs(StatusCode::kFailedPrecondition, HasSubstr("names")));
   EXPECT_LT(links.count, 40'000);
