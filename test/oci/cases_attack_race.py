@@ -91,14 +91,16 @@ class Races(RuntimeTest):
         return b
 
     def try_create(self, bundle, *flags):
-        """The first process of a container, or None if it was refused."""
+        """The first process of a container, or None if it was refused or, as
+        runc's may, has died."""
         container = self.runtime.save_new(bundle)
         done = self.runtime.call("create", *flags, "--bundle", bundle.path,
                                  container)
         if done.returncode != 0:
             self.refusal = done.stderr
             return None
-        return self.runtime.state(container)["pid"]
+        self.refusal = "the first process has died"
+        return self.runtime.state(container)["pid"] or None
 
     def check_proc(self, pid, allowed=()):
         for point, root, kind in mounts_of(pid):
