@@ -33,11 +33,11 @@ golang-go jq libcap2-bin openssl procps psmisc python3-matplotlib runc skopeo
 strace uidmap umoci util-linux zstd
 "
 
-# libFuzzer, of the clang that both have; podman, which runs on berth-oci
-# (test/podman); and a virtual machine (test/guest).
+# libFuzzer, of the clang that both have; podman and buildah, which run on
+# berth-oci (test/podman); and a virtual machine (test/guest).
 FULL="
 libclang-rt-19-dev llvm-19
-catatonit podman
+buildah catatonit podman slirp4netns
 apparmor cpio debootstrap kmod man-db qemu-system-x86 secilc xz-utils
 "
 
