@@ -14,7 +14,10 @@ import sys
 import tempfile
 
 import files
+import steps_pods
 import steps_root
+import steps_settings
+import steps_verbs
 
 BUSYBOX = os.environ.get("OCI_BUSYBOX", "/bin/busybox")
 IMAGE = "localhost/suite"
@@ -23,6 +26,9 @@ UID = 54321
 
 PARTS = {
     "root": steps_root.STEPS,
+    "verbs": steps_verbs.STEPS,
+    "settings": steps_settings.STEPS,
+    "pods": steps_pods.STEPS,
 }
 
 # A mount namespace in which a user exists who has subordinate ids, so that
