@@ -15,6 +15,7 @@ import tempfile
 
 import files
 import steps_pods
+import steps_rootless
 import steps_root
 import steps_settings
 import steps_verbs
@@ -29,6 +30,7 @@ PARTS = {
     "verbs": steps_verbs.STEPS,
     "settings": steps_settings.STEPS,
     "pods": steps_pods.STEPS,
+    "user": steps_rootless.STEPS,
 }
 
 # A mount namespace in which a user exists who has subordinate ids, so that

@@ -15,6 +15,10 @@ DIFFERENCES = {
     (None, None, "build"):
         "buildah asks for ambient capabilities that it does not make "
         "inheritable: the specification wants a warning",
+    ("user", "runc", "user beyond the ids"): "has other words",
+    ("user", "runc", "low score"): "1.1 fails, where podman has asked",
+    ("user", "runc", "groups that are kept"): "ours knows crun's annotation",
+    ("user", "runc", "annotation, groups"): "as above",
     ("verbs", "runc", "exec, in a folder that is missing"): "has other words",
     ("verbs", "runc", "userns, by path"): "has other words",
     ("verbs", "crun", "paused, killed"): "1.8 leaves it frozen",
@@ -36,6 +40,8 @@ DIFFERENCES = {
     ("settings", "runc", "annotation, hooks' output"): "as above",
     ("settings", None, "ulimit, not allowed"):
         "ours warns, and raises it as far as it may",
+    ("user", None, "rlimit that only root may raise"): "as above",
+    ("user", "crun", "low score"): "1.8 fails, where podman has asked",
     ("settings", None, "update, processors seen"):
         "ours joins a hierarchy of v1 when a limit first asks for it: a "
         "container that runs does not see it",
