@@ -238,7 +238,7 @@ if asked sanitize; then
   done
 fi
 if asked podman; then
-  suite 'test/podman' 1200 "$support/enclave.sh" python3 \
+  suite 'test/podman' 5400 "$support/enclave.sh" python3 \
     "$here/podman/podman_suite.py" "$BERTH_BIN/berth-oci"
 fi
 if asked guest; then

@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 import files
+import steps_buildah
 import steps_pods
 import steps_rootless
 import steps_root
@@ -30,7 +31,9 @@ PARTS = {
     "verbs": steps_verbs.STEPS,
     "settings": steps_settings.STEPS,
     "pods": steps_pods.STEPS,
+    "buildah": steps_buildah.BOTH + steps_buildah.ROOT,
     "user": steps_rootless.STEPS,
+    "buildah of a user": steps_buildah.BOTH,
 }
 
 # A mount namespace in which a user exists who has subordinate ids, so that
